@@ -1,0 +1,111 @@
+"""Who is calling the API: a Bearer token, or the access cookie with CSRF.
+
+Must not import ``rest_framework.views``, which imports this module through DRF's settings.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.views.decorators.debug import sensitive_variables
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+
+from authx.api.refusals import InvalidRequest, Unavailable, challenge, refusal, remember
+from authx.conf import conf
+from authx.core.claims import AccessClaims
+from authx.errors import StoreUnavailable, TokenError, TokenMalformed
+from authx.http.cookies import read_cookie
+from authx.http.renewal import carried, has_bearer
+from authx.models import DeviceSession
+from authx.sessions import recognize
+from authx.sessions.standing import note_use
+
+
+class BearerAuthentication(BaseAuthentication):
+    """``Authorization: Bearer``: the user on ``request.user``, the claims on ``request.auth`` (RFC 6750 §2.1)."""
+
+    @sensitive_variables()
+    def authenticate(self, request: Request) -> tuple[Any, AccessClaims] | None:
+        if not has_bearer(request._request):
+            return None  # not ours; let the next class look
+        try:
+            session = recognize(bearer_token(request))
+        except TokenError as error:
+            remember(request, error)
+            raise refusal(error) from error
+        except StoreUnavailable as error:
+            raise Unavailable from error
+        return _admit(request, session, confirms=True)
+
+    def authenticate_header(self, request: Request) -> str:
+        return challenge(request)
+
+
+class CookieAuthentication(BaseAuthentication):
+    """The access cookie; unsafe methods need Django's CSRF token. A bad cookie is an anonymous visitor."""
+
+    @sensitive_variables()
+    def authenticate(self, request: Request) -> tuple[Any, AccessClaims] | None:
+        if has_bearer(request._request):
+            return None
+        renewed = carried(request._request)
+        access_token = renewed or read_cookie(request._request, conf.ACCESS_COOKIE)
+        if access_token is None:
+            return None
+        try:
+            session = recognize(access_token)
+        except TokenError as error:
+            remember(request, error)
+            return None
+        except StoreUnavailable as error:
+            raise Unavailable from error
+        enforce_csrf(request)
+        return _admit(request, session, confirms=renewed is None)
+
+    def authenticate_header(self, request: Request) -> str:
+        return challenge(request)
+
+
+def enforce_csrf(request: Request) -> None:
+    """Demand Django's CSRF token of an unsafe request; raises DRF's PermissionDenied."""
+    SessionAuthentication().enforce_csrf(request)
+
+
+def bearer_token(request: Request) -> str:
+    """What follows the scheme and its one space.
+
+    A comma joins two Authorization headers in WSGI and ASGI; no token of ours contains one.
+    """
+    header: str = request._request.META["HTTP_AUTHORIZATION"]
+    if "," in header:
+        raise InvalidRequest("More than one Authorization header.")
+    _scheme, _, token = header.strip(" ").partition(" ")
+    if not token:
+        raise TokenMalformed("no token follows the scheme")
+    return token
+
+
+def _admit(
+    request: Request, session: DeviceSession, *, confirms: bool
+) -> tuple[Any, AccessClaims] | None:
+    claims = session.access_claims
+    if claims is None:
+        return None
+    if confirms:
+        note_use(session, claims)
+    request._request.authx_session = session  # type: ignore[attr-defined]
+    return session.user, claims
+
+
+def session_of(request: Request) -> DeviceSession:
+    """The device session that one of our classes let in.
+
+    Raises:
+        APIException: none of ours did (a site's own authentication class).
+    """
+    session: DeviceSession | None = getattr(request._request, "authx_session", None)
+    if session is None:
+        raise APIException("The request carries no device session.")
+    return session

@@ -1,0 +1,37 @@
+"""The exception handler: DRF's own, plus ``code``, ``reason`` and the Bearer challenge."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework.exceptions import NotAuthenticated
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+from authx.api.refusals import Refused, refusal, remembered
+from authx.errors import AuthxError
+
+
+def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
+    """Answer with ``{"detail", "code", "reason"?}``; None for what is no API error (RFC 6750 §3)."""
+    request = context.get("request")
+    if isinstance(exc, NotAuthenticated) and request is not None:
+        exc = remembered(request) or exc  # a cookie that bought nothing says why
+    if isinstance(exc, AuthxError):
+        exc = refusal(exc)
+    response = exception_handler(exc, context)
+    if response is None:
+        return None
+    if isinstance(exc, Refused):
+        # Where another class stands first, DRF has made it a 403 without a challenge.
+        response.status_code = 401
+        response["WWW-Authenticate"] = exc.challenge
+    _add_code(response)
+    return response
+
+
+def _add_code(response: Response) -> None:
+    """Give DRF's ``{"detail": ...}`` its machine word; errors of single fields stay as they are."""
+    detail = response.data.get("detail") if isinstance(response.data, dict) else None
+    if detail is not None and "code" not in response.data:
+        response.data["code"] = getattr(detail, "code", "error")

@@ -1,0 +1,92 @@
+"""What the API reads and writes, in JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from authx.models import DeviceSession
+
+
+class DeviceSerializer(serializers.Serializer):
+    """What a client says of its device; ``Device`` judges the values."""
+
+    id = serializers.CharField(required=False, allow_blank=True, max_length=128)
+    name = serializers.CharField(required=False, allow_blank=True, max_length=512)
+    type = serializers.CharField(required=False, allow_blank=True, max_length=32)
+
+
+class LoginSerializer(serializers.Serializer):
+    """The body of ``login/``."""
+
+    username = serializers.CharField(max_length=254, trim_whitespace=False)
+    password = serializers.CharField(max_length=4096, trim_whitespace=False)
+    device = DeviceSerializer(required=False)
+    transport = serializers.ChoiceField(["body", "cookie"], default="body")
+    remember = serializers.BooleanField(default=True)
+
+
+class PasswordSerializer(serializers.Serializer):
+    """The body of ``reauthenticate/``."""
+
+    password = serializers.CharField(max_length=4096, trim_whitespace=False)
+
+
+class NameSerializer(serializers.Serializer):
+    """The body of a ``PATCH``."""
+
+    name = serializers.CharField(allow_blank=True, max_length=100)
+
+
+class KickSerializer(serializers.Serializer):
+    """The body of a kick: why, for the audit trail."""
+
+    reason = serializers.CharField(required=False, allow_blank=True, max_length=255, default="")
+
+
+class SessionSerializer(serializers.ModelSerializer):
+    """A device session as its user sees it; ``context["current"]`` is the sid of the one asking."""
+
+    current = serializers.SerializerMethodField()
+    device = serializers.SerializerMethodField()
+
+    class Meta:
+        model = DeviceSession
+        fields = [
+            "id",
+            "current",
+            "device",
+            "ip",
+            "country",
+            "created_at",
+            "last_seen_at",
+            "auth_time",
+            "expires_at",
+        ]
+        read_only_fields = fields
+
+    def get_current(self, session: DeviceSession) -> bool:
+        return bool(session.pk == self.context.get("current"))
+
+    def get_device(self, session: DeviceSession) -> dict[str, Any]:
+        return {
+            "id": session.device_id,
+            "name": session.device_name,
+            "type": session.device_type,
+            "label": session.device_label,
+        }
+
+
+class StaffSessionSerializer(SessionSerializer):
+    """The same, with whose it is and how it ended."""
+
+    user_id = serializers.CharField(source="subject")
+    username = serializers.SerializerMethodField()
+
+    class Meta(SessionSerializer.Meta):
+        fields = [*SessionSerializer.Meta.fields, "user_id", "username", "ended_at", "end_reason"]
+        read_only_fields = fields
+
+    def get_username(self, session: DeviceSession) -> str | None:
+        return session.user.get_username() if session.user is not None else None

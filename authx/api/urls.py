@@ -1,0 +1,34 @@
+"""Mount as ``path("api/auth/", include("authx.api.urls"))``.
+
+Verdicts on tokens commit even where the request fails: under ATOMIC_REQUESTS those views run outside its transaction.
+"""
+
+from typing import Any
+
+from django.db.transaction import non_atomic_requests
+from django.urls import path
+
+from authx.api.views import sessions, staff, tokens
+from authx.http.renewal import never_renew
+
+app_name = "authx-api"
+
+
+def _own_verdict(view: Any) -> Any:
+    """A view that reads the refresh token itself, and commits what it decides."""
+    return never_renew(non_atomic_requests(view.as_view()))
+
+
+urlpatterns = [
+    path("login/", _own_verdict(tokens.Login), name="login"),
+    path("refresh/", _own_verdict(tokens.Refresh), name="refresh"),
+    path("logout/", _own_verdict(tokens.Logout), name="logout"),
+    path("session/", sessions.CurrentSession.as_view(), name="session"),
+    path("sessions/", sessions.Sessions.as_view(), name="sessions"),
+    path("sessions/end-others/", sessions.EndOthers.as_view(), name="end-others"),
+    path("sessions/<uuid:sid>/", sessions.OneSession.as_view(), name="session-detail"),
+    path("reauthenticate/", sessions.Reauthenticate.as_view(), name="reauthenticate"),
+    path("staff/sessions/", staff.StaffSessions.as_view(), name="staff-sessions"),
+    path("staff/sessions/<uuid:sid>/kick/", staff.KickSession.as_view(), name="staff-kick"),
+    path("staff/users/<str:pk>/kick/", staff.KickUser.as_view(), name="staff-kick-user"),
+]

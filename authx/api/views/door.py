@@ -1,0 +1,64 @@
+"""What every view of ours has in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.cache import patch_vary_headers
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import FormParser, JSONParser
+from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from authx.api import exception_handler
+from authx.api.authentication import BearerAuthentication, CookieAuthentication
+from authx.api.refusals import challenge
+
+
+class BoundedJSONParser(JSONParser):
+    """JSON, nested no deeper than Python can follow."""
+
+    def parse(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().parse(*args, **kwargs)
+        except RecursionError as error:
+            raise ParseError("JSON parse error: nested too deeply") from error
+
+
+class OpenView(APIView):
+    """A view that reads its credentials itself: the body, a header or a cookie."""
+
+    authentication_classes: Any = []
+    permission_classes: Any = [AllowAny]
+    throttle_classes: Any = []
+    parser_classes: Any = [BoundedJSONParser, FormParser]
+    renderer_classes: Any = [JSONRenderer]
+
+    def get_exception_handler(self) -> Any:
+        return exception_handler
+
+    def get_authenticate_header(self, request: Request) -> str:
+        return challenge(request)
+
+    def finalize_response(self, *args: Any, **kwargs: Any) -> Response:
+        """Keep tokens and lists of sessions out of every cache (RFC 6749 §5.1)."""
+        response = super().finalize_response(*args, **kwargs)
+        if "no-store" not in response.get("Cache-Control", ""):
+            response["Cache-Control"] = "no-store"
+        patch_vary_headers(response, ["Authorization", "Cookie"])
+        return response
+
+    def body(self) -> dict[str, Any]:
+        """The request's body where it is an object, else ``{}``."""
+        data = self.request.data
+        return data if isinstance(data, dict) else {}
+
+
+class SessionDoor(OpenView):
+    """A view for whoever is signed in, by either of our credentials."""
+
+    authentication_classes: Any = [BearerAuthentication, CookieAuthentication]
+    permission_classes: Any = [IsAuthenticated]

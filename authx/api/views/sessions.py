@@ -1,0 +1,111 @@
+"""A user's own sessions."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from authx.api.authentication import session_of
+from authx.api.refusals import Refused
+from authx.api.serializers import NameSerializer, PasswordSerializer, SessionSerializer
+from authx.api.views.door import SessionDoor
+from authx.api.views.tokens import check_credentials
+from authx.http import cookies
+from authx.http.renewal import has_bearer
+from authx.models import DeviceSession, EndReason
+from authx.sessions import end_session, end_sessions
+from authx.sessions.credentials import access_token_for
+from authx.sessions.listing import (
+    find_live_session,
+    live_sessions,
+    other_sessions,
+    rename_session,
+)
+from authx.sessions.proving import record_proof
+
+
+def _shown(sessions: Any, request: Request, *, many: bool = False) -> Response:
+    context = {"current": session_of(request).pk}
+    return Response(SessionSerializer(sessions, many=many, context=context).data)
+
+
+class CurrentSession(SessionDoor):
+    """``GET``: the session that is asking."""
+
+    def get(self, request: Request) -> Response:
+        return _shown(session_of(request), request)
+
+
+class Sessions(SessionDoor):
+    """``GET``: the user's live sessions."""
+
+    def get(self, request: Request) -> Response:
+        return _shown(live_sessions(request.user), request, many=True)
+
+
+class OneSession(SessionDoor):
+    """``PATCH``: name the device. ``DELETE``: end the session. Somebody else's is a missing one (P1)."""
+
+    def patch(self, request: Request, sid: UUID) -> Response:
+        session = self._find(request, sid)
+        serializer = NameSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        rename_session(session, serializer.validated_data["name"], by=request.user, request=request)
+        return _shown(session, request)
+
+    def delete(self, request: Request, sid: UUID) -> Response:
+        session = self._find(request, sid)
+        own = session.pk == session_of(request).pk
+        reason = EndReason.LOGOUT if own else EndReason.ENDED_BY_USER
+        end_session(session, reason, by=request.user, request=request)
+        response = Response(status=204)
+        if own and not has_bearer(request._request):
+            cookies.clear_cookies(response)
+        return response
+
+    def _find(self, request: Request, sid: UUID) -> DeviceSession:
+        session = find_live_session(request.user, sid)
+        if session is None:
+            raise Http404
+        return session
+
+
+class EndOthers(SessionDoor):
+    """``POST``: end all of the user's sessions but the one asking."""
+
+    def post(self, request: Request) -> Response:
+        others = other_sessions(request.user, session_of(request).pk)
+        ended = end_sessions(others, EndReason.ENDED_BY_USER, by=request.user, request=request)
+        return Response({"ended": ended})
+
+
+@method_decorator(sensitive_post_parameters(), name="dispatch")
+class Reauthenticate(SessionDoor):
+    """``POST``: the password again, for an access token with a new ``auth_time`` (RFC 9470)."""
+
+    @sensitive_variables()
+    def post(self, request: Request) -> Response:
+        serializer = PasswordSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        password = serializer.validated_data["password"]
+        user: Any = request.user
+        if check_credentials(request, user.get_username(), password).pk != user.pk:
+            raise Refused("invalid_credentials")
+        session = session_of(request)
+        record_proof(session, by=user, request=request)
+        claims, access_token = access_token_for(session, now=timezone.now())
+        expires_in = claims.exp - claims.iat
+        body = {"access_token": access_token, "token_type": "Bearer", "expires_in": expires_in}
+        response = Response(body)
+        if not has_bearer(request._request):
+            cookies.set_access_cookie(
+                response, access_token, expires_in, persistent=session.persistent
+            )
+        return response

@@ -1,0 +1,96 @@
+"""Staff: everybody's sessions, and kicking them out."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+from django.http import Http404
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from authx.api.authentication import session_of
+from authx.api.permissions import MayKick
+from authx.api.serializers import KickSerializer, StaffSessionSerializer
+from authx.api.views.door import SessionDoor
+from authx.models import EndReason
+from authx.sessions import end_session, end_sessions
+from authx.sessions.listing import find_session, search_sessions, sessions_of
+
+PAGE = 100
+
+
+class StaffSessions(SessionDoor):
+    """``GET``: sessions, newest first; ``?user=&device_type=&status=live|ended|all&limit=&offset=``.
+
+    A plain list; a ``Link`` header names the next page while there is one (RFC 8288).
+    """
+
+    permission_classes: Any = [MayKick]
+
+    def get(self, request: Request) -> Response:
+        asked = request.query_params
+        limit, offset = _number(asked.get("limit"), PAGE, 1, PAGE), _number(asked.get("offset"), 0)
+        found = search_sessions(
+            user=asked.get("user"), device_type=asked.get("device_type"), status=asked.get("status")
+        )
+        page = list(found[offset : offset + limit + 1])
+        context = {"current": session_of(request).pk}
+        response = Response(StaffSessionSerializer(page[:limit], many=True, context=context).data)
+        if len(page) > limit:
+            query = {**asked.dict(), "limit": limit, "offset": offset + limit}
+            response["Link"] = f'<?{urlencode(query)}>; rel="next"'
+        return response
+
+
+class KickSession(SessionDoor):
+    """``POST``: end one session, whoever's it is."""
+
+    permission_classes: Any = [MayKick]
+
+    def post(self, request: Request, sid: UUID) -> Response:
+        note = _note(request)
+        session = find_session(sid)
+        if session is None:
+            raise Http404
+        ended = end_session(session, EndReason.KICKED, by=request.user, request=request, note=note)
+        return Response({"ended": int(ended)})
+
+
+class KickUser(SessionDoor):
+    """``POST``: end all sessions of a user."""
+
+    permission_classes: Any = [MayKick]
+
+    def post(self, request: Request, pk: str) -> Response:
+        note = _note(request)
+        owned = sessions_of(_find_user(pk))
+        ended = end_sessions(owned, EndReason.KICKED, by=request.user, request=request, note=note)
+        return Response({"ended": ended})
+
+
+def _find_user(pk: str) -> Any:
+    try:
+        user = get_user_model()._default_manager.filter(pk=pk).first()
+    except (ValueError, ValidationError, OverflowError):
+        user = None
+    if user is None:
+        raise Http404
+    return user
+
+
+def _note(request: Request) -> str:
+    serializer = KickSerializer(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    note: str = serializer.validated_data["reason"]
+    return note
+
+
+def _number(text: str | None, default: int, least: int = 0, most: int = 1_000_000) -> int:
+    """A number from a query string, kept in bounds; the default if it is none."""
+    if text is None or not text.isascii() or not text.isdigit() or len(text) > 9:
+        return default
+    return min(max(int(text), least), most)

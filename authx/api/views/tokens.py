@@ -1,0 +1,187 @@
+"""Getting tokens, renewing them, giving them back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import authenticate
+from django.contrib.auth.models import update_last_login
+from django.http import HttpRequest
+from django.middleware.csrf import get_token, rotate_token
+from django.utils.decorators import method_decorator
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from rest_framework.exceptions import Throttled
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from authx.api.authentication import bearer_token, enforce_csrf
+from authx.api.refusals import Refused, remember
+from authx.api.serializers import LoginSerializer
+from authx.api.views.door import OpenView
+from authx.conf import conf
+from authx.core.refresh import read_refresh_token
+from authx.errors import SessionEnded, TokenError
+from authx.gate import keyring
+from authx.http import cookies, throttle
+from authx.http.device import browser_device_id, remember_device
+from authx.http.renewal import has_bearer
+from authx.models import DeviceSession, EndReason
+from authx.sessions import (
+    Credentials,
+    Device,
+    end_session,
+    open_session,
+    recognize,
+    refresh_session,
+)
+from authx.sessions.presented import find_by_refresh_token, find_presented
+from authx.sessions.standing import read_again
+
+
+def token_body(credentials: Credentials, *, with_refresh: bool) -> dict[str, Any]:
+    """The token response (RFC 6749 §5.1); without ``refresh_token`` where a cookie carries it."""
+    body = {
+        "access_token": credentials.access_token,
+        "token_type": "Bearer",
+        "expires_in": credentials.expires_in,
+        "refresh_token": credentials.refresh_token,
+        "refresh_expires_in": credentials.refresh_expires_in,
+        "session_id": str(credentials.session.pk),
+        "user_id": credentials.session.subject,
+    }
+    if not with_refresh:
+        del body["refresh_token"]
+    return body
+
+
+def set_token_cookies(response: Response, credentials: Credentials) -> None:
+    """Give the browser its cookies, unless the session has ended or moved on meanwhile."""
+    session = read_again(credentials.session)
+    if session is None or session.generation != credentials.claims.gen:
+        return
+    cookies.set_cookies(
+        response,
+        access_token=credentials.access_token,
+        access_expires_in=credentials.expires_in,
+        refresh_token=credentials.refresh_token,
+        refresh_expires_in=credentials.refresh_expires_in if session.persistent else None,
+    )
+
+
+def check_credentials(request: Request, username: str, password: str) -> Any:
+    """The user whom these credentials belong to; counts the try.
+
+    Raises:
+        Throttled: too many tries for this account or from this address.
+        Refused: ``invalid_credentials``, the same for an unknown, wrong or inactive one (P4).
+    """
+    if wait := throttle.login_wait(request._request, username):
+        raise Throttled(wait)
+    user = authenticate(request._request, username=username, password=password)
+    if user is None:
+        raise Refused("invalid_credentials")
+    return user
+
+
+@method_decorator(sensitive_post_parameters(), name="dispatch")
+class Login(OpenView):
+    """``GET``: 204 and the CSRF cookie. ``POST``: a new session for name and password."""
+
+    def get(self, request: Request) -> Response:
+        get_token(request._request)
+        return Response(status=204)
+
+    @sensitive_variables()
+    def post(self, request: Request) -> Response:
+        serializer = LoginSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        data = serializer.validated_data
+        by_cookie = data["transport"] == "cookie"
+        if by_cookie:
+            enforce_csrf(request)
+        described = dict(data.get("device", {}))
+        if by_cookie and not described.get("id"):
+            described["id"] = browser_device_id(request._request)
+        device = Device(**described)
+        user = check_credentials(request, data["username"], data["password"])
+        credentials = open_session(
+            user,
+            request,
+            device,
+            persistent=data["remember"],
+            overwrites=_in_cookies(request._request) if by_cookie else None,
+        )
+        update_last_login(type(user), user)
+        response = Response(token_body(credentials, with_refresh=not by_cookie))
+        if by_cookie:
+            rotate_token(request._request)
+            set_token_cookies(response, credentials)
+            remember_device(response, credentials.session.device_id)
+        return response
+
+
+def _in_cookies(request: HttpRequest) -> DeviceSession | None:
+    return find_presented(
+        cookies.read_cookie(request, conf.REFRESH_COOKIE),
+        cookies.read_cookie(request, conf.ACCESS_COOKIE),
+    )
+
+
+@method_decorator(sensitive_post_parameters(), name="dispatch")
+class Refresh(OpenView):
+    """``POST``: the refresh token, in the body or the cookie, for the next pair."""
+
+    @sensitive_variables()
+    def post(self, request: Request) -> Response:
+        by_cookie = "refresh_token" not in self.body()
+        if by_cookie:
+            presented = cookies.read_cookie(request._request, conf.REFRESH_COOKIE)
+            if presented is None:
+                raise Refused("not_authenticated")
+            enforce_csrf(request)
+        else:
+            presented = self.body()["refresh_token"]
+        sid = read_refresh_token(presented, keyring.secrets()).sid
+        if wait := throttle.refresh_wait(str(sid)):
+            raise Throttled(wait)
+        credentials = refresh_session(presented, request)
+        response = Response(token_body(credentials, with_refresh=not by_cookie))
+        if by_cookie:
+            set_token_cookies(response, credentials)
+        return response
+
+
+@method_decorator(sensitive_post_parameters(), name="dispatch")
+class Logout(OpenView):
+    """``POST``: end the session of whatever credential is presented; 204 also if it had ended."""
+
+    @sensitive_variables()
+    def post(self, request: Request) -> Response:
+        sent = self.body().get("refresh_token")
+        by_cookie = sent is None and not has_bearer(request._request)
+        if by_cookie:
+            if not cookies.has_credentials(request._request):
+                raise Refused("not_authenticated")
+            enforce_csrf(request)
+            session = _in_cookies(request._request)
+        elif sent is not None:
+            session = find_by_refresh_token(sent)
+        else:
+            session = _by_bearer(request)
+        if session is not None:
+            end_session(session, EndReason.LOGOUT, by=session.user, request=request)
+        response = Response(status=204)
+        if by_cookie:
+            cookies.clear_cookies(response)
+        return response
+
+
+@sensitive_variables()
+def _by_bearer(request: Request) -> DeviceSession | None:
+    try:
+        return recognize(bearer_token(request))
+    except SessionEnded:
+        return None
+    except TokenError as error:
+        remember(request, error)
+        raise

@@ -1,0 +1,21 @@
+"""The Django app: its checks, and what other apps' signals do to sessions."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class AuthxConfig(AppConfig):
+    name = "authx"
+    verbose_name = _("Device sessions")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from authx import checks
+        from authx.pages import binding
+        from authx.sessions import users
+
+        checks.connect()
+        users.connect()
+        binding.connect()

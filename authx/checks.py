@@ -1,0 +1,156 @@
+"""System checks: every declared setting, the rules across settings, and the middleware's place."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+from authx.conf import Conf, conf
+from authx.errors import KeyInvalid
+
+MIDDLEWARE = "authx.pages.middleware.DeviceSessionMiddleware"
+_AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
+_MUST_FOLLOW = (
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.auth.middleware.RemoteUserMiddleware",
+    "django.contrib.auth.middleware.PersistentRemoteUserMiddleware",
+)
+
+
+def connect() -> None:
+    register(check_settings, Tags.security)
+    register(check_together, Tags.security)
+    register(check_middleware, Tags.security)
+    register(check_deployment, Tags.security, deploy=True)
+
+
+def check_settings(**kwargs: Any) -> list[CheckMessage]:
+    """Each setting by its own rule; an unknown name with the nearest right one."""
+    found: list[CheckMessage] = []
+    for setting in Conf.declared():
+        if complaint := setting.rule(setting.__get__(conf)):
+            found.append(Error(f"{setting.name} {complaint}.", id="authx.E001"))
+    names = [setting.name for setting in Conf.declared()]
+    for name in dir(settings):
+        if name.startswith("AUTHX_") and name not in names:
+            near = get_close_matches(name, names, n=1)
+            hint = f"Did you mean {near[0]}?" if near else None
+            found.append(Warning(f"{name}: no such setting.", hint=hint, id="authx.W001"))
+    return found
+
+
+def check_together(**kwargs: Any) -> list[CheckMessage]:
+    """Rules that no setting can break alone."""
+    if any(setting.rule(setting.__get__(conf)) for setting in Conf.declared()):
+        return []  # said by check_settings
+    return [*_durations(), *_cookies(), *_keys(), *_surroundings()]
+
+
+def _durations() -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    if conf.IDLE_LIFETIME > conf.SESSION_LIFETIME:
+        text = "AUTHX_IDLE_LIFETIME is longer than AUTHX_SESSION_LIFETIME, so it has no effect."
+        hint = "Shorten it, or lengthen AUTHX_SESSION_LIFETIME."
+        found.append(Warning(text, hint=hint, id="authx.W002"))
+    if conf.ACCESS_TOKEN_LIFETIME >= conf.IDLE_LIFETIME:
+        text = "AUTHX_ACCESS_TOKEN_LIFETIME must be shorter than AUTHX_IDLE_LIFETIME."
+        hint = "A session is idle when it is not refreshed; 15 minutes and 7 days are the defaults."
+        found.append(Error(text, hint=hint, id="authx.E002"))
+    if conf.REFRESH_GRACE >= conf.IDLE_LIFETIME:
+        text = "AUTHX_REFRESH_GRACE must be shorter than AUTHX_IDLE_LIFETIME."
+        hint = "Thirty seconds cover a burst of tabs."
+        found.append(Error(text, hint=hint, id="authx.E003"))
+    return found
+
+
+def _cookies() -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    names = [conf.ACCESS_COOKIE, conf.REFRESH_COOKIE, conf.DEVICE_COOKIE]
+    if not conf.COOKIE_SECURE and any(name.startswith(("__Host-", "__Secure-")) for name in names):
+        text = (
+            "A cookie named __Host-... is refused by browsers while AUTHX_COOKIE_SECURE is False."
+        )
+        hint = (
+            "Set AUTHX_COOKIE_SECURE = True, or rename AUTHX_ACCESS_COOKIE, _REFRESH_ and _DEVICE_."
+        )
+        found.append(Error(text, hint=hint, id="authx.E004"))
+    taken = [*names, settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME]
+    if len(set(taken)) != len(taken):
+        text = "Two of our cookies, or one of ours and one of Django's, have the same name."
+        hint = "Give AUTHX_ACCESS_COOKIE, AUTHX_REFRESH_COOKIE and AUTHX_DEVICE_COOKIE names of their own."
+        found.append(Error(text, hint=hint, id="authx.E005"))
+    if conf.COOKIE_SAMESITE == "None" and not conf.COOKIE_SECURE:
+        text = 'AUTHX_COOKIE_SAMESITE = "None" needs AUTHX_COOKIE_SECURE = True.'
+        found.append(Error(text, hint="Browsers drop such cookies.", id="authx.E006"))
+    return found
+
+
+def _keys() -> list[CheckMessage]:
+    from authx.gate.keyring import keyset
+
+    try:
+        keyset()
+    except KeyInvalid as error:
+        hint = "Name PEM private keys: RSA of 2048 bits or more, P-256, or Ed25519; the first one signs."
+        return [Error(f"AUTHX_SIGNING_KEYS: {error}.", hint=hint, id="authx.E007")]
+    return []
+
+
+def _surroundings() -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    if not settings.USE_TZ:
+        text = (
+            "authx needs USE_TZ = True: its times are compared with the database's clock, in UTC."
+        )
+        found.append(Error(text, hint="Set USE_TZ = True.", id="authx.E008"))
+    classes = getattr(settings, "REST_FRAMEWORK", {}).get("DEFAULT_AUTHENTICATION_CLASSES", [])
+    if classes and "SessionAuthentication" in str(classes[0]):
+        text = "SessionAuthentication stands first: DRF then answers 403 where it should be 401."
+        hint = "Put authx.api.authentication.BearerAuthentication first."
+        found.append(Warning(text, hint=hint, id="authx.W004"))
+    ours = any(str(name).startswith("authx.api.authentication.") for name in classes)
+    handler = getattr(settings, "REST_FRAMEWORK", {}).get("EXCEPTION_HANDLER")
+    if ours and handler in {None, "rest_framework.views.exception_handler"}:
+        text = "DRF's own errors carry no code, and an unavailable store no Retry-After."
+        hint = 'Set REST_FRAMEWORK["EXCEPTION_HANDLER"] = "authx.api.exception_handler".'
+        found.append(Warning(text, hint=hint, id="authx.W005"))
+    return found
+
+
+def check_middleware(**kwargs: Any) -> list[CheckMessage]:
+    """DeviceSessionMiddleware directly after AuthenticationMiddleware, before what asks for the user."""
+    order = list(settings.MIDDLEWARE)
+    if MIDDLEWARE not in order:
+        return []  # a site may use the API alone
+    place = order.index(MIDDLEWARE)
+    hint = f"Put {MIDDLEWARE} directly after {_AUTHENTICATION}."
+    if place == 0 or order[place - 1] != _AUTHENTICATION:
+        text = "DeviceSessionMiddleware does not stand directly after AuthenticationMiddleware."
+        return [Error(text, hint=hint, id="authx.E009")]
+    early = [name for name in _MUST_FOLLOW if name in order[:place]]
+    return [
+        Error(f"{name} stands before DeviceSessionMiddleware.", hint=hint, id="authx.E010")
+        for name in early
+    ]
+
+
+def check_deployment(**kwargs: Any) -> list[CheckMessage]:
+    """What is fine on a desk and not in production."""
+    found: list[CheckMessage] = []
+    parts = urlsplit(conf.ISSUER if isinstance(conf.ISSUER, str) else "")
+    if parts.scheme != "https" or not parts.netloc:
+        text = "AUTHX_ISSUER is not an https URL: other services cannot find our keys by it (RFC 8414)."
+        hint = 'Set AUTHX_ISSUER = "https://your.site".'
+        found.append(Warning(text, hint=hint, id="authx.W006"))
+    if not conf.COOKIE_SECURE:
+        text = "AUTHX_COOKIE_SECURE is False: our cookies also travel over plain http."
+        found.append(Warning(text, hint="Set it to True.", id="authx.W007"))
+    if conf.STAFF_MAX_AUTH_AGE is None:
+        text = "AUTHX_STAFF_MAX_AUTH_AGE is None: staff may kick however long ago they signed in."
+        hint = "Set AUTHX_STAFF_MAX_AUTH_AGE = timedelta(hours=1), say."
+        found.append(Warning(text, hint=hint, id="authx.W008"))
+    return found

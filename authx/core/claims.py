@@ -1,0 +1,123 @@
+"""What an access token says: a frozen value, and the rules of its form (RFC 9068 §2.2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+from authx.errors import TokenMalformed
+
+#: 1 to 255 characters; no control characters, no lone surrogates.
+IDENTIFIER: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,255}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessClaims:
+    """The claims of one access token. ``exp``, ``iat`` and ``auth_time`` are seconds, UTC."""
+
+    iss: str
+    sub: str
+    aud: tuple[str, ...]
+    exp: int
+    iat: int
+    jti: str
+    client_id: str
+    sid: str
+    #: The refresh generation it was issued with; None if no refresh token stands behind it.
+    gen: int | None = None
+    auth_time: int | None = None
+    #: How the user proved who they are (RFC 8176).
+    amr: tuple[str, ...] = ()
+    #: The device's own id, and its type.
+    did: str | None = None
+    dtp: str | None = None
+    #: Every other claim, as JSON gave it.
+    extra: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+
+    @property
+    def expires_at(self) -> datetime:
+        """Return ``exp`` as an aware datetime."""
+        return datetime.fromtimestamp(self.exp, UTC)
+
+    def as_payload(self) -> dict[str, Any]:
+        """Return the claims as JSON has them; the optional ones only if they say something.
+
+        Raises:
+            ValueError: ``extra`` names a claim that is authx's to set.
+        """
+        for name in self.extra:
+            if name in _FORMS:
+                raise ValueError(f"extra may not set the claim {name!r}")
+        payload = {name: getattr(self, name) for name in _FORMS}
+        payload["aud"] = self.aud[0] if len(self.aud) == 1 else list(self.aud)
+        payload["amr"] = list(self.amr)
+        said = {name: value for name, value in payload.items() if value not in (None, "", [])}
+        return said | dict(self.extra)
+
+    @classmethod
+    def from_payload(cls, payload: dict[str, Any]) -> AccessClaims:
+        """Read claims out of a JSON object, refusing every wrong type (RFC 9068 §4).
+
+        ``nbf`` is checked and left in ``extra``, for authx issues none.
+
+        Raises:
+            TokenMalformed: one is missing or of the wrong form; the text names the claim.
+        """
+        for name in sorted(_REQUIRED - payload.keys()):
+            raise TokenMalformed(f"the claim {name} is missing")
+        known = {name: _FORMS[name](name, payload[name]) for name in _FORMS.keys() & payload}
+        extra = {name: payload[name] for name in payload.keys() - _FORMS}
+        if "nbf" in extra:
+            _instant("nbf", extra["nbf"])
+        return cls(**known, extra=MappingProxyType(extra))
+
+
+def _identifier(name: str, value: Any) -> str:
+    if isinstance(value, str) and IDENTIFIER.fullmatch(value):
+        return value
+    raise TokenMalformed(f"the claim {name} is not an identifier")
+
+
+def _identifiers(name: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TokenMalformed(f"the claim {name} is not a list")
+    return tuple(_identifier(name, item) for item in value)
+
+
+def _audience(name: str, value: Any) -> tuple[str, ...]:
+    """Read one recipient or a list of them (RFC 7519 §4.1.3)."""
+    audience = _identifiers(name, [value] if isinstance(value, str) else value)
+    if not audience:
+        raise TokenMalformed(f"the claim {name} is empty")
+    return audience
+
+
+def _instant(name: str, value: Any) -> int:
+    """Read an integer that every JSON parser reads alike; bool is none (RFC 7493 §2.2)."""
+    if type(value) is int and 0 <= value < 2**53:
+        return value
+    raise TokenMalformed(f"the claim {name} is not a whole number below 2**53")
+
+
+_REQUIRED: Final = frozenset({"iss", "sub", "aud", "exp", "iat", "jti", "client_id", "sid"})
+
+#: Every claim that authx sets, and its form.
+_FORMS: Final[dict[str, Callable[[str, Any], Any]]] = {
+    "iss": _identifier,
+    "sub": _identifier,
+    "aud": _audience,
+    "exp": _instant,
+    "iat": _instant,
+    "jti": _identifier,
+    "client_id": _identifier,
+    "sid": _identifier,
+    "gen": _instant,
+    "auth_time": _instant,
+    "amr": _identifiers,
+    "did": _identifier,
+    "dtp": _identifier,
+}

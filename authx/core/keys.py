@@ -1,0 +1,196 @@
+"""Signing keys, the sets they come in, and secrets derived from the site's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any, Final
+
+import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from jwt.utils import base64url_encode
+
+from authx.core import strict_json
+from authx.errors import KeyInvalid
+
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+
+_WORKERS: Final[dict[str, Any]] = {
+    alg: jwt.get_algorithm_by_name(alg) for alg in ("ES256", "RS256", "PS256", "EdDSA")
+}
+#: The members that make up a thumbprint (RFC 7638 §3.2, RFC 8037 §2); all of them public.
+_MEMBERS: Final = {
+    "EC": ("crv", "kty", "x", "y"),
+    "OKP": ("crv", "kty", "x"),
+    "RSA": ("e", "kty", "n"),
+}
+_P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One asymmetric key, bound to one algorithm (RFC 8725 §3.1)."""
+
+    #: RFC 7638 thumbprint, SHA-256, base64url: 43 characters.
+    kid: str
+    #: ES256, RS256, PS256 or EdDSA.
+    alg: str
+    _public: PublicKey = field(repr=False, compare=False)
+    _private: PrivateKey | None = field(repr=False, compare=False)
+
+    @classmethod
+    def derive(cls, secret: str | bytes) -> Key:
+        """Make the ES256 key that belongs to ``secret``, the same one at every call.
+
+        Raises:
+            KeyInvalid: the secret is empty.
+        """
+        # 48 bytes for a 32-byte scalar: the remainder's bias is below 2**-128 (FIPS 186-5 §A.2.1).
+        seed = _hkdf(secret, b"authx/signing/ES256/v1", length=48)
+        scalar = int.from_bytes(seed) % (_P256_ORDER - 1) + 1
+        return cls._of(ec.derive_private_key(scalar, ec.SECP256R1()), None)
+
+    @classmethod
+    def load(
+        cls, source: str | bytes, *, alg: str | None = None, password: str | bytes | None = None
+    ) -> Key:
+        """Read a PEM key, private or public; ``alg`` is the type's usual one if None.
+
+        Raises:
+            KeyInvalid: it is unreadable, too weak, or not for ``alg``. The text holds nothing
+                of the key.
+        """
+        pem, phrase = _as_bytes(source), None if password is None else _as_bytes(password)
+        try:
+            if b"PRIVATE KEY-----" in pem:
+                return cls._of(load_pem_private_key(pem, phrase), alg)
+            return cls._of(load_pem_public_key(pem), alg)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            # TypeError: a password is missing, or given for a key that has none.
+            raise KeyInvalid("the key cannot be read: not PEM, or not with this password") from None
+
+    @classmethod
+    def _of(cls, key: object, alg: str | None) -> Key:
+        private = key if isinstance(key, PrivateKey) else None
+        public = private.public_key() if private else key
+        if not isinstance(public, PublicKey):
+            raise KeyInvalid("the key is neither RSA nor P-256 nor Ed25519")
+        fitting = _algorithms(public)
+        if alg is not None and alg not in fitting:
+            raise KeyInvalid(f"the key is for {' or '.join(fitting)}, not for {alg}")
+        alg = alg or fitting[0]
+        kid = base64url_encode(sha256(strict_json.dumps(_members(alg, public))).digest())
+        return cls(kid.decode(), alg, public, private)
+
+    @property
+    def can_sign(self) -> bool:
+        """Return whether the private half is here."""
+        return self._private is not None
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the raw signature, as JWS has it (RFC 7515 §5.1).
+
+        Raises:
+            KeyInvalid: only the public half is here.
+        """
+        if self._private is None:
+            raise KeyInvalid(f"the key {self.kid} has no private half")
+        signature: bytes = _WORKERS[self.alg].sign(message, self._private)
+        return signature
+
+    def verify(self, message: bytes, signature: bytes) -> bool:
+        """Return whether ``signature`` is this key's for ``message``."""
+        valid: bool = _WORKERS[self.alg].verify(message, self._public, signature)
+        return valid
+
+    def public_jwk(self) -> dict[str, str]:
+        """Return the public half as a JWK (RFC 7517 §4)."""
+        return _members(self.alg, self._public) | {"kid": self.kid, "use": "sig", "alg": self.alg}
+
+
+class KeySet:
+    """The keys a token may be signed with; the first one signs."""
+
+    def __init__(self, keys: Iterable[Key], *, verify_only: bool = False) -> None:
+        """Hold ``keys``, each once; a ``verify_only`` set may be empty and need not sign.
+
+        Raises:
+            KeyInvalid: the first cannot sign, or one key came with two algorithms.
+        """
+        self._keys: dict[str, Key] = {}
+        for key in keys:
+            if self._keys.setdefault(key.kid, key).alg != key.alg:
+                raise KeyInvalid(f"the key {key.kid} is given for two algorithms")
+        if not verify_only and not self.signing.can_sign:
+            raise KeyInvalid(f"the key {self.signing.kid} comes first and has no private half")
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._keys.values())
+
+    @property
+    def signing(self) -> Key:
+        """Return the key that signs.
+
+        Raises:
+            KeyInvalid: there is none.
+        """
+        for key in self:
+            return key
+        raise KeyInvalid("there is no key")
+
+    def find(self, kid: str) -> Key | None:
+        """Return the key with this ``kid``; a lookup in memory and nothing else."""
+        return self._keys.get(kid)
+
+    def jwks(self) -> dict[str, list[dict[str, str]]]:
+        """Return the JWK Set to publish (RFC 7517 §5)."""
+        return {"keys": [key.public_jwk() for key in self]}
+
+
+@lru_cache(maxsize=64)
+def derive_secret(secret: str | bytes, purpose: str) -> bytes:
+    """Return 32 bytes that belong to ``secret`` and ``purpose``.
+
+    No two purposes share a secret, so that what is made for one fails for all others
+    (RFC 8725 §3.1).
+
+    Raises:
+        KeyInvalid: the secret is empty.
+    """
+    return _hkdf(secret, b"authx/" + purpose.encode(), length=32)
+
+
+def _hkdf(secret: str | bytes, info: bytes, *, length: int) -> bytes:
+    if not secret:
+        raise KeyInvalid("the secret is empty")
+    hkdf = HKDF(algorithm=hashes.SHA256(), length=length, salt=None, info=info)
+    return hkdf.derive(_as_bytes(secret))
+
+
+def _as_bytes(text: str | bytes) -> bytes:
+    return text.encode() if isinstance(text, str) else text
+
+
+def _members(alg: str, public: PublicKey) -> dict[str, str]:
+    jwk = _WORKERS[alg].to_jwk(public, as_dict=True)
+    return {name: jwk[name] for name in _MEMBERS[jwk["kty"]]}
+
+
+def _algorithms(public: PublicKey) -> tuple[str, ...]:
+    """Return what the key may be for, the usual one first; weak keys are refused (RFC 7518 §3)."""
+    if isinstance(public, ed25519.Ed25519PublicKey):
+        return ("EdDSA",)
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        if not isinstance(public.curve, ec.SECP256R1):
+            raise KeyInvalid(f"the curve is {public.curve.name}, not P-256")
+        return ("ES256",)
+    if public.key_size < 2048 or public.public_numbers().e < 65537:
+        raise KeyInvalid("an RSA key needs 2048 bits and a public exponent of 65537, or more")
+    return ("RS256", "PS256")

@@ -1,0 +1,130 @@
+"""Access tokens on the wire: claims to compact JWS and back, strictly (RFC 9068, RFC 8725)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from jwt.utils import base64url_decode, base64url_encode
+
+from authx.core import strict_json
+from authx.core.claims import AccessClaims
+from authx.core.keys import Key, KeySet
+from authx.errors import KeyUnknown, TokenExpired, TokenMalformed, TokenNotForUs
+
+MAX_LENGTH: Final = 8192  # characters
+MAX_KID_LENGTH: Final = 64  # characters
+
+#: Three segments, none empty, none padded; 1366 characters hold a header of 1 KiB.
+_COMPACT: Final = re.compile(r"([A-Za-z0-9_-]{1,1366})\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
+#: RFC 9068 §4; the long form is the same media type (RFC 7515 §4.1.9).
+_TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
+#: Headers that would change what is signed, or choose the key (RFC 7515 §4.1, RFC 7797 §3).
+_FORBIDDEN: Final = frozenset({"crit", "b64", "zip", "jku", "jwk", "x5u", "x5c"})
+
+
+def write_access_token(claims: AccessClaims, key: Key) -> str:
+    """Sign ``claims`` with ``key``.
+
+    Raises:
+        ValueError: they could not be read back: a name of ours in ``extra``, an identifier
+            that is none, a value that is not JSON, a token over 8 KiB.
+        KeyInvalid: the key cannot sign.
+    """
+    payload = claims.as_payload()
+    try:
+        AccessClaims.from_payload(payload)
+    except TokenMalformed as error:
+        raise ValueError(str(error)) from error
+    header = {"typ": "at+jwt", "alg": key.alg, "kid": key.kid}
+    signed = b".".join(base64url_encode(strict_json.dumps(part)) for part in (header, payload))
+    token = b".".join([signed, base64url_encode(key.sign(signed))]).decode()
+    if len(token) > MAX_LENGTH:
+        raise ValueError(f"the token would be longer than {MAX_LENGTH} characters")
+    return token
+
+
+def read_access_token(
+    token: object,
+    keys: KeySet,
+    *,
+    issuer: str,
+    audience: Collection[str],
+    max_lifetime: timedelta,
+    leeway: timedelta,
+    now: datetime,
+) -> AccessClaims:
+    """Return the claims of a token that one of ``keys`` signed, for us, and that is valid now.
+
+    Whether its session is still alive is another question. ``now`` is aware. No text of an
+    exception holds anything from the token.
+
+    Raises:
+        TokenMalformed: it is not a well-made access token, or its signature is not the key's.
+        KeyUnknown: none of ``keys`` has its ``kid``.
+        TokenNotForUs: ``iss`` is not ``issuer``, or ``aud`` names none of ``audience``.
+        TokenExpired: it was valid once.
+    """
+    if not isinstance(token, str) or len(token) > MAX_LENGTH:
+        raise TokenMalformed("the token is not text of at most 8 KiB")
+    match = _COMPACT.fullmatch(token)
+    if match is None:
+        raise TokenMalformed("the token is not a compact JWS")
+    header, payload, signature = match.groups()
+    key = _find_key(_object(header), keys)
+    if not key.verify(f"{header}.{payload}".encode(), _octets(signature)):
+        raise TokenMalformed("the signature is wrong")
+    claims = AccessClaims.from_payload(_object(payload))
+    if claims.iss != issuer or not set(audience).intersection(claims.aud):
+        raise TokenNotForUs("the token is from another issuer or for another audience")
+    _check_times(claims, max_lifetime=max_lifetime, leeway=leeway, now=now)
+    return claims
+
+
+def _octets(segment: str) -> bytes:
+    """Decode base64url; only the one spelling without spare bits (RFC 4648 §3.5)."""
+    try:
+        octets = base64url_decode(segment)
+    except ValueError:
+        raise TokenMalformed("a segment is not base64url") from None
+    if base64url_encode(octets).decode() != segment:
+        raise TokenMalformed("a segment has spare bits")
+    return octets
+
+
+def _object(segment: str) -> dict[str, Any]:
+    try:
+        return strict_json.loads(_octets(segment))
+    except ValueError:
+        raise TokenMalformed("a segment is not a strict JSON object") from None
+
+
+def _find_key(header: dict[str, Any], keys: KeySet) -> Key:
+    typ, kid = header.get("typ"), header.get("kid")
+    if not isinstance(typ, str) or typ.lower() not in _TYPES:
+        raise TokenMalformed("the header's typ is not at+jwt")
+    if forbidden := _FORBIDDEN & header.keys():
+        raise TokenMalformed(f"the header holds {min(forbidden)}")
+    if not isinstance(kid, str) or len(kid) > MAX_KID_LENGTH:
+        raise TokenMalformed("the header's kid is not a short string")
+    key = keys.find(kid)
+    if key is None:
+        raise KeyUnknown("the token's key is not one of ours")
+    if header.get("alg") != key.alg:
+        raise TokenMalformed("the header's alg is not the key's")
+    return key
+
+
+def _check_times(
+    claims: AccessClaims, *, max_lifetime: timedelta, leeway: timedelta, now: datetime
+) -> None:
+    """Judge ``exp``, ``iat`` and ``nbf``; at ``exp`` itself it has expired (RFC 7519 §4.1.4)."""
+    seconds, slack = now.timestamp(), leeway.total_seconds()
+    if not 0 < claims.exp - claims.iat <= max_lifetime.total_seconds():
+        raise TokenMalformed("the token's lifetime is longer than allowed, or none")
+    if max(claims.iat, claims.extra.get("nbf", claims.iat)) > seconds + slack:
+        raise TokenMalformed("the token is from the future")
+    if claims.exp <= seconds - slack:
+        raise TokenExpired("the token has expired")

@@ -1,0 +1,114 @@
+"""What can go wrong, as one tree. Groups end in Error; members say what happened.
+
+AuthxError
+├── TokenError             the access token is unusable       → 401 invalid_token
+│   ├── TokenMalformed     not one of ours, or not well made
+│   ├── TokenExpired       past its ``exp``
+│   ├── TokenNotForUs      another issuer or audience
+│   ├── KeyUnknown         no key with that ``kid``
+│   └── SessionEnded       its session has ended; ``reason`` says why
+├── RefreshError           the refresh token buys nothing     → 401, cookies left alone
+│   ├── RefreshMalformed   never one of ours
+│   ├── RefreshConflict    spent, once: somebody else moved on → 409
+│   ├── RefreshReused      spent, again: the session has been ended
+│   └── SessionEnded       (the same)
+├── DeviceInvalid          the login named a device we do not know → 400
+├── LoginRefused           no session can be opened for this user  → 401
+├── KeyInvalid             a configured key is weak, unreadable or mismatched
+└── StoreUnavailable       we cannot know                     → 503, never 401
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class AuthxError(Exception):
+    """Anything authx refuses or cannot do."""
+
+    #: Stable machine word; bodies, logs and tests use it, never the text.
+    code: ClassVar[str] = "authx_error"
+
+
+class TokenError(AuthxError):
+    """The access token is unusable."""
+
+    code = "token_malformed"
+
+
+class TokenMalformed(TokenError):
+    """It is not a well-formed token of ours (RFC 9068 §4)."""
+
+
+class TokenExpired(TokenError):
+    """Its ``exp`` has passed."""
+
+    code = "token_expired"
+
+
+class TokenNotForUs(TokenError):
+    """Its ``iss`` or ``aud`` names somebody else."""
+
+    code = "token_not_for_us"
+
+
+class KeyUnknown(TokenError):
+    """No key of ours has its ``kid``."""
+
+    code = "key_unknown"
+
+
+class RefreshError(AuthxError):
+    """The refresh token buys nothing."""
+
+    code = "refresh_malformed"
+
+
+class RefreshMalformed(RefreshError):
+    """It was never one of ours; nothing has changed."""
+
+
+class RefreshConflict(RefreshError):
+    """It was spent and its successor is in use; the session lives on, for now."""
+
+    code = "refresh_conflict"
+
+
+class RefreshReused(RefreshError):
+    """It was spent before: theft, and the session has been ended (RFC 9700 §4.14.2)."""
+
+    code = "refresh_reused"
+
+
+class SessionEnded(TokenError, RefreshError):
+    """The device session has ended; ``reason`` is the machine word for why."""
+
+    code = "session_ended"
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class DeviceInvalid(AuthxError):
+    """The device described at login cannot be accepted; the text says which part."""
+
+    code = "device_invalid"
+
+
+class LoginRefused(AuthxError):
+    """This user cannot have a session: inactive, or unsaved."""
+
+    code = "invalid_credentials"
+
+
+class KeyInvalid(AuthxError):
+    """A configured key is weak, unreadable, or does not fit its algorithm."""
+
+    code = "key_invalid"
+
+
+class StoreUnavailable(AuthxError):
+    """The truth cannot be asked or written; nothing is known and nothing changed."""
+
+    code = "store_unavailable"

@@ -1,0 +1,56 @@
+"""This process's keys, read from settings once and again when a setting changes."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.signals import setting_changed
+
+from authx.conf import conf
+from authx.core.keys import Key, KeySet
+from authx.errors import KeyInvalid
+
+
+@lru_cache(maxsize=1)
+def keyset() -> KeySet:
+    """The keys that sign (the first) and verify (all) our access tokens.
+
+    Raises:
+        KeyInvalid: an entry of AUTHX_SIGNING_KEYS is unreadable, weak or mismatched.
+    """
+    configured = [_load(entry) for entry in conf.SIGNING_KEYS]
+    return KeySet(configured or [Key.derive(secret) for secret in secrets()])
+
+
+def secrets() -> list[str | bytes]:
+    """The site's SECRET_KEY, then its fallbacks: the first signs, all verify."""
+    return [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+
+
+def _load(entry: Any) -> Key:
+    if not isinstance(entry, dict):
+        entry = {"key": entry}
+    return Key.load(_pem(entry["key"]), alg=entry.get("alg"), password=entry.get("password"))
+
+
+def _pem(source: Any) -> str | bytes:
+    """The PEM text itself, or what stands in the file of that name."""
+    text: str | bytes = source if isinstance(source, str | bytes) else str(source)
+    if b"-----BEGIN" in (text.encode() if isinstance(text, str) else text):
+        return text
+    try:
+        return Path(text if isinstance(text, str) else text.decode()).read_bytes()
+    except (OSError, ValueError):
+        # The text may be a mangled key rather than a path: never repeat it.
+        raise KeyInvalid("an entry is neither PEM text nor a readable file") from None
+
+
+def _forget(*, setting: str, **kwargs: Any) -> None:
+    if setting in {"SECRET_KEY", "SECRET_KEY_FALLBACKS", "AUTHX_SIGNING_KEYS"}:
+        keyset.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="authx.gate.keyring")

@@ -1,0 +1,52 @@
+"""The one gate: signature, claims, and whether the session is alive."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+
+from authx.conf import conf
+from authx.core.claims import AccessClaims
+from authx.core.tokens import read_access_token
+from authx.errors import SessionEnded
+from authx.gate import keyring, revocation
+
+
+@sensitive_variables("token")
+def verify_access_token(
+    token: object, *, store: revocation.RevocationSource | None = None, now: datetime | None = None
+) -> AccessClaims:
+    """The claims of a good access token of a live session (RFC 9068 §4).
+
+    ``store`` is asked instead of AUTHX_REVOCATION_STORE; ``now`` is given by tests.
+
+    Raises:
+        TokenError: malformed, expired, not for us, of an unknown key; or SessionEnded, which says why.
+        StoreUnavailable: whether the session is alive cannot be known.
+    """
+    claims = read_claims(token, now=now)
+    reason = (store or revocation.source()).end_reason(claims, now)
+    if reason is not None:
+        raise SessionEnded(reason)
+    return claims
+
+
+@sensitive_variables("token")
+def read_claims(token: object, *, now: datetime | None = None) -> AccessClaims:
+    """The claims of a well-signed, unexpired token; says nothing of its session. No I/O.
+
+    Raises:
+        TokenError: see ``verify_access_token``.
+    """
+    audience = conf.AUDIENCE
+    return read_access_token(
+        token,
+        keyring.keyset(),
+        issuer=conf.ISSUER,
+        audience=(audience,) if isinstance(audience, str) else audience,
+        max_lifetime=conf.ACCESS_TOKEN_LIFETIME,
+        leeway=conf.CLOCK_LEEWAY,
+        now=now or timezone.now(),
+    )

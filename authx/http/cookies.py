@@ -1,0 +1,123 @@
+"""Our three cookies: read, set and cleared in one place, always with the same attributes."""
+
+from __future__ import annotations
+
+import base64
+from functools import lru_cache
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
+from django.core.signals import setting_changed
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
+from django.views.decorators.debug import sensitive_variables
+
+from authx.conf import conf
+from authx.core.keys import derive_secret
+
+#: Browsers keep no cookie longer than 400 days (RFC 6265bis §5.5), nor one over 4096 octets.
+DEVICE_LIFETIME = 400 * 86400
+
+
+@sensitive_variables()
+def read_cookie(request: HttpRequest, name: str) -> str | None:
+    """The decrypted value of one of our cookies; None if it is missing, doubled or not ours.
+
+    Two cookies of one name mean that somebody planted one: neither is believed.
+    """
+    value = request.COOKIES.get(name)
+    if not value or _is_doubled(request, name):
+        return None
+    if not conf.COOKIE_ENCRYPTION:
+        return value
+    try:
+        return _fernet().decrypt(_padded(value).encode("ascii")).decode("ascii")
+    except (InvalidToken, ValueError):
+        return None
+
+
+def _is_doubled(request: HttpRequest, name: str) -> bool:
+    header = request.META.get("HTTP_COOKIE", "")
+    names = (part.partition("=")[0].strip() for part in header.split(";"))
+    return sum(found == name for found in names) > 1
+
+
+def has_credentials(request: HttpRequest) -> bool:
+    """True if a session cookie of ours came back, good or bad."""
+    return conf.ACCESS_COOKIE in request.COOKIES or conf.REFRESH_COOKIE in request.COOKIES
+
+
+@sensitive_variables()
+def set_cookies(
+    response: HttpResponseBase,
+    *,
+    access_token: str,
+    access_expires_in: int,
+    refresh_token: str,
+    refresh_expires_in: int | None,
+) -> None:
+    """Give the browser its tokens. Durations are seconds; ``refresh_expires_in`` None: for this browser run only."""
+    persistent = refresh_expires_in is not None
+    set_access_cookie(response, access_token, access_expires_in, persistent=persistent)
+    _set(response, conf.REFRESH_COOKIE, refresh_token, refresh_expires_in)
+
+
+@sensitive_variables()
+def set_access_cookie(
+    response: HttpResponseBase, access_token: str, expires_in: int, *, persistent: bool
+) -> None:
+    """Give the browser a fresh access token alone; ``expires_in`` in seconds."""
+    _set(response, conf.ACCESS_COOKIE, access_token, expires_in if persistent else None)
+
+
+def clear_cookies(response: HttpResponseBase) -> None:
+    """Take the tokens back; a cookie is only deleted by one with the same attributes."""
+    for name in (conf.ACCESS_COOKIE, conf.REFRESH_COOKIE):
+        _set(response, name, "", 0)
+
+
+def set_device_cookie(response: HttpResponseBase, device_id: str) -> None:
+    """Let this browser be known again at its next login; no credential."""
+    _set(response, conf.DEVICE_COOKIE, device_id, DEVICE_LIFETIME)
+
+
+def _set(response: HttpResponseBase, name: str, value: str, max_age: int | None) -> None:
+    if value and conf.COOKIE_ENCRYPTION:
+        value = _fernet().encrypt(value.encode("ascii")).decode("ascii").rstrip("=")
+    response.set_cookie(
+        name,
+        value,
+        max_age=max_age,
+        expires="Thu, 01 Jan 1970 00:00:00 GMT" if max_age == 0 else None,
+        path="/",
+        secure=conf.COOKIE_SECURE,
+        httponly=True,
+        samesite=conf.COOKIE_SAMESITE,  # type: ignore[arg-type]
+    )
+    never_cache(response)
+
+
+def never_cache(response: HttpResponseBase) -> None:
+    """Keep a response with our cookies out of every cache, whatever the view said."""
+    response["Cache-Control"] = "private, no-store"
+    patch_vary_headers(response, ["Cookie"])
+
+
+@lru_cache(maxsize=1)
+def _fernet() -> MultiFernet:
+    secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    keys = (base64.urlsafe_b64encode(derive_secret(secret, "cookie")) for secret in secrets)
+    return MultiFernet([Fernet(key) for key in keys])
+
+
+def _padded(value: str) -> str:
+    return value + "=" * (-len(value) % 4)
+
+
+def _forget(*, setting: str, **kwargs: object) -> None:
+    if setting in {"SECRET_KEY", "SECRET_KEY_FALLBACKS"}:
+        _fernet.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="authx.http.cookies")

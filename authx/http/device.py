@@ -1,0 +1,40 @@
+"""The browser as a device: known again by a signed cookie that outlives its logins."""
+
+from __future__ import annotations
+
+import secrets
+from hashlib import sha256
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from itsdangerous import BadSignature, Signer
+
+from authx.conf import conf
+from authx.core.keys import derive_secret
+from authx.http.cookies import read_cookie, set_device_cookie
+
+
+def browser_device_id(request: HttpRequest) -> str:
+    """The id this browser was given at an earlier login, or a new one."""
+    return _known_id(request) or secrets.token_urlsafe(16)
+
+
+def remember_device(response: HttpResponseBase, device_id: str) -> None:
+    """Let this browser be known again; no credential, but nobody else's to choose."""
+    set_device_cookie(response, _signer().sign(device_id).decode())
+
+
+def _known_id(request: HttpRequest) -> str | None:
+    value = read_cookie(request, conf.DEVICE_COOKIE)
+    try:
+        return _signer().unsign(value).decode() if value else None
+    except (BadSignature, UnicodeError):
+        return None
+
+
+def _signer() -> Signer:
+    # itsdangerous signs with the last key; our settings name the newest first.
+    newest_first = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    keys = [derive_secret(secret, "device") for secret in reversed(newest_first)]
+    return Signer(keys, salt=b"authx.device", key_derivation="hmac", digest_method=sha256)

@@ -1,0 +1,67 @@
+"""When a request may renew its session silently, and what a renewal leaves on the request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.http import HttpRequest
+from django.urls import Resolver404, resolve
+from django.views.decorators.debug import sensitive_variables
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+#: At the start, or after the comma by which servers join two headers of one name.
+_BEARER = re.compile(r"(?:^|,)\s*bearer(?![0-9a-z])", re.IGNORECASE)
+
+
+def never_renew(view: View) -> View:
+    """Mark a view that reads the refresh cookie itself: the middleware leaves it to it."""
+    view.authx_never_renew = True  # type: ignore[attr-defined]
+    return view
+
+
+def may_renew(request: HttpRequest) -> bool:
+    """False for speculation, for other sites' subresources, and where the view sees to it itself."""
+    headers = request.headers
+    speculative = " ".join(headers.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Moz"))
+    if request.method == "OPTIONS" or "prefetch" in speculative or "prerender" in speculative:
+        return False
+    if headers.get("Sec-Fetch-Site") == "cross-site" and not is_navigation(request):
+        return False
+    return not _renews_itself(request)
+
+
+def is_navigation(request: HttpRequest) -> bool:
+    """True if a person's browser is going to this page, as far as it says (Fetch Metadata)."""
+    mode, destination = request.headers.get("Sec-Fetch-Mode"), request.headers.get("Sec-Fetch-Dest")
+    if mode is None:
+        return "text/html" in request.headers.get("Accept", "")
+    return mode == "navigate" and destination in {None, "document"}
+
+
+def _renews_itself(request: HttpRequest) -> bool:
+    """Marked views; and logging out, by whatever app, needs no fresh token and is no theft."""
+    try:
+        match = resolve(request.path_info, getattr(request, "urlconf", None))
+    except Resolver404:
+        return False
+    return getattr(match.func, "authx_never_renew", False) or match.url_name == "logout"
+
+
+@sensitive_variables("access_token")
+def carry(request: HttpRequest, access_token: str) -> None:
+    """Let the view behind see the renewed access token in place of the cookie that came."""
+    request._authx_renewed = access_token  # type: ignore[attr-defined]
+
+
+def carried(request: HttpRequest) -> str | None:
+    """The access token renewed for this request; not one the client has used yet."""
+    return getattr(request, "_authx_renewed", None)
+
+
+def has_bearer(request: HttpRequest) -> bool:
+    """True if the request speaks the Bearer scheme, well or badly (RFC 6750 §2.1)."""
+    return _BEARER.search(request.META.get("HTTP_AUTHORIZATION", "")) is not None

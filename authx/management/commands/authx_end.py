@@ -1,0 +1,38 @@
+"""``manage.py authx_end``: kick out one user, or everybody."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from authx.models import DeviceSession, EndReason
+from authx.sessions import end_sessions
+from authx.sessions.listing import sessions_of
+
+
+class Command(BaseCommand):
+    help = "End all live sessions of one user, or of everybody. They are told: kicked."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        whose = parser.add_mutually_exclusive_group(required=True)
+        whose.add_argument("--user", help="The username, as the user would type it.")
+        whose.add_argument(
+            "--all", action="store_true", help="Everybody, whoever runs this included."
+        )
+        parser.add_argument("--note", default="", help="Why, for the audit trail.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        targets = DeviceSession.objects.all()
+        if not options["all"]:
+            targets = sessions_of(self._user(options["user"]))
+        ended = end_sessions(targets, EndReason.KICKED, note=options["note"])
+        self.stdout.write(f"{ended} sessions ended.")
+
+    def _user(self, username: str) -> Any:
+        model = get_user_model()
+        try:
+            return model._default_manager.get_by_natural_key(username)  # type: ignore[attr-defined]
+        except model.DoesNotExist as error:
+            raise CommandError(f"There is no user {username!r}.") from error

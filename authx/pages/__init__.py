@@ -1,0 +1,1 @@
+"""The door of server-rendered pages: middleware, login, devices. No DRF."""

@@ -1,0 +1,94 @@
+"""A Django login without our cookies yet: bound to a device session, or to be adopted into one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.contrib.auth.models import AnonymousUser
+from django.utils import timezone
+
+from authx.errors import LoginRefused
+from authx.http.device import browser_device_id
+from authx.models import DeviceSession
+from authx.pages import django_login
+from authx.sessions import Device, open_session
+from authx.sessions.credentials import credentials_for
+from authx.sessions.database import rows, store_errors
+from authx.sessions.standing import user_end
+
+if TYPE_CHECKING:
+    from authx.pages.visit import Visit
+
+
+def find_by_django_login(visit: Visit) -> None:
+    """Identify a visitor who brought no cookie of ours, by the Django session alone.
+
+    It counts until the first of our cookies has come back from that browser; after that it is no credential.
+    """
+    request = visit.request
+    if not django_login.is_present(request):
+        visit.identify(None, AnonymousUser())
+        return
+    bound = django_login.bound_to(request)
+    if bound is None:
+        _adopt(visit)
+    elif bound:
+        _follow(visit, _read(pk=UUID(bound)))
+    elif django_login.lies_on(request):  # the session beneath was not presented
+        visit.identify(None, AnonymousUser())
+    else:
+        visit.identify(None, django_login.own_user(request))
+
+
+def _adopt(visit: Visit) -> None:
+    """Open a device session for a login older than authx, at most once ever."""
+    request = visit.request
+    user = django_login.own_user(request)
+    if not user.is_authenticated or not django_login.wants_device_session(request, user):
+        visit.identify(None, user)
+        return
+    mark = django_login.adoption_mark(request)
+    if mark is None:
+        visit.identify(None, user)
+        return
+    persistent = not request.session.get_expire_at_browser_close()
+    try:
+        credentials = open_session(
+            user,
+            request,
+            Device(id=browser_device_id(request)),
+            amr=(),
+            auth_time=user.last_login,
+            persistent=persistent,
+            adopted_from=mark,
+        )
+    except LoginRefused:  # another tab was first, or it was adopted and ended long ago
+        _follow(visit, _read(adopted_from=mark))
+        return
+    django_login.bind(request, str(credentials.session.pk))
+    visit.delivery, visit.delivers_device = credentials, True
+    visit.identify(credentials.session, user)
+
+
+def _read(**key: Any) -> DeviceSession | None:
+    with store_errors():
+        return rows().select_related("user").filter(**key).first()
+
+
+def _follow(visit: Visit, session: DeviceSession | None) -> None:
+    """Do what the session says that this Django login belongs to."""
+    request = visit.request
+    reason = "expired" if session is None else session.ended_reason(session.database_now)
+    if reason or session is None or (reason := user_end(session)):
+        visit.refuse(reason or "expired")
+    elif not django_login.belongs_to(request, session.user):
+        django_login.flush(request)
+        visit.identify(None, AnonymousUser())
+    elif session.confirmed_generation:
+        visit.identify(None, AnonymousUser())
+    else:
+        django_login.bind(request, str(session.pk))
+        visit.delivery = credentials_for(session, generation=session.generation, now=timezone.now())
+        visit.delivers_device = True
+        visit.identify(session, session.user)

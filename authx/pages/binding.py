@@ -1,0 +1,119 @@
+"""Every Django login opens a device session and every Django logout ends it, whichever app did it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import load_backend, user_logged_in, user_logged_out
+from django.contrib.auth.backends import ModelBackend, RemoteUserBackend
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
+from django.views.decorators.debug import sensitive_variables
+
+from authx.conf import conf
+from authx.errors import AuthxError
+from authx.http.cookies import read_cookie
+from authx.http.device import browser_device_id
+from authx.models import DeviceSession, EndReason
+from authx.pages import django_login
+from authx.pages.visit import Visit, visit_of
+from authx.sessions import Device, end_session, open_session
+from authx.sessions.database import alias, store_errors
+from authx.sessions.presented import find_presented
+
+
+def connect() -> None:
+    user_logged_in.connect(open_after_login, dispatch_uid="authx.pages.login")
+    user_logged_out.connect(end_at_logout, dispatch_uid="authx.pages.logout")
+
+
+def open_after_login(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
+    """Open a device session for a Django login and bind its Django session to it.
+
+    If that fails nobody is logged in: the Django session is flushed before the error goes on.
+    """
+    request = getattr(request, "_request", request)
+    if getattr(request, "session", None) is None:
+        return  # a login without a Django session, such as a token API's, is not ours to bind
+    visit = visit_of(request)
+    if not django_login.wants_device_session(request, user):
+        beneath = _current(visit)
+        django_login.bind(request, "", beneath=str(beneath.pk) if beneath else "")
+        if visit is not None:
+            visit.identify(beneath, user)
+        return
+    try:
+        _open(request, user, visit)
+    except AuthxError:
+        django_login.flush(request)
+        if hasattr(request, "user"):
+            request.user = AnonymousUser()
+        if visit is not None:
+            visit.identify(None, request.user)
+        raise
+
+
+def _open(request: Any, user: Any, visit: Visit | None) -> None:
+    credentials = open_session(
+        user,
+        request,
+        Device(id=browser_device_id(request)),
+        amr=_methods(user),
+        persistent=not request.session.get_expire_at_browser_close(),
+        overwrites=_overwritten(request, visit),
+    )
+    django_login.bind(request, str(credentials.session.pk))
+    if visit is not None:
+        visit.delivery, visit.delivers_device, visit.clears = credentials, True, False
+        visit.identify(credentials.session, user)
+
+
+def _methods(user: Any) -> tuple[str, ...]:
+    """``pwd`` where a password backend let the user in; nothing where we cannot say (RFC 8176)."""
+    path = getattr(user, "backend", "")
+    backend = load_backend(path) if path else None
+    checks_passwords = isinstance(backend, ModelBackend) and not isinstance(
+        backend, RemoteUserBackend
+    )
+    return ("pwd",) if checks_passwords else ()
+
+
+def _overwritten(request: Any, visit: Visit | None) -> DeviceSession | None:
+    """The session whose cookies, or whose Django session, this login takes over (T12)."""
+    if found := _current(visit):
+        return found
+    if found := _in_cookies(request):
+        return found
+    bound = django_login.bound_to(request)
+    return DeviceSession(pk=bound) if bound else None
+
+
+def _current(visit: Visit | None) -> DeviceSession | None:
+    return visit.settled_session if visit is not None else None
+
+
+@sensitive_variables()
+def _in_cookies(request: Any) -> DeviceSession | None:
+    return find_presented(
+        read_cookie(request, conf.REFRESH_COOKIE), read_cookie(request, conf.ACCESS_COOKIE)
+    )
+
+
+def end_at_logout(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
+    """End the device session of this browser; Django flushes its own session itself.
+
+    Any genuine refresh token will do: a stale tab that logs out is no thief.
+    """
+    request = getattr(request, "_request", request)
+    if not isinstance(request, HttpRequest) or getattr(request, "session", None) is None:
+        return
+    visit = visit_of(request)
+    session = (visit.session if visit else None) or _in_cookies(request)
+    if session is None and (bound := django_login.bound_to(request)):
+        with store_errors():
+            session = DeviceSession.objects.using(alias()).filter(pk=bound).first()
+    if session is not None:
+        end_session(session, EndReason.LOGOUT, user, request=request)
+    if visit is not None:
+        visit.delivery, visit.clears = None, True
+        visit.identify(None, AnonymousUser())

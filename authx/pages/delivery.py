@@ -1,0 +1,98 @@
+"""What leaves with the response: cookies, and who may keep a copy of the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import HASH_SESSION_KEY
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.cache import patch_cache_control, patch_vary_headers
+
+from authx.conf import conf
+from authx.http import cookies, device
+from authx.models import DeviceSession, EndReason
+from authx.pages import django_login
+from authx.pages.visit import Visit
+from authx.sessions import Credentials, Device, open_session
+from authx.sessions.opening import set_persistent
+from authx.sessions.standing import fingerprint_of, read_again
+
+
+def deliver(visit: Visit, response: HttpResponseBase) -> None:
+    """Set or clear the cookies, if the session is still what it was when they were made."""
+    keep_own_password_change(visit)
+    if visit.clears:
+        cookies.clear_cookies(response)
+    elif visit.delivery is not None:
+        _set(visit, visit.delivery, response)
+    if visit.touched:
+        patch_vary_headers(response, ["Cookie"])
+        if visit.settled_session is not None and "no-store" not in response.get(
+            "Cache-Control", ""
+        ):
+            patch_cache_control(response, private=True)
+
+
+def _set(visit: Visit, credentials: Credentials, response: HttpResponseBase) -> None:
+    session = read_again(credentials.session)
+    if session is None or session.generation != credentials.claims.gen:
+        return
+    persistent = _is_persistent(visit.request, session)
+    if persistent != session.persistent:
+        set_persistent(session, persistent)
+    cookies.set_cookies(
+        response,
+        access_token=credentials.access_token,
+        access_expires_in=credentials.expires_in,
+        refresh_token=credentials.refresh_token,
+        refresh_expires_in=credentials.refresh_expires_in if persistent else None,
+    )
+    if visit.delivers_device and session.device_id:
+        device.remember_device(response, session.device_id)
+    if conf.EXPOSE_ACCESS_TOKEN:
+        response["X-Access-Token"] = credentials.access_token
+
+
+def _is_persistent(request: HttpRequest, session: DeviceSession) -> bool:
+    """Our cookies last as long as the Django session they are bound to; without one, as at login."""
+    if django_login.is_present(request) and django_login.bound_to(request) == str(session.pk):
+        return not request.session.get_expire_at_browser_close()
+    return session.persistent
+
+
+def keep_own_password_change(visit: Visit) -> None:
+    """Give the device that changed its own password a new session in the same response.
+
+    Saving the password has ended every session of the user; ``update_session_auth_hash`` then put the new hash in
+    this Django session, which nothing but this device's own request can have done.
+    """
+    before, request = visit.settled_session, visit.request
+    if before is None or before.pk is None or not _has_new_hash(request, before):
+        return
+    after = read_again(before, live=False)
+    if after is None or after.end_reason != EndReason.PASSWORD_CHANGED:
+        return
+    user: Any = after.user
+    if (
+        user is None
+        or not user.is_active
+        or request.session[HASH_SESSION_KEY] != user.get_session_auth_hash()
+    ):
+        return
+    same = Device(id=after.device_id, name=after.device_name, type=after.device_type)
+    visit.delivery = open_session(
+        user, request, same, amr=after.amr, persistent=after.persistent, auth_time=after.auth_time
+    )
+    if django_login.is_present(request):
+        django_login.bind(request, str(visit.delivery.session.pk))
+    visit.identify(visit.delivery.session, user)
+
+
+def _has_new_hash(request: HttpRequest, session: DeviceSession) -> bool:
+    django_session = getattr(request, "session", None)
+    if django_session is None or not django_session.modified:
+        return False
+    user: Any = session.user
+    auth_hash = django_session.get(HASH_SESSION_KEY)
+    return bool(auth_hash) and user is not None and fingerprint_of(auth_hash) != session.fingerprint

@@ -1,0 +1,119 @@
+"""``DeviceSessionMiddleware``: one function before the view and one after; two bodies carry them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlencode
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.http import HttpRequest, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+
+from authx.errors import AuthxError, StoreUnavailable
+from authx.http import cookies, renewal
+from authx.models import DeviceSession
+from authx.pages.delivery import deliver
+from authx.pages.visit import Visit, visit_of
+
+logger = logging.getLogger("authx")
+
+#: In the URL of a page that was redirected to itself, once, because another tab had renewed first.
+RETRY_MARK = "authx_retry"
+#: Seconds after which a client may ask again when the store was unavailable.
+RETRY_AFTER = 5
+
+
+class DeviceSessionMiddleware:
+    """Sets ``request.user``, ``request.auser`` and ``request.device_session`` from one device session.
+
+    Stands directly after Django's ``AuthenticationMiddleware``.
+    """
+
+    sync_capable = async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if iscoroutinefunction(self):
+            return self.__acall__(request)
+        early = begin(request)
+        return early or finish(request, self.get_response(request))
+
+    async def __acall__(self, request: HttpRequest) -> Any:
+        early = await sync_to_async(begin)(request)
+        return early or await sync_to_async(finish)(request, await self.get_response(request))
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
+        """Turn what authx refuses, where no door has caught it, into a page that says so."""
+        if isinstance(error, StoreUnavailable):
+            return unavailable(request)
+        if isinstance(error, AuthxError):
+            return render(request, "authx/refused.html", {"message": str(error)}, status=403)
+        return None
+
+
+def begin(request: HttpRequest) -> HttpResponseBase | None:
+    """Renew where that is due, and let the view ask who it is; a response if there is no view to ask."""
+    visit = Visit(request)
+    request.authx_visit = visit  # type: ignore[attr-defined]
+    request.__class__ = _with_device_session(type(request))
+    request.user = visit.lazy_user
+    request.auser = visit.auser
+    visit.renew()
+    return _retry(request) if visit.conflict else None
+
+
+def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """Deliver cookies and mark what caches may keep; never fails a page that has been made."""
+    visit = visit_of(request)
+    assert visit is not None
+    if visit.failure is not None and response.status_code == 500:
+        response = unavailable(request)  # raised where no process_exception is asked
+    try:
+        deliver(visit, response)
+    except StoreUnavailable:
+        logger.warning("Cookies were not delivered: the database is unavailable.", exc_info=True)
+    return response
+
+
+def _retry(request: HttpRequest) -> HttpResponseBase | None:
+    """Send a safe page to itself, once: by then the browser has the cookies another tab was given."""
+    is_page = request.method in {"GET", "HEAD"} and renewal.is_navigation(request)
+    if not is_page or RETRY_MARK in request.GET:
+        return None
+    separator = "&" if request.META.get("QUERY_STRING") else "?"
+    mark = urlencode({RETRY_MARK: 1})
+    response = HttpResponseRedirect(f"{request.get_full_path()}{separator}{mark}")
+    cookies.never_cache(response)
+    return response
+
+
+def unavailable(request: HttpRequest) -> HttpResponseBase:
+    """The page for "we cannot know": 503, cookies left alone."""
+    context = {"retry_after": RETRY_AFTER}
+    # Without context processors: they might ask who the user is.
+    from django.http import HttpResponse
+    from django.template.loader import render_to_string
+
+    response = HttpResponse(render_to_string("authx/unavailable.html", context), status=503)
+    response["Retry-After"] = str(RETRY_AFTER)
+    cookies.never_cache(response)
+    return response
+
+
+@lru_cache(maxsize=8)
+def _with_device_session(kind: type[HttpRequest]) -> type[HttpRequest]:
+    """``kind`` with ``device_session``, a property: None must be None, and asking costs a query."""
+
+    def device_session(self: Any) -> DeviceSession | None:
+        session: DeviceSession | None = self.authx_visit.session
+        return session
+
+    return type(kind.__name__, (kind,), {"device_session": property(device_session)})

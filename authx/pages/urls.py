@@ -1,0 +1,16 @@
+"""Mount as ``path("account/", include("authx.pages.urls"))``."""
+
+from django.urls import path
+
+from authx.http.renewal import never_renew
+from authx.pages import views
+
+app_name = "authx"
+
+urlpatterns = [
+    path("login/", views.LoginView.as_view(), name="login"),
+    path("logout/", never_renew(views.LogoutView.as_view()), name="logout"),
+    path("devices/", views.devices, name="devices"),
+    path("devices/end-others/", views.end_others, name="devices-end-others"),
+    path("devices/<uuid:sid>/end/", views.end_device, name="device-end"),
+]

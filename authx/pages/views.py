@@ -1,0 +1,135 @@
+"""Login, logout and "your devices"."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import logout
+from django.contrib.auth import views as auth_views
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from authx.errors import LoginRefused
+from authx.http import cookies, renewal
+from authx.models import DeviceSession, EndReason
+from authx.pages.forms import LoginForm
+from authx.pages.visit import Visit, visit_of
+from authx.sessions import end_session, end_sessions
+from authx.sessions.listing import find_live_session, live_sessions, other_sessions
+
+
+class LoginView(auth_views.LoginView):
+    """Django's login, which says why the last session ended and takes back cookies that buy nothing."""
+
+    template_name = "authx/login.html"
+    authentication_form = LoginForm
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        visit = visit_of(request)
+        if visit is not None and visit.session is None and renewal.is_navigation(request):
+            visit.clears = cookies.has_credentials(request) and not visit.conflict
+        return super().get(request, *args, **kwargs)
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        try:
+            response = super().form_valid(form)
+        except LoginRefused as error:
+            form.add_error(None, str(error))
+            return self.form_invalid(form)
+        django_session = self.request.session
+        if not form.cleaned_data["remember"]:
+            django_session.set_expiry(0)
+        elif django_session.get_expire_at_browser_close():
+            django_session.set_expiry(settings.SESSION_COOKIE_AGE)
+        return response
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        response: HttpResponse = super().form_invalid(form)
+        if form.wait:
+            response.status_code = 429
+            response["Retry-After"] = str(form.wait)
+        return response
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context = super().get_context_data(**kwargs)
+        visit = visit_of(self.request)
+        context["ended_reason"] = ended_reason(visit)
+        context["ended_message"] = ended_message(visit)
+        return context
+
+
+class LogoutView(auth_views.LogoutView):
+    """Ends this device's session (POST), and says so."""
+
+    template_name = "authx/logged_out.html"
+
+
+@login_required
+@never_cache
+@require_safe
+def devices(request: HttpRequest) -> HttpResponse:
+    """Where the user is signed in, this device first."""
+    current = _current(request)
+    sessions = live_sessions(request.user)
+    for session in sessions:
+        session.is_current = current is not None and session.pk == current.pk  # type: ignore[attr-defined]
+    sessions.sort(key=lambda session: not session.is_current)  # type: ignore[attr-defined]
+    others = sum(not session.is_current for session in sessions)  # type: ignore[attr-defined]
+    return render(request, "authx/devices.html", {"sessions": sessions, "other_count": others})
+
+
+@login_required
+@require_POST
+def end_device(request: HttpRequest, sid: UUID) -> HttpResponse:
+    """End one of the user's own sessions; this device's own is a logout."""
+    session = find_live_session(request.user, sid)
+    if session is None:
+        raise Http404
+    current = _current(request)
+    if current is not None and current.pk == session.pk:
+        logout(request)
+        return redirect("authx:login")
+    end_session(session, EndReason.ENDED_BY_USER, by=request.user, request=request)
+    said = _("%(device)s has been signed out.") % {"device": session}
+    messages.success(request, said, fail_silently=True)
+    return redirect("authx:devices")
+
+
+@login_required
+@require_POST
+def end_others(request: HttpRequest) -> HttpResponse:
+    """End all of the user's sessions but this one."""
+    current = _current(request)
+    others = other_sessions(request.user, current.pk if current else None)
+    ended = end_sessions(others, EndReason.ENDED_BY_USER, by=request.user, request=request)
+    said = ngettext(
+        "%d other device has been signed out.", "%d other devices have been signed out.", ended
+    )
+    messages.success(request, said % ended, fail_silently=True)
+    return redirect("authx:devices")
+
+
+def _current(request: Any) -> DeviceSession | None:
+    visit = visit_of(request)
+    return visit.session if visit is not None else None
+
+
+def ended_reason(visit: Visit | None) -> str:
+    """The machine word for why the visitor's last session ended; ``""`` if none has."""
+    if visit is None or visit.session is not None:
+        return ""
+    return visit.ended_reason or ""
+
+
+def ended_message(visit: Visit | None) -> str:
+    """What the visitor is told about that; ``""`` for a logout of their own."""
+    reason = ended_reason(visit)
+    return str(EndReason(reason).label) if reason in EndReason.values else ""

@@ -1,0 +1,178 @@
+"""One request of a browser: which device session its credentials belong to, looked up once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+from django.views.decorators.debug import sensitive_variables
+
+from authx.conf import conf
+from authx.errors import (
+    RefreshConflict,
+    RefreshError,
+    RefreshReused,
+    SessionEnded,
+    StoreUnavailable,
+    TokenError,
+)
+from authx.gate.verify import read_claims
+from authx.http import cookies, renewal
+from authx.models import DeviceSession, EndReason
+from authx.pages import django_login
+from authx.sessions import Credentials, recognize, refresh_session
+from authx.sessions.standing import note_use
+
+
+class Visit:
+    """What is known of one request; ``request.authx_visit``."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self.request = request
+        #: True once somebody asked who it is.
+        self.touched = False
+        #: The word for why the session presented has ended; None if none has.
+        self.ended_reason: str | None = None
+        #: The refresh token was spent and its successor is in use elsewhere.
+        self.conflict = False
+        #: What the response shall deliver, if it is still current then.
+        self.delivery: Credentials | None = None
+        self.delivers_device = False
+        #: The response shall take the cookies back.
+        self.clears = False
+        self.failure: StoreUnavailable | None = None
+        self._known = False
+        self._session: DeviceSession | None = None
+        self._user: Any = None
+        self.lazy_user = SimpleLazyObject(self.user)
+
+    # Before the view -------------------------------------------------------------------------------------------
+
+    @sensitive_variables()
+    def renew(self) -> None:
+        """Renew silently where the access cookie is missing, past its ``exp`` or unreadable."""
+        request = self.request
+        refresh_token = cookies.read_cookie(request, conf.REFRESH_COOKIE)
+        if refresh_token is None or renewal.has_bearer(request) or self._has_fresh_access():
+            return
+        if not renewal.may_renew(request):
+            return
+        try:
+            credentials = refresh_session(refresh_token, request)
+        except StoreUnavailable as error:
+            self.failure = error
+        except RefreshConflict:
+            self.conflict = True
+        except (RefreshReused, SessionEnded) as error:
+            self.refuse(error.reason if isinstance(error, SessionEnded) else EndReason.REUSED)
+        except RefreshError:
+            pass  # garbage: an anonymous visitor
+        else:
+            self.delivery = credentials
+            renewal.carry(request, credentials.access_token)
+
+    @sensitive_variables()
+    def _has_fresh_access(self) -> bool:
+        access_token = cookies.read_cookie(self.request, conf.ACCESS_COOKIE)
+        try:
+            return access_token is not None and bool(read_claims(access_token))
+        except TokenError:
+            return False
+
+    # When somebody asks ----------------------------------------------------------------------------------------
+
+    @property
+    def session(self) -> DeviceSession | None:
+        self._look()
+        return self._session
+
+    @property
+    def settled_session(self) -> DeviceSession | None:
+        """The session, if it is known already; asks nobody."""
+        return self._session
+
+    def user(self) -> Any:
+        self._look()
+        return self._user
+
+    async def auser(self) -> Any:
+        """The same as ``request.user``, whoever has set that meanwhile."""
+        if self.request.user is not self.lazy_user:
+            return self.request.user
+        return await sync_to_async(self.user)()
+
+    def identify(self, session: DeviceSession | None, user: Any) -> None:
+        """Settle who it is: found by a credential, or just logged in or out."""
+        self._known, self._session, self._user = True, session, user
+
+    def _look(self) -> None:
+        self.touched = True
+        if self._known:
+            return
+        if self.failure is not None:
+            raise self.failure
+        try:
+            self._find()
+        except StoreUnavailable as error:
+            self.failure = error
+            raise
+
+    def _find(self) -> None:
+        if renewal.has_bearer(self.request):
+            self.identify(
+                None, AnonymousUser()
+            )  # the API's business; nothing here may answer for it
+        elif self.delivery is not None:
+            self._admit(self.delivery.session)
+        elif cookies.has_credentials(self.request):
+            self._find_by_cookie()
+        else:
+            from authx.pages.adoption import find_by_django_login
+
+            find_by_django_login(self)
+
+    @sensitive_variables()
+    def _find_by_cookie(self) -> None:
+        access_token = cookies.read_cookie(self.request, conf.ACCESS_COOKIE)
+        try:
+            session = recognize(access_token)
+        except SessionEnded as error:
+            self.refuse(error.reason)
+        except TokenError:
+            self.identify(None, AnonymousUser())
+        else:
+            if session.access_claims is not None:
+                note_use(session, session.access_claims)
+            self._admit(session)
+
+    def _admit(self, session: DeviceSession) -> None:
+        """Hand out the identity, once no other login is left beside it."""
+        request, user = self.request, session.user
+        if django_login.is_present(request):
+            sid = str(session.pk)
+            if django_login.lies_on(request) == sid:
+                self.identify(session, django_login.own_user(request))
+                return
+            bound = django_login.bound_to(request)
+            if not django_login.belongs_to(request, user) or bound not in {None, sid}:
+                django_login.flush(request)
+            elif bound is None:
+                django_login.bind(request, sid)
+        self.identify(session, user)
+
+    def refuse(self, reason: str) -> None:
+        """The session has ended: so has the Django login that hangs on it."""
+        self.ended_reason = str(reason)
+        request = self.request
+        if django_login.is_present(request):
+            if django_login.bound_to(request) != "" or django_login.lies_on(request):
+                django_login.flush(request)
+        self.identify(None, AnonymousUser())
+
+
+def visit_of(request: Any) -> Visit | None:
+    """The visit of a request that came through the middleware, else None."""
+    return getattr(getattr(request, "_request", request), "authx_visit", None)

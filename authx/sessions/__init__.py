@@ -1,0 +1,17 @@
+"""The only writer of device sessions: open, refresh, end, recognize."""
+
+from authx.sessions.credentials import Credentials
+from authx.sessions.ending import end_session, end_sessions
+from authx.sessions.opening import Device, open_session
+from authx.sessions.refreshing import refresh_session
+from authx.sessions.standing import recognize
+
+__all__ = [
+    "Credentials",
+    "Device",
+    "end_session",
+    "end_sessions",
+    "open_session",
+    "recognize",
+    "refresh_session",
+]

@@ -1,0 +1,88 @@
+"""What a client is given: an access token for now, a refresh token for later."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.utils.module_loading import import_string
+from django.views.decorators.debug import sensitive_variables
+
+from authx.conf import conf
+from authx.core.claims import AccessClaims
+from authx.core.refresh import write_refresh_token
+from authx.core.tokens import write_access_token
+from authx.gate import keyring
+from authx.models import DeviceSession
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """One session's tokens; neither is ever stored, logged or shown in a repr."""
+
+    session: DeviceSession
+    claims: AccessClaims
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    #: The clock the session was judged by, aware.
+    now: datetime
+
+    @property
+    def expires_in(self) -> int:
+        """Seconds of life the access token was given (RFC 6749 §5.1)."""
+        return self.claims.exp - self.claims.iat
+
+    @property
+    def refresh_expires_in(self) -> int:
+        """Seconds until the session ends unless it is refreshed again."""
+        limit = min(self.session.idle_expires_at, self.session.expires_at)
+        return max(0, round((limit - self.now).total_seconds()))
+
+
+@sensitive_variables()
+def credentials_for(session: DeviceSession, *, generation: int, now: datetime) -> Credentials:
+    """The tokens of ``generation``: the refresh token is always the same one, the access token fresh."""
+    claims = _claims(session, generation, now)
+    refresh_token = write_refresh_token(
+        session.id, generation, bytes(session.salt), keyring.secrets()
+    )
+    access_token = write_access_token(claims, keyring.keyset().signing)
+    return Credentials(session, claims, access_token, refresh_token, now)
+
+
+@sensitive_variables()
+def access_token_for(session: DeviceSession, *, now: datetime) -> tuple[AccessClaims, str]:
+    """A fresh access token of the session's current generation, without its refresh token."""
+    claims = _claims(session, session.generation, now)
+    return claims, write_access_token(claims, keyring.keyset().signing)
+
+
+def _claims(session: DeviceSession, generation: int, now: datetime) -> AccessClaims:
+    audience = conf.AUDIENCE
+    issued = int(now.timestamp())
+    limit = int(min(session.idle_expires_at, session.expires_at).timestamp())
+    last = min(issued + int(conf.ACCESS_TOKEN_LIFETIME.total_seconds()), limit)
+    return AccessClaims(
+        iss=conf.ISSUER,
+        sub=session.subject,
+        aud=(audience,) if isinstance(audience, str) else tuple(audience),
+        exp=max(issued + 1, last),
+        iat=issued,
+        jti=secrets.token_urlsafe(16),
+        client_id=conf.CLIENT_ID,
+        sid=str(session.id),
+        gen=generation,
+        auth_time=int(session.auth_time.timestamp()),
+        amr=tuple(session.amr),
+        did=session.device_id or None,
+        dtp=session.device_type,
+        extra=_extra(session),
+    )
+
+
+def _extra(session: DeviceSession) -> dict[str, Any]:
+    if conf.CLAIMS is None:
+        return {}
+    return dict(import_string(conf.CLAIMS)(session))

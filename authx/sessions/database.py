@@ -1,0 +1,92 @@
+"""The writing database: its clock, its outages, and its transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, TypeVar
+
+from django.db import InterfaceError, OperationalError, connections, models, router, transaction
+from django.db.models.functions import Now
+
+from authx.errors import StoreUnavailable
+from authx.models import DeviceSession
+
+T = TypeVar("T")
+
+#: An optimistic write that keeps losing, or a deadlock, is tried so often before it is a 503.
+ATTEMPTS = 3
+
+
+class DatabaseNow(Now):
+    """The database's own clock, in UTC, read as the statement runs."""
+
+    def as_mysql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        # Django's Now is CURRENT_TIMESTAMP, which follows the server's time zone.
+        return self.as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **extra)
+
+
+def alias() -> str:
+    """The database that authx reads and writes: never a replica."""
+    return router.db_for_write(DeviceSession)
+
+
+def rows() -> models.QuerySet[DeviceSession]:
+    """All device sessions, each with ``database_now`` on it."""
+    clock = DatabaseNow(output_field=models.DateTimeField())
+    return DeviceSession.objects.using(alias()).annotate(database_now=clock)
+
+
+def database_now() -> datetime:
+    """The database's clock, for a row that is not there yet. One statement."""
+    connection = connections[alias()]
+    with store_errors(), connection.cursor() as cursor:
+        compiler = DeviceSession.objects.using(alias()).query.get_compiler(connection=connection)
+        clock = DatabaseNow(output_field=models.DateTimeField())
+        sql, params = compiler.compile(clock)
+        cursor.execute(f"SELECT {sql}", params)
+        value = cursor.fetchone()[0]
+        for convert in [
+            *connection.ops.get_db_converters(clock),
+            *clock.get_db_converters(connection),
+        ]:
+            value = convert(value, clock, connection)
+    found: datetime = value
+    return found
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Turn an unreachable or busy database into StoreUnavailable."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise StoreUnavailable("the database cannot be asked") from error
+
+
+def transact(write: Callable[[], T], *, durable: bool = False) -> T:
+    """Run ``write`` in one transaction; a deadlock or a busy database is tried again, then refused.
+
+    ``durable``: no surrounding transaction may undo it; Django raises RuntimeError if there is one.
+
+    Raises:
+        StoreUnavailable: nothing was written.
+    """
+    connection = connections[alias()]
+    with store_errors():
+        for _ in range(ATTEMPTS - 1):
+            try:
+                with transaction.atomic(using=alias(), durable=durable):
+                    return write()
+            except OperationalError:
+                if connection.in_atomic_block:
+                    raise  # the transaction around us is lost; only its owner can begin again
+                connection.close_if_unusable_or_obsolete()
+        with transaction.atomic(using=alias(), durable=durable):
+            return write()
+
+
+def after_commit(function: Any) -> None:
+    """Run once the surrounding transaction has committed, or now; errors are logged, not raised."""
+    transaction.on_commit(function, using=alias(), robust=True)

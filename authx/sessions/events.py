@@ -1,0 +1,61 @@
+"""The audit trail: one row per state change, written in the transaction of that change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest
+
+from authx.core.devices import clean_text
+from authx.http.client import client_ip, client_user_agent
+from authx.models import DeviceSession, SessionEvent
+from authx.sessions import database
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who caused a change, and from where; all of it may be unknown."""
+
+    user: Any = None
+    ip: str | None = None
+    user_agent: str = ""
+
+    @classmethod
+    def of(cls, user: Any = None, request: Any = None) -> Actor:
+        """``request`` is a Django or DRF request, or None; ``user`` a user, or None."""
+        known = user if getattr(user, "pk", None) is not None else None
+        request = getattr(request, "_request", request)
+        if not isinstance(request, HttpRequest):
+            return cls(known)
+        return cls(known, client_ip(request), client_user_agent(request))
+
+
+def event(
+    session: DeviceSession,
+    kind: SessionEvent.Kind,
+    *,
+    at: datetime,
+    outcome: str = "",
+    actor: Actor | None = None,
+    note: str = "",
+) -> SessionEvent:
+    """An event, not yet written."""
+    actor = actor or Actor()
+    return SessionEvent(
+        session=session,
+        kind=kind,
+        outcome=outcome,
+        at=at,
+        actor=actor.user,
+        actor_label=clean_text(actor.user.get_username(), 150) if actor.user else "",
+        ip=actor.ip,
+        user_agent=actor.user_agent,
+        note=clean_text(note, 255),
+    )
+
+
+def write(*events: SessionEvent) -> None:
+    """Append events; the caller has opened the transaction that they belong to."""
+    SessionEvent.objects.using(database.alias()).bulk_create(events)

@@ -1,0 +1,149 @@
+"""Opening a session: one login on one device."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+
+from authx import signals
+from authx.conf import conf
+from authx.core.devices import clean_text, describe_user_agent
+from authx.errors import DeviceInvalid, LoginRefused
+from authx.models import DeviceSession, EndReason, SessionEvent
+from authx.sessions import database, events
+from authx.sessions.credentials import Credentials, credentials_for
+from authx.sessions.ending import end_session, end_sessions
+from authx.sessions.events import Actor
+from authx.sessions.standing import fingerprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """What a client says of itself; every part may be left out.
+
+    ``id`` is chosen by the client and kept by it, at most 128 characters; ``name`` is shown to the user, cut at
+    100; ``type`` is one of AUTHX_DEVICE_TYPES.
+    """
+
+    id: str = ""
+    name: str = ""
+    type: str = ""
+
+    def __post_init__(self) -> None:
+        for part in ("id", "name", "type"):
+            if not isinstance(getattr(self, part), str):
+                raise DeviceInvalid(f"device {part} must be a string")
+        if len(self.id) > 128 or clean_text(self.id, 128) != self.id:
+            raise DeviceInvalid("device id must be at most 128 printable characters")
+        if self.type and self.type not in conf.DEVICE_TYPES:
+            known = ", ".join(conf.DEVICE_TYPES)
+            raise DeviceInvalid(f"device type must be one of: {known}")
+
+
+@dataclass(slots=True)
+class _Login:
+    """A login under way, between the request it came with and the row it becomes."""
+
+    user: Any
+    device: Device
+    actor: Actor
+    now: datetime
+    columns: dict[str, Any] = field(default_factory=dict)
+
+    def row(self) -> DeviceSession:
+        type_, label = describe_user_agent(self.actor.user_agent)
+        return DeviceSession(
+            user=self.user,
+            subject=str(self.user.pk),
+            device_id=self.device.id,
+            device_name=clean_text(self.device.name, 100),
+            device_type=self.device.type or type_,
+            device_label=label,
+            user_agent=self.actor.user_agent,
+            ip=self.actor.ip,
+            created_at=self.now,
+            last_seen_at=self.now,
+            rotated_at=self.now,
+            idle_expires_at=min(self.now + conf.IDLE_LIFETIME, self.now + conf.SESSION_LIFETIME),
+            expires_at=self.now + conf.SESSION_LIFETIME,
+            salt=secrets.token_bytes(32),
+            fingerprint=fingerprint(self.user),
+            **self.columns,
+        )
+
+
+@sensitive_variables()
+def open_session(
+    user: Any,
+    request: Any = None,
+    device: Device | None = None,
+    *,
+    amr: Sequence[str] = ("pwd",),
+    persistent: bool = True,
+    overwrites: DeviceSession | None = None,
+    auth_time: datetime | None = None,
+    adopted_from: str | None = None,
+    now: datetime | None = None,
+) -> Credentials:
+    """Open a device session for a user who has just proved who they are.
+
+    ``amr`` are the methods of that proof (RFC 8176); ``persistent`` says whether cookies outlive the browser;
+    ``overwrites`` is the session whose cookies this login replaces: it ends as ``superseded`` (T12). A live session
+    of the same user and ``device.id`` ends as ``replaced``. ``auth_time``: of a proof given earlier than now.
+
+    Raises:
+        LoginRefused: the user is inactive or not saved, or the Django session was adopted before.
+        DeviceInvalid: the device is of an unknown type, or its id is malformed.
+        StoreUnavailable: the database cannot be written; nothing was opened.
+    """
+    if getattr(user, "pk", None) is None or not user.is_active:
+        raise LoginRefused("an inactive or unsaved user cannot have a session")
+    at = now or database.database_now()
+    columns = {
+        "amr": list(amr),
+        "auth_time": auth_time or at,
+        "persistent": persistent,
+        "adopted_from": adopted_from,
+    }
+    login = _Login(user, device or Device(), Actor.of(user, request), at, columns)
+    session = database.transact(lambda: _write(login, overwrites))
+    database.after_commit(lambda: _announce(session, user, request))
+    session.database_now = at
+    return credentials_for(session, generation=1, now=now or timezone.now())
+
+
+def _write(login: _Login, overwrites: DeviceSession | None) -> DeviceSession:
+    session = login.row()
+    try:
+        session.save(using=database.alias(), force_insert=True)
+    except IntegrityError as error:
+        if session.adopted_from is None:
+            raise
+        raise LoginRefused("this Django session was adopted before") from error
+    events.write(events.event(session, SessionEvent.Kind.OPENED, at=login.now, actor=login.actor))
+    if overwrites is not None:
+        end_session(overwrites, EndReason.SUPERSEDED, login.user, now=login.now)
+    if session.device_id:
+        older = DeviceSession.objects.filter(user=login.user, device_id=session.device_id)
+        end_sessions(older.exclude(pk=session.pk), EndReason.REPLACED, login.user, now=login.now)
+    return session
+
+
+def _announce(session: DeviceSession, user: Any, request: Any) -> None:
+    signals.device_session_opened.send_robust(
+        DeviceSession, session=session, user=user, request=request
+    )
+
+
+def set_persistent(session: DeviceSession, persistent: bool) -> None:
+    """Remember whether the session's cookies outlive the browser, for renewals to come."""
+    with database.store_errors():
+        this = DeviceSession.objects.using(database.alias()).filter(pk=session.pk)
+        this.update(persistent=persistent)

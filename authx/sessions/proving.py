@@ -1,0 +1,33 @@
+"""Step-up: the user has just proved again who they are, in a session that goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from authx.errors import SessionEnded
+from authx.models import DeviceSession, SessionEvent
+from authx.sessions import database, events
+from authx.sessions.events import Actor
+
+
+def record_proof(session: DeviceSession, *, by: Any = None, request: Any = None) -> None:
+    """Set ``auth_time`` to now (RFC 9068 §2.2.1).
+
+    Raises:
+        SessionEnded: it ended meanwhile.
+        StoreUnavailable: the database cannot be written.
+    """
+    at = database.database_now()
+
+    def write() -> bool:
+        live = DeviceSession.objects.using(database.alias()).live(at).filter(pk=session.pk)
+        if not live.update(auth_time=at):
+            return False
+        kind = SessionEvent.Kind.REAUTHENTICATED
+        events.write(events.event(session, kind, at=at, actor=Actor.of(by, request)))
+        return True
+
+    if not database.transact(write):
+        session.refresh_from_db(using=database.alias())
+        raise SessionEnded(session.ended_reason(at) or "")
+    session.auth_time = at

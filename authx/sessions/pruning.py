@@ -1,0 +1,54 @@
+"""Forgetting: expired sessions are marked, old ones deleted, a batch per transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import F
+
+from authx.models import DeviceSession, EndReason, SessionEvent
+from authx.sessions import database
+from authx.sessions.ending import record_endings
+
+
+def mark_expired(batch: int, *, now: datetime | None = None) -> Iterator[int]:
+    """End what has expired without anybody noticing, ``batch`` at a time; yields how many each time."""
+    at = now or database.database_now()
+    overdue = _sessions().filter(ended_at=None, idle_expires_at__lte=at)
+    idle = overdue.filter(idle_expires_at__lt=F("expires_at"))
+    for found, reason in ((idle, EndReason.IDLE), (overdue, EndReason.EXPIRED)):
+        while keys := list(found.order_by("idle_expires_at").values_list("pk", flat=True)[:batch]):
+            yield database.transact(lambda keys=keys, reason=reason: _mark(keys, reason, at))
+
+
+def _mark(keys: list[Any], reason: EndReason, at: datetime) -> int:
+    marked = [
+        key
+        for key in sorted(keys)
+        if _sessions()
+        .filter(pk=key, ended_at=None, idle_expires_at__lte=at)
+        .update(ended_at=at, end_reason=reason.value)
+    ]
+    record_endings(marked, reason, at=at)
+    return len(marked)
+
+
+def prune(keep: timedelta, batch: int, *, now: datetime | None = None) -> Iterator[int]:
+    """Delete sessions that ended longer ago than ``keep``, with their events; yields how many each time."""
+    before = (now or database.database_now()) - keep
+    old = _sessions().filter(ended_at__lt=before)
+    while keys := list(old.order_by("ended_at").values_list("pk", flat=True)[:batch]):
+        yield database.transact(lambda keys=keys: _delete(keys))
+
+
+def _delete(keys: list[Any]) -> int:
+    # The events' own manager refuses; this is the one place that may.
+    events = SessionEvent._base_manager.using(database.alias()).filter(session__in=keys)
+    events._raw_delete(database.alias())
+    return int(_sessions().filter(pk__in=keys)._raw_delete(database.alias()))
+
+
+def _sessions() -> Any:
+    return DeviceSession.objects.using(database.alias())

@@ -1,0 +1,131 @@
+"""Exchanging a refresh token: read, judge, write once, answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+
+from authx.conf import conf
+from authx.core.refresh import read_refresh_token
+from authx.core.rotation import Refusal, Row, Verdict, judge
+from authx.errors import RefreshConflict, RefreshReused, SessionEnded, StoreUnavailable
+from authx.gate import keyring
+from authx.models import DeviceSession, EndReason, SessionEvent
+from authx.sessions import database, events
+from authx.sessions.credentials import Credentials, credentials_for
+from authx.sessions.ending import record_endings
+from authx.sessions.events import Actor
+from authx.sessions.presented import find_genuine
+from authx.sessions.standing import fingerprint, user_end
+
+#: Rows that change nothing and say nothing new: a thief could write events with them for ever.
+_SILENT = {Row.ENDED, Row.STRIKE_AGAIN}
+
+_KINDS = {
+    Row.STRIKE: SessionEvent.Kind.LATE_REPLAY,
+    Row.ROLLBACK: SessionEvent.Kind.STATE_ROLLBACK,
+}
+
+
+@sensitive_variables("refresh_token")
+def refresh_session(
+    refresh_token: object, request: Any = None, *, now: datetime | None = None
+) -> Credentials:
+    """Exchange a refresh token for the session's current one and a fresh access token.
+
+    Idempotent: whoever presents a token again within the grace is given the identical successor. The verdict is
+    committed before anything is raised, so it must not run inside a transaction (``non_atomic_requests``).
+
+    Raises:
+        RefreshMalformed: it was never one of ours; nothing changed.
+        RefreshConflict: it was spent and its successor is in use; nothing but the strike changed.
+        RefreshReused: it was spent, again; the session has just been ended.
+        SessionEnded: the session is over; ``reason`` says why.
+        StoreUnavailable: the database cannot be asked or written; nothing changed.
+    """
+    presented = read_refresh_token(refresh_token, keyring.secrets())
+    with database.store_errors():
+        for _ in range(database.ATTEMPTS):
+            session = find_genuine(presented)
+            at = now or session.database_now
+            verdict = _judge(session, presented.generation, at)
+            if _carry_out(session, verdict, at, request):
+                return _answer(session, verdict, now or timezone.now())
+    raise StoreUnavailable("too many others are refreshing this session")
+
+
+def _judge(session: DeviceSession, presented: int, now: datetime) -> Verdict:
+    return judge(
+        session.rotation_state(),
+        presented,
+        now=now,
+        grace=conf.REFRESH_GRACE,
+        idle=conf.IDLE_LIFETIME,
+        user_end=user_end(session),
+    )
+
+
+def _carry_out(session: DeviceSession, verdict: Verdict, at: datetime, request: Any) -> bool:
+    """Write the verdict and its event in one transaction; False if somebody else wrote first."""
+    if verdict.row in _SILENT:
+        return True
+    changes = _changes(session, verdict, at)
+
+    def write() -> bool:
+        if changes and not _swap(session, changes):
+            return False
+        if verdict.end:
+            actor = Actor.of(None, request)
+            record_endings([session.pk], verdict.end, at=at, actor=actor, note=verdict.row)
+        else:
+            kind = _KINDS.get(verdict.row, SessionEvent.Kind.REFRESHED)
+            actor = Actor.of(session.user, request)
+            events.write(events.event(session, kind, at=at, outcome=verdict.row, actor=actor))
+        return True
+
+    if not database.transact(write, durable=True):
+        return False
+    for name, value in changes.items():
+        setattr(session, name, value)
+    return True
+
+
+def _changes(session: DeviceSession, verdict: Verdict, at: datetime) -> dict[str, Any]:
+    if verdict.end:
+        return {"ended_at": at, "end_reason": EndReason(verdict.end).value}
+    changes = dict(verdict.changes)
+    if verdict.row in {Row.ROTATE, Row.ROLLBACK}:
+        changes["last_seen_at"] = at
+        # Taken under a fallback SECRET_KEY it would stop matching when that key is dropped.
+        if session.user is not None:
+            changes["fingerprint"] = fingerprint(session.user)
+    return changes
+
+
+def _swap(session: DeviceSession, changes: Mapping[str, Any]) -> bool:
+    """The one conditional statement: only if the session is still as it was judged."""
+    state = session.rotation_state()
+    this = DeviceSession.objects.using(database.alias()).filter(
+        pk=session.pk,
+        ended_at=None,
+        generation=state.generation,
+        confirmed_generation=state.confirmed_generation,
+        strike_generation=state.strike_generation,
+        late_generation=state.late_generation,
+        fingerprint=session.fingerprint,
+    )
+    return this.update(**changes) == 1
+
+
+def _answer(session: DeviceSession, verdict: Verdict, now: datetime) -> Credentials:
+    if verdict.refusal is Refusal.CONFLICT:
+        raise RefreshConflict("it was spent and its successor is in use")
+    if verdict.refusal is Refusal.REUSED:
+        raise RefreshReused("it was spent before; the session has been ended")
+    if verdict.refusal is Refusal.ENDED or verdict.issue is None:
+        raise SessionEnded(verdict.end or session.end_reason)
+    return credentials_for(session, generation=verdict.issue, now=now)

@@ -1,0 +1,131 @@
+"""Whether a session is alive, and what its user's own state says about it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db.models import Q
+from django.utils.crypto import constant_time_compare
+from django.views.decorators.debug import sensitive_variables
+
+from authx.core.claims import AccessClaims
+from authx.errors import SessionEnded, TokenMalformed
+from authx.gate import verify_access_token
+from authx.models import DeviceSession, EndReason
+from authx.sessions import database
+
+#: How stale ``last_seen_at`` may get before a request writes it.
+LAST_SEEN_EVERY = timedelta(seconds=60)
+
+
+def fingerprint(user: AbstractBaseUser) -> str:
+    """SHA-256 hex of the user's session auth hash: changes with the password, tells nothing of it."""
+    return fingerprint_of(user.get_session_auth_hash())
+
+
+def fingerprint_of(auth_hash: str) -> str:
+    """The fingerprint of a session auth hash, such as Django keeps in its sessions."""
+    return hashlib.sha256(auth_hash.encode()).hexdigest()
+
+
+def has_fingerprint(user: AbstractBaseUser, stored: str) -> bool:
+    """True while the password is the one ``stored`` was taken from, also under a fallback key."""
+    return any(constant_time_compare(stored, fingerprint_of(found)) for found in _auth_hashes(user))
+
+
+def _auth_hashes(user: AbstractBaseUser) -> Iterator[str]:
+    yield user.get_session_auth_hash()
+    yield from user.get_session_auth_fallback_hash()
+
+
+def user_end(session: DeviceSession) -> str | None:
+    """The reason that the user's own state ends ``session``, or None (its user must be loaded)."""
+    user: Any = session.user
+    if user is None:
+        return EndReason.USER_DELETED.value
+    if not user.is_active:
+        return EndReason.USER_DISABLED.value
+    if not has_fingerprint(user, session.fingerprint):
+        return EndReason.PASSWORD_CHANGED.value
+    return None
+
+
+class DatabaseSource:
+    """The truth: session, user and the database's clock in one statement. Holds what it read."""
+
+    def __init__(self) -> None:
+        self.session: DeviceSession | None = None
+
+    def end_reason(self, claims: AccessClaims, now: datetime | None) -> str | None:
+        with database.store_errors():
+            session = database.rows().select_related("user").filter(pk=claims.sid).first()
+        if session is None:
+            return EndReason.EXPIRED.value  # pruned long after it ended
+        if session.subject != claims.sub:
+            raise TokenMalformed("its session belongs to another subject")
+        self.session = session
+        reason = session.ended_reason(now or session.database_now)
+        if reason is None and (reason := user_end(session)):
+            _remember(session, reason)
+        return reason
+
+
+def _remember(session: DeviceSession, reason: str) -> None:
+    """A bulk update sent no signal: write down at this read what the user's state has ended."""
+    from authx.sessions.ending import end_session
+
+    database.after_commit(lambda: end_session(session, reason))
+
+
+@sensitive_variables("access_token")
+def recognize(access_token: object, *, now: datetime | None = None) -> DeviceSession:
+    """The live session of an access token, with its user: gate, row and user in one statement.
+
+    ``session.access_claims`` are the token's claims.
+
+    Raises:
+        TokenError: see ``verify_access_token``; SessionEnded says why.
+        StoreUnavailable: the database cannot be asked.
+    """
+    source = DatabaseSource()
+    claims = verify_access_token(access_token, store=source, now=now)
+    session = source.session
+    if session is None:  # a store that does not ask for rows
+        raise SessionEnded(EndReason.EXPIRED.value)
+    session.access_claims = claims
+    return session
+
+
+def read_again(session: DeviceSession, *, live: bool = True) -> DeviceSession | None:
+    """The session as it is now, with its user; None if it is gone or, where ``live``, has ended."""
+    with database.store_errors():
+        found = database.rows().select_related("user").filter(pk=session.pk).first()
+    if found is None or (live and found.ended_reason(found.database_now)):
+        return None
+    return found
+
+
+def note_use(session: DeviceSession, claims: AccessClaims, *, now: datetime | None = None) -> None:
+    """Record that a token which came from the client was used: T2, and last seen at most each minute.
+
+    Waits for the surrounding transaction's commit; a failure is logged and tried again by the next request.
+    """
+    now = now or session.database_now
+    confirms = claims.gen == session.generation and session.rotation_state().is_pending
+    if confirms or now - session.last_seen_at >= LAST_SEEN_EVERY:
+        database.after_commit(lambda: _note_use(session, now, confirms=confirms))
+
+
+def _note_use(session: DeviceSession, now: datetime, *, confirms: bool) -> None:
+    this = DeviceSession.objects.using(database.alias()).filter(pk=session.pk, ended_at=None)
+    if confirms:
+        this = this.filter(
+            generation=session.generation, confirmed_generation__lt=session.generation
+        )
+        this.update(confirmed_generation=session.generation, last_seen_at=now)
+    else:
+        this.filter(Q(last_seen_at__lt=now)).update(last_seen_at=now)

@@ -1,0 +1,12 @@
+"""What authx announces, after the commit that made it true. Receivers cannot undo it.
+
+``device_session_opened``: ``session``, ``user``, ``request`` (or None).
+``device_session_ended``: ``session``, ``reason`` (machine word), ``by`` (a user, or None).
+``refresh_reused``: ``session``; sent beside ``device_session_ended`` when the reason is theft.
+"""
+
+from django.dispatch import Signal
+
+device_session_opened = Signal()
+device_session_ended = Signal()
+refresh_reused = Signal()

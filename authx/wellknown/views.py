@@ -1,0 +1,49 @@
+"""The JWK Set (RFC 7517 §5) and the authorization server's metadata (RFC 8414)."""
+
+from __future__ import annotations
+
+from urllib.parse import urljoin, urlsplit
+
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.urls import reverse
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import condition, require_safe
+
+from authx.conf import conf
+from authx.gate.keyring import keyset
+
+#: Seconds for which other services may keep our keys; a new key is published for longer before it signs.
+MAX_AGE = 300
+
+
+def _etag(request: HttpRequest) -> str:
+    return '"' + "-".join(key.kid[:16] for key in keyset()) + '"'
+
+
+@require_safe
+@cache_control(public=True, max_age=MAX_AGE)
+@condition(etag_func=_etag)
+def jwks(request: HttpRequest) -> HttpResponse:
+    """Our public keys: those that sign, and those that still verify."""
+    return JsonResponse(keyset().jwks(), content_type="application/jwk-set+json")
+
+
+@require_safe
+@cache_control(public=True, max_age=MAX_AGE)
+def authorization_server(request: HttpRequest) -> HttpResponse:
+    """What is really served; 404 while AUTHX_ISSUER is not a URL."""
+    issuer = conf.ISSUER
+    if urlsplit(issuer).scheme not in {"https", "http"}:
+        raise Http404("AUTHX_ISSUER is not a URL")
+    keys = keyset()
+    return JsonResponse(
+        {
+            "issuer": issuer,
+            # From the issuer, never from the Host header: that is the caller's word (C10).
+            "jwks_uri": urljoin(issuer, reverse("authx-wellknown:jwks")),
+            "response_types_supported": [],
+            "grant_types_supported": ["refresh_token"],
+            "token_endpoint_auth_methods_supported": ["none"],
+            "access_token_signing_alg_values_supported": sorted({key.alg for key in keys}),
+        }
+    )

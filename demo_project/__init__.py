@@ -1,0 +1,1 @@
+"""A small real site on authx: pages, API and admin behind one login."""

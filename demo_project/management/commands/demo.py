@@ -1,0 +1,83 @@
+"""``manage.py demo``: the whole site, ready to look at, by one command."""
+
+from __future__ import annotations
+
+import os
+import socket
+from argparse import ArgumentParser
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.core.servers.basehttp import get_internal_wsgi_application, run
+from django.db import connections
+from django.template.loader import render_to_string
+
+HOST = "127.0.0.1"
+USERS = {"admin": "admin-demo", "ada": "ada-demo", "bob": "bob-demo"}
+Announce = Callable[[int], None]
+
+
+class Command(BaseCommand):
+    help = "Prepares the demo site and serves it on 127.0.0.1."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--port", type=int, default=8000, help="default: 8000")
+        parser.add_argument("--asgi", action="store_true", help="serve with uvicorn instead of WSGI threads")
+        parser.add_argument("--prepare-only", action="store_true", help="make database and users; do not serve")
+
+    def handle(self, *args: Any, port: int, asgi: bool, prepare_only: bool, **options: Any) -> None:
+        call_command("migrate", interactive=False, verbosity=0)
+        users = [(username, ensure_user(username, password)) for username, password in USERS.items()]
+        connections.close_all()
+        origin = f"http://{HOST}:{port}"
+        settings.AUTHX_ISSUER = origin  # read at every use, so the port given here is in time
+        self.stdout.write(render_to_string("demo/welcome.txt", {"origin": origin, "users": users}))
+        if not prepare_only:
+            with suppress(KeyboardInterrupt):
+                self.serve(port, serve_asgi if asgi else serve_wsgi)
+            self.stdout.write("")
+
+    def serve(self, port: int, server: Callable[[int, Announce], None]) -> None:
+        try:
+            server(port, self.announce)
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else error
+            raise CommandError(f"Cannot listen on {HOST}:{port}: {reason}. Another one: --port 8001") from error
+
+    def announce(self, port: int) -> None:
+        self.stdout.write(f"Serving on http://{HOST}:{port}/ (Ctrl-C stops it)")
+        self.stdout.flush()
+
+
+def ensure_user(username: str, password: str) -> str:
+    """Create the user where there is none; return what to print as the password."""
+    users = get_user_model().objects
+    user = users.filter(username=username).first()
+    if user is None:
+        create = users.create_superuser if username == "admin" else users.create_user
+        create(username, password=password)
+    elif not user.check_password(password):
+        return "(changed since)"
+    return password
+
+
+def serve_wsgi(port: int, announce: Announce) -> None:
+    run(HOST, port, get_internal_wsgi_application(), threading=True, on_bind=announce)
+
+
+def serve_asgi(port: int, announce: Announce) -> None:
+    try:
+        import uvicorn
+    except ImportError as error:
+        raise CommandError("--asgi needs uvicorn: pip install 'drf-authx[demo]'") from error
+    from demo_project.asgi import application
+
+    with socket.create_server((HOST, port)) as listener:
+        announce(listener.getsockname()[1])
+        config = uvicorn.Config(application, lifespan="off", log_level="warning")
+        uvicorn.Server(config).run(sockets=[listener])

@@ -1,0 +1,14 @@
+from django.contrib import admin
+from django.urls import include, path
+
+from demo_project import views
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("private/", views.private, name="private"),
+    path("account/", include("authx.pages.urls")),
+    path("api/auth/", include("authx.api.urls")),
+    path("api/hello/", views.hello),
+    path("admin/", admin.site.urls),
+    path("", include("authx.wellknown.urls")),
+]

@@ -1,0 +1,1 @@
+"""A custom user model, for one variant of the settings."""

@@ -1,0 +1,141 @@
+"""What every test may ask for: people, clients and a browser.
+
+AUTHX_TEST_STRICT=1 makes a skip a failure: what the machine should have, it must have. A test that
+has no meaning on a database is marked ``databases(...)`` instead, and is not collected elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.cache import cache
+from rest_framework.test import APIClient
+
+PASSWORD = "correct-horse-battery-staple"
+STRICT = os.environ.get("AUTHX_TEST_STRICT") == "1"
+
+
+@pytest.fixture(autouse=True)
+def _fresh_cache() -> Iterator[None]:
+    """Throttles count in the cache; no test pays for another's attempts."""
+    cache.clear()
+    yield
+    cache.clear()
+
+
+@pytest.fixture
+def password() -> str:
+    """The password of everybody made by ``make_user``."""
+    return PASSWORD
+
+
+@pytest.fixture
+def make_user(db: None) -> Callable[..., Any]:
+    """Make a user of the site's user model, whatever that is."""
+
+    def make(name: str, **fields: Any) -> Any:
+        model = get_user_model()
+        fields = {"password": PASSWORD, "email": f"{name}@example.com", **fields}
+        if model.USERNAME_FIELD != "email":
+            fields[model.USERNAME_FIELD] = name
+        return model._default_manager.create_user(**fields)
+
+    return make
+
+
+@pytest.fixture
+def ada(make_user: Callable[..., Any]) -> Any:
+    return make_user("ada")
+
+
+@pytest.fixture
+def bob(make_user: Callable[..., Any]) -> Any:
+    return make_user("bob")
+
+
+@pytest.fixture
+def admin(make_user: Callable[..., Any]) -> Any:
+    """A superuser."""
+    return make_user("admin", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def staff(make_user: Callable[..., Any]) -> Any:
+    """Staff, with no permission of its own."""
+    return make_user("staff", is_staff=True)
+
+
+@pytest.fixture
+def api() -> APIClient:
+    """A client that sends and reads JSON and carries no credentials."""
+    return APIClient()
+
+
+@pytest.fixture(scope="session")
+def browser_args() -> list[str]:
+    """How Chromium starts: quietly, and asking nothing of the network."""
+    return [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ]
+
+
+@pytest.fixture(scope="module")
+def chromium(browser_args: list[str]) -> Iterator[Any]:
+    """A running Chromium (Playwright's ``Browser``); each profile is a ``new_context()``.
+
+    One per module: Playwright keeps an event loop running in this thread, which Django and async
+    tests would trip over, so it must be gone when the module is.
+    """
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    found = [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")]
+    executable = os.environ.get("AUTHX_TEST_CHROMIUM") or next(filter(None, found), None)
+    if executable is None:
+        pytest.skip("no Chromium on PATH (Debian: apt-get install chromium)")
+    with pytest.MonkeyPatch.context() as patch, playwright.sync_playwright() as started:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        browser = started.chromium.launch(executable_path=executable, args=browser_args)
+        yield browser
+        browser.close()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark browser tests, and drop what has no meaning on this database."""
+    kept, dropped = [], []
+    for item in items:
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+        marker = item.get_closest_marker("databases")
+        (kept if marker is None or settings.DATABASE in marker.args else dropped).append(item)
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = kept
+
+
+def _fail_if_skipped(report: Any) -> Any:
+    if STRICT and report.skipped and not hasattr(report, "wasxfail"):
+        _path, _line, reason = report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"AUTHX_TEST_STRICT: {report.nodeid} was not run. {reason}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Any:
+    return _fail_if_skipped((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Any:
+    return _fail_if_skipped((yield))

@@ -1,0 +1,1 @@
+"""A tiny site for the tests."""

@@ -1,0 +1,215 @@
+"""authx.core.refresh: the refresh token on the wire."""
+
+import base64
+import string
+from hashlib import sha256
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from itsdangerous import Signer, base64_encode
+
+from authx.core.keys import derive_secret
+from authx.core.refresh import (
+    RefreshClaims,
+    is_genuine,
+    read_refresh_token,
+    write_refresh_token,
+)
+from authx.errors import RefreshMalformed
+
+SID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
+SALT = bytes(range(16))
+SECRETS = ["new" * 20, b"old" * 20]
+TOKEN = write_refresh_token(SID, 7, SALT, SECRETS)
+#: Computed apart from authx, with hmac and base64 alone.
+PINNED = (
+    "AYkKXayWd0u8zrMCCZqAVwAAAAevnI6kIM8YRBWgX7uE9kHv.XfEkW8GksURVAR4GGGaTv4g1YqdUi2Ti_2HumYSkwoI"
+)
+ALPHABET = string.ascii_letters + string.digits + "-_"
+
+
+def sign(value: bytes, *, secret=SECRETS[0], purpose="refresh-token", salt=b"authx.refresh") -> str:
+    key = derive_secret(secret, purpose)
+    signer = Signer(key, salt=salt, key_derivation="hmac", digest_method=sha256)
+    return signer.sign(value).decode()
+
+
+def test_what_is_written_is_read():
+    claims = read_refresh_token(TOKEN, SECRETS)
+    assert (claims.sid, claims.generation) == (SID, 7)
+    assert is_genuine(claims, SALT, SECRETS)
+
+
+def test_the_spelling_is_pinned():
+    """A release that spelled it otherwise would log everybody out."""
+    assert write_refresh_token(SID, 7, SALT, ["secret"]) == PINNED
+
+
+def test_the_same_session_and_generation_give_the_same_token():
+    assert write_refresh_token(SID, 7, SALT, SECRETS) == TOKEN
+    assert len(TOKEN) == 92
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        write_refresh_token(UUID(int=SID.int ^ 1), 7, SALT, SECRETS),
+        write_refresh_token(SID, 8, SALT, SECRETS),
+        write_refresh_token(SID, 7, SALT + b"x", SECRETS),
+        write_refresh_token(SID, 7, SALT, SECRETS[::-1]),
+    ],
+)
+def test_any_difference_gives_another_token(other):
+    assert other != TOKEN
+
+
+@pytest.mark.parametrize("generation", [0, 1, 2**32 - 1])
+def test_a_generation_fills_four_octets(generation):
+    token = write_refresh_token(SID, generation, SALT, SECRETS)
+    assert read_refresh_token(token, SECRETS).generation == generation
+
+
+@pytest.mark.parametrize("generation", [-1, 2**32])
+def test_a_generation_beyond_four_octets_is_not_written(generation):
+    with pytest.raises(OverflowError):
+        write_refresh_token(SID, generation, SALT, SECRETS)
+
+
+def test_the_first_secret_signs_and_all_of_them_verify():
+    by_old = write_refresh_token(SID, 7, SALT, SECRETS[1:])
+    claims = read_refresh_token(by_old, SECRETS)
+    assert is_genuine(claims, SALT, SECRETS)
+    assert read_refresh_token(TOKEN, SECRETS[:1])
+    for token, secrets in [(TOKEN, SECRETS[1:]), (by_old, SECRETS[:1]), (TOKEN, [])]:
+        with pytest.raises(RefreshMalformed):
+            read_refresh_token(token, secrets)
+
+
+def test_the_proof_needs_the_salt_and_the_secret():
+    claims = read_refresh_token(TOKEN, SECRETS)
+    assert not is_genuine(claims, SALT[:-1], SECRETS)
+    assert not is_genuine(claims, b"", SECRETS)
+    assert not is_genuine(claims, SALT, SECRETS[1:])
+    assert not is_genuine(claims, SALT, [])
+
+
+def test_the_proof_is_for_one_session_and_one_generation():
+    claims = read_refresh_token(TOKEN, SECRETS)
+    assert not is_genuine(RefreshClaims(SID, 8, claims.proof), SALT, SECRETS)
+    assert not is_genuine(RefreshClaims(UUID(int=1), 7, claims.proof), SALT, SECRETS)
+    assert not is_genuine(RefreshClaims(SID, 7, bytes(16)), SALT, SECRETS)
+
+
+def test_a_signature_alone_proves_nothing():
+    """Whoever has the secret but not the database signs, and is still found out."""
+    payload = SID.bytes + (9).to_bytes(4) + bytes(16)
+    claims = read_refresh_token(sign(base64_encode(payload)), SECRETS)
+    assert claims.generation == 9
+    assert not is_genuine(claims, SALT, SECRETS)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        sign(TOKEN[:48].encode(), secret="another"),
+        sign(TOKEN[:48].encode(), purpose="refresh-proof"),
+        sign(TOKEN[:48].encode(), purpose="ticket"),
+        sign(TOKEN[:48].encode(), salt=b"authx.ticket"),
+        Signer("new" * 20, salt=b"authx.refresh").sign(TOKEN[:48]).decode(),
+    ],
+)
+def test_a_signature_made_for_anything_else_is_refused(forged):
+    with pytest.raises(RefreshMalformed):
+        read_refresh_token(forged, SECRETS)
+
+
+@pytest.mark.parametrize("length", [0, 16, 20, 33, 35, 37, 39, 48])
+def test_a_signed_payload_of_another_length_is_refused(length):
+    with pytest.raises(RefreshMalformed):
+        read_refresh_token(sign(base64_encode(bytes(length))), SECRETS)
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        None,
+        b"",
+        TOKEN.encode(),
+        7,
+        1.5,
+        [TOKEN],
+        {"refresh_token": TOKEN},
+        object(),
+        "",
+        ".",
+        TOKEN[:-1],
+        TOKEN[1:],
+        TOKEN + "A",
+        TOKEN + "=",
+        TOKEN + "\n",
+        "\n" + TOKEN,
+        " " + TOKEN,
+        TOKEN + "\0",
+        TOKEN.replace(".", ":"),
+        TOKEN.replace(".", ".."),
+        TOKEN.replace(".", ""),
+        TOKEN[:48] + ".",
+        "." + TOKEN[49:],
+        TOKEN[:47] + "é" + TOKEN[48:],
+        TOKEN[:47] + "\ud800" + TOKEN[48:],
+        TOKEN[:47] + "+" + TOKEN[48:],
+        "A" * 10_000_000,
+        TOKEN * 100_000,
+    ],
+    ids=lambda token: ascii(token)[:24],
+)
+def test_anything_of_another_form_is_refused(token):
+    with pytest.raises(RefreshMalformed):
+        read_refresh_token(token, SECRETS)
+
+
+def test_a_token_has_one_spelling():
+    """The signature's last character carries two spare bits, which itsdangerous ignores."""
+    decoded = base64.urlsafe_b64decode(TOKEN[49:] + "=")
+    spellings = [
+        TOKEN[:-1] + last
+        for last in ALPHABET
+        if base64.urlsafe_b64decode(TOKEN[49:-1] + last + "=") == decoded
+    ]
+    assert len(spellings) == 4
+    for spelling in set(spellings) - {TOKEN}:
+        with pytest.raises(RefreshMalformed):
+            read_refresh_token(spelling, SECRETS)
+
+
+@pytest.mark.parametrize("position", range(92))
+def test_no_character_can_be_changed(position):
+    for character in "A", "w", ".":
+        changed = TOKEN[:position] + character + TOKEN[position + 1 :]
+        if changed != TOKEN:
+            with pytest.raises(RefreshMalformed):
+                read_refresh_token(changed, SECRETS)
+
+
+def test_neither_a_repr_nor_a_refusal_shows_a_token():
+    claims = read_refresh_token(TOKEN, SECRETS)
+    assert "proof" not in repr(claims)
+    with pytest.raises(RefreshMalformed) as refusal:
+        read_refresh_token(TOKEN[:-1] + "A", SECRETS)
+    assert TOKEN[:20] not in repr(refusal.value)
+    assert refusal.value.__suppress_context__
+
+
+@given(st.uuids(), st.integers(0, 2**32 - 1), st.binary(max_size=32))
+def test_every_session_and_generation_survives_the_round_trip(sid, generation, salt):
+    claims = read_refresh_token(write_refresh_token(sid, generation, salt, SECRETS), SECRETS)
+    assert (claims.sid, claims.generation) == (sid, generation)
+    assert is_genuine(claims, salt, SECRETS)
+
+
+@given(st.text(ALPHABET + ".", min_size=80, max_size=100) | st.text() | st.binary())
+def test_nothing_but_refresh_malformed_escapes(token):
+    with pytest.raises(RefreshMalformed):
+        read_refresh_token(token, SECRETS)
