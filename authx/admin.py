@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
@@ -16,8 +19,10 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from authx.conf import conf
 from authx.models import DeviceSession, DeviceSessionQuerySet, EndReason
 from authx.sessions import end_sessions
+from authx.sessions.proving import is_recent
 
 #: Rows listed on a confirmation page; the rest are counted.
 LISTED = 100
@@ -102,12 +107,22 @@ class DeviceSessionAdmin(admin.ModelAdmin):
         ),
     ]
 
+    search_help_text = _("User name, device, an IP address or a session id.")
+
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         username = get_user_model().USERNAME_FIELD
-        return [f"user__{username}", "=subject", "device_name", "device_label", "=ip", "=id"]
+        return [f"user__{username}", "device_name", "device_label"]
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """Find an address or an id as the value it is: as text they match nothing on PostgreSQL."""
+        with suppress(ValueError):
+            return queryset.filter(pk=UUID(search_term.strip())), False
+        with suppress(ValueError):
+            return queryset.filter(ip=str(ip_address(search_term.strip()))), False
+        return super().get_search_results(request, queryset, search_term)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return [name for _title, options in self.fieldsets for name in options["fields"]]
+        return [str(name) for _title, options in self.fieldsets for name in options["fields"]]
 
     @admin.display(description=_("device"))
     def device(self, session: DeviceSession) -> str:
@@ -161,9 +176,7 @@ class DeviceSessionAdmin(admin.ModelAdmin):
     ) -> HttpResponse:
         session = self.get_object(request, object_id)
         events = session.events.all() if session is not None else []
-        return super().change_view(
-            request, object_id, form_url, {**(extra_context or {}), "events": events}
-        )
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "events": events})
 
     # Actions: a page that asks, then one ending with its events and log entries.
 
@@ -175,9 +188,7 @@ class DeviceSessionAdmin(admin.ModelAdmin):
         description=_("Kick out everywhere (all sessions of these users)"),
         permissions=["kick_everywhere"],
     )
-    def kick_everywhere(
-        self, request: HttpRequest, queryset: DeviceSessionQuerySet
-    ) -> HttpResponse | None:
+    def kick_everywhere(self, request: HttpRequest, queryset: DeviceSessionQuerySet) -> HttpResponse | None:
         subjects = queryset.order_by().values("subject")
         everywhere = DeviceSession.objects.filter(subject__in=subjects)
         return self._confirm_or_end(request, queryset, everywhere, action="kick_everywhere")
@@ -185,6 +196,10 @@ class DeviceSessionAdmin(admin.ModelAdmin):
     def _confirm_or_end(
         self, request: HttpRequest, selected: Any, targets: Any, *, action: str
     ) -> HttpResponse | None:
+        if not is_recent(getattr(request, "device_session", None), conf.STAFF_MAX_AUTH_AGE):
+            text = _("Your own sign-in is too long ago for this: sign out, sign in and try again.")
+            self.message_user(request, text, messages.ERROR)
+            return None
         form = KickForm(request.POST if "post" in request.POST else None)
         if form.is_valid():
             self._end(request, targets.live(), form.cleaned_data["reason"])
@@ -218,6 +233,6 @@ class DeviceSessionAdmin(admin.ModelAdmin):
         )
         if affected:
             message = f"{_('Kicked out.')} {note}".strip()
-            LogEntry.objects.log_actions(request.user.pk, affected, CHANGE, message)
+            LogEntry.objects.log_actions(str(request.user.pk), affected, CHANGE, message)
         text = ngettext("%d session was ended.", "%d sessions were ended.", count) % count
         self.message_user(request, text, messages.SUCCESS if count else messages.WARNING)

@@ -71,12 +71,8 @@ def _cookies() -> list[CheckMessage]:
     found: list[CheckMessage] = []
     names = [conf.ACCESS_COOKIE, conf.REFRESH_COOKIE, conf.DEVICE_COOKIE]
     if not conf.COOKIE_SECURE and any(name.startswith(("__Host-", "__Secure-")) for name in names):
-        text = (
-            "A cookie named __Host-... is refused by browsers while AUTHX_COOKIE_SECURE is False."
-        )
-        hint = (
-            "Set AUTHX_COOKIE_SECURE = True, or rename AUTHX_ACCESS_COOKIE, _REFRESH_ and _DEVICE_."
-        )
+        text = "A cookie named __Host-... is refused by browsers while AUTHX_COOKIE_SECURE is False."
+        hint = "Set AUTHX_COOKIE_SECURE = True, or rename AUTHX_ACCESS_COOKIE, _REFRESH_ and _DEVICE_."
         found.append(Error(text, hint=hint, id="authx.E004"))
     taken = [*names, settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME]
     if len(set(taken)) != len(taken):
@@ -103,9 +99,7 @@ def _keys() -> list[CheckMessage]:
 def _surroundings() -> list[CheckMessage]:
     found: list[CheckMessage] = []
     if not settings.USE_TZ:
-        text = (
-            "authx needs USE_TZ = True: its times are compared with the database's clock, in UTC."
-        )
+        text = "authx needs USE_TZ = True: its times are compared with the database's clock, in UTC."
         found.append(Error(text, hint="Set USE_TZ = True.", id="authx.E008"))
     classes = getattr(settings, "REST_FRAMEWORK", {}).get("DEFAULT_AUTHENTICATION_CLASSES", [])
     if classes and "SessionAuthentication" in str(classes[0]):
@@ -133,8 +127,7 @@ def check_middleware(**kwargs: Any) -> list[CheckMessage]:
         return [Error(text, hint=hint, id="authx.E009")]
     early = [name for name in _MUST_FOLLOW if name in order[:place]]
     return [
-        Error(f"{name} stands before DeviceSessionMiddleware.", hint=hint, id="authx.E010")
-        for name in early
+        Error(f"{name} stands before DeviceSessionMiddleware.", hint=hint, id="authx.E010") for name in early
     ]
 
 

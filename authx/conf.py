@@ -86,9 +86,7 @@ def dotted(value: Any) -> str | None:
 
 def optional(rule: Rule) -> Rule:
     def either(value: Any) -> str | None:
-        return (
-            None if value is None or (complaint := rule(value)) is None else f"{complaint}, or None"
-        )
+        return None if value is None or (complaint := rule(value)) is None else f"{complaint}, or None"
 
     return either
 
@@ -165,18 +163,14 @@ class Conf:
         None, filled_or_list, "The aud put in and demanded of our tokens.", follows="ISSUER"
     )
     ACCESS_TOKEN_LIFETIME = Setting(timedelta(minutes=15), lifetime, "Life of an access token.")
-    IDLE_LIFETIME = Setting(
-        timedelta(days=7), lifetime, "A session not refreshed for this long has ended."
-    )
+    IDLE_LIFETIME = Setting(timedelta(days=7), lifetime, "A session not refreshed for this long has ended.")
     SESSION_LIFETIME = Setting(
         timedelta(days=30), lifetime, "Absolute life of a session; refreshing never extends it."
     )
     REFRESH_GRACE = Setting(
         timedelta(seconds=30), positive, "A spent refresh token stays harmless this long."
     )
-    CLOCK_LEEWAY = Setting(
-        timedelta(seconds=10), at_most(timedelta(seconds=60)), "For exp, nbf and iat."
-    )
+    CLOCK_LEEWAY = Setting(timedelta(seconds=10), at_most(timedelta(seconds=60)), "For exp, nbf and iat.")
     CLIENT_ID = Setting("first-party", filled, "The client_id of our own logins (RFC 9068).")
     SIGNING_KEYS: Setting[Any] = Setting(
         [], signing_keys, "PEM texts or paths; the first signs, all verify. Empty: from SECRET_KEY."
@@ -189,29 +183,19 @@ class Conf:
         type_names,
         "The device types a login may name.",
     )
-    REVOCATION_STORE = Setting(
-        "database", store, "Where the gate asks whether a session has ended."
-    )
+    REVOCATION_STORE = Setting("database", store, "Where the gate asks whether a session has ended.")
     BIND_DJANGO_LOGIN: Setting[Any] = Setting(
         True,
         boolean_or_dotted,
         "Open a device session at every Django login; or a function that decides.",
     )
-    ACCESS_COOKIE = Setting(
-        "__Host-authx_access", cookie_name, "Name of the access token's cookie."
-    )
-    REFRESH_COOKIE = Setting(
-        "__Host-authx_refresh", cookie_name, "Name of the refresh token's cookie."
-    )
-    DEVICE_COOKIE = Setting(
-        "__Host-authx_device", cookie_name, "Name of the cookie that knows the device."
-    )
+    ACCESS_COOKIE = Setting("__Host-authx_access", cookie_name, "Name of the access token's cookie.")
+    REFRESH_COOKIE = Setting("__Host-authx_refresh", cookie_name, "Name of the refresh token's cookie.")
+    DEVICE_COOKIE = Setting("__Host-authx_device", cookie_name, "Name of the cookie that knows the device.")
     COOKIE_SECURE = Setting(True, boolean, "Send our cookies over https alone.")
     COOKIE_SAMESITE = Setting("Lax", one_of("Lax", "Strict", "None"), "SameSite of our cookies.")
     COOKIE_ENCRYPTION = Setting(False, boolean, "Encrypt cookie values as well as signing them.")
-    EXPOSE_ACCESS_TOKEN = Setting(
-        False, boolean, "Answer a silent renewal with X-Access-Token too."
-    )
+    EXPOSE_ACCESS_TOKEN = Setting(False, boolean, "Answer a silent renewal with X-Access-Token too.")
     LOGIN_RATE: Setting[str | None] = Setting(
         "10/min", optional(rate), "Logins per account and per address; None for no limit."
     )

@@ -178,9 +178,7 @@ class SessionEvent(models.Model):
     #: The state machine's row for a refresh, the machine word of the reason for an ending.
     outcome = models.CharField(_("outcome"), max_length=32, blank=True)
     at = models.DateTimeField(_("at"), db_index=True)
-    actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+"
-    )
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     actor_label = models.CharField(_("actor"), max_length=150, blank=True)
     ip = models.GenericIPAddressField(_("IP address"), null=True)
     user_agent = models.CharField(_("user agent"), max_length=512, blank=True)

@@ -172,14 +172,10 @@ def test_claims_are_named_frozen_hashable_and_told_apart():
 
 
 def test_expiry_is_an_aware_datetime():
-    assert AccessClaims.from_payload(REQUIRED).expires_at == datetime(
-        2023, 11, 14, 22, 18, 20, tzinfo=UTC
-    )
+    assert AccessClaims.from_payload(REQUIRED).expires_at == datetime(2023, 11, 14, 22, 18, 20, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("sub", "canary\0"), ("aud", ["canary", 1]), ("exp", "canary")]
-)
+@pytest.mark.parametrize(("name", "value"), [("sub", "canary\0"), ("aud", ["canary", 1]), ("exp", "canary")])
 def test_a_refusal_names_the_claim_and_never_its_value(name, value):
     with pytest.raises(TokenMalformed) as refusal:
         AccessClaims.from_payload(REQUIRED | {name: value})

@@ -22,12 +22,8 @@ GECKO = "(KHTML, like Gecko)"
 CHROME = f"AppleWebKit/537.36 {GECKO} Chrome/126.0.0.0"
 
 BROWSERS = {
-    f"{MOZILLA} (Windows NT 10.0; Win64; x64; rv:128.0) Gecko/20100101 Firefox/128.0": (
-        "Firefox on Windows"
-    ),
-    f"{MOZILLA} (X11; Ubuntu; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0": (
-        "Firefox on Ubuntu"
-    ),
+    f"{MOZILLA} (Windows NT 10.0; Win64; x64; rv:128.0) Gecko/20100101 Firefox/128.0": ("Firefox on Windows"),
+    f"{MOZILLA} (X11; Ubuntu; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0": ("Firefox on Ubuntu"),
     f"{MOZILLA} (Macintosh; Intel Mac OS X 10.15; rv:128.0) Gecko/20100101 Firefox/128.0": (
         "Firefox on macOS"
     ),
@@ -80,7 +76,11 @@ OTHERS = {
     f"{MOZILLA} (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm) {CHROME}": "bingbot",
     f"{MOZILLA} AppleWebKit/537.36 (KHTML, like Gecko; compatible; GPTBot/1.2)": "GPTBot",
     "facebookexternalhit/1.1 (+http://www.facebook.com/)": "facebookexternalhit",
+    "/1.0 (iPhone; iOS 17.5)": "iPhone",
+    "MyApp/1.0 (iPod touch; iOS 12.5)": "MyApp on iPod",
     "hello world": "hello world",
+    "a" * 600: "a" * 100,
+    "a" * 99 + " b": "a" * 99,
 }
 
 
@@ -168,6 +168,18 @@ def test_the_limit_counts_what_is_kept():
     assert clean_text("a" * 50, 10) == "a" * 10
     assert clean_text("\u200b" * 20 + "a" * 10, 10) == "a" * 10
     assert clean_text("123456789 123", 10) == "123456789"
+
+
+def test_only_ten_times_the_limit_is_looked_at():
+    assert clean_text("\u200b" * 90 + "a" * 20, 10) == "a" * 10
+    assert clean_text("\u200b" * 91 + "a" * 20, 10) == "a" * 9
+
+
+def test_only_512_characters_are_parsed():
+    for length, kind in [(512, "web"), (513, "other")]:
+        start, end = f"{MOZILLA} (X11) ", " Gecko"
+        padding = "x" * (length - len(start) - len(end))
+        assert describe_user_agent(start + padding + end)[0] == kind
 
 
 @given(st.text(), st.integers(0, 50))

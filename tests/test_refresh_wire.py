@@ -2,6 +2,7 @@
 
 import base64
 import string
+from dataclasses import FrozenInstanceError
 from hashlib import sha256
 from uuid import UUID
 
@@ -24,9 +25,7 @@ SALT = bytes(range(16))
 SECRETS = ["new" * 20, b"old" * 20]
 TOKEN = write_refresh_token(SID, 7, SALT, SECRETS)
 #: Computed apart from authx, with hmac and base64 alone.
-PINNED = (
-    "AYkKXayWd0u8zrMCCZqAVwAAAAevnI6kIM8YRBWgX7uE9kHv.XfEkW8GksURVAR4GGGaTv4g1YqdUi2Ti_2HumYSkwoI"
-)
+PINNED = "AYkKXayWd0u8zrMCCZqAVwAAAAevnI6kIM8YRBWgX7uE9kHv.XfEkW8GksURVAR4GGGaTv4g1YqdUi2Ti_2HumYSkwoI"
 ALPHABET = string.ascii_letters + string.digits + "-_"
 
 
@@ -40,6 +39,8 @@ def test_what_is_written_is_read():
     claims = read_refresh_token(TOKEN, SECRETS)
     assert (claims.sid, claims.generation) == (SID, 7)
     assert is_genuine(claims, SALT, SECRETS)
+    with pytest.raises(FrozenInstanceError):
+        claims.generation = 8
 
 
 def test_the_spelling_is_pinned():
@@ -196,6 +197,7 @@ def test_no_character_can_be_changed(position):
 def test_neither_a_repr_nor_a_refusal_shows_a_token():
     claims = read_refresh_token(TOKEN, SECRETS)
     assert "proof" not in repr(claims)
+    assert not hasattr(claims, "__dict__")
     with pytest.raises(RefreshMalformed) as refusal:
         read_refresh_token(TOKEN[:-1] + "A", SECRETS)
     assert TOKEN[:20] not in repr(refusal.value)

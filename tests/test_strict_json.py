@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 from authx.core import strict_json
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
-JSON = st.recursive(
-    SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20
-)
+JSON = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
 
 
 def nested(depth: int) -> bytes:
@@ -20,9 +18,7 @@ def nested(depth: int) -> bytes:
 
 
 def test_an_object_is_read():
-    assert strict_json.loads('{"a":[1,2.5,true,null,"é"]}'.encode()) == {
-        "a": [1, 2.5, True, None, "é"]
-    }
+    assert strict_json.loads('{"a":[1,2.5,true,null,"é"]}'.encode()) == {"a": [1, 2.5, True, None, "é"]}
 
 
 @pytest.mark.parametrize(
@@ -72,9 +68,7 @@ def test_only_finite_numbers_are_read(number):
         strict_json.loads(b'{"a":[%s]}' % number.encode())
 
 
-@pytest.mark.parametrize(
-    "raw", [b'{"a":"\\ud800"}', b'{"\\udfff":1}', b'{"a":["x\\udc00\\ud800"]}']
-)
+@pytest.mark.parametrize("raw", [b'{"a":"\\ud800"}', b'{"\\udfff":1}', b'{"a":["x\\udc00\\ud800"]}'])
 def test_lone_surrogates_are_refused(raw):
     with pytest.raises(ValueError, match="surrogates"):
         strict_json.loads(raw)

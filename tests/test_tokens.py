@@ -180,7 +180,7 @@ def test_what_could_not_be_read_is_not_written(change):
 
 def test_the_longest_token_that_can_be_read_is_written():
     lengths = set()
-    for pad, size in product(range(3), range(5400, 5600)):
+    for pad, size in product(range(3), range(5570, 5670)):
         claims, key = replace(CLAIMS, extra={"x": "a" * size}), replace(KEY, kid="k" * (43 + pad))
         with suppress(ValueError):
             lengths.add(len(write_access_token(claims, key)))
@@ -306,12 +306,8 @@ def test_a_signature_has_one_spelling():
 @pytest.mark.parametrize("spare", [1, 2])
 def test_a_signed_segment_has_one_spelling(spare):
     """Even our own key's signature does not make a second spelling good."""
-    body = next(
-        b64(raw) for raw in (as_raw(payload(x="a" * n)) for n in range(3)) if len(raw) % 3 == spare
-    )
-    head = next(
-        b64(raw) for raw in (as_raw(header(x="a" * n)) for n in range(3)) if len(raw) % 3 == spare
-    )
+    body = next(b64(raw) for raw in (as_raw(payload(x="a" * n)) for n in range(3)) if len(raw) % 3 == spare)
+    head = next(b64(raw) for raw in (as_raw(header(x="a" * n)) for n in range(3)) if len(raw) % 3 == spare)
     assert read(sign(head, body))
     for spelling in spellings(head):
         refuse(sign(spelling, body))
@@ -571,9 +567,7 @@ def test_claims_are_not_read_before_the_signature_is_checked():
 
 
 @pytest.mark.parametrize("name", ["iss", "sub", "aud", "exp", "iat", "jti", "client_id", "sid"])
-@pytest.mark.parametrize(
-    "value", [..., None, True, 1.5, "", [], {}, "a\0", "\ud800", -1], ids=ascii
-)
+@pytest.mark.parametrize("value", [..., None, True, 1.5, "", [], {}, "a\0", "\ud800", -1], ids=ascii)
 def test_a_required_claim_of_the_wrong_type_is_refused(name, value):
     refuse(forge(body=payload(**{name: value})))
 
@@ -715,9 +709,7 @@ def test_a_valid_token_with_anything_changed_is_never_accepted(position, cut, te
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
     max_leaves=6,
 )
 HEADERS = st.sampled_from(["typ", "alg", "kid", "crit", "jku", "x"])

@@ -24,7 +24,10 @@ from authx.sessions.standing import note_use
 
 
 class BearerAuthentication(BaseAuthentication):
-    """``Authorization: Bearer``: the user on ``request.user``, the claims on ``request.auth`` (RFC 6750 §2.1)."""
+    """``Authorization: Bearer``: the user as ``request.user``, the claims as ``request.auth``.
+
+    The header only, never a query or a form (RFC 6750 §2.1).
+    """
 
     @sensitive_variables()
     def authenticate(self, request: Request) -> tuple[Any, AccessClaims] | None:
@@ -87,9 +90,7 @@ def bearer_token(request: Request) -> str:
     return token
 
 
-def _admit(
-    request: Request, session: DeviceSession, *, confirms: bool
-) -> tuple[Any, AccessClaims] | None:
+def _admit(request: Request, session: DeviceSession, *, confirms: bool) -> tuple[Any, AccessClaims] | None:
     claims = session.access_claims
     if claims is None:
         return None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.utils import timezone
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from authx.api.authentication import session_of
 from authx.api.refusals import StepUp
 from authx.conf import conf
+from authx.sessions.proving import is_recent
 
 
 class MayKick(BasePermission):
@@ -21,6 +21,6 @@ class MayKick(BasePermission):
         if not user.is_authenticated or not user.has_perm("authx.kick_devicesession"):
             return False
         max_age = conf.STAFF_MAX_AUTH_AGE
-        if max_age is not None and timezone.now() - session_of(request).auth_time > max_age:
+        if max_age is not None and not is_recent(session_of(request), max_age):
             raise StepUp(max_age)
         return True

@@ -1,6 +1,7 @@
 """Mount as ``path("api/auth/", include("authx.api.urls"))``.
 
-Verdicts on tokens commit even where the request fails: under ATOMIC_REQUESTS those views run outside its transaction.
+Verdicts on tokens commit even where the request fails: under ATOMIC_REQUESTS those views run
+outside its transaction.
 """
 
 from typing import Any

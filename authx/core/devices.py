@@ -37,7 +37,7 @@ def clean_text(value: object, limit: int) -> str:
 
 def _shown(character: str) -> str:
     category = unicodedata.category(character)
-    if category == "Cc" or category.startswith("Z"):
+    if category == "Cc":
         return " "
     return "" if category.startswith("C") else character
 

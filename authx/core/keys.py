@@ -58,9 +58,7 @@ class Key:
         return cls._of(ec.derive_private_key(scalar, ec.SECP256R1()), None)
 
     @classmethod
-    def load(
-        cls, source: str | bytes, *, alg: str | None = None, password: str | bytes | None = None
-    ) -> Key:
+    def load(cls, source: str | bytes, *, alg: str | None = None, password: str | bytes | None = None) -> Key:
         """Read a PEM key, private or public; ``alg`` is the type's usual one if None.
 
         Raises:

@@ -33,9 +33,7 @@ class RefreshClaims:
     proof: bytes = field(repr=False)  # 16 octets
 
 
-def write_refresh_token(
-    sid: UUID, generation: int, salt: bytes, secrets: Sequence[str | bytes]
-) -> str:
+def write_refresh_token(sid: UUID, generation: int, salt: bytes, secrets: Sequence[str | bytes]) -> str:
     """Return the one refresh token of ``sid`` at ``generation``; the first secret signs.
 
     The same arguments give the same token, which is how a retry gets the identical successor.

@@ -1,8 +1,9 @@
 """The whole refresh policy: what a genuine refresh token does to its session.
 
-A session issues numbered refresh tokens; ``generation`` is the last number issued and ``confirmed_generation``
-the last one seen in use. PENDING means the newest has not come back yet, CONFIRMED that it has. Only the counters
-decide order; the clock decides nothing but how long a spent token stays harmless (GRACE) and what has expired.
+A session issues numbered refresh tokens; ``generation`` is the last number issued and
+``confirmed_generation`` the last one seen in use. PENDING means the newest has not come back yet,
+CONFIRMED that it has. Only the counters decide order; the clock decides nothing but how long a
+spent token stays harmless (GRACE) and what has expired.
 """
 
 from __future__ import annotations
@@ -115,16 +116,14 @@ def judge(
     if state.is_pending:
         return _late(state, idle_expires_at)
     if state.strike_generation != presented or state.strike_at is None:
-        changes = {"strike_generation": presented, "strike_at": now}
-        return Verdict(row=Row.STRIKE, changes=changes, refusal=Refusal.CONFLICT)
+        strike = {"strike_generation": presented, "strike_at": now}
+        return Verdict(row=Row.STRIKE, changes=strike, refusal=Refusal.CONFLICT)
     if now < state.strike_at + grace:
         return Verdict(row=Row.STRIKE_AGAIN, refusal=Refusal.CONFLICT)
     return _reuse(Row.REUSE_AFTER_STRIKE)
 
 
-def _rotate(
-    row: Row, spent: int, now: datetime, idle_expires_at: datetime, *, late_streak: int
-) -> Verdict:
+def _rotate(row: Row, spent: int, now: datetime, idle_expires_at: datetime, *, late_streak: int) -> Verdict:
     changes = {
         "generation": spent + 1,
         "confirmed_generation": spent,

@@ -36,9 +36,7 @@ def dumps(value: dict[str, Any]) -> bytes:
     """
     if _is_deep(value):
         raise ValueError("nested too deeply")
-    text = json.dumps(
-        value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
-    )
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
     return text.encode()
 
 

@@ -117,9 +117,7 @@ def _find_key(header: dict[str, Any], keys: KeySet) -> Key:
     return key
 
 
-def _check_times(
-    claims: AccessClaims, *, max_lifetime: timedelta, leeway: timedelta, now: datetime
-) -> None:
+def _check_times(claims: AccessClaims, *, max_lifetime: timedelta, leeway: timedelta, now: datetime) -> None:
     """Judge ``exp``, ``iat`` and ``nbf``; at ``exp`` itself it has expired (RFC 7519 §4.1.4)."""
     seconds, slack = now.timestamp(), leeway.total_seconds()
     if not 0 < claims.exp - claims.iat <= max_lifetime.total_seconds():

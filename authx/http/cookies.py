@@ -32,13 +32,14 @@ def read_cookie(request: HttpRequest, name: str) -> str | None:
     if not conf.COOKIE_ENCRYPTION:
         return value
     try:
-        return _fernet().decrypt(_padded(value).encode("ascii")).decode("ascii")
+        decrypted: bytes = _fernet().decrypt(_padded(value).encode("ascii"))
+        return decrypted.decode("ascii")
     except (InvalidToken, ValueError):
         return None
 
 
 def _is_doubled(request: HttpRequest, name: str) -> bool:
-    header = request.META.get("HTTP_COOKIE", "")
+    header: str = request.META.get("HTTP_COOKIE", "")
     names = (part.partition("=")[0].strip() for part in header.split(";"))
     return sum(found == name for found in names) > 1
 
@@ -57,7 +58,10 @@ def set_cookies(
     refresh_token: str,
     refresh_expires_in: int | None,
 ) -> None:
-    """Give the browser its tokens. Durations are seconds; ``refresh_expires_in`` None: for this browser run only."""
+    """Give the browser its tokens.
+
+    Durations are seconds; ``refresh_expires_in`` None: both for this run of the browser only.
+    """
     persistent = refresh_expires_in is not None
     set_access_cookie(response, access_token, access_expires_in, persistent=persistent)
     _set(response, conf.REFRESH_COOKIE, refresh_token, refresh_expires_in)

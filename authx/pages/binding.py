@@ -72,9 +72,7 @@ def _methods(user: Any) -> tuple[str, ...]:
     """``pwd`` where a password backend let the user in; nothing where we cannot say (RFC 8176)."""
     path = getattr(user, "backend", "")
     backend = load_backend(path) if path else None
-    checks_passwords = isinstance(backend, ModelBackend) and not isinstance(
-        backend, RemoteUserBackend
-    )
+    checks_passwords = isinstance(backend, ModelBackend) and not isinstance(backend, RemoteUserBackend)
     return ("pwd",) if checks_passwords else ()
 
 
@@ -94,9 +92,7 @@ def _current(visit: Visit | None) -> DeviceSession | None:
 
 @sensitive_variables()
 def _in_cookies(request: Any) -> DeviceSession | None:
-    return find_presented(
-        read_cookie(request, conf.REFRESH_COOKIE), read_cookie(request, conf.ACCESS_COOKIE)
-    )
+    return find_presented(read_cookie(request, conf.REFRESH_COOKIE), read_cookie(request, conf.ACCESS_COOKIE))
 
 
 def end_at_logout(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:

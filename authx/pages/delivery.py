@@ -28,9 +28,7 @@ def deliver(visit: Visit, response: HttpResponseBase) -> None:
         _set(visit, visit.delivery, response)
     if visit.touched:
         patch_vary_headers(response, ["Cookie"])
-        if visit.settled_session is not None and "no-store" not in response.get(
-            "Cache-Control", ""
-        ):
+        if visit.settled_session is not None and "no-store" not in response.get("Cache-Control", ""):
             patch_cache_control(response, private=True)
 
 
@@ -64,8 +62,8 @@ def _is_persistent(request: HttpRequest, session: DeviceSession) -> bool:
 def keep_own_password_change(visit: Visit) -> None:
     """Give the device that changed its own password a new session in the same response.
 
-    Saving the password has ended every session of the user; ``update_session_auth_hash`` then put the new hash in
-    this Django session, which nothing but this device's own request can have done.
+    Saving the password has ended every session of the user; ``update_session_auth_hash`` then put
+    the new hash in this Django session, which only this device's own request can have done.
     """
     before, request = visit.settled_session, visit.request
     if before is None or before.pk is None or not _has_new_hash(request, before):

@@ -38,6 +38,11 @@ def lies_on(request: HttpRequest) -> str | None:
     return beneath
 
 
+def hangs_on_session(request: HttpRequest) -> bool:
+    """True if the Django login, where there is one, ends with the device session presented with it."""
+    return is_present(request) and (bound_to(request) != "" or lies_on(request) is not None)
+
+
 def belongs_to(request: HttpRequest, user: Any) -> bool:
     """True if the Django session is logged in as ``user``."""
     return bool(request.session.get(SESSION_KEY) == user._meta.pk.value_to_string(user))

@@ -23,9 +23,10 @@ class LoginForm(AuthenticationForm):
         self.wait = 0
 
     def clean(self) -> dict[str, Any]:
-        self.wait = login_wait(self.request, self.data.get(self.add_prefix("username"), ""))
+        request = self.request
+        self.wait = (
+            0 if request is None else login_wait(request, self.data.get(self.add_prefix("username"), ""))
+        )
         if self.wait:
-            raise forms.ValidationError(
-                _("Too many attempts. Please try again later."), code="throttled"
-            )
+            raise forms.ValidationError(_("Too many attempts. Please try again later."), code="throttled")
         return super().clean()

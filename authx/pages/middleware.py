@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
-from django.http import HttpRequest, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.template.loader import render_to_string
 
-from authx.errors import AuthxError, StoreUnavailable
+from authx.errors import LoginRefused, StoreUnavailable
 from authx.http import cookies, renewal
 from authx.models import DeviceSession
 from authx.pages.delivery import deliver
@@ -54,16 +54,16 @@ class DeviceSessionMiddleware:
         """Turn what authx refuses, where no door has caught it, into a page that says so."""
         if isinstance(error, StoreUnavailable):
             return unavailable(request)
-        if isinstance(error, AuthxError):
+        if isinstance(error, LoginRefused):
             return render(request, "authx/refused.html", {"message": str(error)}, status=403)
         return None
 
 
-def begin(request: HttpRequest) -> HttpResponseBase | None:
+def begin(request: Any) -> HttpResponseBase | None:
     """Renew where that is due, and let the view ask who it is; a response if there is no view to ask."""
     visit = Visit(request)
-    request.authx_visit = visit  # type: ignore[attr-defined]
-    request.__class__ = _with_device_session(type(request))
+    request.authx_visit = visit
+    request.__class__ = with_device_session(type(request))
     request.user = visit.lazy_user
     request.auser = visit.auser
     visit.renew()
@@ -98,22 +98,24 @@ def _retry(request: HttpRequest) -> HttpResponseBase | None:
 def unavailable(request: HttpRequest) -> HttpResponseBase:
     """The page for "we cannot know": 503, cookies left alone."""
     context = {"retry_after": RETRY_AFTER}
-    # Without context processors: they might ask who the user is.
-    from django.http import HttpResponse
-    from django.template.loader import render_to_string
-
+    # Without the request: context processors might ask who the user is.
     response = HttpResponse(render_to_string("authx/unavailable.html", context), status=503)
     response["Retry-After"] = str(RETRY_AFTER)
     cookies.never_cache(response)
     return response
 
 
-@lru_cache(maxsize=8)
-def _with_device_session(kind: type[HttpRequest]) -> type[HttpRequest]:
+#: Request classes by the class they extend: made once each.
+_KINDS: dict[Any, Any] = {}
+
+
+def with_device_session(kind: Any) -> Any:
     """``kind`` with ``device_session``, a property: None must be None, and asking costs a query."""
 
     def device_session(self: Any) -> DeviceSession | None:
         session: DeviceSession | None = self.authx_visit.session
         return session
 
-    return type(kind.__name__, (kind,), {"device_session": property(device_session)})
+    if kind not in _KINDS:
+        _KINDS[kind] = type(kind.__name__, (kind,), {"device_session": property(device_session)})
+    return _KINDS[kind]

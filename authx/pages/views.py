@@ -110,9 +110,7 @@ def end_others(request: HttpRequest) -> HttpResponse:
     current = _current(request)
     others = other_sessions(request.user, current.pk if current else None)
     ended = end_sessions(others, EndReason.ENDED_BY_USER, by=request.user, request=request)
-    said = ngettext(
-        "%d other device has been signed out.", "%d other devices have been signed out.", ended
-    )
+    said = ngettext("%d other device has been signed out.", "%d other devices have been signed out.", ended)
     messages.success(request, said % ended, fail_silently=True)
     return redirect("authx:devices")
 

@@ -49,8 +49,6 @@ class Visit:
         self._user: Any = None
         self.lazy_user = SimpleLazyObject(self.user)
 
-    # Before the view -------------------------------------------------------------------------------------------
-
     @sensitive_variables()
     def renew(self) -> None:
         """Renew silently where the access cookie is missing, past its ``exp`` or unreadable."""
@@ -82,8 +80,6 @@ class Visit:
         except TokenError:
             return False
 
-    # When somebody asks ----------------------------------------------------------------------------------------
-
     @property
     def session(self) -> DeviceSession | None:
         self._look()
@@ -100,8 +96,9 @@ class Visit:
 
     async def auser(self) -> Any:
         """The same as ``request.user``, whoever has set that meanwhile."""
-        if self.request.user is not self.lazy_user:
-            return self.request.user
+        user: Any = self.request.user
+        if user is not self.lazy_user:
+            return user
         return await sync_to_async(self.user)()
 
     def identify(self, session: DeviceSession | None, user: Any) -> None:
@@ -122,9 +119,7 @@ class Visit:
 
     def _find(self) -> None:
         if renewal.has_bearer(self.request):
-            self.identify(
-                None, AnonymousUser()
-            )  # the API's business; nothing here may answer for it
+            self.identify(None, AnonymousUser())  # the API's business; nothing here may answer for it
         elif self.delivery is not None:
             self._admit(self.delivery.session)
         elif cookies.has_credentials(self.request):
@@ -167,9 +162,8 @@ class Visit:
         """The session has ended: so has the Django login that hangs on it."""
         self.ended_reason = str(reason)
         request = self.request
-        if django_login.is_present(request):
-            if django_login.bound_to(request) != "" or django_login.lies_on(request):
-                django_login.flush(request)
+        if django_login.hangs_on_session(request):
+            django_login.flush(request)
         self.identify(None, AnonymousUser())
 
 

@@ -45,9 +45,7 @@ class Credentials:
 def credentials_for(session: DeviceSession, *, generation: int, now: datetime) -> Credentials:
     """The tokens of ``generation``: the refresh token is always the same one, the access token fresh."""
     claims = _claims(session, generation, now)
-    refresh_token = write_refresh_token(
-        session.id, generation, bytes(session.salt), keyring.secrets()
-    )
+    refresh_token = write_refresh_token(session.id, generation, bytes(session.salt), keyring.secrets())
     access_token = write_access_token(claims, keyring.keyset().signing)
     return Credentials(session, claims, access_token, refresh_token, now)
 

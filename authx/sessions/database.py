@@ -35,7 +35,7 @@ def alias() -> str:
 def rows() -> models.QuerySet[DeviceSession]:
     """All device sessions, each with ``database_now`` on it."""
     clock = DatabaseNow(output_field=models.DateTimeField())
-    return DeviceSession.objects.using(alias()).annotate(database_now=clock)
+    return DeviceSession.objects.using(alias()).annotate(**{"database_now": clock})
 
 
 def database_now() -> datetime:

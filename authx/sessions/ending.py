@@ -96,8 +96,6 @@ def _announce(keys: Sequence[UUID], reason: str, by: Any) -> None:
         return
     ended = DeviceSession.objects.using(database.alias()).select_related("user").in_bulk(list(keys))
     for session in ended.values():
-        signals.device_session_ended.send_robust(
-            DeviceSession, session=session, reason=reason, by=by
-        )
+        signals.device_session_ended.send_robust(DeviceSession, session=session, reason=reason, by=by)
         if reason == EndReason.REUSED:
             signals.refresh_reused.send_robust(DeviceSession, session=session)

@@ -21,7 +21,8 @@ def live_sessions(user: Any) -> list[DeviceSession]:
 def find_live_session(user: Any, sid: UUID) -> DeviceSession | None:
     """The user's live session of that id; None if it is missing, over, or somebody else's."""
     with database.store_errors():
-        return _live(user).filter(pk=sid).first()
+        found: DeviceSession | None = _live(user).filter(pk=sid).first()
+    return found
 
 
 def other_sessions(user: Any, sid: UUID | None) -> Any:
@@ -30,9 +31,7 @@ def other_sessions(user: Any, sid: UUID | None) -> Any:
     return owned if sid is None else owned.exclude(pk=sid)
 
 
-def rename_session(
-    session: DeviceSession, name: str, *, by: Any = None, request: Any = None
-) -> str:
+def rename_session(session: DeviceSession, name: str, *, by: Any = None, request: Any = None) -> str:
     """Give the device a name of the user's choosing; the name as it is kept, at most 100 characters."""
     kept = clean_text(name, 100)
     at = database.database_now()

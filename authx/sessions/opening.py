@@ -28,8 +28,8 @@ from authx.sessions.standing import fingerprint
 class Device:
     """What a client says of itself; every part may be left out.
 
-    ``id`` is chosen by the client and kept by it, at most 128 characters; ``name`` is shown to the user, cut at
-    100; ``type`` is one of AUTHX_DEVICE_TYPES.
+    ``id`` is chosen by the client and kept by it, at most 128 characters; ``name`` is shown to the
+    user, cut at 100; ``type`` is one of AUTHX_DEVICE_TYPES.
     """
 
     id: str = ""
@@ -94,9 +94,10 @@ def open_session(
 ) -> Credentials:
     """Open a device session for a user who has just proved who they are.
 
-    ``amr`` are the methods of that proof (RFC 8176); ``persistent`` says whether cookies outlive the browser;
-    ``overwrites`` is the session whose cookies this login replaces: it ends as ``superseded`` (T12). A live session
-    of the same user and ``device.id`` ends as ``replaced``. ``auth_time``: of a proof given earlier than now.
+    ``amr`` are the methods of that proof (RFC 8176) and ``auth_time`` its time, if it was not now.
+    ``persistent`` says whether cookies outlive the browser. ``overwrites`` is the session whose cookies
+    this login replaces: it ends as ``superseded`` (T12). A live session of the same user and
+    ``device.id`` ends as ``replaced``.
 
     Raises:
         LoginRefused: the user is inactive or not saved, or the Django session was adopted before.
@@ -137,9 +138,7 @@ def _write(login: _Login, overwrites: DeviceSession | None) -> DeviceSession:
 
 
 def _announce(session: DeviceSession, user: Any, request: Any) -> None:
-    signals.device_session_opened.send_robust(
-        DeviceSession, session=session, user=user, request=request
-    )
+    signals.device_session_opened.send_robust(DeviceSession, session=session, user=user, request=request)
 
 
 def set_persistent(session: DeviceSession, persistent: bool) -> None:

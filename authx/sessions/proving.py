@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
+
+from django.utils import timezone
 
 from authx.errors import SessionEnded
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import database, events
 from authx.sessions.events import Actor
+
+
+def is_recent(session: DeviceSession | None, max_age: timedelta | None) -> bool:
+    """True if the session's user proved who they are within ``max_age``; None asks for nothing."""
+    if max_age is None:
+        return True
+    return session is not None and timezone.now() - session.auth_time <= max_age
 
 
 def record_proof(session: DeviceSession, *, by: Any = None, request: Any = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db.models import F
@@ -20,7 +21,7 @@ def mark_expired(batch: int, *, now: datetime | None = None) -> Iterator[int]:
     idle = overdue.filter(idle_expires_at__lt=F("expires_at"))
     for found, reason in ((idle, EndReason.IDLE), (overdue, EndReason.EXPIRED)):
         while keys := list(found.order_by("idle_expires_at").values_list("pk", flat=True)[:batch]):
-            yield database.transact(lambda keys=keys, reason=reason: _mark(keys, reason, at))
+            yield database.transact(partial(_mark, keys, reason, at))
 
 
 def _mark(keys: list[Any], reason: EndReason, at: datetime) -> int:
@@ -40,7 +41,7 @@ def prune(keep: timedelta, batch: int, *, now: datetime | None = None) -> Iterat
     before = (now or database.database_now()) - keep
     old = _sessions().filter(ended_at__lt=before)
     while keys := list(old.order_by("ended_at").values_list("pk", flat=True)[:batch]):
-        yield database.transact(lambda keys=keys: _delete(keys))
+        yield database.transact(partial(_delete, keys))
 
 
 def _delete(keys: list[Any]) -> int:

@@ -37,8 +37,9 @@ def refresh_session(
 ) -> Credentials:
     """Exchange a refresh token for the session's current one and a fresh access token.
 
-    Idempotent: whoever presents a token again within the grace is given the identical successor. The verdict is
-    committed before anything is raised, so it must not run inside a transaction (``non_atomic_requests``).
+    Idempotent: whoever presents a token again within the grace is given the identical successor. The
+    verdict is committed before anything is raised, so this must not run inside a transaction
+    (``non_atomic_requests``).
 
     Raises:
         RefreshMalformed: it was never one of ours; nothing changed.

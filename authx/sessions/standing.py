@@ -123,9 +123,7 @@ def note_use(session: DeviceSession, claims: AccessClaims, *, now: datetime | No
 def _note_use(session: DeviceSession, now: datetime, *, confirms: bool) -> None:
     this = DeviceSession.objects.using(database.alias()).filter(pk=session.pk, ended_at=None)
     if confirms:
-        this = this.filter(
-            generation=session.generation, confirmed_generation__lt=session.generation
-        )
+        this = this.filter(generation=session.generation, confirmed_generation__lt=session.generation)
         this.update(confirmed_generation=session.generation, last_seen_at=now)
     else:
         this.filter(Q(last_seen_at__lt=now)).update(last_seen_at=now)

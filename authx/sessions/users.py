@@ -27,8 +27,8 @@ def connect() -> None:
 def notice_upgrade(sender: Any, instance: Any, update_fields: Any = None, **kwargs: Any) -> None:
     """Remember the hash that a hasher upgrade replaces: the same password, better kept, ends nobody.
 
-    ``check_password`` upgrades by saving the one field with ``_password`` cleared before (Django's ``setter``);
-    every other way of setting a password leaves the raw one there until after the save.
+    ``check_password`` upgrades by saving the one field with ``_password`` cleared before (Django's
+    ``setter``); every other way of setting a password leaves the raw one there until after the save.
     """
     upgrading = update_fields is not None and set(update_fields) == {"password"}
     if not upgrading or instance.pk is None or instance.__dict__.get("_password", "") is not None:

@@ -61,9 +61,7 @@ def _mariadb() -> dict[str, Any]:
     }
 
 
-DATABASES = {
-    "default": {"sqlite": _sqlite, "postgresql": _postgresql, "mariadb": _mariadb}[DATABASE]()
-}
+DATABASES = {"default": {"sqlite": _sqlite, "postgresql": _postgresql, "mariadb": _mariadb}[DATABASE]()}
 
 SECRET_KEY = "tests-only-7Qm2xV9dKc4pZ1sWb8nRf5tYh3jLg6aEu0iOqXwC"
 DEBUG = False

@@ -105,7 +105,5 @@ class Reauthenticate(SessionDoor):
         body = {"access_token": access_token, "token_type": "Bearer", "expires_in": expires_in}
         response = Response(body)
         if not has_bearer(request._request):
-            cookies.set_access_cookie(
-                response, access_token, expires_in, persistent=session.persistent
-            )
+            cookies.set_access_cookie(response, access_token, expires_in, persistent=session.persistent)
         return response

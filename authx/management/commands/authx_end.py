@@ -18,9 +18,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         whose = parser.add_mutually_exclusive_group(required=True)
         whose.add_argument("--user", help="The username, as the user would type it.")
-        whose.add_argument(
-            "--all", action="store_true", help="Everybody, whoever runs this included."
-        )
+        whose.add_argument("--all", action="store_true", help="Everybody, whoever runs this included.")
         parser.add_argument("--note", default="", help="Why, for the audit trail.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -33,6 +31,6 @@ class Command(BaseCommand):
     def _user(self, username: str) -> Any:
         model = get_user_model()
         try:
-            return model._default_manager.get_by_natural_key(username)  # type: ignore[attr-defined]
+            return model._default_manager.get_by_natural_key(username)
         except model.DoesNotExist as error:
             raise CommandError(f"There is no user {username!r}.") from error

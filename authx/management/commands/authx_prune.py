@@ -16,9 +16,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--batch", type=int, default=1000, help="Rows per transaction.")
-        parser.add_argument(
-            "--days", type=int, help="Keep so many days instead of AUTHX_RETENTION."
-        )
+        parser.add_argument("--days", type=int, help="Keep so many days instead of AUTHX_RETENTION.")
 
     def handle(self, *args: Any, batch: int, days: int | None = None, **options: Any) -> None:
         if batch < 1 or (days is not None and not 0 <= days <= 36500):

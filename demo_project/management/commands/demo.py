@@ -28,7 +28,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--port", type=int, default=8000, help="default: 8000")
         parser.add_argument("--asgi", action="store_true", help="serve with uvicorn instead of WSGI threads")
-        parser.add_argument("--prepare-only", action="store_true", help="make database and users; do not serve")
+        parser.add_argument(
+            "--prepare-only", action="store_true", help="make database and users; do not serve"
+        )
 
     def handle(self, *args: Any, port: int, asgi: bool, prepare_only: bool, **options: Any) -> None:
         call_command("migrate", interactive=False, verbosity=0)
@@ -47,7 +49,9 @@ class Command(BaseCommand):
             server(port, self.announce)
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else error
-            raise CommandError(f"Cannot listen on {HOST}:{port}: {reason}. Another one: --port 8001") from error
+            raise CommandError(
+                f"Cannot listen on {HOST}:{port}: {reason}. Another one: --port 8001"
+            ) from error
 
     def announce(self, port: int) -> None:
         self.stdout.write(f"Serving on http://{HOST}:{port}/ (Ctrl-C stops it)")
