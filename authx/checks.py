@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.utils.module_loading import import_string
 
 from authx.conf import Conf, conf
 from authx.errors import KeyInvalid
@@ -47,7 +48,7 @@ def check_together(**kwargs: Any) -> list[CheckMessage]:
     """Rules that no setting can break alone."""
     if any(setting.rule(setting.__get__(conf)) for setting in Conf.declared()):
         return []  # said by check_settings
-    return [*_durations(), *_cookies(), *_keys(), *_surroundings()]
+    return [*_durations(), *_cookies(), *_keys(), *_paths(), *_surroundings()]
 
 
 def _durations() -> list[CheckMessage]:
@@ -94,6 +95,21 @@ def _keys() -> list[CheckMessage]:
         hint = "Name PEM private keys: RSA of 2048 bits or more, P-256, or Ed25519; the first one signs."
         return [Error(f"AUTHX_SIGNING_KEYS: {error}.", hint=hint, id="authx.E007")]
     return []
+
+
+def _paths() -> list[CheckMessage]:
+    """Settings that name code: it must be there now, not at the first login."""
+    found: list[CheckMessage] = []
+    for name in ("CLAIMS", "BIND_DJANGO_LOGIN", "REVOCATION_STORE"):
+        path = getattr(conf, name)
+        if not isinstance(path, str) or "." not in path:
+            continue
+        try:
+            import_string(path)
+        except ImportError as error:
+            hint = "Name an importable module and what it defines."
+            found.append(Error(f"AUTHX_{name} cannot be imported: {error}", hint=hint, id="authx.E011"))
+    return found
 
 
 def _surroundings() -> list[CheckMessage]:

@@ -9,6 +9,8 @@ from typing import Any, Generic, TypeVar
 
 from django.conf import settings
 
+from authx.core.limits import Limit
+
 T = TypeVar("T")
 #: The complaint about a value, to be read after the setting's name; None when it is fine.
 Rule = Callable[[Any], "str | None"]
@@ -118,9 +120,21 @@ def count(value: Any) -> str | None:
 def type_names(value: Any) -> str | None:
     listed = isinstance(value, list | tuple) and value
     if listed and all(isinstance(name, str) and _TYPE_NAME.fullmatch(name) for name in value):
-        missing = {"web", "other"} - set(value)
-        return f"must contain {', '.join(sorted(map(repr, missing)))}" if missing else None
+        return None
     return "must be a list of short lower-case names"
+
+
+def session_limits(value: Any) -> str | None:
+    if not isinstance(value, list | tuple):
+        return "must be a list of dicts with types, limit and when_full"
+    try:
+        limits = [Limit.read(rule) for rule in value]
+    except ValueError as error:
+        return str(error)
+    known = set(conf.DEVICE_TYPES)
+    if unknown := set().union(*(limit.types or () for limit in limits)) - known:
+        return f"names types that AUTHX_DEVICE_TYPES does not: {', '.join(sorted(map(str, unknown)))}"
+    return None
 
 
 def signing_keys(value: Any) -> str | None:
@@ -182,6 +196,9 @@ class Conf:
         ("web", "ios", "android", "desktop", "other"),
         type_names,
         "The device types a login may name.",
+    )
+    SESSION_LIMITS: Setting[Any] = Setting(
+        [], session_limits, "How many sessions a user may have per device type or group of types."
     )
     REVOCATION_STORE = Setting("database", store, "Where the gate asks whether a session has ended.")
     BIND_DJANGO_LOGIN: Setting[Any] = Setting(

@@ -14,6 +14,7 @@ AuthxError
 │   └── SessionEnded       (the same)
 ├── DeviceInvalid          the login named a device we do not know → 400
 ├── LoginRefused           no session can be opened for this user  → 401
+├── SessionLimitReached    the user has as many sessions as allowed → 409
 ├── KeyInvalid             a configured key is weak, unreadable or mismatched
 └── StoreUnavailable       we cannot know                     → 503, never 401
 """
@@ -85,9 +86,11 @@ class SessionEnded(TokenError, RefreshError):
 
     code = "session_ended"
 
-    def __init__(self, reason: str = "") -> None:
+    def __init__(self, reason: str = "", *, replaced_by: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
+        #: The device type of the login that took the session's place; ``""`` unless it was replaced.
+        self.replaced_by = replaced_by
 
 
 class DeviceInvalid(AuthxError):
@@ -100,6 +103,12 @@ class LoginRefused(AuthxError):
     """This user cannot have a session: inactive, or unsaved."""
 
     code = "invalid_credentials"
+
+
+class SessionLimitReached(AuthxError):
+    """The user has as many sessions as AUTHX_SESSION_LIMITS allows, and the limit refuses more."""
+
+    code = "session_limit"
 
 
 class KeyInvalid(AuthxError):

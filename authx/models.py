@@ -97,6 +97,8 @@ class DeviceSession(models.Model):
     expires_at = models.DateTimeField(_("expires"), db_index=True)
     ended_at = models.DateTimeField(_("ended"), null=True)
     end_reason = models.CharField(_("reason"), max_length=32, choices=EndReason, blank=True)
+    #: The device type of the login that took its place, where the reason is ``replaced``.
+    replaced_by = models.CharField(_("replaced by"), max_length=32, blank=True)
     ended_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.SET_NULL,

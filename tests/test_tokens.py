@@ -180,7 +180,7 @@ def test_what_could_not_be_read_is_not_written(change):
 
 def test_the_longest_token_that_can_be_read_is_written():
     lengths = set()
-    for pad, size in product(range(3), range(5570, 5670)):
+    for pad, size in product(range(3), range(5740, 5800)):
         claims, key = replace(CLAIMS, extra={"x": "a" * size}), replace(KEY, kid="k" * (43 + pad))
         with suppress(ValueError):
             lengths.add(len(write_access_token(claims, key)))

@@ -14,7 +14,13 @@ from rest_framework.exceptions import (
 )
 from rest_framework.request import Request
 
-from authx.errors import AuthxError, DeviceInvalid, RefreshConflict, StoreUnavailable
+from authx.errors import (
+    AuthxError,
+    DeviceInvalid,
+    RefreshConflict,
+    SessionLimitReached,
+    StoreUnavailable,
+)
 
 #: Seconds after which a client may ask again when the store was unavailable.
 RETRY_AFTER = 5
@@ -31,6 +37,7 @@ DETAILS = {
     "refresh_malformed": "Invalid refresh token.",
     "refresh_conflict": "The refresh token was spent and its successor is in use.",
     "refresh_reused": "The refresh token was used before; the session has been ended.",
+    "session_limit": "This account is signed in on as many devices as allowed.",
     "insufficient_user_authentication": "A more recent login is required.",
 }
 
@@ -64,9 +71,12 @@ class Refused(AuthenticationFailed):
     def challenge(self) -> str:
         return challenge_for(self.word, self.reason)
 
-    def __init__(self, code: str, reason: str = "") -> None:
+    def __init__(self, code: str, reason: str = "", replaced_by: str = "") -> None:
         self.word, self.reason = code, reason
-        body = {"detail": DETAILS[code], "code": code}
+        detail = DETAILS[code]
+        if replaced_by:
+            detail = f"{detail} A newer login took its place: {replaced_by}."
+        body = {"detail": detail, "code": code}
         super().__init__(body | {"reason": str(reason)} if reason else body, code=code)
 
 
@@ -88,9 +98,11 @@ def refusal(error: AuthxError) -> APIException:
         return Unavailable()
     if isinstance(error, RefreshConflict):
         return Conflict(DETAILS[error.code], code=error.code)
+    if isinstance(error, SessionLimitReached):
+        return Conflict(DETAILS[error.code], code=error.code)
     if isinstance(error, DeviceInvalid):
         return ValidationError({"device": [str(error)]})
-    return Refused(error.code, getattr(error, "reason", ""))
+    return Refused(error.code, getattr(error, "reason", ""), getattr(error, "replaced_by", ""))
 
 
 def remember(request: Request, error: AuthxError) -> None:

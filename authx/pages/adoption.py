@@ -8,7 +8,7 @@ from uuid import UUID
 from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
-from authx.errors import LoginRefused
+from authx.errors import LoginRefused, SessionLimitReached
 from authx.http.device import browser_device_id
 from authx.models import DeviceSession
 from authx.pages import django_login
@@ -63,6 +63,9 @@ def _adopt(visit: Visit) -> None:
             persistent=persistent,
             adopted_from=mark,
         )
+    except SessionLimitReached:
+        visit.identify(None, AnonymousUser())
+        return
     except LoginRefused:  # another tab was first, or it was adopted and ended long ago
         _follow(visit, _read(adopted_from=mark))
         return

@@ -13,11 +13,12 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
-from authx.errors import LoginRefused, StoreUnavailable
+from authx.errors import LoginRefused, SessionLimitReached, StoreUnavailable
 from authx.http import cookies, renewal
 from authx.models import DeviceSession
 from authx.pages.delivery import deliver
 from authx.pages.visit import Visit, visit_of
+from authx.pages.words import refusal_text
 
 logger = logging.getLogger("authx")
 
@@ -54,8 +55,10 @@ class DeviceSessionMiddleware:
         """Turn what authx refuses, where no door has caught it, into a page that says so."""
         if isinstance(error, StoreUnavailable):
             return unavailable(request)
-        if isinstance(error, LoginRefused):
-            return render(request, "authx/refused.html", {"message": str(error)}, status=403)
+        if isinstance(error, LoginRefused | SessionLimitReached):
+            status = 409 if isinstance(error, SessionLimitReached) else 403
+            context = {"message": refusal_text(error)}
+            return render(request, "authx/refused.html", context, status=status)
         return None
 
 

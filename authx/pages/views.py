@@ -17,11 +17,12 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from authx.errors import LoginRefused
+from authx.errors import LoginRefused, SessionLimitReached
 from authx.http import cookies, renewal
 from authx.models import DeviceSession, EndReason
 from authx.pages.forms import LoginForm
-from authx.pages.visit import Visit, visit_of
+from authx.pages.visit import visit_of
+from authx.pages.words import ended_message, ended_reason, refusal_text
 from authx.sessions import end_session, end_sessions
 from authx.sessions.listing import find_live_session, live_sessions, other_sessions
 
@@ -41,8 +42,8 @@ class LoginView(auth_views.LoginView):
     def form_valid(self, form: Any) -> HttpResponse:
         try:
             response = super().form_valid(form)
-        except LoginRefused as error:
-            form.add_error(None, str(error))
+        except (LoginRefused, SessionLimitReached) as error:
+            form.add_error(None, refusal_text(error))
             return self.form_invalid(form)
         django_session = self.request.session
         if not form.cleaned_data["remember"]:
@@ -118,16 +119,3 @@ def end_others(request: HttpRequest) -> HttpResponse:
 def _current(request: Any) -> DeviceSession | None:
     visit = visit_of(request)
     return visit.session if visit is not None else None
-
-
-def ended_reason(visit: Visit | None) -> str:
-    """The machine word for why the visitor's last session ended; ``""`` if none has."""
-    if visit is None or visit.session is not None:
-        return ""
-    return visit.ended_reason or ""
-
-
-def ended_message(visit: Visit | None) -> str:
-    """What the visitor is told about that; ``""`` for a logout of their own."""
-    reason = ended_reason(visit)
-    return str(EndReason(reason).label) if reason in EndReason.values else ""

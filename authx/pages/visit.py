@@ -36,6 +36,8 @@ class Visit:
         self.touched = False
         #: The word for why the session presented has ended; None if none has.
         self.ended_reason: str | None = None
+        #: The device type of the login that took its place; ``""`` unless the reason is ``replaced``.
+        self.replaced_by = ""
         #: The refresh token was spent and its successor is in use elsewhere.
         self.conflict = False
         #: What the response shall deliver, if it is still current then.
@@ -65,7 +67,7 @@ class Visit:
         except RefreshConflict:
             self.conflict = True
         except (RefreshReused, SessionEnded) as error:
-            self.refuse(error.reason if isinstance(error, SessionEnded) else EndReason.REUSED)
+            self.refuse_ended(error)
         except RefreshError:
             pass  # garbage: an anonymous visitor
         else:
@@ -135,7 +137,7 @@ class Visit:
         try:
             session = recognize(access_token)
         except SessionEnded as error:
-            self.refuse(error.reason)
+            self.refuse_ended(error)
         except TokenError:
             self.identify(None, AnonymousUser())
         else:
@@ -158,9 +160,15 @@ class Visit:
                 django_login.bind(request, sid)
         self.identify(session, user)
 
-    def refuse(self, reason: str) -> None:
+    def refuse_ended(self, error: SessionEnded | RefreshReused) -> None:
+        if isinstance(error, RefreshReused):
+            self.refuse(EndReason.REUSED)
+        else:
+            self.refuse(error.reason, error.replaced_by)
+
+    def refuse(self, reason: str, replaced_by: str = "") -> None:
         """The session has ended: so has the Django login that hangs on it."""
-        self.ended_reason = str(reason)
+        self.ended_reason, self.replaced_by = str(reason), replaced_by
         request = self.request
         if django_login.hangs_on_session(request):
             django_login.flush(request)

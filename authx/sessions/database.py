@@ -65,7 +65,7 @@ def store_errors() -> Iterator[None]:
         raise StoreUnavailable("the database cannot be asked") from error
 
 
-def transact(write: Callable[[], T], *, durable: bool = False) -> T:
+def transact(write: Callable[[], T], *, durable: bool = False, attempts: int = ATTEMPTS) -> T:
     """Run ``write`` in one transaction; a deadlock or a busy database is tried again, then refused.
 
     ``durable``: no surrounding transaction may undo it; Django raises RuntimeError if there is one.
@@ -75,7 +75,7 @@ def transact(write: Callable[[], T], *, durable: bool = False) -> T:
     """
     connection = connections[alias()]
     with store_errors():
-        for _ in range(ATTEMPTS - 1):
+        for _ in range(attempts - 1):
             try:
                 with transaction.atomic(using=alias(), durable=durable):
                     return write()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -12,10 +14,31 @@ from django.db import models
 from authx import signals
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import database, events
-from authx.sessions.events import Actor
+from authx.sessions.events import NOBODY, Actor
 
 #: Sessions ended in one transaction: large enough to be quick, small enough not to block a login.
 CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why, when and by whom; the same for every session it ends."""
+
+    reason: EndReason
+    at: datetime
+    actor: Actor = NOBODY
+    note: str = ""
+    #: The device type of the login that took the place, where ``reason`` is ``replaced``.
+    replaced_by: str = ""
+
+    def columns(self) -> dict[str, Any]:
+        """What an ended row says."""
+        return {
+            "ended_at": self.at,
+            "end_reason": self.reason.value,
+            "ended_by": self.actor.user,
+            "replaced_by": self.replaced_by,
+        }
 
 
 def end_session(
@@ -30,9 +53,10 @@ def end_session(
     """End one session; False if it had ended or expired already. The first writer's reason stands.
 
     Raises:
+        ValueError: ``reason`` is not an ``EndReason``.
         StoreUnavailable: the database cannot be written; the session has not been ended.
     """
-    return _end([session.pk], reason, Actor.of(by, request), note, now) == 1
+    return end_all([session.pk], _ending(reason, by, request, note, now)) == 1
 
 
 def end_sessions(
@@ -47,55 +71,62 @@ def end_sessions(
     """End the live sessions of ``queryset``, in transactions of a few hundred; how many ended now.
 
     Raises:
+        ValueError: ``reason`` is not an ``EndReason``.
         StoreUnavailable: the database cannot be written; some may have been ended.
     """
-    actor = Actor.of(by, request)
     with database.store_errors():
         keys = queryset.using(database.alias()).filter(ended_at=None).order_by("pk")
         found = list(keys.values_list("pk", flat=True))
-    chunks = (found[start : start + CHUNK] for start in range(0, len(found), CHUNK))
-    return sum(_end(chunk, reason, actor, note, now) for chunk in chunks)
+    return end_all(found, _ending(reason, by, request, note, now)) if found else 0
 
 
-def _end(keys: Sequence[UUID], reason: str, actor: Actor, note: str, now: datetime | None) -> int:
-    at = now or database.database_now()
-
-    def write() -> int:
-        ended = [key for key in keys if _mark(key, reason, actor, at)]
-        record_endings(ended, reason, actor=actor, at=at, note=note)
-        return len(ended)
-
-    return database.transact(write)
+def end_all(keys: Sequence[UUID], ending: Ending) -> int:
+    """End the live ones among these sessions; how many ended now."""
+    chunks = (keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK))
+    return sum(database.transact(partial(_end, chunk, ending)) for chunk in chunks)
 
 
-def _mark(key: UUID, reason: str, actor: Actor, now: datetime) -> bool:
-    """One conditional statement: whoever comes second changes nothing."""
-    live = DeviceSession.objects.using(database.alias()).live(now).filter(pk=key)
-    change = {"ended_at": now, "end_reason": EndReason(reason).value, "ended_by": actor.user}
-    return live.update(**change) == 1
+def _ending(reason: str, by: Any, request: Any, note: str, now: datetime | None) -> Ending:
+    known = EndReason(reason)
+    return Ending(known, now or database.database_now(), Actor.of(by, request), note)
 
 
-def record_endings(
-    keys: Sequence[UUID], reason: str, *, at: datetime, actor: Actor | None = None, note: str = ""
-) -> None:
+def _end(keys: Sequence[UUID], ending: Ending) -> int:
+    """One conditional statement each: whoever comes second changes nothing."""
+    live = DeviceSession.objects.using(database.alias()).live(ending.at)
+    ended = [key for key in keys if live.filter(pk=key).update(**ending.columns())]
+    record(ended, ending)
+    return len(ended)
+
+
+def record(keys: Sequence[UUID], ending: Ending) -> None:
     """Write the events of endings made in this transaction, and announce them after its commit."""
-    actor = actor or Actor()
     kind = SessionEvent.Kind.ENDED
+    reason = ending.reason.value
     events.write(
         *(
-            events.event(DeviceSession(pk=key), kind, at=at, outcome=reason, actor=actor, note=note)
+            events.event(
+                DeviceSession(pk=key),
+                kind,
+                at=ending.at,
+                outcome=reason,
+                actor=ending.actor,
+                note=ending.note,
+            )
             for key in keys
         )
     )
     if keys:
-        database.after_commit(lambda: _announce(keys, reason, actor.user))
+        database.after_commit(lambda: _announce(keys, ending))
 
 
-def _announce(keys: Sequence[UUID], reason: str, by: Any) -> None:
-    if not signals.device_session_ended.has_listeners(DeviceSession) and reason != EndReason.REUSED:
+def _announce(keys: Sequence[UUID], ending: Ending) -> None:
+    ended, reused = signals.device_session_ended, signals.refresh_reused
+    if not ended.has_listeners(DeviceSession) and not reused.has_listeners(DeviceSession):
         return
-    ended = DeviceSession.objects.using(database.alias()).select_related("user").in_bulk(list(keys))
-    for session in ended.values():
-        signals.device_session_ended.send_robust(DeviceSession, session=session, reason=reason, by=by)
-        if reason == EndReason.REUSED:
-            signals.refresh_reused.send_robust(DeviceSession, session=session)
+    rows = DeviceSession.objects.using(database.alias()).select_related("user").in_bulk(list(keys))
+    for session in rows.values():
+        told = {"session": session, "reason": ending.reason.value, "by": ending.actor.user}
+        ended.send_robust(DeviceSession, **told)
+        if ending.reason is EndReason.REUSED:
+            reused.send_robust(DeviceSession, session=session)

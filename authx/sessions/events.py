@@ -32,17 +32,20 @@ class Actor:
         return cls(known, client_ip(request), client_user_agent(request))
 
 
+#: An actor of whom nothing is known.
+NOBODY = Actor()
+
+
 def event(
     session: DeviceSession,
     kind: SessionEvent.Kind,
     *,
     at: datetime,
     outcome: str = "",
-    actor: Actor | None = None,
+    actor: Actor = NOBODY,
     note: str = "",
 ) -> SessionEvent:
     """An event, not yet written."""
-    actor = actor or Actor()
     return SessionEvent(
         session=session,
         kind=kind,

@@ -15,13 +15,18 @@ from django.views.decorators.debug import sensitive_variables
 from authx import signals
 from authx.conf import conf
 from authx.core.devices import clean_text, describe_user_agent
+from authx.core.limits import Limit
 from authx.errors import DeviceInvalid, LoginRefused
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import database, events
 from authx.sessions.credentials import Credentials, credentials_for
-from authx.sessions.ending import end_session, end_sessions
+from authx.sessions.ending import end_session
 from authx.sessions.events import Actor
+from authx.sessions.limiting import configured_limits, make_room, replace_same_device, take_turn
 from authx.sessions.standing import fingerprint
+
+#: Attempts of a login under limits, before it is a 503.
+TURNS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +102,10 @@ def open_session(
     ``amr`` are the methods of that proof (RFC 8176) and ``auth_time`` its time, if it was not now.
     ``persistent`` says whether cookies outlive the browser. ``overwrites`` is the session whose cookies
     this login replaces: it ends as ``superseded`` (T12). A live session of the same user and
-    ``device.id`` ends as ``replaced``.
+    ``device.id`` ends as ``replaced``, and so do those that AUTHX_SESSION_LIMITS has no room for.
 
     Raises:
+        SessionLimitReached: a limit that refuses is full; nothing was opened.
         LoginRefused: the user is inactive or not saved, or the Django session was adopted before.
         DeviceInvalid: the device is of an unknown type, or its id is malformed.
         StoreUnavailable: the database cannot be written; nothing was opened.
@@ -114,14 +120,19 @@ def open_session(
         "adopted_from": adopted_from,
     }
     login = _Login(user, device or Device(), Actor.of(user, request), at, columns)
-    session = database.transact(lambda: _write(login, overwrites))
+    limits = configured_limits()
+    # Logins that take turns may be told to begin again once for each that came before.
+    attempts = TURNS if limits else database.ATTEMPTS
+    session = database.transact(lambda: _write(login, overwrites, limits), attempts=attempts)
     database.after_commit(lambda: _announce(session, user, request))
     session.database_now = at
     return credentials_for(session, generation=1, now=now or timezone.now())
 
 
-def _write(login: _Login, overwrites: DeviceSession | None) -> DeviceSession:
+def _write(login: _Login, overwrites: DeviceSession | None, limits: Sequence[Limit]) -> DeviceSession:
     session = login.row()
+    if limits:
+        take_turn(login.user)
     try:
         session.save(using=database.alias(), force_insert=True)
     except IntegrityError as error:
@@ -131,9 +142,9 @@ def _write(login: _Login, overwrites: DeviceSession | None) -> DeviceSession:
     events.write(events.event(session, SessionEvent.Kind.OPENED, at=login.now, actor=login.actor))
     if overwrites is not None:
         end_session(overwrites, EndReason.SUPERSEDED, login.user, now=login.now)
-    if session.device_id:
-        older = DeviceSession.objects.filter(user=login.user, device_id=session.device_id)
-        end_sessions(older.exclude(pk=session.pk), EndReason.REPLACED, login.user, now=login.now)
+    replace_same_device(session, login.actor)
+    if limits:
+        make_room(session, login.actor, limits)
     return session
 
 

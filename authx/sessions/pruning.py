@@ -11,7 +11,7 @@ from django.db.models import F
 
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import database
-from authx.sessions.ending import record_endings
+from authx.sessions.ending import Ending, record
 
 
 def mark_expired(batch: int, *, now: datetime | None = None) -> Iterator[int]:
@@ -32,7 +32,7 @@ def _mark(keys: list[Any], reason: EndReason, at: datetime) -> int:
         .filter(pk=key, ended_at=None, idle_expires_at__lte=at)
         .update(ended_at=at, end_reason=reason.value)
     ]
-    record_endings(marked, reason, at=at)
+    record(marked, Ending(reason, at))
     return len(marked)
 
 

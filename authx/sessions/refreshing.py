@@ -17,7 +17,7 @@ from authx.gate import keyring
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import database, events
 from authx.sessions.credentials import Credentials, credentials_for
-from authx.sessions.ending import record_endings
+from authx.sessions.ending import Ending, record
 from authx.sessions.events import Actor
 from authx.sessions.presented import find_genuine
 from authx.sessions.standing import fingerprint, user_end
@@ -80,8 +80,8 @@ def _carry_out(session: DeviceSession, verdict: Verdict, at: datetime, request: 
         if changes and not _swap(session, changes):
             return False
         if verdict.end:
-            actor = Actor.of(None, request)
-            record_endings([session.pk], verdict.end, at=at, actor=actor, note=verdict.row)
+            ending = Ending(EndReason(verdict.end), at, Actor.of(None, request), verdict.row)
+            record([session.pk], ending)
         else:
             kind = _KINDS.get(verdict.row, SessionEvent.Kind.REFRESHED)
             actor = Actor.of(session.user, request)
@@ -128,5 +128,5 @@ def _answer(session: DeviceSession, verdict: Verdict, now: datetime) -> Credenti
     if verdict.refusal is Refusal.REUSED:
         raise RefreshReused("it was spent before; the session has been ended")
     if verdict.refusal is Refusal.ENDED or verdict.issue is None:
-        raise SessionEnded(verdict.end or session.end_reason)
+        raise SessionEnded(verdict.end or session.end_reason, replaced_by=session.replaced_by)
     return credentials_for(session, generation=verdict.issue, now=now)

@@ -92,7 +92,11 @@ def recognize(access_token: object, *, now: datetime | None = None) -> DeviceSes
         StoreUnavailable: the database cannot be asked.
     """
     source = DatabaseSource()
-    claims = verify_access_token(access_token, store=source, now=now)
+    try:
+        claims = verify_access_token(access_token, store=source, now=now)
+    except SessionEnded as error:
+        error.replaced_by = source.session.replaced_by if source.session else ""
+        raise
     session = source.session
     if session is None:  # a store that does not ask for rows
         raise SessionEnded(EndReason.EXPIRED.value)

@@ -5,9 +5,7 @@ the process id, so that test sessions beside each other do not meet; AUTHX_TEST_
 a database that another process has made (a server process under test).
 """
 
-import atexit
 import os
-import shutil
 import tempfile
 from typing import Any
 
@@ -17,22 +15,16 @@ _name = _joined or f"test_authx_{os.getpid()}"
 
 
 def _sqlite() -> dict[str, Any]:
-    if _joined:
-        path = _joined
-    else:
-        folder = tempfile.mkdtemp(prefix="authx-test-")
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        path = os.path.join(folder, "db.sqlite3")
     return {
         "ENGINE": "django.db.backends.sqlite3",
-        "NAME": path,
+        "NAME": _joined or ":memory:",
         "OPTIONS": {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;",
         },
         # A file, because threads that share one in-memory database lock each other's tables.
-        "TEST": {"NAME": path},
+        "TEST": {"NAME": _joined or os.path.join(tempfile.gettempdir(), f"{_name}.sqlite3")},
     }
 
 

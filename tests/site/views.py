@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from django.contrib.auth.decorators import login_required
+from django.db.transaction import non_atomic_requests
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import cache_control
@@ -28,6 +29,7 @@ def whoami(request: HttpRequest) -> HttpResponse:
     return _who(request.user, request.device_session)
 
 
+@non_atomic_requests  # Django refuses an async view in a transaction
 async def async_whoami(request: HttpRequest) -> HttpResponse:
     """Say the same from an async view."""
     return _who(await request.auser(), request.device_session)

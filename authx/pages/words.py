@@ -1,0 +1,32 @@
+"""What people are told: why a session ended, and why none could be opened."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext as _
+
+from authx.errors import AuthxError, SessionLimitReached
+from authx.models import EndReason
+from authx.pages.visit import Visit
+
+
+def refusal_text(error: AuthxError) -> str:
+    """What a person is told who could not be signed in."""
+    if isinstance(error, SessionLimitReached):
+        return _("You are signed in on as many devices as allowed. Sign out on one of them first.")
+    return _("This account cannot be signed in.")
+
+
+def ended_reason(visit: Visit | None) -> str:
+    """The machine word for why the visitor's last session ended; ``""`` if none has."""
+    if visit is None or visit.session is not None:
+        return ""
+    return visit.ended_reason or ""
+
+
+def ended_message(visit: Visit | None) -> str:
+    """What the visitor is told about that; ``""`` for a logout of their own."""
+    reason = ended_reason(visit)
+    if visit is not None and reason == EndReason.REPLACED and visit.replaced_by:
+        said = _("You were signed out because of a newer sign-in (%(device)s).")
+        return said % {"device": visit.replaced_by}
+    return str(EndReason(reason).label) if reason in EndReason.values else ""
