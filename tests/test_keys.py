@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import FrozenInstanceError
 from itertools import combinations
 
 import pytest
@@ -68,9 +69,6 @@ def private(rsa_key):
         "ES256": ec.generate_private_key(ec.SECP256R1()),
         "EdDSA": ed25519.Ed25519PrivateKey.generate(),
     }
-
-
-# Loading
 
 
 @pytest.mark.parametrize("alg", ["RS256", "ES256", "EdDSA"])
@@ -197,13 +195,13 @@ def test_a_key_cut_short_is_refused_without_being_quoted(private):
         assert not any(body[i : i + 12] in str(refusal.value) for i in range(len(body) - 12))
 
 
-def test_no_repr_shows_a_private_half(private):
+def test_a_key_is_frozen_and_its_repr_shows_no_private_half(private):
     for source in private.values():
         key = Key.load(pem(source))
         assert repr(key) == f"Key(kid={key.kid!r}, alg={key.alg!r})"
-
-
-# Thumbprints and JWKs
+        assert not hasattr(key, "__dict__")
+        with pytest.raises(FrozenInstanceError):
+            key.alg = "none"
 
 
 @pytest.mark.parametrize(
@@ -251,9 +249,6 @@ def test_a_published_key_has_public_members_only(private, alg, members):
     assert (jwk["kid"], jwk["use"], jwk["alg"]) == (key.kid, "sig", alg)
     assert all(isinstance(value, str) for value in jwk.values())
     assert jwk == Key.load(pem(private[alg].public_key())).public_jwk()
-
-
-# Derived keys
 
 
 def test_a_derived_key_is_pinned():
@@ -309,9 +304,6 @@ def test_a_derived_secret_is_pinned():
 def test_every_purpose_and_every_secret_has_its_own():
     made = [derive_secret(s, p) for s in ("a", "b", "ab") for p in ("", "a", "b", "refresh-token")]
     assert all(one != other for one, other in combinations(made, 2))
-
-
-# Sets
 
 
 @pytest.fixture

@@ -1,0 +1,194 @@
+"""What many do at once to one session: one rotation, one ending, one event, no token too many."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import connection
+from django.test import Client
+from rest_framework.test import APIClient
+
+from authx.conf import conf
+from authx.errors import RefreshReused, SessionEnded
+from authx.models import DeviceSession, SessionEvent
+from authx.sessions import Device, end_session, open_session, recognize, refresh_session
+from tests.racing import only, race
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PRESENTERS = 20
+
+
+@pytest.fixture
+def due(ada):
+    """Credentials whose refresh token is due for a rotation: the grace since the login has passed."""
+    credentials = open_session(ada)
+    travel(credentials.session, conf.REFRESH_GRACE + timedelta(seconds=1))
+    return credentials
+
+
+def travel(session, past):
+    """Let time pass for this session alone, by moving its past back."""
+    row = DeviceSession.objects.get(pk=session.pk)
+    row.rotated_at -= past
+    row.strike_at = row.strike_at and row.strike_at - past
+    row.save()
+
+
+def generation(session):
+    return DeviceSession.objects.values_list("generation", flat=True).get(pk=session.pk)
+
+
+def kinds(session, **only):
+    return list(SessionEvent.objects.filter(session=session.pk, **only).values_list("kind", flat=True))
+
+
+def test_twenty_presenters_get_one_rotation_and_the_identical_successor(due):
+    results = race(*[lambda: refresh_session(due.refresh_token).refresh_token] * PRESENTERS)
+    assert only(results) != due.refresh_token
+    assert generation(due.session) == 2
+    assert kinds(due.session, outcome="T1") == ["refreshed"]
+
+
+def test_the_same_through_the_api(due, settings):
+    settings.AUTHX_REFRESH_RATE = None
+
+    def present():
+        answer = APIClient().post("/api/auth/refresh/", {"refresh_token": due.refresh_token})
+        return answer.status_code, answer.json().get("refresh_token")
+
+    status, successor = only(race(*[present] * PRESENTERS))
+    assert (status, generation(due.session)) == (200, 2)
+    assert successor != due.refresh_token
+
+
+def test_the_same_through_the_middleware(due):
+    def present():
+        client = Client()
+        client.cookies[conf.REFRESH_COOKIE] = due.refresh_token
+        answer = client.get("/whoami/")
+        return answer.json()["user"], answer.cookies[conf.REFRESH_COOKIE].value
+
+    user, successor = only(race(*[present] * PRESENTERS))
+    assert user == due.session.user.get_username()
+    assert (generation(due.session), successor != due.refresh_token) == (2, True)
+
+
+def test_of_many_who_end_a_session_one_does(due):
+    results = race(*[lambda: end_session(due.session, "kicked")] * PRESENTERS)
+    assert sorted(results) == [False] * (PRESENTERS - 1) + [True]
+    assert kinds(due.session, kind="ended") == ["ended"]
+
+
+def test_of_many_thieves_one_ends_the_session(due):
+    successor = refresh_session(due.refresh_token)
+    travel(due.session, timedelta(minutes=1))
+    refresh_session(successor.refresh_token)
+    results = race(*[lambda: refresh_session(due.refresh_token)] * 8)
+    assert {type(result) for result in results} <= {RefreshReused, SessionEnded}
+    assert [type(result) for result in results].count(RefreshReused) == 1
+    assert kinds(due.session, kind="ended") == ["ended"]
+
+
+def end_by_password(credentials):
+    user = get_user_model().objects.get(pk=credentials.session.user_id)
+    user.set_password("another-horse")
+    user.save()
+
+
+ENDERS = {
+    "logout": lambda credentials: end_session(credentials.session, "logout"),
+    "kick": lambda credentials: end_session(credentials.session, "kicked"),
+    "password": end_by_password,
+}
+
+
+@pytest.mark.parametrize("ender", ENDERS)
+@pytest.mark.parametrize("round", range(5))
+def test_whoever_refreshes_while_the_session_ends_is_left_with_nothing(due, ender, round):
+    def refresh():
+        return refresh_session(due.refresh_token)
+
+    *refreshed, ended = race(*[refresh] * 4, lambda: ENDERS[ender](due))
+    assert not isinstance(ended, Exception), ended
+    for result in refreshed:
+        if isinstance(result, Exception):
+            assert isinstance(result, SessionEnded), result
+            continue
+        with pytest.raises(SessionEnded):
+            recognize(result.access_token)
+        with pytest.raises(SessionEnded):
+            refresh_session(result.refresh_token)
+    assert kinds(due.session, kind="ended") == ["ended"]
+
+
+def test_random_interleavings_leave_one_successor_or_an_ended_session(ada, request):
+    """Bursts of honest tabs, thieves with old tokens and people who end it, in no order."""
+    rounds = request.config.getoption("--races")
+    for seed in range(rounds):
+        dice = random.Random(seed)
+        credentials = open_session(ada)
+        known = [credentials.refresh_token]
+        for _ in range(dice.randint(1, 3)):
+            travel(credentials.session, timedelta(minutes=1))
+            crowd = [dice.choice(known[-2:]) for _ in range(dice.randint(2, 6))]
+            actors = [lambda token=token: refresh_session(token).refresh_token for token in crowd]
+            if dice.random() < 0.2:
+                actors.append(lambda: end_session(credentials.session, "kicked"))
+            tokens = {result for result in race(*actors) if isinstance(result, str)}
+            row = DeviceSession.objects.get(pk=credentials.session.pk)
+            ended = kinds(row, kind="ended")
+            assert len(ended) == (row.ended_at is not None), f"seed {seed}"
+            fresh = tokens - set(known)
+            assert len(fresh) <= 1, f"two live successors, seed {seed}"
+            known += fresh
+            if row.ended_at:
+                break
+        assert row.generation <= len(known), f"seed {seed}"
+
+
+PHONES = [{"types": ["ios", "android"], "limit": 2}]
+
+
+def test_concurrent_logins_fill_the_limit_and_never_exceed_it(ada, settings, request):
+    settings.AUTHX_SESSION_LIMITS = PHONES
+    for _ in range(max(1, request.config.getoption("--races") // 10)):
+        results = race(*[lambda: open_session(ada, device=Device(type="ios"))] * 16)
+        assert not [result for result in results if isinstance(result, Exception)]
+        assert DeviceSession.objects.live().filter(user=ada).count() == 2
+
+
+def test_concurrent_logins_of_a_limit_that_refuses_let_exactly_as_many_in(ada, settings):
+    settings.AUTHX_SESSION_LIMITS = [PHONES[0] | {"when_full": "refuse"}]
+    results = race(*[lambda: open_session(ada, device=Device(type="android"))] * 16)
+    assert sum(not isinstance(result, Exception) for result in results) == 2
+    assert DeviceSession.objects.live().filter(user=ada).count() == 2
+
+
+@pytest.mark.databases("postgresql", "mariadb")
+def test_the_same_under_repeatable_read(due, ada, settings, repeatable_read):
+    assert len({race_result for race_result in race(*[lambda: refresh_session(due.refresh_token).refresh_token] * 8)}) == 1
+    settings.AUTHX_SESSION_LIMITS = PHONES
+    results = race(*[lambda: open_session(ada, device=Device(type="ios"))] * 16)
+    assert not [result for result in results if isinstance(result, Exception)]
+    phones = DeviceSession.objects.live().filter(user=ada, device_type="ios")
+    assert phones.count() == 2
+
+
+@pytest.fixture
+def repeatable_read(settings):
+    """New connections run at REPEATABLE READ."""
+    options = connection.settings_dict["OPTIONS"]
+    before = dict(options)
+    if connection.vendor == "postgresql":
+        from psycopg import IsolationLevel
+
+        options["isolation_level"] = IsolationLevel.REPEATABLE_READ
+    else:
+        options["isolation_level"] = "repeatable read"
+    yield
+    options.clear()
+    options.update(before)
