@@ -70,15 +70,15 @@ class DatabaseSource:
         self.session = session
         reason = session.ended_reason(now or session.database_now)
         if reason is None and (reason := user_end(session)):
-            _remember(session, reason)
+            _remember(session, reason, now)
         return reason
 
 
-def _remember(session: DeviceSession, reason: str) -> None:
+def _remember(session: DeviceSession, reason: str, now: datetime | None) -> None:
     """A bulk update sent no signal: write down at this read what the user's state has ended."""
     from authx.sessions.ending import end_session
 
-    database.after_commit(lambda: end_session(session, reason))
+    database.after_commit(lambda: end_session(session, reason, now=now))
 
 
 @sensitive_variables("access_token")

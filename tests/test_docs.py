@@ -1,0 +1,224 @@
+"""The documentation says what the code does, and leads nowhere that is not there."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils.module_loading import import_string
+from rest_framework.exceptions import APIException
+
+from authx import errors
+from authx.api import refusals
+from authx.api.urls import urlpatterns
+from authx.conf import Conf
+from authx.models import EndReason
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+PAGES = [README, ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+#: A fenced block: its language, then its text.
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+#: A link or an image whose target is not on another host.
+LINK = re.compile(r"\]\((?!https?:)([^)\s]+)\)")
+#: Where one machine keeps its files.
+MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:home|Users|root|work|tmp|opt)/\w|[A-Z]:\\Users\\")
+REGISTRY = re.compile(
+    r"pypi[.]org|pythonhosted[.]org|npmjs[.]|index[-_]url|find[-_]links|artifactory", re.IGNORECASE
+)
+
+
+def prose(page: Path) -> str:
+    """The page without its fenced blocks."""
+    return FENCE.sub("", page.read_text())
+
+
+def table(heading: str) -> list[list[str]]:
+    """The rows of the README's table whose first column is called ``heading``; cells are bare text."""
+    lines = README.read_text().splitlines()
+    (start,) = (number for number, line in enumerate(lines) if line.startswith(f"| {heading} |"))
+    rows = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
+    return rows
+
+
+def bare(cell: str) -> str:
+    """What stands between a cell's backticks, which is all of it."""
+    assert re.fullmatch(r"`[^`]+`", cell), cell
+    return cell[1:-1]
+
+
+def declared_errors() -> Iterator[type[errors.AuthxError]]:
+    """Every error with a code of its own: a group lends its code to one of its members."""
+    for value in vars(errors).values():
+        if (
+            isinstance(value, type)
+            and issubclass(value, errors.AuthxError)
+            and value is not errors.AuthxError
+        ):
+            yield value
+
+
+def python_blocks() -> list[Any]:
+    return [
+        pytest.param(text, id=f"{page.name}-{number}")
+        for page in PAGES
+        for number, (language, text) in enumerate(FENCE.findall(page.read_text()))
+        if language == "python"
+    ]
+
+
+def committed_files() -> list[Path]:
+    """What git would commit here; without git, what belongs to the project by its place."""
+    if shutil.which("git"):
+        command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        if listed.returncode == 0:
+            return [ROOT / name for name in listed.stdout.split("\0") if (ROOT / name).is_file()]
+    folders = ["authx", "benchmarks", "demo_project", "docs", "tests", ".ci"]
+    nested = [path for name in folders for path in (ROOT / name).rglob("*") if path.is_file()]
+    return [*nested, *ROOT.glob("*.md"), *ROOT.glob("*.toml"), *ROOT.glob("*.cfg")]
+
+
+# Settings
+
+
+def test_the_settings_table_is_the_declared_settings():
+    told = {
+        bare(name): eval(bare(default), {"timedelta": timedelta}) for name, default, _ in table("setting")
+    }
+    declared = {setting.name: setting.default for setting in Conf.declared()}
+    assert list(told) == list(declared)
+    assert told == declared
+
+
+# Errors and reasons
+
+
+def test_the_errors_table_has_every_code_and_no_ghost():
+    named = {error.code for error in declared_errors()}
+    raised = {
+        value.default_code
+        for value in vars(refusals).values()
+        if isinstance(value, type)
+        and issubclass(value, APIException)
+        and value.__module__ == refusals.__name__
+    }
+    # DRF's own, which a refusal only inherits.
+    raised.discard("authentication_failed")
+    told = [bare(code) for code, _, _ in table("code")]
+    assert sorted(told) == sorted(named | raised | set(refusals.DETAILS))
+
+
+def test_the_errors_table_has_the_status_of_each_code():
+    told = {bare(code): status for code, status, _ in table("code")}
+    for error in declared_errors():
+        if error is not errors.KeyInvalid:  # the site's fault: no answer is made of it
+            assert told[error.code] == str(refusals.refusal(error()).status_code), error
+    assert told[refusals.InvalidRequest.default_code] == str(refusals.InvalidRequest.status_code)
+    for code in refusals.DETAILS.keys() - {error.code for error in declared_errors()}:
+        assert told[code] == str(refusals.Refused(code).status_code)
+
+
+def test_the_reasons_table_has_every_reason_and_no_ghost():
+    assert [bare(reason) for reason, _ in table("reason")] == EndReason.values
+
+
+def test_the_routes_table_has_every_route():
+    told = {bare(route).split()[1] for route, _ in table("route")}
+    served = {re.sub(r"<\w+:(\w+)>", r"<\1>", str(url.pattern)) for url in urlpatterns}
+    assert told == served
+
+
+# Commands
+
+
+@pytest.mark.parametrize(
+    ("mark", "last"),
+    [("demo-command", ".venv/bin/python manage.py demo"), ("test-command", ".venv/bin/pytest")],
+)
+def test_the_readme_has_the_command_once(mark, last):
+    text = README.read_text()
+    assert text.count(f"<!-- {mark} -->") == 1
+    (command,) = re.findall(rf"^<!-- {mark} -->\n```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    extra = mark.partition("-")[0]
+    assert command == f'python3 -m venv .venv && .venv/bin/pip install -e ".[{extra}]" && {last}\n'
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_shell_blocks_are_shell(page):
+    for language, text in FENCE.findall(page.read_text()):
+        if language == "sh":
+            subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+
+
+# Python
+
+
+@pytest.mark.parametrize("text", python_blocks())
+def test_a_python_block_compiles_and_names_what_is_there(text):
+    tree = ast.parse(text)
+    compile(tree, "documentation", "exec")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            module = import_module(node.module)
+            assert not [name.name for name in node.names if not hasattr(module, name.name)]
+        elif isinstance(node, ast.Constant) and re.fullmatch(r"authx(\.\w+)+", str(node.value)):
+            assert is_there(node.value), node.value
+
+
+def is_there(path: str) -> bool:
+    """True for a dotted path of a module, or of something in one."""
+    try:
+        import_string(path)
+    except ImportError:
+        import_module(path)
+    return True
+
+
+# Links
+
+
+def slugs(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for link in LINK.findall(prose(page)):
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.is_relative_to(ROOT), link
+        assert target.is_file(), link
+        assert not anchor or anchor in slugs(target), link
+
+
+# Everywhere
+
+
+@pytest.mark.parametrize("pattern", [MACHINE_PATH, REGISTRY], ids=["machine path", "registry"])
+def test_no_file_names_one_machine_or_a_registry(pattern):
+    found = []
+    for path in committed_files():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue  # a picture
+        name = path.relative_to(ROOT)
+        found += [f"{name}: {match[0]}" for match in pattern.finditer(text)]
+    assert found == []
