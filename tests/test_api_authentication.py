@@ -61,10 +61,13 @@ def csrf(client):
     return {"X-CSRFToken": client.cookies["csrftoken"].value}
 
 
-def assert_refused(response, code, *, status=401, challenge=INVALID):
-    assert response.status_code == status, response.content
+def assert_refused(response, code):
+    assert response.status_code == 401, response.content
     assert response.json()["code"] == code
-    assert response.get("WWW-Authenticate", "").startswith(challenge)
+    if code == "not_authenticated":
+        assert response["WWW-Authenticate"] == BARE
+    else:
+        assert response["WWW-Authenticate"].startswith(f"{INVALID}, error_description=")
 
 
 # The header
@@ -150,7 +153,6 @@ def test_two_authorization_headers_are_a_bad_request_under_asgi_too(good):
 def test_another_scheme_is_not_our_business(header, api, db):
     response = ask(api, header)
     assert_refused(response, "not_authenticated")
-    assert response["WWW-Authenticate"] == BARE
 
 
 def test_another_scheme_leaves_the_cookie_alone(browser):
@@ -166,7 +168,6 @@ def test_a_token_in_the_query_never_authenticates(api, good):
         for value in (good, f"Bearer {good}"):
             response = api.get(WHOAMI, {name: value})
             assert_refused(response, "not_authenticated")
-            assert response["WWW-Authenticate"] == BARE
 
 
 @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "application/json"])
@@ -201,9 +202,7 @@ def test_nobody_is_told_anything_but_how_to_come_in(api, db):
 
 def test_the_challenge_names_the_error_of_a_bad_token(api, db):
     challenge = ask(api, "Bearer garbage")["WWW-Authenticate"]
-    assert (
-        challenge == 'Bearer realm="api", error="invalid_token", error_description="token_malformed"'
-    )
+    assert challenge == 'Bearer realm="api", error="invalid_token", error_description="token_malformed"'
 
 
 def test_the_challenge_says_why_a_session_ended(api, credentials):
@@ -400,7 +399,6 @@ BAD_COOKIES = {
     "quoted": lambda c: f'"{c.access_token}x"',
     "non-ASCII": lambda c: "\xff\xfe",
     "NUL": lambda c: f"{c.access_token}\x00",
-    "surrogate": lambda c: "\udcff",
     "long": lambda c: "A" * 100_000,
     "padded": lambda c: f"{c.access_token}=",
     "uuid": lambda c: str(c.session.pk),
@@ -464,7 +462,6 @@ def test_two_refresh_cookies_renew_nothing(credentials):
 def test_a_cookie_of_a_similar_name_is_not_ours(name, good):
     response = APIClient().get(WHOAMI, headers={"Cookie": f"{name}={good}"})
     assert_refused(response, "not_authenticated")
-    assert response["WWW-Authenticate"] == BARE
 
 
 def test_an_encrypted_cookie_lets_its_user_in_and_the_plain_one_no_longer(ada, password, settings):
@@ -526,9 +523,7 @@ def test_an_ended_session_says_why_when_the_access_cookie_is_stale(ada):
 
 @both_carriers
 @pytest.mark.django_db(transaction=True)
-def test_an_authenticated_request_costs_one_statement(
-    carrier, credentials, django_assert_num_queries, ada
-):
+def test_an_authenticated_request_costs_one_statement(carrier, credentials, django_assert_num_queries, ada):
     assert ask_by(carrier, credentials).status_code == 200  # the first use of a token is written down
     with django_assert_num_queries(1):
         assert ask_by(carrier, credentials).json()["user"] == str(ada.pk)
@@ -646,9 +641,7 @@ def session_auth_beside_ours(monkeypatch):
     monkeypatch.setattr(ApiWhoami, "authentication_classes", beside)
 
 
-def test_beside_djangos_class_a_bad_bearer_is_not_saved_by_a_django_session(
-    session_auth_beside_ours, ada
-):
+def test_beside_djangos_class_a_bad_bearer_is_not_saved_by_a_django_session(session_auth_beside_ours, ada):
     client = APIClient()
     client.force_login(ada)
     assert client.get(WHOAMI).status_code == 200
@@ -659,9 +652,7 @@ def test_beside_djangos_class_an_ended_session_is_not_saved_by_a_django_session(
     session_auth_beside_ours, ada, password
 ):
     client = APIClient()
-    client.post(
-        "/django-login/", {"username": ada.get_username(), "password": password}, format="multipart"
-    )
+    client.post("/django-login/", {"username": ada.get_username(), "password": password}, format="multipart")
     assert client.get(WHOAMI).json()["sid"] == str(DeviceSession.objects.get().pk)
 
     end_session(DeviceSession.objects.get(), EndReason.KICKED)

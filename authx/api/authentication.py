@@ -17,7 +17,7 @@ from authx.conf import conf
 from authx.core.claims import AccessClaims
 from authx.errors import StoreUnavailable, TokenError, TokenMalformed
 from authx.http.cookies import read_cookie
-from authx.http.renewal import carried, has_bearer
+from authx.http.renewal import carried, failed, has_bearer
 from authx.models import DeviceSession
 from authx.sessions import recognize
 from authx.sessions.standing import note_use
@@ -55,12 +55,15 @@ class CookieAuthentication(BaseAuthentication):
             return None
         renewed = carried(request._request)
         access_token = renewed or read_cookie(request._request, conf.ACCESS_COOKIE)
-        if access_token is None:
+        not_renewed = failed(request._request)
+        if isinstance(not_renewed, StoreUnavailable):
+            raise Unavailable from not_renewed
+        if access_token is None and not_renewed is None:
             return None
         try:
             session = recognize(access_token)
         except TokenError as error:
-            remember(request, error)
+            remember(request, not_renewed or error)
             return None
         except StoreUnavailable as error:
             raise Unavailable from error

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from authx.api.refusals import Refused, refusal, remembered
-from authx.errors import AuthxError
+from authx.errors import AuthxError, KeyInvalid
 
 
 def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
@@ -17,7 +17,7 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
     request = context.get("request")
     if isinstance(exc, NotAuthenticated) and request is not None:
         exc = remembered(request) or exc  # a cookie that bought nothing says why
-    if isinstance(exc, AuthxError):
+    if isinstance(exc, AuthxError) and not isinstance(exc, KeyInvalid):
         exc = refusal(exc)
     response = exception_handler(exc, context)
     if response is None:

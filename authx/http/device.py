@@ -8,7 +8,7 @@ from hashlib import sha256
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from itsdangerous import BadSignature, Signer
+from itsdangerous import BadData, Signer, base64_decode, base64_encode
 
 from authx.conf import conf
 from authx.core.keys import derive_secret
@@ -22,14 +22,14 @@ def browser_device_id(request: HttpRequest) -> str:
 
 def remember_device(response: HttpResponseBase, device_id: str) -> None:
     """Let this browser be known again; no credential, but nobody else's to choose."""
-    set_device_cookie(response, _signer().sign(device_id).decode())
+    set_device_cookie(response, _signer().sign(base64_encode(device_id)).decode())
 
 
 def _known_id(request: HttpRequest) -> str | None:
     value = read_cookie(request, conf.DEVICE_COOKIE)
     try:
-        return _signer().unsign(value).decode() if value else None
-    except (BadSignature, UnicodeError):
+        return base64_decode(_signer().unsign(value)).decode() if value else None
+    except (BadData, UnicodeError):
         return None
 
 

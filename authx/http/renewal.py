@@ -10,6 +10,8 @@ from django.http import HttpRequest
 from django.urls import Resolver404, resolve
 from django.views.decorators.debug import sensitive_variables
 
+from authx.errors import AuthxError
+
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -60,6 +62,16 @@ def carry(request: HttpRequest, access_token: str) -> None:
 def carried(request: HttpRequest) -> str | None:
     """The access token renewed for this request; not one the client has used yet."""
     return getattr(request, "_authx_renewed", None)
+
+
+def fail(request: HttpRequest, error: AuthxError) -> None:
+    """Let the view behind know why the renewal due for this request bought nothing."""
+    request._authx_renewal_error = error  # type: ignore[attr-defined]
+
+
+def failed(request: HttpRequest) -> AuthxError | None:
+    """Why the renewal due bought nothing; None if it did, or if none was due."""
+    return getattr(request, "_authx_renewal_error", None)
 
 
 def has_bearer(request: HttpRequest) -> bool:

@@ -11,6 +11,7 @@ from django.contrib.auth import logout
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -24,6 +25,7 @@ from authx.pages.forms import LoginForm
 from authx.pages.visit import visit_of
 from authx.pages.words import ended_message, ended_reason, refusal_text
 from authx.sessions import end_session, end_sessions
+from authx.sessions.database import store_errors
 from authx.sessions.listing import find_live_session, live_sessions, other_sessions
 
 
@@ -32,6 +34,10 @@ class LoginView(auth_views.LoginView):
 
     template_name = "authx/login.html"
     authentication_form = LoginForm
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        with store_errors():
+            return super().dispatch(request, *args, **kwargs)
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         visit = visit_of(request)

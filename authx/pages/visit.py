@@ -12,8 +12,8 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf
 from authx.errors import (
+    AuthxError,
     RefreshConflict,
-    RefreshError,
     RefreshReused,
     SessionEnded,
     StoreUnavailable,
@@ -62,17 +62,20 @@ class Visit:
             return
         try:
             credentials = refresh_session(refresh_token, request)
-        except StoreUnavailable as error:
-            self.failure = error
-        except RefreshConflict:
-            self.conflict = True
-        except (RefreshReused, SessionEnded) as error:
-            self.refuse_ended(error)
-        except RefreshError:
-            pass  # garbage: an anonymous visitor
+        except AuthxError as error:
+            renewal.fail(request, error)
+            self._note_failure(error)
         else:
             self.delivery = credentials
             renewal.carry(request, credentials.access_token)
+
+    def _note_failure(self, error: AuthxError) -> None:
+        if isinstance(error, StoreUnavailable):
+            self.failure = error
+        elif isinstance(error, RefreshReused | SessionEnded):
+            self.refuse_ended(error)
+        else:  # a garbage token is an anonymous visitor
+            self.conflict = isinstance(error, RefreshConflict)
 
     @sensitive_variables()
     def _has_fresh_access(self) -> bool:

@@ -224,9 +224,7 @@ def test_kicked_out_by_an_administrator(device, ada, bob, admin, password):
 
 
 @both_transports
-def test_an_administrator_whose_login_is_old_gives_the_password_again(
-    device, ada, admin, password, settings
-):
+def test_an_administrator_whose_login_is_old_gives_the_password_again(device, ada, admin, password, settings):
     settings.AUTHX_STAFF_MAX_AUTH_AGE = timedelta(minutes=5)
     phone, desk = Phone("phone"), device("the administrator's")
     phone.sign_in(ada, password)

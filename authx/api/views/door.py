@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.utils.cache import patch_vary_headers
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import FormParser, JSONParser
@@ -16,6 +17,7 @@ from rest_framework.views import APIView
 from authx.api import exception_handler
 from authx.api.authentication import BearerAuthentication, CookieAuthentication
 from authx.api.refusals import challenge
+from authx.errors import StoreUnavailable
 
 
 class BoundedJSONParser(JSONParser):
@@ -39,6 +41,12 @@ class OpenView(APIView):
 
     def get_exception_handler(self) -> Any:
         return exception_handler
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """An unreachable database is 503, also where Django's own code was asking it."""
+        if isinstance(exc, OperationalError | InterfaceError):
+            exc = StoreUnavailable("the database cannot be asked")
+        return super().handle_exception(exc)
 
     def get_authenticate_header(self, request: Request) -> str:
         return challenge(request)
