@@ -202,7 +202,7 @@ def test_the_newest_login_stands_first(boss, ada):
 
 
 def queries_of(desk, path=LIST):
-    with CaptureQueriesContext(connection, ) as captured:
+    with CaptureQueriesContext(connection) as captured:
         assert desk.client.get(path).status_code == 200
     return len(captured)
 
@@ -244,7 +244,7 @@ def crowd(ada, bob):
     end_session(made["logout"].session, EndReason.LOGOUT)
     past = timezone.now() - timedelta(days=1)
     change(made["idle"].session, idle_expires_at=past)
-    change(made["old"].session, expires_at=past)
+    change(made["old"].session, idle_expires_at=past, expires_at=past)
     return made
 
 
@@ -325,7 +325,17 @@ def test_search_finds_by_name_device_address_and_session_id(boss, ada, bob):
     phone = sign_in(ada, name="Pocket", ip="2001:db8::17", agent="curl/8.5.0")
     sign_in(bob, name="Desktop", ip="192.0.2.4")
     sid = str(phone.session.pk)
-    whole = ["ada", "ADA", "pocket", "POCK", "2001:db8::17", "2001:0DB8:0::0017", sid, sid.upper(), sid[:0] + f" {sid} "]
+    whole = [
+        "ada",
+        "ADA",
+        "pocket",
+        "POCK",
+        "2001:db8::17",
+        "2001:0DB8:0::0017",
+        sid,
+        sid.upper(),
+        f" {sid} ",
+    ]
     for term in [*whole, sid.replace("-", ""), "ada pocket", "curl"]:
         assert devices(boss.get(q=term)) == ["Pocket"], term
     assert devices(boss.get(q="192.0.2.4")) == ["Desktop"]
@@ -412,7 +422,9 @@ def test_the_detail_shows_no_secret(boss, ada):
 def test_nothing_on_the_detail_can_be_changed(boss, ada):
     phone = sign_in(ada, name="Pocket")
     page = boss.detail(phone.session)
-    assert not re.search(r'name="(_save|device_name|user|ended_at|_continue|_addanother)"', page.content.decode())
+    assert not re.search(
+        r'name="(_save|device_name|user|ended_at|_continue|_addanother)"', page.content.decode()
+    )
     assert "deletelink" not in page.content.decode()
     token = Form(page).filled()["csrfmiddlewaretoken"]
     sent = {"device_name": "mine", "_save": "Save", "csrfmiddlewaretoken": token}
@@ -429,7 +441,9 @@ def test_nobody_adds_or_deletes_not_even_the_superuser(boss, ada):
     assert status_of(phone) == "live"
 
 
-@pytest.mark.parametrize("sid", ["nonsense", "0190a5e0-0000-7000-8000-000000000000", "_00", "%00", "x" * 2000])
+@pytest.mark.parametrize(
+    "sid", ["nonsense", "0190a5e0-0000-7000-8000-000000000000", "_00", "%00", "x" * 2000]
+)
 def test_a_detail_that_does_not_exist_leads_back_to_the_index(boss, sid):
     answer = boss.get(f"{LIST}{sid}/change/")
     assert answer.status_code in {302, 404}
@@ -496,7 +510,9 @@ def test_the_permissions_that_django_makes_allow_nothing(desk, staff, ada, coden
     assert status_of(phone) == "live"
     for path in (f"{LIST}add/", f"{LIST}{phone.session.pk}/delete/"):
         assert visitor.get(path).status_code == 403
-    assert visitor.client.post(f"{LIST}{phone.session.pk}/change/", {"device_name": "mine"}).status_code == 403
+    assert (
+        visitor.client.post(f"{LIST}{phone.session.pk}/change/", {"device_name": "mine"}).status_code == 403
+    )
 
 
 def test_a_visitor_who_is_no_staff_is_sent_to_the_login(ada, password):
@@ -504,7 +520,9 @@ def test_a_visitor_who_is_no_staff_is_sent_to_the_login(ada, password):
     assert is_login(client.get(LIST))
     client.force_login(ada)
     assert is_login(client.get(LIST))
-    assert is_login(client.post(LIST, {"action": "kick", "_selected_action": [phone.session.pk], "post": "yes"}))
+    assert is_login(
+        client.post(LIST, {"action": "kick", "_selected_action": [phone.session.pk], "post": "yes"})
+    )
     assert status_of(phone) == "live"
 
 
@@ -626,7 +644,9 @@ def test_a_session_that_ended_while_the_page_was_asking_keeps_its_reason(boss, a
     assert (status_of(phone), status_of(laptop)) == ("logout", "kicked")
 
 
-@pytest.mark.parametrize("selected", ["nonsense", "\x00", "' OR 1=1 --", "0190a5e0-0000-7000-8000-000000000000"])
+@pytest.mark.parametrize(
+    "selected", ["nonsense", "\x00", "' OR 1=1 --", "0190a5e0-0000-7000-8000-000000000000"]
+)
 def test_a_mangled_selection_ends_nothing(boss, ada, selected):
     phone = sign_in(ada)
     answer = boss.choose("kick", _selected_action=[selected], post="yes", reason="")
@@ -724,7 +744,9 @@ def test_a_deleted_account_leaves_its_sessions_to_read(boss, ada):
     assert (row["user"], row["status"], row["why"]) == ("-", "Ended", "user_deleted")
     page = boss.detail(phone.session)
     assert page.status_code == 200
-    subject = re.search(r'class="[^"]*field-subject.*?readonly">(.*?)</div>', page.content.decode(), re.DOTALL)
+    subject = re.search(
+        r'class="[^"]*field-subject.*?readonly">(.*?)</div>', page.content.decode(), re.DOTALL
+    )
     assert text_of(subject[1]) == str(key)
     for action in ("kick", "kick_everywhere"):
         assert said(boss.kick(phone.session, action=action)) == ["0 sessions were ended."]
@@ -764,7 +786,7 @@ def test_what_a_stranger_named_is_shown_as_text(boss, make_user):
         assert "<script>alert" not in text
         assert "<img src=x" not in text
         assert "<b>type" not in text
-        assert "&lt;script&gt;alert(1)" in text or "\\u003Cscript" in text or page is pages[1]
+        assert "&lt;script&gt;alert(1)" in text or "\\u003Cscript" in text
 
 
 @pytest.mark.parametrize("agent", ["", "\x00\x01\x1b[2J", "x" * 9000, "\u202egnp.exe", "%s %(x)s {0}", "ﷺ💩"])

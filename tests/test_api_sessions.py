@@ -4,8 +4,8 @@ import uuid
 from datetime import datetime, timedelta
 
 import pytest
-from django.contrib.auth.backends import BaseBackend
 from django.contrib.auth import get_user_model
+from django.contrib.auth.backends import BaseBackend
 from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient

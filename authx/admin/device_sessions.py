@@ -1,4 +1,4 @@
-"""The door of staff: looks and ends, never edits."""
+"""Device sessions in the admin: who is signed in where, and what happened to each."""
 
 from __future__ import annotations
 
@@ -7,36 +7,19 @@ from ipaddress import ip_address
 from typing import Any
 from uuid import UUID
 
-from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
-from authx.conf import conf
-from authx.models import DeviceSession, DeviceSessionQuerySet, EndReason
-from authx.sessions import end_sessions
-from authx.sessions.proving import is_recent
+from authx.admin.kicking import kick_or_ask
+from authx.models import DeviceSession, DeviceSessionQuerySet
 
-#: Rows listed on a confirmation page; the rest are counted.
-LISTED = 100
-
-
-class KickForm(forms.Form):
-    """Why, for the audit trail."""
-
-    reason = forms.CharField(
-        label=_("Reason"),
-        required=False,
-        max_length=200,
-        help_text=_("Kept in the session's history; its user does not see it."),
-    )
+#: The columns whose values may be asked for by URL; the others are nobody's to guess.
+FILTERED = ("status", "device_type", "end_reason", "created_at")
 
 
 class StatusFilter(admin.SimpleListFilter):
@@ -118,8 +101,14 @@ class DeviceSessionAdmin(admin.ModelAdmin):
         with suppress(ValueError):
             return queryset.filter(pk=UUID(search_term.strip())), False
         with suppress(ValueError):
-            return queryset.filter(ip=str(ip_address(search_term.strip()))), False
+            address = ip_address(search_term.strip())
+            stored = getattr(address, "ipv4_mapped", None) or address
+            return queryset.filter(ip=str(stored)), False
         return super().get_search_results(request, queryset, search_term)
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        """Only what the filters beside the list ask for (Django allows every column)."""
+        return lookup.partition("__")[0] in FILTERED and "\x00" not in str(value)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [str(name) for _title, options in self.fieldsets for name in options["fields"]]
@@ -178,11 +167,9 @@ class DeviceSessionAdmin(admin.ModelAdmin):
         events = session.events.all() if session is not None else []
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), "events": events})
 
-    # Actions: a page that asks, then one ending with its events and log entries.
-
     @admin.action(description=_("Kick out selected sessions"), permissions=["kick"])
     def kick(self, request: HttpRequest, queryset: DeviceSessionQuerySet) -> HttpResponse | None:
-        return self._confirm_or_end(request, queryset, queryset, action="kick")
+        return kick_or_ask(self, request, queryset, action="kick")
 
     @admin.action(
         description=_("Kick out everywhere (all sessions of these users)"),
@@ -190,49 +177,14 @@ class DeviceSessionAdmin(admin.ModelAdmin):
     )
     def kick_everywhere(self, request: HttpRequest, queryset: DeviceSessionQuerySet) -> HttpResponse | None:
         subjects = queryset.order_by().values("subject")
-        everywhere = DeviceSession.objects.filter(subject__in=subjects)
-        return self._confirm_or_end(request, queryset, everywhere, action="kick_everywhere")
+        everywhere: Any = DeviceSession.objects.filter(subject__in=subjects)
+        return kick_or_ask(self, request, everywhere, action="kick_everywhere")
 
-    def _confirm_or_end(
-        self, request: HttpRequest, selected: Any, targets: Any, *, action: str
-    ) -> HttpResponse | None:
-        if not is_recent(getattr(request, "device_session", None), conf.STAFF_MAX_AUTH_AGE):
-            text = _("Your own sign-in is too long ago for this: sign out, sign in and try again.")
-            self.message_user(request, text, messages.ERROR)
+    def response_action(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Django's, with a selection that is no list of ids answered rather than raised."""
+        try:
+            return super().response_action(request, *args, **kwargs)
+        except ValidationError:
+            text = _("Items must be selected in order to perform actions on them.")
+            self.message_user(request, text, messages.WARNING)
             return None
-        form = KickForm(request.POST if "post" in request.POST else None)
-        if form.is_valid():
-            self._end(request, targets.live(), form.cleaned_data["reason"])
-            return None
-        live = targets.live().select_related("user")
-        context = {
-            **self.admin_site.each_context(request),
-            "title": _("Kick out everywhere") if action == "kick_everywhere" else _("Kick out"),
-            "opts": self.opts,
-            "media": self.media,
-            "action": action,
-            "action_checkbox_name": ACTION_CHECKBOX_NAME,
-            "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
-            "select_across": request.POST.get("select_across", "0"),
-            "sessions": live[:LISTED],
-            "total": live.count(),
-            "users": sorted({str(session.user) for session in live[:LISTED]}),
-            "form": form,
-        }
-        template = "admin/authx/devicesession/kick_confirm.html"
-        return TemplateResponse(request, template, context)
-
-    def _end(self, request: HttpRequest, targets: Any, note: str) -> None:
-        affected = list(targets.order_by("pk"))
-        count = end_sessions(
-            DeviceSession.objects.filter(pk__in=[session.pk for session in affected]),
-            EndReason.KICKED,
-            by=request.user,
-            request=request,
-            note=note,
-        )
-        if affected:
-            message = f"{_('Kicked out.')} {note}".strip()
-            LogEntry.objects.log_actions(str(request.user.pk), affected, CHANGE, message)
-        text = ngettext("%d session was ended.", "%d sessions were ended.", count) % count
-        self.message_user(request, text, messages.SUCCESS if count else messages.WARNING)

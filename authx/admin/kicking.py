@@ -1,0 +1,82 @@
+"""Kicking out, in two steps: a page that asks, then the endings with their events and log entries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from authx.conf import conf
+from authx.models import DeviceSession, DeviceSessionQuerySet, EndReason
+from authx.sessions import end_sessions
+from authx.sessions.proving import is_recent
+
+#: Rows listed on a confirmation page; the rest are counted.
+LISTED = 100
+
+TITLES = {"kick": _("Kick out"), "kick_everywhere": _("Kick out everywhere")}
+
+
+class KickForm(forms.Form):
+    """Why, for the audit trail."""
+
+    reason = forms.CharField(
+        label=_("Reason"),
+        required=False,
+        max_length=200,
+        help_text=_("Kept in the session's history; its user does not see it."),
+    )
+
+
+def kick_or_ask(
+    model_admin: Any, request: HttpRequest, targets: DeviceSessionQuerySet, *, action: str
+) -> HttpResponse | None:
+    """The confirmation page; or None, once it has been confirmed and the sessions have been ended."""
+    if not is_recent(getattr(request, "device_session", None), conf.STAFF_MAX_AUTH_AGE):
+        text = _("Your own sign-in is too long ago for this: sign out, sign in and try again.")
+        model_admin.message_user(request, text, messages.ERROR)
+        return None
+    form = KickForm(request.POST if "post" in request.POST else None)
+    if form.is_valid():
+        _kick(model_admin, request, targets, form.cleaned_data["reason"])
+        return None
+    live = targets.live().select_related("user")
+    listed = list(live[:LISTED])
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "title": TITLES[action],
+        "opts": model_admin.opts,
+        "media": model_admin.media,
+        "action": action,
+        "action_checkbox_name": ACTION_CHECKBOX_NAME,
+        "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
+        "select_across": request.POST.get("select_across", "0"),
+        "sessions": listed,
+        "total": live.count(),
+        "users": sorted({str(session.user or session.subject) for session in listed}),
+        "form": form,
+    }
+    return TemplateResponse(request, "admin/authx/devicesession/kick_confirm.html", context)
+
+
+def _kick(model_admin: Any, request: HttpRequest, targets: DeviceSessionQuerySet, note: str) -> None:
+    affected = list(targets.live().order_by("pk"))
+    count = end_sessions(
+        DeviceSession.objects.filter(pk__in=[session.pk for session in affected]),
+        EndReason.KICKED,
+        by=request.user,
+        request=request,
+        note=note,
+    )
+    if affected:
+        message = f"{_('Kicked out.')} {note}".strip()
+        LogEntry.objects.log_actions(str(request.user.pk), affected, CHANGE, message)
+    text = ngettext("%d session was ended.", "%d sessions were ended.", count) % count
+    model_admin.message_user(request, text, messages.SUCCESS if count else messages.WARNING)
