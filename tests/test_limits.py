@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from django.core.management import call_command
 
+from authx.checks import check_settings
 from authx.core.limits import Limit, Occupant, WhenFull, displaced, excess
 from authx.errors import SessionEnded, SessionLimitReached
 from authx.models import DeviceSession
@@ -176,3 +178,44 @@ def test_any_other_login_page_answers_409(ada, password, client, settings):
     answer = client.post("/django-login/", form)
     assert answer.status_code == 409
     assert client.get("/whoami/").json()["user"] is None
+
+
+@pytest.fixture
+def two_phones(ada, settings):
+    """Ada is on two phones, and only now may she be on one."""
+    for name in ("old phone", "new phone"):
+        open_session(ada, device=Device(type="ios", name=name))
+    settings.AUTHX_SESSION_LIMITS = [PHONES]
+
+
+def test_the_command_shows_whom_the_limits_would_end_and_ends_nobody(ada, two_phones, capsys):
+    call_command("authx_limits")
+    said = capsys.readouterr().out
+    assert "old phone" in said
+    assert "new phone" not in said
+    assert "1 sessions of 1 users are beyond the limits. Nothing was changed." in said
+    assert DeviceSession.objects.live().filter(user=ada).count() == 2
+
+
+def test_without_limits_the_command_says_that_nobody_is_limited(db, capsys):
+    call_command("authx_limits")
+    assert "nobody is limited" in capsys.readouterr().out
+
+
+def test_the_admin_shows_the_same(admin, two_phones, client):
+    client.force_login(admin)
+    page = client.get("/admin/authx/devicesession/limits/")
+    assert b"old phone" in page.content
+    assert b"new phone" not in page.content
+    assert b"limits/" in client.get("/admin/authx/devicesession/").content
+
+
+def test_the_admin_shows_it_to_nobody_without_permission(staff, two_phones, client):
+    client.force_login(staff)
+    assert client.get("/admin/authx/devicesession/limits/").status_code == 403
+
+
+@pytest.mark.parametrize("limits", [{}, [{}], [{"types": ["fax"], "limit": 1}], ["one"], 3])
+def test_a_limit_that_makes_no_sense_is_a_check_error(limits, settings):
+    settings.AUTHX_SESSION_LIMITS = limits
+    assert [error.id for error in check_settings()] == ["authx.E001"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from ipaddress import ip_address
 from typing import Any
 from uuid import UUID
@@ -11,11 +12,13 @@ from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
+from django.urls import path
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from authx.admin.kicking import kick_or_ask
+from authx.admin.limits import limits_page
 from authx.models import DeviceSession, DeviceSessionQuerySet
 
 #: The columns whose values may be asked for by URL; the others are nobody's to guess.
@@ -166,6 +169,10 @@ class DeviceSessionAdmin(admin.ModelAdmin):
         session = self.get_object(request, object_id)
         events = session.events.all() if session is not None else []
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), "events": events})
+
+    def get_urls(self) -> list[Any]:
+        page = self.admin_site.admin_view(partial(limits_page, self))
+        return [path("limits/", page, name="authx_devicesession_limits"), *super().get_urls()]
 
     @admin.action(description=_("Kick out selected sessions"), permissions=["kick"])
     def kick(self, request: HttpRequest, queryset: DeviceSessionQuerySet) -> HttpResponse | None:

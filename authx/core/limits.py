@@ -49,6 +49,10 @@ class Limit:
             raise ValueError(f"must have one of {', '.join(WhenFull)} as when_full") from None
         return cls(None if types is None else frozenset(types), limit, when_full)
 
+    def __str__(self) -> str:
+        types = ", ".join(sorted(self.types)) if self.types else "all types"
+        return f"{types}: at most {self.limit}, {self.when_full}"
+
     def covers(self, type_: str) -> bool:
         return self.types is None or type_ in self.types
 

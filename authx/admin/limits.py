@@ -1,0 +1,32 @@
+"""A page that shows whom the configured limits would end today, changing nothing."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext_lazy as _
+
+from authx.sessions.limiting import configured_limits, over_the_limits
+
+#: Sessions listed; there may be more.
+LISTED = 200
+
+
+def limits_page(model_admin: Any, request: HttpRequest) -> HttpResponse:
+    """The configured limits, and the live sessions beyond them."""
+    if not model_admin.has_view_permission(request):
+        raise PermissionDenied
+    found = list(islice(over_the_limits(), LISTED + 1))
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "title": _("Session limits"),
+        "opts": model_admin.opts,
+        "limits": configured_limits(),
+        "beyond": found[:LISTED],
+        "more": len(found) > LISTED,
+    }
+    return TemplateResponse(request, "admin/authx/devicesession/limits.html", context)

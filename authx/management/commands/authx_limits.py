@@ -1,0 +1,32 @@
+"""``manage.py authx_limits``: whom the configured limits would end today. Changes nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from authx.sessions.limiting import configured_limits, over_the_limits
+
+
+class Command(BaseCommand):
+    help = "List the live sessions beyond AUTHX_SESSION_LIMITS; nothing is changed."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        limits = configured_limits()
+        if not limits:
+            self.stdout.write("AUTHX_SESSION_LIMITS is empty: nobody is limited.")
+            return
+        for limit in limits:
+            self.stdout.write(f"limit: {limit}")
+        beyond, users = 0, set()
+        for session, limit in over_the_limits():
+            beyond += 1
+            users.add(session.subject)
+            seen = session.last_seen_at.isoformat(timespec="seconds")
+            self.stdout.write(
+                f"{session.pk}  {session.user}  {session}  {session.device_type}  last seen {seen}  {limit}"
+            )
+        self.stdout.write(
+            f"{beyond} sessions of {len(users)} users are beyond the limits. Nothing was changed."
+        )
