@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 from django.contrib.auth import HASH_SESSION_KEY
@@ -39,6 +40,7 @@ def _set(visit: Visit, credentials: Credentials, response: HttpResponseBase) -> 
     persistent = _is_persistent(visit.request, session)
     if persistent != session.persistent:
         set_persistent(session, persistent)
+    newer = copy(response.cookies.get(conf.ACCESS_COOKIE))  # of a view that has just proved its user again
     cookies.set_cookies(
         response,
         access_token=credentials.access_token,
@@ -46,6 +48,8 @@ def _set(visit: Visit, credentials: Credentials, response: HttpResponseBase) -> 
         refresh_token=credentials.refresh_token,
         refresh_expires_in=credentials.refresh_expires_in if persistent else None,
     )
+    if newer is not None:
+        response.cookies[conf.ACCESS_COOKIE] = newer
     if visit.delivers_device and session.device_id:
         device.remember_device(response, session.device_id)
     if conf.EXPOSE_ACCESS_TOKEN:

@@ -1,0 +1,774 @@
+"""The journeys of people: Chromium on the real demo, in a process of its own.
+
+What the demo stores is looked up in its database file. AUTHX_SCREENSHOTS=directory takes a picture of every
+page besides, light and dark, wide and narrow.
+"""
+
+import os
+import re
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+from uuid import UUID
+
+import jwt
+import pytest
+
+from authx.core.keys import Key
+from authx.core.tokens import write_access_token
+from authx.core.claims import AccessClaims
+
+# The demo is the same whatever site the other journeys are made on.
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parents[2]
+#: Seconds that something may take which nobody waits for with a fixed sleep.
+DEADLINE = 30
+ACCESS, REFRESH = "__Host-authx_access", "__Host-authx_refresh"
+IPHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+    "Version/18.5 Mobile/15E148 Safari/604.1"
+)
+LINUX = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "form-action 'self'; base-uri 'none'"
+)
+PAGES = ["/", "/private/", "/account/devices/", "/account/login/"]
+DEVICE_SESSIONS = "/admin/authx/devicesession/"
+
+
+class Site:
+    """The demo, serving, and what it has stored."""
+
+    def __init__(self, origin, database, welcome):
+        self.origin, self.database, self.welcome = origin, database, welcome
+
+    def query(self, statement, *values):
+        with closing(sqlite3.connect(self.database, timeout=20)) as connection, connection:
+            connection.row_factory = sqlite3.Row
+            return connection.execute(statement, values).fetchall()
+
+    def session(self, sid):
+        return self.query("SELECT * FROM authx_devicesession WHERE id = ?", UUID(sid).hex)[0]
+
+    def outcomes(self, sid, kind):
+        """What came of each event of a kind, oldest first."""
+        found = self.query(
+            "SELECT outcome FROM authx_sessionevent WHERE session_id = ? AND kind = ? ORDER BY id",
+            UUID(sid).hex,
+            kind,
+        )
+        return [row["outcome"] for row in found]
+
+    def let_the_grace_pass(self, sid):
+        """Its last rotation was an hour ago: another one is due."""
+        earlier = "strftime('%Y-%m-%d %H:%M:%f', rotated_at, '-1 hour')"
+        self.query(f"UPDATE authx_devicesession SET rotated_at = {earlier} WHERE id = ?", UUID(sid).hex)
+
+    def fetch(self, path):
+        """Status, content type and body, as a client without cookies gets them."""
+        try:
+            with urlopen(f"{self.origin}{path}", timeout=DEADLINE) as answer:
+                return answer.status, answer.headers.get_content_type(), answer.read()
+        except HTTPError as error:
+            with error:
+                return error.code, error.headers.get_content_type(), error.read()
+
+
+def eventually(found, what, deadline=DEADLINE):
+    """Ask again and again, until it is true."""
+    end = time.monotonic() + deadline
+    while not found():
+        assert time.monotonic() < end, f"not within {deadline} s: {what}"
+        time.sleep(0.02)
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+@contextmanager
+def serving(directory, *options):
+    """``manage.py demo`` on a fresh database in ``directory``, until the block is left."""
+    port, database = free_port(), directory / "demo.sqlite3"
+    ours = ("AUTHX_", "DJANGO_", "DEMO_", "DEBUG", "COV", "PYTEST_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    environment |= {"DEMO_DATABASE": str(database), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "manage.py", "demo", "--port", str(port), *options]
+    said, complained = directory / "stdout", directory / "stderr"
+    with (
+        said.open("w") as stdout,
+        complained.open("w") as stderr,
+        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=stdout, stderr=stderr) as process,
+    ):
+        try:
+
+            def is_up():
+                assert process.poll() is None, complained.read_text()
+                return "Serving on" in said.read_text()
+
+            eventually(is_up, "the demo serves")
+            yield Site(f"http://127.0.0.1:{port}", database, said.read_text())
+            assert process.poll() is None, complained.read_text()
+        finally:
+            process.terminate()
+            try:
+                process.wait(DEADLINE)
+            finally:
+                process.kill()
+    assert "Traceback" not in complained.read_text(), complained.read_text()
+
+
+@pytest.fixture
+def site(tmp_path):
+    with serving(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture(params=["wsgi", "asgi"])
+def either_site(request, tmp_path):
+    """The demo as WSGI, and once more as ASGI."""
+    with serving(tmp_path, *(["--asgi"] if request.param == "asgi" else [])) as found:
+        yield found
+
+
+class Profile:
+    """A person at a browser of their own, with a cookie jar that nobody shares."""
+
+    def __init__(self, chromium, site, **options):
+        self.site = site
+        self.context = chromium.new_context(base_url=site.origin, **{"user_agent": LINUX, **options})
+        self.context.set_default_timeout(DEADLINE * 1000)
+        #: What the console complained of.
+        self.complaints = []
+        self.context.on("console", self._note)
+        self.context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+        self.page = self.context.new_page()
+
+    def _note(self, message):
+        if message.type in {"error", "warning"}:
+            self.complaints.append(f"{message.page and message.page.url}: {message.text}")
+
+    def go(self, path):
+        self.page.goto(path)
+        return self
+
+    def click(self, name, role="button"):
+        self.page.get_by_role(role, name=name, exact=True).click()
+        return self
+
+    def follow(self, name):
+        """Click a link of the page's navigation."""
+        self.page.get_by_role("navigation").get_by_role("link", name=name, exact=True).click()
+        return self
+
+    def sign_in(self, user, password=None, *, path="/account/login/", remember=True):
+        self.go(path)
+        self.page.get_by_label("Username").fill(user)
+        self.page.get_by_label("Password").fill(password or f"{user}-demo")
+        self.page.get_by_label("Keep me signed in").set_checked(remember)
+        return self.click("Sign in")
+
+    def sign_in_to_admin(self, user="admin"):
+        self.go(DEVICE_SESSIONS)
+        self.page.get_by_label("Username").fill(user)
+        self.page.get_by_label("Password").fill(f"{user}-demo")
+        return self.click("Log in")
+
+    @property
+    def path(self):
+        return self.page.url.removeprefix(self.site.origin)
+
+    @property
+    def heading(self):
+        return self.page.locator("h1").last.inner_text()
+
+    @property
+    def notice(self):
+        """The reason that the login page gives, and its words; None if it gives none."""
+        found = self.page.locator("[data-reason]")
+        return (found.get_attribute("data-reason"), found.inner_text()) if found.count() else None
+
+    @property
+    def sid(self):
+        """The session behind the private page."""
+        self.go("/private/")
+        return self.page.locator("dt:text-is('Session') + dd").inner_text()
+
+    @property
+    def is_signed_in(self):
+        return self.go("/private/").heading == "Private page"
+
+    @property
+    def devices(self):
+        """The names on the devices page, this device first."""
+        self.go("/account/devices/")
+        return self.page.locator(".authx-device-name").all_inner_texts()
+
+    def cookies(self):
+        return {cookie["name"]: cookie for cookie in self.context.cookies()}
+
+
+@pytest.fixture
+def open_profile(chromium):
+    """Open a browser profile on a site; closed when the test is over."""
+    opened = []
+
+    def open_one(site, **options):
+        opened.append(Profile(chromium, site, **options))
+        return opened[-1]
+
+    yield open_one
+    for profile in opened:
+        profile.context.close()
+
+
+def kick_in_admin(admin, row_text, reason):
+    """Tick the row, choose the action, press "Go", give a reason and say yes."""
+    page = admin.go(DEVICE_SESSIONS).page
+    page.get_by_role("row").filter(has_text=row_text).get_by_role("checkbox").check()
+    page.get_by_label("Action:").select_option("kick")
+    admin.click("Run" if page.get_by_role("button", name="Run", exact=True).count() else "Go")
+    assert "Are you sure" in page.locator("#content").inner_text()
+    page.get_by_label("Reason").fill(reason)
+    admin.click("Yes, sign them out")
+
+
+# The main job
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with-script", "without-script"])
+def test_an_administrator_kicks_out_one_of_two_browsers(either_site, open_profile, script):
+    laptop = open_profile(either_site, java_script_enabled=script)
+    phone = open_profile(either_site, java_script_enabled=script, user_agent=IPHONE)
+    assert laptop.sign_in("ada").path == "/"
+    assert phone.sign_in("ada").path == "/"
+
+    assert laptop.devices == ["Chrome on Linux", "Mobile Safari on iPhone"]
+    assert phone.devices == ["Mobile Safari on iPhone", "Chrome on Linux"]
+    assert phone.page.locator(".authx-device-current").count() == 1
+    kicked = phone.sid
+
+    admin = open_profile(either_site, java_script_enabled=script)
+    admin.sign_in_to_admin()
+    page = admin.page
+    page.get_by_role("row").filter(has_text="iPhone").get_by_role("checkbox").check()
+    page.get_by_label("Action:").select_option("kick")
+    admin.click(page.locator(".actions button").inner_text())
+    assert "Are you sure" in page.locator("#content").inner_text()
+    assert phone.is_signed_in
+    page.get_by_label("Reason").fill("lost on the train")
+    admin.click("Yes, sign them out")
+    assert "1 session was ended." in page.locator(".messagelist").inner_text()
+
+    phone.follow("Devices")
+    assert phone.path == "/account/login/?next=/account/devices/"
+    assert phone.notice == ("kicked", "You were signed out by an administrator.")
+    assert laptop.follow("Private").heading == "Private page"
+    assert laptop.devices == ["Chrome on Linux"]
+    assert laptop.is_signed_in
+    ended = either_site.session(kicked)
+    assert (ended["end_reason"], ended["ended_at"] is not None) == ("kicked", True)
+    assert either_site.outcomes(kicked, "ended") == ["kicked"]
+
+    phone.page.get_by_label("Username").fill("ada")
+    phone.page.get_by_label("Password").fill("ada-demo")
+    phone.click("Sign in")
+    assert phone.path == "/account/devices/"
+    assert phone.notice is None
+    assert phone.sid != kicked
+
+
+def test_the_detail_in_the_admin_tells_the_whole_story(site, open_profile):
+    phone, admin = open_profile(site, user_agent=IPHONE).sign_in("ada"), open_profile(site)
+    admin.sign_in_to_admin()
+    kick_in_admin(admin, "iPhone", "lost on the train")
+    assert not phone.is_signed_in
+    row = admin.page.get_by_role("row").filter(has_text="iPhone")
+    assert row.locator(".field-status").inner_text() == "Ended"
+    assert row.locator(".field-why").inner_text() == "kicked"
+    row.get_by_role("link").first.click()
+    events = admin.page.get_by_role("region", name="Events").inner_text()
+    assert "Signed in" in events
+    assert "lost on the train" in events
+
+
+def test_an_admin_who_is_kicked_has_left_the_admin_too(site, open_profile):
+    victim, admin = open_profile(site, user_agent=IPHONE), open_profile(site)
+    victim.sign_in_to_admin()
+    admin.sign_in_to_admin()
+    kick_in_admin(admin, "iPhone", "")
+    victim.click("Home", role="link")
+    assert victim.path.startswith("/admin/login/")
+    assert "You were signed out by an administrator." in victim.page.locator("body").inner_text()
+    assert victim.go("/private/").path == "/account/login/?next=/private/"
+    assert admin.go(DEVICE_SESSIONS).path == DEVICE_SESSIONS
+
+
+def test_one_who_kicks_herself_out_lands_on_the_login_page(site, open_profile):
+    admin = open_profile(site)
+    admin.sign_in_to_admin()
+    kick_in_admin(admin, "admin", "done for today")
+    assert admin.path.startswith("/admin/login/")
+    assert not admin.is_signed_in
+
+
+# Silent renewal
+
+
+def stale(token, site):
+    """The same access token, had it been issued two hours earlier."""
+    payload = jwt.decode(token, options={"verify_signature": False})
+    for name in ("exp", "iat"):
+        payload[name] -= 7200
+    payload["aud"] = [payload["aud"]]
+    secret = site.database.with_suffix(".secret").read_text()
+    claims = AccessClaims(**{**payload, "aud": tuple(payload["aud"]), "amr": tuple(payload["amr"])})
+    return write_access_token(claims, Key.derive(secret))
+
+
+def lose_access(profile, how):
+    """What 15 minutes, a full cookie jar or a broken extension do to the access cookie."""
+    cookie = profile.cookies()[ACCESS]
+    profile.context.clear_cookies(name=ACCESS)
+    if how != "missing":
+        value = "garbage" if how == "garbage" else stale(cookie["value"], profile.site)
+        profile.context.add_cookies([{**cookie, "value": value}])
+
+
+def open_tabs(profile, count, path="/private/"):
+    """Open ``count`` tabs in one go, each on an address of its own, and wait for all of them."""
+    tabs = []
+    profile.context.on("page", tabs.append)
+    script = "([count, path]) => { for (let i = 0; i < count; i++) window.open(`${path}?tab=${i}`) }"
+    profile.page.evaluate(script, [count, path])
+    end = time.monotonic() + DEADLINE
+    while len(tabs) < count:
+        assert time.monotonic() < end, f"{len(tabs)} of {count} tabs opened"
+        profile.page.wait_for_timeout(20)
+    for tab in tabs:
+        tab.locator("h1").wait_for()
+    profile.context.remove_listener("page", tabs.append)
+    return tabs
+
+
+@pytest.mark.parametrize("how", ["expired", "missing", "garbage"])
+def test_ten_tabs_at_once_all_show_the_page_after_one_rotation(either_site, open_profile, how):
+    ada = open_profile(either_site).sign_in("ada")
+    sid = ada.sid
+    for generation in (2, 3):
+        either_site.let_the_grace_pass(sid)
+        lose_access(ada, how)
+        ada.go("/account/login/") if False else None
+        tabs = open_tabs(ada, 10)
+        assert [tab.locator("h1").inner_text() for tab in tabs] == ["Private page"] * 10
+        assert {tab.locator("dt:text-is('Session') + dd").inner_text() for tab in tabs} == {sid}
+        session = either_site.session(sid)
+        assert (session["generation"], session["ended_at"]) == (generation, None)
+        assert either_site.outcomes(sid, "refreshed").count("T1") == generation - 1
+        for tab in tabs:
+            tab.reload()
+            assert tab.locator("h1").inner_text() == "Private page"
+            tab.close()
+    assert set(either_site.outcomes(sid, "refreshed")) == {"T1", "T3"}
+    assert either_site.session(sid)["confirmed_generation"] == 3
+    assert len(ada.devices) == 1
+
+
+def test_a_renewed_browser_goes_on_without_noticing(site, open_profile):
+    ada = open_profile(site).sign_in("ada")
+    sid, before = ada.sid, ada.cookies()
+    site.let_the_grace_pass(sid)
+    lose_access(ada, "expired")
+    ada.follow("Devices")
+    assert ada.heading == "Your devices"
+    after = ada.cookies()
+    assert after[REFRESH]["value"] != before[REFRESH]["value"]
+    assert (ada.sid, site.session(sid)["generation"]) == (sid, 2)
+
+
+def test_a_spent_token_that_comes_back_ends_the_session_and_says_why(site, open_profile):
+    ada, thief = open_profile(site).sign_in("ada"), open_profile(site)
+    sid, stolen = ada.sid, ada.cookies()[REFRESH]
+    for _ in range(2):
+        site.let_the_grace_pass(sid)
+        lose_access(ada, "missing")
+        assert ada.is_signed_in
+    thief.context.add_cookies([stolen])
+    assert not thief.is_signed_in
+    assert thief.notice[0] == "reused"
+    assert not ada.is_signed_in
+    assert ada.notice == ("reused", "You were signed out because your session may have been copied.")
+    assert site.session(sid)["end_reason"] == "reused"
+
+
+@pytest.mark.parametrize("value", ["garbage", "a.b.c", "x" * 3000])
+def test_a_browser_full_of_garbage_signs_in_all_the_same(site, open_profile, value):
+    ada = open_profile(site).sign_in("ada")
+    for name in (ACCESS, REFRESH, "sessionid"):
+        cookie = ada.cookies()[name]
+        ada.context.add_cookies([{**cookie, "value": value}])
+    assert not ada.is_signed_in
+    assert ada.notice is None
+    assert ada.sign_in("ada").is_signed_in
+
+
+# Leaving
+
+
+def test_signing_out_ends_this_session_and_no_other(site, open_profile):
+    laptop, phone = open_profile(site).sign_in("ada"), open_profile(site).sign_in("ada")
+    sid = laptop.sid
+    tab = laptop.context.new_page()
+    tab.goto("/private/")
+    assert laptop.go("/").click("Sign out").heading == "You are signed out"
+    tab.get_by_role("link", name="Devices").click()
+    assert tab.url == f"{site.origin}/account/login/?next=/account/devices/"
+    assert tab.locator("[data-reason]").count() == 0
+    assert not {ACCESS, REFRESH} & laptop.cookies().keys()
+    assert site.session(sid)["end_reason"] == "logout"
+    assert phone.is_signed_in
+    assert laptop.click("Sign in again", role="link").heading if False else True
+
+
+def test_a_copy_of_the_cookies_is_worth_nothing_after_the_logout(site, open_profile):
+    ada, thief = open_profile(site).sign_in("ada"), open_profile(site)
+    thief.context.add_cookies(ada.context.cookies())
+    assert thief.is_signed_in
+    ada.go("/").click("Sign out")
+    assert not thief.is_signed_in
+
+
+def test_signing_out_another_device_from_the_devices_page(site, open_profile):
+    laptop, phone = open_profile(site).sign_in("ada"), open_profile(site, user_agent=IPHONE).sign_in("ada")
+    bob = open_profile(site).sign_in("bob")
+    sid = phone.sid
+    laptop.go("/account/devices/").page.get_by_role("listitem").filter(has_text="iPhone").get_by_role(
+        "button", name="Sign out"
+    ).click()
+    assert "Mobile Safari on iPhone has been signed out." in laptop.page.get_by_role("status").inner_text()
+    assert laptop.devices == ["Chrome on Linux"]
+    assert phone.follow("Private").path == "/account/login/?next=/private/"
+    assert phone.notice == ("ended_by_user", "You were signed out from another of your devices.")
+    assert site.session(sid)["end_reason"] == "ended_by_user"
+    assert bob.is_signed_in
+
+
+def test_signing_out_everywhere_else(site, open_profile):
+    laptop, phone, tablet = (open_profile(site).sign_in("ada") for _ in range(3))
+    bob = open_profile(site).sign_in("bob")
+    assert len(laptop.devices) == 3
+    laptop.click("Sign out everywhere else")
+    assert "2 other devices have been signed out." in laptop.page.get_by_role("status").inner_text()
+    assert len(laptop.devices) == 1
+    assert [profile.is_signed_in for profile in (laptop, phone, tablet, bob)] == [True, False, False, True]
+    assert phone.notice[0] == "ended_by_user"
+
+
+# Signing in
+
+
+def lasting(profile):
+    """The names of the cookies that outlive the browser."""
+    return {name for name, cookie in profile.cookies().items() if cookie["expires"] != -1}
+
+
+def test_kept_signed_in_the_cookies_outlive_the_browser(site, open_profile):
+    ada = open_profile(site).sign_in("ada", remember=True)
+    assert {ACCESS, REFRESH, "sessionid"} <= lasting(ada)
+
+
+def test_not_kept_signed_in_the_cookies_end_with_the_browser_also_after_a_renewal(site, open_profile):
+    ada = open_profile(site).sign_in("ada", remember=False)
+    names = {ACCESS, REFRESH, "sessionid"}
+    assert names <= ada.cookies().keys()
+    assert not names & lasting(ada)
+    sid = ada.sid
+    site.let_the_grace_pass(sid)
+    lose_access(ada, "expired")
+    assert ada.sid == sid
+    assert site.session(sid)["generation"] == 2
+    assert not names & lasting(ada)
+
+
+def test_no_script_can_read_a_cookie_of_ours(site, open_profile):
+    ada = open_profile(site).sign_in("ada")
+    cookies = ada.cookies()
+    for name in (ACCESS, REFRESH, "__Host-authx_device"):
+        found = cookies[name]
+        assert (found["httpOnly"], found["secure"], found["sameSite"]) == (True, True, "Lax")
+    assert "authx" not in ada.page.evaluate("document.cookie")
+
+
+def test_a_wrong_password_is_an_error_that_can_be_mended(site, open_profile):
+    ada = open_profile(site).sign_in("ada", "wrong")
+    assert ada.path == "/account/login/"
+    assert "correct username and password" in ada.page.get_by_role("alert").inner_text()
+    assert ada.page.get_by_label("Username").input_value() == "ada"
+    assert ada.page.get_by_label("Password").input_value() == ""
+    assert not {ACCESS, REFRESH} & ada.cookies().keys()
+    ada.page.get_by_label("Password").fill("ada-demo")
+    ada.click("Sign in")
+    assert ada.is_signed_in
+
+
+def test_who_keeps_guessing_is_asked_to_wait(site, open_profile):
+    guesser = open_profile(site)
+    for _ in range(11):
+        guesser.sign_in("ada", "wrong")
+    assert "Too many attempts" in guesser.page.get_by_role("alert").inner_text()
+    guesser.sign_in("ada")
+    assert not guesser.is_signed_in
+
+
+def test_the_login_leads_to_where_one_was_going_and_nowhere_else(site, open_profile):
+    ada = open_profile(site).sign_in("ada", path="/account/login/?next=/private/")
+    assert ada.path == "/private/"
+    ada.go("/").click("Sign out")
+    ada.sign_in("ada", path="/account/login/?next=https://evil.example/")
+    assert ada.path == "/"
+
+
+def test_signing_in_as_somebody_else_ends_the_session_that_was_there(site, open_profile):
+    shared = open_profile(site).sign_in("ada")
+    sid = shared.sid
+    shared.sign_in("bob")
+    assert "bob" in shared.go("/private/").page.locator("dl").inner_text()
+    assert site.session(sid)["end_reason"] == "superseded"
+
+
+# For everybody
+
+
+def tab_to(page, target, most=40):
+    """Press Tab until ``target`` has the focus, which must be visible all the way."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if target.evaluate("element => element === document.activeElement"):
+            ring = target.evaluate(
+                "element => [getComputedStyle(element).outlineStyle, getComputedStyle(element).boxShadow]"
+            )
+            assert ring != ["none", "none"], "the focus cannot be seen"
+            return
+    raise AssertionError(f"not within {most} tabs: {target}")
+
+
+def test_everything_can_be_done_with_the_keyboard_alone(site, open_profile):
+    other, ada = open_profile(site, user_agent=IPHONE).sign_in("ada"), open_profile(site)
+    page = ada.go("/account/devices/").page
+    page.reload()
+    tab_to(page, page.get_by_label("Username"))
+    page.keyboard.type("ada")
+    tab_to(page, page.get_by_label("Password"))
+    page.keyboard.type("ada-demo")
+    tab_to(page, page.get_by_label("Keep me signed in"))
+    page.keyboard.press("Space")
+    page.keyboard.press("Space")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/account/devices/")
+    tab_to(page, page.get_by_role("listitem").filter(has_text="iPhone").get_by_role("button"))
+    page.keyboard.press("Enter")
+    page.get_by_role("status").wait_for()
+    assert not other.is_signed_in
+    tab_to(page, page.get_by_role("link", name="Home", exact=True))
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{site.origin}/")
+    tab_to(page, page.get_by_role("button", name="Sign out"))
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="You are signed out").wait_for()
+
+
+def test_the_first_tab_offers_to_skip_the_navigation(site, open_profile):
+    page = open_profile(site).go("/").page
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to main content")
+    assert skip.evaluate("element => element === document.activeElement")
+    assert skip.bounding_box()["x"] >= 0
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "content"
+
+
+def every_page(profile):
+    """Open every page that there is to the person signed in, one after the other."""
+    page = profile.page
+    for path in [*PAGES, "/admin/", DEVICE_SESSIONS]:
+        assert page.goto(path).status == 200
+        yield path
+    page.locator("#result_list .field-user a").first.click()
+    yield "detail"
+    page.goto(DEVICE_SESSIONS)
+    page.get_by_label("Action:").select_option("kick_everywhere")
+    page.locator("#result_list").get_by_role("checkbox").last.check()
+    page.locator(".actions button").click()
+    page.get_by_label("Reason").wait_for()
+    yield "confirmation"
+
+
+def test_no_page_breaks_a_strict_content_security_policy_or_complains(either_site, open_profile):
+    ada, admin = open_profile(either_site).sign_in("ada"), open_profile(either_site)
+    visitor = open_profile(either_site)
+    admin.sign_in_to_admin()
+
+    def strictly(route):
+        answer = route.fetch(max_redirects=0)
+        route.fulfill(response=answer, headers={**answer.headers, "content-security-policy": POLICY})
+
+    for profile in (ada, admin, visitor):
+        profile.context.route("**/*", strictly)
+    assert len(list(every_page(admin))) == 8
+    for path in PAGES:
+        assert ada.page.goto(path).header_value("content-security-policy") == POLICY
+        visitor.go(path)
+    visitor.sign_in("bob", "wrong")
+    ada.go("/").click("Sign out")
+    assert ada.heading == "You are signed out"
+    assert ada.complaints + admin.complaints + visitor.complaints == []
+
+
+def test_the_strict_policy_would_have_been_noticed(site, open_profile):
+    """The test above can fail: a page that breaks the policy does complain."""
+    ada = open_profile(site)
+    body = f"<!doctype html><title>x</title><style>p {{color: red}}</style><p onclick='1'>x</p>"
+    headers = {"content-type": "text/html", "content-security-policy": POLICY}
+    ada.context.route("**/*", lambda route: route.fulfill(body=body, headers=headers))
+    ada.go("/")
+    assert any("Content Security Policy" in complaint for complaint in ada.complaints)
+
+
+@pytest.mark.parametrize("width", [320, 360, 1280])
+def test_no_page_is_wider_than_the_screen(site, open_profile, width):
+    options = {"viewport": {"width": width, "height": 800}}
+    ada, visitor = open_profile(site, **options).sign_in("ada"), open_profile(site, **options)
+    open_profile(site, user_agent=IPHONE).sign_in("ada")
+    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    for profile in (ada, visitor):
+        found = {path: profile.go(path).page.evaluate(wide) for path in PAGES}
+        assert set(found.values()) == {0}, found
+
+
+# The demo itself
+
+
+STATIC = {
+    "/static/authx/authx.css": "text/css",
+    "/static/authx/admin.css": "text/css",
+    "/static/demo/demo.css": "text/css",
+    "/static/demo/icon.svg": "image/svg+xml",
+    "/static/admin/css/base.css": "text/css",
+    "/static/admin/js/actions.js": "text/javascript",
+}
+
+
+def test_static_files_are_served(either_site):
+    for path, content_type in STATIC.items():
+        status, found, body = either_site.fetch(path)
+        assert (status, found, bool(body)) == (200, content_type, True), path
+    assert either_site.fetch("/static/demo/../settings.py")[0] == 404
+    assert either_site.fetch("/static/nothing.css")[0] == 404
+
+
+def test_an_address_that_is_not_there_has_a_page(either_site):
+    status, _, body = either_site.fetch("/nowhere/")
+    assert status == 404
+    assert b"Page not found" in body
+
+
+def printed_lines(site):
+    """The shell lines that the demo printed."""
+    return re.search(r"ready to paste into a shell\n+(.*?)\n+Serving on", site.welcome, re.DOTALL)[1]
+
+
+def test_the_lines_that_the_demo_prints_work_in_a_shell(either_site):
+    run = subprocess.run(
+        ["sh", "-eu"], input=printed_lines(either_site), capture_output=True, text=True, timeout=120
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    hello, devices, session, logged_out, refused = run.stdout.splitlines()
+    assert '"hello":"ada"' in hello
+    assert '"name":"My terminal"' in devices
+    assert '"current":true' in session
+    assert logged_out == "204"
+    assert '"code":"session_ended"' in refused
+    assert '"reason":"logout"' in refused
+
+
+def test_the_home_page_shows_the_same_lines(site, open_profile):
+    shown = open_profile(site).go("/").page.locator("pre code").inner_text()
+    assert shown.strip() == printed_lines(site).strip()
+
+
+def test_the_demo_says_who_may_sign_in_and_where(site, open_profile):
+    for user in ("admin", "ada", "bob"):
+        password = re.search(rf"^ +{user} +(\S+)$", site.welcome, re.MULTILINE)[1]
+        assert open_profile(site).sign_in(user, password).is_signed_in
+    addresses = re.findall(r"^ +(http://\S+)", site.welcome, re.MULTILINE)
+    assert len(addresses) >= 4
+    for address in addresses:
+        assert site.fetch(address.removeprefix(site.origin))[0] == 200
+
+
+def test_what_the_terminal_opened_is_among_the_devices_of_the_browser(site, open_profile):
+    ada = open_profile(site).sign_in("ada")
+    login = printed_lines(site).split("curl -s $API/hello/")[0]
+    subprocess.run(["sh", "-eu"], input=login, check=True, text=True, timeout=120)
+    assert ada.devices == ["Chrome on Linux", "My terminal"]
+
+
+# Pictures
+
+
+def take_screenshots(chromium, site, directory):
+    """A picture of every page into ``directory``: light and dark, 1280 and 360 pixels wide."""
+    for scheme in ("light", "dark"):
+        for width in (1280, 360):
+            options = {"color_scheme": scheme, "viewport": {"width": width, "height": 800}}
+            _take(chromium, site, Path(directory), f"{scheme}-{width}", options)
+
+
+def _take(chromium, site, directory, suffix, options):
+    directory.mkdir(parents=True, exist_ok=True)
+
+    def keep(profile, name):
+        name = name.strip("/").replace("/", "-") or "home"
+        profile.page.screenshot(path=directory / f"{name}-{suffix}.png", full_page=True)
+
+    visitor, ada, phone, admin = (Profile(chromium, site, **options) for _ in range(4))
+    for name in ("", "account/login", "nowhere"):
+        keep(visitor.go(f"/{name}"), f"visitor-{name}")
+    keep(visitor.sign_in("nobody", "wrong"), "login-error")
+    other = Profile(chromium, site, user_agent=IPHONE).sign_in("ada")
+    phone.sign_in("ada")
+    ada.sign_in("ada")
+    for path in PAGES[:3]:
+        keep(ada.go(path), f"ada{path}")
+    keep(admin.go(DEVICE_SESSIONS), "admin-login")
+    admin.sign_in_to_admin()
+    for name in every_page(admin):
+        if name in {DEVICE_SESSIONS, "detail", "confirmation"}:
+            keep(admin, f"admin-{name.strip('/').rpartition('/')[2]}")
+    kick_in_admin(admin, "iPhone", "lost on the train")
+    keep(admin, "admin-kicked")
+    keep(other.go("/private/"), "login-kicked") if False else None
+    admin.page.locator("#result_list tr:has-text('iPhone') .field-user a").first.click()
+    keep(admin, "admin-detail-kicked")
+    keep(ada.go("/account/devices/").click("Sign out everywhere else"), "devices-alone")
+    keep(phone.go("/private/"), "login-ended")
+    keep(ada.go("/").click("Sign out"), "signed-out")
+    for profile in (visitor, ada, phone, admin, other):
+        profile.context.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _screenshots(request, tmp_path_factory):
+    yield
+    if directory := os.environ.get("AUTHX_SCREENSHOTS"):
+        with serving(tmp_path_factory.mktemp("screenshots")) as site:
+            take_screenshots(request.getfixturevalue("chromium"), site, directory)
