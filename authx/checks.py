@@ -100,7 +100,7 @@ def _keys() -> list[CheckMessage]:
 def _paths() -> list[CheckMessage]:
     """Settings that name code: it must be there now, not at the first login."""
     found: list[CheckMessage] = []
-    for name in ("CLAIMS", "BIND_DJANGO_LOGIN", "REVOCATION_STORE"):
+    for name in ("CLAIMS", "BIND_DJANGO_LOGIN", "REVOCATION_STORE", "COUNTRY"):
         path = getattr(conf, name)
         if not isinstance(path, str) or "." not in path:
             continue

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from django.conf import settings
 
+from authx.core.alarms import CHOSEN, Action
 from authx.core.limits import Limit
 
 T = TypeVar("T")
@@ -137,6 +138,12 @@ def session_limits(value: Any) -> str | None:
     return None
 
 
+def alarm_actions(value: Any) -> str | None:
+    if isinstance(value, dict) and set(value) <= set(CHOSEN) and set(value.values()) <= set(Action):
+        return None
+    return f"must map {', '.join(CHOSEN)} to one of {', '.join(Action)}"
+
+
 def signing_keys(value: Any) -> str | None:
     if not isinstance(value, list | tuple):
         return "must be a list of PEM texts, paths, or dicts with key, alg and password"
@@ -221,6 +228,12 @@ class Conf:
     )
     STAFF_MAX_AUTH_AGE: Setting[timedelta | None] = Setting(
         None, optional(lifetime), "How recent a staff member's own login must be to kick."
+    )
+    ALARMS: Setting[Any] = Setting(
+        {}, alarm_actions, 'What refresh_rate, split_context and new_country do: "flag", "end" or "ignore".'
+    )
+    COUNTRY: Setting[str | None] = Setting(
+        None, optional(dotted), "Function (ip) -> country code, such as authx.contrib.geo.country_of."
     )
     TRUSTED_PROXIES = Setting(0, count, "How many proxies' X-Forwarded-For entries to believe.")
     RETENTION = Setting(

@@ -185,6 +185,7 @@ class SessionEvent(models.Model):
         LATE_REPLAY = "late_replay", _("Spent token returned")
         STATE_ROLLBACK = "state_rollback", _("Storage had been rolled back")
         REAUTHENTICATED = "reauthenticated", _("Password confirmed")
+        FLAGGED = "flagged", _("Flagged")
         RENAMED = "renamed", _("Renamed")
         ENDED = "ended", _("Ended")
 

@@ -3,6 +3,8 @@
 ``device_session_opened``: ``session``, ``user``, ``request`` (or None).
 ``device_session_ended``: ``session``, ``reason`` (machine word), ``by`` (a user, or None).
 ``refresh_reused``: ``session``; sent beside ``device_session_ended`` when the reason is theft.
+``session_flagged``: ``session``, ``alarm`` (``refresh_reused``, ``refresh_rate``, ``split_context``,
+``new_country``).
 """
 
 from django.dispatch import Signal
@@ -10,3 +12,4 @@ from django.dispatch import Signal
 device_session_opened = Signal()
 device_session_ended = Signal()
 refresh_reused = Signal()
+session_flagged = Signal()

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.handlers.asgi import ASGIRequest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, connections
 from django.test import override_settings
 from django.utils import timezone
 from rest_framework.authentication import BasicAuthentication, SessionAuthentication
@@ -21,7 +21,7 @@ from authx.api import exception_handler
 from authx.api.authentication import BearerAuthentication, CookieAuthentication
 from authx.core.claims import AccessClaims
 from authx.models import DeviceSession, EndReason, SessionEvent
-from authx.sessions import end_session, open_session
+from authx.sessions import end_session, open_session, refresh_session
 
 WHOAMI = "/api/whoami/"
 LOGIN = "/api/auth/login/"
@@ -130,6 +130,7 @@ def test_a_hostile_header_is_refused_and_nothing_more(header, api, good):
         "Bearer {0}, Basic YTpi",
         "Bearer {0},",
         "Token abc,bearer {0}",
+        "Bearer {0}" + "," * 10_000_000,
     ],
 )
 def test_two_authorization_headers_are_a_bad_request(header, api, good):
@@ -518,6 +519,38 @@ def test_an_ended_session_says_why_when_the_access_cookie_is_stale(ada):
     assert response.json()["reason"] == "kicked"
 
 
+def grow_older(session, **duration):
+    long_ago = timezone.now() - timedelta(**duration)
+    DeviceSession.objects.filter(pk=session.pk).update(rotated_at=long_ago)
+
+
+def test_a_renewal_that_came_too_late_is_a_conflict_and_leaves_the_cookies_alone(browser, credentials):
+    grow_older(credentials.session, minutes=1)
+    current = refresh_session(credentials.refresh_token)
+    refresh_session(current.refresh_token)  # seen in use
+    grow_older(credentials.session, minutes=1)
+
+    forget_access(browser)
+    response = browser.get(WHOAMI)
+    assert response.status_code == 409
+    assert response.json()["code"] == "refresh_conflict"
+    assert not response.cookies
+    assert DeviceSession.objects.live().filter(pk=credentials.session.pk).exists()
+
+
+def test_a_theft_that_a_renewal_uncovers_says_so(browser, credentials):
+    newest = credentials
+    for _ in range(2):
+        grow_older(credentials.session, minutes=1)
+        newest = refresh_session(newest.refresh_token)
+    forget_access(browser)
+    response = browser.get(WHOAMI)
+    assert_refused(response, "refresh_reused")
+    assert not response.cookies
+    assert browser.get(WHOAMI).json()["reason"] == "reused"
+    assert ask(APIClient(), f"Bearer {newest.access_token}").json()["reason"] == "reused"
+
+
 # What it costs and what it writes
 
 
@@ -554,6 +587,20 @@ def test_a_token_minted_in_the_same_request_confirms_nothing(browser, credential
 
     assert browser.get(WHOAMI).status_code == 200  # now the new cookie has come back
     assert row.get().confirmed_generation == 2
+
+
+@both_carriers
+@pytest.mark.parametrize("atomic", [False, True], ids=["plain", "ATOMIC_REQUESTS"])
+@pytest.mark.django_db(transaction=True)
+def test_what_has_ended_once_stays_ended(atomic, carrier, credentials, ada, monkeypatch):
+    """A bulk update sends no signal: the first read that notices must write it down."""
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", atomic)
+    users = get_user_model()._default_manager.filter(pk=ada.pk)
+    users.update(is_active=False)
+    assert ask_by(carrier, credentials).json()["reason"] == "user_disabled"
+    users.update(is_active=True)
+    assert_refused(ask_by(carrier, credentials), "session_ended")
+    assert DeviceSession.objects.get().end_reason == "user_disabled"
 
 
 # Beside other classes, and on other sites
@@ -661,6 +708,26 @@ def test_beside_djangos_class_an_ended_session_is_not_saved_by_a_django_session(
     assert response.json()["reason"] == "kicked"
     del client.cookies[ACCESS], client.cookies[REFRESH]
     assert client.get(WHOAMI).status_code == 401
+
+
+def test_a_site_of_nothing_but_an_api_needs_no_middleware(ada, password, settings):
+    settings.MIDDLEWARE = []
+    client = APIClient()
+    body = {"username": ada.get_username(), "password": password}
+    tokens = client.post(LOGIN, body).json()
+    assert ask(client, f"Bearer {tokens['access_token']}").json()["sid"] == tokens["session_id"]
+    spent = {"refresh_token": tokens["refresh_token"]}
+    assert client.post("/api/auth/refresh/", spent).status_code == 200
+    assert client.post("/api/auth/logout/", spent).status_code == 204
+    assert_refused(ask(client, f"Bearer {tokens['access_token']}"), "session_ended")
+
+
+@pytest.mark.parametrize("path", ["login/", "refresh/", "logout/"])
+def test_a_bad_bearer_is_no_obstacle_where_the_body_speaks(path, ada, password, credentials):
+    body = {"username": ada.get_username(), "password": password}
+    body |= {"refresh_token": credentials.refresh_token}
+    headers = {"Authorization": "Bearer garbage"}
+    assert APIClient().post(f"/api/auth/{path}", body, headers=headers).status_code in {200, 204}
 
 
 # When the truth cannot be asked

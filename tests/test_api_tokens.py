@@ -15,6 +15,7 @@ from rest_framework.test import APIClient
 
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import end_session, open_session
+from authx.signals import device_session_opened
 
 WHOAMI = "/api/whoami/"
 LOGIN, REFRESH, LOGOUT = "/api/auth/login/", "/api/auth/refresh/", "/api/auth/logout/"
@@ -165,7 +166,7 @@ def test_a_login_is_an_event_and_the_users_last_login(login, ada):
 
 def test_fields_that_are_not_asked_for_change_nothing(login, ada, bob):
     extra = {
-        "user": bob.pk,
+        "user": str(bob.pk),
         "user_id": str(bob.pk),
         "subject": str(bob.pk),
         "id": "00000000-0000-7000-8000-000000000000",
@@ -290,9 +291,9 @@ def test_a_long_device_name_is_cut_and_made_one_safe_line(login):
     assert name.startswith("ab cnnn")
 
 
-@pytest.mark.parametrize("blank", ["", {"id": "", "name": "", "type": ""}])
+@pytest.mark.parametrize("blank", [{}, {"id": "", "name": "", "type": ""}])
 def test_an_empty_device_is_no_device(blank, login):
-    assert login(device=blank or {}).status_code == 200
+    assert login(device=blank).status_code == 200
     assert only_session().device_id == ""
 
 
@@ -639,6 +640,37 @@ def test_a_device_id_of_the_clients_survives_the_cookie(id_, encrypted, sign_in,
     assert set(DeviceSession.objects.values_list("device_id", flat=True)) == {id_}
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_session_that_ended_while_its_login_was_answered_sets_no_token_cookies(sign_in):
+    def end_at_once(session, **kwargs):
+        end_session(session, EndReason.KICKED)
+
+    device_session_opened.connect(end_at_once)
+    try:
+        response = sign_in()
+    finally:
+        device_session_opened.disconnect(end_at_once)
+    assert only_session().end_reason == "kicked"
+    assert not response.cookies.keys() & {ACCESS_COOKIE, REFRESH_COOKIE}
+
+
+def test_encrypted_cookies_do_all_that_plain_ones_do(sign_in, browser, settings):
+    settings.AUTHX_COOKIE_ENCRYPTION = True
+    sign_in()
+    spent = browser.cookies[REFRESH_COOKIE].value
+    pass_the_grace()
+    renewed = refresh_by_cookie(browser)
+    assert renewed.status_code == 200
+    assert renewed.cookies[REFRESH_COOKIE].value != spent
+    assert_safe(renewed.cookies[REFRESH_COOKIE])
+    assert browser.get(WHOAMI).status_code == 200
+    sign_in()
+    reasons = set(DeviceSession.objects.values_list("end_reason", flat=True))
+    assert reasons == {"superseded", ""}
+    assert browser.post(LOGOUT, headers=csrf(browser)).status_code == 204
+    assert not DeviceSession.objects.live().exists()
+
+
 # Known devices
 
 
@@ -805,6 +837,26 @@ def test_a_theft_is_written_down_though_its_request_fails_in_a_transaction(login
     assert only_session().end_reason == "reused"
     assert SessionEvent.objects.filter(kind="ended", outcome="reused").count() == 1
     assert_error(refresh(token), 401, "session_ended", "reused")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_session_that_ends_while_its_refresh_is_answered_sets_no_cookies(sign_in, browser):
+    sign_in()
+    pass_the_grace()
+    sid, asked = only_session().pk, []
+
+    def end_before_the_second_look(execute, sql, params, many, context):
+        if sql.startswith("SELECT") and "salt" in sql:
+            asked.append(sql)
+            if len(asked) == 2:
+                end_session(DeviceSession(pk=sid), EndReason.KICKED)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(end_before_the_second_look):
+        response = refresh_by_cookie(browser)
+    assert len(asked) == 2
+    assert only_session().end_reason == "kicked"
+    assert not response.cookies.keys() & OURS
 
 
 # Refresh by cookie

@@ -4,6 +4,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from django.db import connections
 from django.test import Client
 from django.test.utils import override_script_prefix
 
@@ -97,6 +98,14 @@ def test_the_keys_cost_no_statement_and_need_no_login(site, db, django_assert_nu
     with django_assert_num_queries(0):
         keys(site)
         site.get(METADATA)
+
+
+def test_the_keys_need_no_database_even_where_every_view_has_a_transaction(site, monkeypatch, settings):
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
+    settings.AUTHX_ISSUER = "https://id.example"
+    # No `db` fixture: to open a transaction here is an error.
+    assert site.get(JWKS).status_code == 200
+    assert site.get(METADATA).status_code == 200
 
 
 def test_the_keys_may_be_kept_for_a_while(site):

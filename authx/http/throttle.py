@@ -33,6 +33,15 @@ def refresh_wait(sid: str, *, now: float | None = None) -> int:
     return _wait("refresh", sid, conf.REFRESH_RATE, now)
 
 
+def is_first(purpose: str, subject: str, period: int) -> bool:
+    """True once per ``period`` seconds: for what should be said once, however often it happens."""
+    try:
+        return bool(cache.add(f"authx:said:{purpose}:{subject}", 1, timeout=period))
+    except Exception:  # each cache backend has its own errors
+        logger.exception("The cache is down: what was said already is not known.")
+        return False
+
+
 def _wait(purpose: str, subject: str, rate: str | None, now: float | None) -> int:
     if rate is None:
         return 0

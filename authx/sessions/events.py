@@ -7,7 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.module_loading import import_string
 
+from authx.conf import conf
 from authx.core.devices import clean_text
 from authx.http.client import client_ip, client_user_agent
 from authx.models import DeviceSession, SessionEvent
@@ -21,6 +23,8 @@ class Actor:
     user: Any = None
     ip: str | None = None
     user_agent: str = ""
+    #: ISO 3166-1 alpha-2, where AUTHX_COUNTRY knows it.
+    country: str = ""
 
     @classmethod
     def of(cls, user: Any = None, request: Any = None) -> Actor:
@@ -29,7 +33,14 @@ class Actor:
         request = getattr(request, "_request", request)
         if not isinstance(request, HttpRequest):
             return cls(known)
-        return cls(known, client_ip(request), client_user_agent(request))
+        ip = client_ip(request)
+        return cls(known, ip, client_user_agent(request), _country(ip))
+
+
+def _country(ip: str | None) -> str:
+    if ip is None or conf.COUNTRY is None:
+        return ""
+    return clean_text(import_string(conf.COUNTRY)(ip), 2)
 
 
 #: An actor of whom nothing is known.

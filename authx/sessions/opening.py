@@ -73,6 +73,7 @@ class _Login:
             device_label=label,
             user_agent=self.actor.user_agent,
             ip=self.actor.ip,
+            country=self.actor.country,
             created_at=self.now,
             last_seen_at=self.now,
             rotated_at=self.now,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -10,12 +11,14 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf
+from authx.core.alarms import Action, Alarm
 from authx.core.refresh import read_refresh_token
 from authx.core.rotation import Refusal, Row, Verdict, judge
 from authx.errors import RefreshConflict, RefreshReused, SessionEnded, StoreUnavailable
 from authx.gate import keyring
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import database, events
+from authx.sessions.alarming import action_of, new_context, record_alarm
 from authx.sessions.credentials import Credentials, credentials_for
 from authx.sessions.ending import Ending, record
 from authx.sessions.events import Actor
@@ -54,8 +57,8 @@ def refresh_session(
             session = find_genuine(presented)
             at = now or session.database_now
             verdict = _judge(session, presented.generation, at)
-            if _carry_out(session, verdict, at, request):
-                return _answer(session, verdict, now or timezone.now())
+            if carried := _carry_out(session, verdict, at, request):
+                return _answer(session, carried, now or timezone.now())
     raise StoreUnavailable("too many others are refreshing this session")
 
 
@@ -70,29 +73,44 @@ def _judge(session: DeviceSession, presented: int, now: datetime) -> Verdict:
     )
 
 
-def _carry_out(session: DeviceSession, verdict: Verdict, at: datetime, request: Any) -> bool:
-    """Write the verdict and its event in one transaction; False if somebody else wrote first."""
+def _carry_out(session: DeviceSession, verdict: Verdict, at: datetime, request: Any) -> Verdict | None:
+    """Write the verdict and its events in one transaction; None if somebody else wrote first.
+
+    What the site's alarms add is part of the verdict that is returned.
+    """
     if verdict.row in _SILENT:
-        return True
-    changes = _changes(session, verdict, at)
+        return verdict
+    actor = Actor.of(session.user, request)
+    found, context = new_context(session, actor) if verdict.issue is not None else ([], {})
+    if any(action_of(alarm) is Action.END for alarm in found):
+        verdict = Verdict(row=verdict.row, end=EndReason.REUSED.value, refusal=Refusal.REUSED)
+    changes = _changes(session, verdict, at) | context
+    if verdict.refusal is Refusal.REUSED:
+        found = [*found, Alarm.REFRESH_REUSED]
 
     def write() -> bool:
         if changes and not _swap(session, changes):
             return False
-        if verdict.end:
-            ending = Ending(EndReason(verdict.end), at, Actor.of(None, request), verdict.row)
-            record([session.pk], ending)
-        else:
-            kind = _KINDS.get(verdict.row, SessionEvent.Kind.REFRESHED)
-            actor = Actor.of(session.user, request)
-            events.write(events.event(session, kind, at=at, outcome=verdict.row, actor=actor))
+        for alarm in found:
+            record_alarm(session, alarm, at=at, actor=actor)
+        _record(session, verdict, at, actor)
         return True
 
     if not database.transact(write, durable=True):
-        return False
+        return None
     for name, value in changes.items():
         setattr(session, name, value)
-    return True
+    return verdict
+
+
+def _record(session: DeviceSession, verdict: Verdict, at: datetime, actor: Actor) -> None:
+    """The event of the verdict; nobody is named for an ending, for it may have been a thief."""
+    if verdict.end:
+        nobody = replace(actor, user=None)
+        record([session.pk], Ending(EndReason(verdict.end), at, nobody, verdict.row))
+    else:
+        kind = _KINDS.get(verdict.row, SessionEvent.Kind.REFRESHED)
+        events.write(events.event(session, kind, at=at, outcome=verdict.row, actor=actor))
 
 
 def _changes(session: DeviceSession, verdict: Verdict, at: datetime) -> dict[str, Any]:

@@ -155,7 +155,7 @@ class Profile:
 
     def _note(self, message):
         if message.type in {"error", "warning"}:
-            self.complaints.append(f"{message.page and message.page.url}: {message.text}")
+            self.complaints.append(f"{message.location.get('url')}: {message.text}")
 
     def go(self, path):
         self.page.goto(path)
@@ -252,8 +252,8 @@ def test_an_administrator_kicks_out_one_of_two_browsers(either_site, open_profil
     assert laptop.sign_in("ada").path == "/"
     assert phone.sign_in("ada").path == "/"
 
-    assert laptop.devices == ["Chrome on Linux", "Mobile Safari on iPhone"]
-    assert phone.devices == ["Mobile Safari on iPhone", "Chrome on Linux"]
+    assert laptop.devices == ["Chrome on Linux", "Safari on iPhone"]
+    assert phone.devices == ["Safari on iPhone", "Chrome on Linux"]
     assert phone.page.locator(".authx-device-current").count() == 1
     kicked = phone.sid
 
@@ -347,7 +347,11 @@ def lose_access(profile, how):
 def open_tabs(profile, count, path="/private/"):
     """Open ``count`` tabs in one go, each on an address of its own, and wait for all of them."""
     tabs = []
-    profile.context.on("page", tabs.append)
+
+    def note(tab):
+        tabs.append(tab)
+
+    profile.context.on("page", note)
     script = "([count, path]) => { for (let i = 0; i < count; i++) window.open(`${path}?tab=${i}`) }"
     profile.page.evaluate(script, [count, path])
     end = time.monotonic() + DEADLINE
@@ -356,7 +360,7 @@ def open_tabs(profile, count, path="/private/"):
         profile.page.wait_for_timeout(20)
     for tab in tabs:
         tab.locator("h1").wait_for()
-    profile.context.remove_listener("page", tabs.append)
+    profile.context.remove_listener("page", note)
     return tabs
 
 
@@ -367,7 +371,6 @@ def test_ten_tabs_at_once_all_show_the_page_after_one_rotation(either_site, open
     for generation in (2, 3):
         either_site.let_the_grace_pass(sid)
         lose_access(ada, how)
-        ada.go("/account/login/") if False else None
         tabs = open_tabs(ada, 10)
         assert [tab.locator("h1").inner_text() for tab in tabs] == ["Private page"] * 10
         assert {tab.locator("dt:text-is('Session') + dd").inner_text() for tab in tabs} == {sid}
@@ -436,7 +439,6 @@ def test_signing_out_ends_this_session_and_no_other(site, open_profile):
     assert not {ACCESS, REFRESH} & laptop.cookies().keys()
     assert site.session(sid)["end_reason"] == "logout"
     assert phone.is_signed_in
-    assert laptop.click("Sign in again", role="link").heading if False else True
 
 
 def test_a_copy_of_the_cookies_is_worth_nothing_after_the_logout(site, open_profile):
@@ -454,7 +456,7 @@ def test_signing_out_another_device_from_the_devices_page(site, open_profile):
     laptop.go("/account/devices/").page.get_by_role("listitem").filter(has_text="iPhone").get_by_role(
         "button", name="Sign out"
     ).click()
-    assert "Mobile Safari on iPhone has been signed out." in laptop.page.get_by_role("status").inner_text()
+    assert "Safari on iPhone has been signed out." in laptop.page.get_by_role("status").inner_text()
     assert laptop.devices == ["Chrome on Linux"]
     assert phone.follow("Private").path == "/account/login/?next=/private/"
     assert phone.notice == ("ended_by_user", "You were signed out from another of your devices.")
@@ -756,7 +758,7 @@ def _take(chromium, site, directory, suffix, options):
             keep(admin, f"admin-{name.strip('/').rpartition('/')[2]}")
     kick_in_admin(admin, "iPhone", "lost on the train")
     keep(admin, "admin-kicked")
-    keep(other.go("/private/"), "login-kicked") if False else None
+    keep(other.go("/private/"), "login-kicked")
     admin.page.locator("#result_list tr:has-text('iPhone') .field-user a").first.click()
     keep(admin, "admin-detail-kicked")
     keep(ada.go("/account/devices/").click("Sign out everywhere else"), "devices-alone")

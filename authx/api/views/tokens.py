@@ -34,6 +34,7 @@ from authx.sessions import (
     recognize,
     refresh_session,
 )
+from authx.sessions.alarming import raise_refresh_rate
 from authx.sessions.presented import find_by_refresh_token, find_presented
 from authx.sessions.standing import read_again
 
@@ -143,6 +144,8 @@ class Refresh(OpenView):
             presented = self.body()["refresh_token"]
         sid = read_refresh_token(presented, keyring.secrets()).sid
         if wait := throttle.refresh_wait(str(sid)):
+            if throttle.is_first("refresh-rate", str(sid), wait):
+                raise_refresh_rate(find_by_refresh_token(presented), request)
             raise Throttled(wait)
         credentials = refresh_session(presented, request)
         response = Response(token_body(credentials, with_refresh=not by_cookie))

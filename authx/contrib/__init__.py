@@ -1,0 +1,1 @@
+"""Optional integrations, one file each; nothing inside authx imports them."""

@@ -1,0 +1,63 @@
+"""Raising alarms: a flagged event in the transaction, a signal after it, and what the site chose."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from authx import signals
+from authx.conf import conf
+from authx.core.alarms import Action, Alarm, Context, alarms
+from authx.core.devices import describe_user_agent
+from authx.models import DeviceSession, EndReason, SessionEvent
+from authx.sessions import database, events
+from authx.sessions.ending import Ending, end_all
+from authx.sessions.events import Actor
+
+
+def action_of(alarm: Alarm) -> Action:
+    """What AUTHX_ALARMS says; an alarm it does not name is flagged."""
+    return Action(conf.ALARMS.get(alarm.value, Action.FLAG))
+
+
+def new_context(session: DeviceSession, actor: Actor) -> tuple[list[Alarm], dict[str, Any]]:
+    """The alarms that a refresh by ``actor`` raises, and the columns that then say where it came from."""
+    label = describe_user_agent(actor.user_agent)[1] if actor.user_agent and session.user_agent else ""
+    before = Context(session.device_label, session.country)
+    found = [
+        alarm
+        for alarm in alarms(before, Context(label, actor.country))
+        if action_of(alarm) is not Action.IGNORE
+    ]
+    columns: dict[str, Any] = {}
+    if Alarm.SPLIT_CONTEXT in found:
+        columns |= {"device_label": label, "user_agent": actor.user_agent}
+    if Alarm.NEW_COUNTRY in found:
+        columns |= {"country": actor.country, "ip": actor.ip}
+    return found, columns
+
+
+def record_alarm(session: DeviceSession, alarm: Alarm, *, at: datetime, actor: Actor) -> None:
+    """Write the flagged event, in the caller's transaction, and announce it after the commit."""
+    kind = SessionEvent.Kind.FLAGGED
+    events.write(events.event(session, kind, at=at, outcome=alarm.value, actor=actor))
+    database.after_commit(lambda: _announce(session, alarm))
+
+
+def raise_refresh_rate(session: DeviceSession, request: Any) -> None:
+    """A session refreshes more often than AUTHX_REFRESH_RATE allows: flag it, or end it."""
+    alarm, at = Alarm.REFRESH_RATE, database.database_now()
+    action, actor = action_of(alarm), Actor.of(None, request)
+    if action is Action.IGNORE:
+        return
+
+    def write() -> None:
+        record_alarm(session, alarm, at=at, actor=actor)
+        if action is Action.END:
+            end_all([session.pk], Ending(EndReason.REUSED, at, actor, alarm.value))
+
+    database.transact(write)
+
+
+def _announce(session: DeviceSession, alarm: Alarm) -> None:
+    signals.session_flagged.send_robust(DeviceSession, session=session, alarm=alarm.value)

@@ -1,0 +1,22 @@
+"""The test site with what some sites do besides: ``settings.ROOT_URLCONF = "tests.more_urls"``."""
+
+from django.urls import path
+
+from tests.site import more_views
+from tests.urls import urlpatterns as site
+
+urlpatterns = [
+    path("log-in/<name>/", more_views.log_in),
+    path("log-in-twice/<first>/<second>/", more_views.log_in_twice),
+    path("async-log-in/<name>/", more_views.async_log_in),
+    path("api/log-in/<name>/", more_views.ApiLogIn.as_view()),
+    path("end-myself/", more_views.end_myself),
+    path("move-on/", more_views.move_on),
+    path("redirecting/", more_views.redirecting),
+    path("not-modified/", more_views.not_modified),
+    path("cached-greeting/", more_views.cached_greeting),
+    path("async-untouched/", more_views.async_untouched),
+    path("own-login-page/", more_views.own_login_page),
+    path("basket/", more_views.what_is_kept),
+    *site,
+]

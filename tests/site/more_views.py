@@ -1,0 +1,106 @@
+"""What some sites do besides: log people in from code, end sessions on the way, redirect, cache."""
+
+from django.contrib.auth import alogin, get_user_model, login
+from django.contrib.auth.decorators import login_not_required
+from django.db.models import F
+from django.db.transaction import non_atomic_requests
+from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, HttpResponseRedirect, JsonResponse
+from django.template import engines
+from django.views.decorators.cache import cache_control
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from authx.models import DeviceSession
+from authx.sessions import end_session
+from tests.site.views import async_whoami, whoami
+
+MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+def _named(name: str):
+    return get_user_model()._default_manager.get_by_natural_key(name)
+
+
+def _backend(request: HttpRequest) -> str:
+    return request.GET.get("backend", MODEL_BACKEND)
+
+
+def log_in(request: HttpRequest, name: str) -> HttpResponse:
+    """Log somebody in from code, as social logins do; then say who is asking."""
+    login(request, _named(name), backend=_backend(request))
+    return whoami(request)
+
+
+def log_in_twice(request: HttpRequest, first: str, second: str) -> HttpResponse:
+    """Log two people in, one after the other."""
+    login(request, _named(first), backend=MODEL_BACKEND)
+    return log_in(request, second)
+
+
+@non_atomic_requests
+async def async_log_in(request: HttpRequest, name: str) -> HttpResponse:
+    """Log somebody in from an async view."""
+    user = await get_user_model()._default_manager.aget(**{get_user_model().USERNAME_FIELD: name})
+    await alogin(request, user, backend=MODEL_BACKEND)
+    return await async_whoami(request)
+
+
+class ApiLogIn(APIView):
+    """Log somebody in from a DRF view, whose request is not Django's."""
+
+    authentication_classes = []
+    permission_classes = [AllowAny]
+
+    def post(self, request: Request, name: str) -> Response:
+        login(request, _named(name), backend=MODEL_BACKEND)
+        return Response({"logged_in": name})
+
+
+def end_myself(request: HttpRequest) -> HttpResponse:
+    """End the session of the very request, as another tab's logout would."""
+    end_session(request.device_session, "kicked")
+    return HttpResponse("ended")
+
+
+def move_on(request: HttpRequest) -> HttpResponse:
+    """Rotate the session of the very request, as another tab would."""
+    this = DeviceSession.objects.filter(pk=request.device_session.pk)
+    this.update(generation=F("generation") + 1, confirmed_generation=F("generation"))
+    return HttpResponse("moved on")
+
+
+def redirecting(request: HttpRequest) -> HttpResponse:
+    """Send the visitor on."""
+    return HttpResponseRedirect("/whoami/")
+
+
+def not_modified(request: HttpRequest) -> HttpResponse:
+    """Answer 304."""
+    return HttpResponseNotModified()
+
+
+@cache_control(public=True, max_age=600)
+def cached_greeting(request: HttpRequest) -> HttpResponse:
+    """Say that everybody may keep it, and greet the visitor by name."""
+    return HttpResponse(f"Hello, {request.user}")
+
+
+async def async_untouched(request: HttpRequest) -> HttpResponse:
+    """Answer without ever asking who it is, asynchronously."""
+    return HttpResponse("untouched")
+
+
+@login_not_required
+def own_login_page(request: HttpRequest) -> HttpResponse:
+    """A site's own login page, which says what the template tag says."""
+    template = engines["django"].from_string("{% load authx %}{% ended_message as said %}<p>{{ said }}</p>")
+    return HttpResponse(template.render({}, request))
+
+
+def what_is_kept(request: HttpRequest) -> JsonResponse:
+    """Put something into the Django session, and say what was there."""
+    before = request.session.get("basket")
+    request.session["basket"] = "full"
+    return JsonResponse({"basket": before})
