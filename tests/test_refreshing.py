@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -449,6 +450,59 @@ def test_t11_an_ended_session_is_refused_with_its_reason_and_stays_as_it_is(open
     assert (row(opened), events(opened)) == (before, said)
 
 
+# Others at the same time
+
+
+@contextmanager
+def interloper(interfere, times):
+    """Somebody else writes ``times`` times, each between our reading and our writing."""
+    left = [times]
+
+    def execute(execute, sql, params, many, context):
+        if left[0] and sql.startswith("SAVEPOINT"):  # our transaction, within the test's
+            left[0] -= 1
+            waiting, left[0] = left[0], 0
+            interfere()
+            left[0] = waiting
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(execute):
+        yield
+
+
+def test_who_loses_the_race_to_rotate_gets_the_identical_successor(opened):
+    now, winner = START + LATER, []
+
+    def win():
+        winner.append(refresh_session(opened.refresh_token, now=now).refresh_token)
+
+    with interloper(win, times=1):
+        loser = refresh_session(opened.refresh_token, now=now)
+    assert [loser.refresh_token] == winner
+    assert row(opened)["generation"] == 2
+    assert events(opened) == [("refreshed", "T1", ""), ("refreshed", "T3", "")]
+
+
+def test_who_loses_the_race_to_an_ending_is_told_its_reason(opened):
+    kick = partial(end_session, opened.session, "kicked", now=START + LATER)
+    with interloper(kick, times=1), pytest.raises(SessionEnded) as refused:
+        refresh_session(opened.refresh_token, now=START + LATER)
+    assert refused.value.reason == "kicked"
+    assert events(opened) == [("ended", "kicked", "")]
+
+
+def test_who_loses_every_race_is_told_to_come_back_and_has_changed_nothing(opened):
+    def interfere():
+        session = DeviceSession.objects.get(pk=opened.session.pk)
+        strike = (session.strike_generation or 100) + 1
+        DeviceSession.objects.filter(pk=session.pk).update(strike_generation=strike)
+
+    with interloper(interfere, times=99), pytest.raises(StoreUnavailable):
+        refresh_session(opened.refresh_token, now=START + LATER)
+    assert (row(opened)["generation"], row(opened)["strike_generation"]) == (1, 103)
+    assert events(opened) == []
+
+
 # The answer
 
 
@@ -493,7 +547,7 @@ def test_no_secret_is_kept_in_the_database(opened, rotated):
         assert not [part for part in secret.split(".") if part in kept]
 
 
-def test_a_thousand_refreshes_add_no_session_row(opened):
+def test_however_often_it_is_refreshed_a_session_is_one_row(opened):
     now, credentials = START, opened
     for _ in range(20):
         now += LATER

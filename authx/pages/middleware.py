@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.utils.http import escape_leading_slashes
 
 from authx.errors import LoginRefused, SessionLimitReached, StoreUnavailable
 from authx.http import cookies, renewal
@@ -93,7 +94,8 @@ def _retry(request: HttpRequest) -> HttpResponseBase | None:
         return None
     separator = "&" if request.META.get("QUERY_STRING") else "?"
     mark = urlencode({RETRY_MARK: 1})
-    response = HttpResponseRedirect(f"{request.get_full_path()}{separator}{mark}")
+    here = escape_leading_slashes(request.get_full_path())  # "//host/" is another site
+    response = HttpResponseRedirect(f"{here}{separator}{mark}")
     cookies.never_cache(response)
     return response
 

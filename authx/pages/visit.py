@@ -24,6 +24,7 @@ from authx.http import cookies, renewal
 from authx.models import DeviceSession, EndReason
 from authx.pages import django_login
 from authx.sessions import Credentials, recognize, refresh_session
+from authx.sessions.database import store_errors
 from authx.sessions.standing import note_use
 
 
@@ -117,7 +118,8 @@ class Visit:
         if self.failure is not None:
             raise self.failure
         try:
-            self._find()
+            with store_errors():  # Django's own session and user are read here too
+                self._find()
         except StoreUnavailable as error:
             self.failure = error
             raise
