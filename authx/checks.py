@@ -33,7 +33,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
     """Each setting by its own rule; an unknown name with the nearest right one."""
     found: list[CheckMessage] = []
     for setting in Conf.declared():
-        if complaint := setting.rule(setting.__get__(conf)):
+        if complaint := setting.complaint():
             found.append(Error(f"{setting.name} {complaint}.", id="authx.E001"))
     names = [setting.name for setting in Conf.declared()]
     for name in dir(settings):
@@ -46,7 +46,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
 
 def check_together(**kwargs: Any) -> list[CheckMessage]:
     """Rules that no setting can break alone."""
-    if any(setting.rule(setting.__get__(conf)) for setting in Conf.declared()):
+    if any(setting.complaint() for setting in Conf.declared()):
         return []  # said by check_settings
     return [*_durations(), *_cookies(), *_keys(), *_paths(), *_surroundings()]
 
@@ -117,13 +117,14 @@ def _surroundings() -> list[CheckMessage]:
     if not settings.USE_TZ:
         text = "authx needs USE_TZ = True: its times are compared with the database's clock, in UTC."
         found.append(Error(text, hint="Set USE_TZ = True.", id="authx.E008"))
-    classes = getattr(settings, "REST_FRAMEWORK", {}).get("DEFAULT_AUTHENTICATION_CLASSES", [])
+    drf = getattr(settings, "REST_FRAMEWORK", None) or {}
+    classes = drf.get("DEFAULT_AUTHENTICATION_CLASSES") or []
     if classes and "SessionAuthentication" in str(classes[0]):
         text = "SessionAuthentication stands first: DRF then answers 403 where it should be 401."
         hint = "Put authx.api.authentication.BearerAuthentication first."
         found.append(Warning(text, hint=hint, id="authx.W004"))
     ours = any(str(name).startswith("authx.api.authentication.") for name in classes)
-    handler = getattr(settings, "REST_FRAMEWORK", {}).get("EXCEPTION_HANDLER")
+    handler = drf.get("EXCEPTION_HANDLER")
     if ours and handler in {None, "rest_framework.views.exception_handler"}:
         text = "DRF's own errors carry no code, and an unavailable store no Retry-After."
         hint = 'Set REST_FRAMEWORK["EXCEPTION_HANDLER"] = "authx.api.exception_handler".'

@@ -166,6 +166,13 @@ class Setting(Generic[T]):
     def __init__(self, default: T, rule: Rule, help: str, *, follows: str = "") -> None:
         self.default, self.rule, self.help, self.follows = default, rule, help, follows
 
+    def complaint(self) -> str | None:
+        """What is wrong with the value configured, or None."""
+        try:
+            return self.rule(self.__get__(conf))
+        except (TypeError, ValueError):
+            return "has a value of the wrong type"
+
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = f"AUTHX_{name}"
 

@@ -7,6 +7,7 @@ from tests.urls import urlpatterns as site
 
 urlpatterns = [
     path("log-in/<name>/", more_views.log_in),
+    path("impersonate/<name>/", more_views.impersonate),
     path("log-in-twice/<first>/<second>/", more_views.log_in_twice),
     path("async-log-in/<name>/", more_views.async_log_in),
     path("api/log-in/<name>/", more_views.ApiLogIn.as_view()),

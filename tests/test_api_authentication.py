@@ -651,6 +651,15 @@ def test_in_any_order_a_bad_token_is_401_with_its_challenge(classes, db):
     assert response.data["code"] == "token_malformed"
 
 
+@pytest.mark.parametrize("header", ["Bearer garbage", "Basic x, Bearer garbage"])
+@pytest.mark.parametrize("classes", [[CookieAuthentication], *ORDERS.values()], ids=["cookie alone", *ORDERS])
+def test_in_any_order_a_bad_bearer_is_not_saved_by_a_good_cookie(classes, header, credentials):
+    view = Who.as_view(authentication_classes=classes)
+    factory = APIRequestFactory()
+    factory.cookies[ACCESS] = credentials.access_token
+    assert view(factory.get("/", headers={"Authorization": header})).status_code in {400, 401}
+
+
 @pytest.mark.parametrize(
     "classes",
     [ORDERS["ours"], ORDERS["ours, the other way"], ORDERS["ours, then Django's"]],

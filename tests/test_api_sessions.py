@@ -301,6 +301,15 @@ def test_ending_ones_own_session_by_cookie_takes_the_cookies_back(phone):
     assert_ended(phone, "logout")
 
 
+def test_ending_ones_own_session_by_bearer_touches_no_cookies(phone, tablet):
+    browser = browser_of(tablet)
+    headers = {"Authorization": f"Bearer {phone.access_token}"}
+    response = browser.delete(one(phone.session), headers=headers)
+    assert response.status_code == 204
+    assert not response.cookies
+    assert_live(tablet)
+
+
 def test_ending_another_session_by_cookie_keeps_the_cookies(phone, tablet):
     assert not browser_of(phone).delete(one(tablet.session)).cookies
 

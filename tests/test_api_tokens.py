@@ -884,6 +884,16 @@ def test_a_refresh_by_cookie_sets_the_next_cookies(sign_in, browser):
     assert response.cookies[REFRESH_COOKIE]["max-age"] == response.json()["refresh_expires_in"]
 
 
+def test_a_refresh_by_cookie_is_the_only_one_of_its_request(sign_in, browser):
+    """The middleware leaves a refresh cookie to the view that reads it itself."""
+    sign_in()
+    pass_the_grace()
+    del browser.cookies[ACCESS_COOKIE]
+    assert refresh_by_cookie(browser).status_code == 200
+    assert only_session().generation == 2
+    assert SessionEvent.objects.filter(kind=SessionEvent.Kind.REFRESHED).count() == 1
+
+
 def test_a_token_in_the_body_is_taken_before_the_cookie(sign_in, login, browser):
     sign_in()
     phone = login().json()
@@ -1010,6 +1020,7 @@ def test_a_stale_tab_logs_out_by_cookie(sign_in, browser):
         pass_the_grace()
         refresh_by_cookie(browser)
     browser.cookies[REFRESH_COOKIE] = stale
+    del browser.cookies[ACCESS_COOKIE]  # nor does the middleware call it theft
     assert browser.post(LOGOUT, headers=csrf(browser)).status_code == 204
     assert only_session().end_reason == "logout"
 

@@ -259,28 +259,21 @@ ANY_RESPONSE = [
 @pytest.mark.parametrize("encrypted", [False, True])
 @pytest.mark.parametrize(("method", "path", "status"), ANY_RESPONSE)
 def test_cookies_leave_with_every_response_and_no_cache_keeps_it(
-    method, path, status, encrypted, due, credentials, settings
+    method, path, status, encrypted, client, ada, settings
 ):
     settings.AUTHX_COOKIE_ENCRYPTION = encrypted
-    if encrypted:
-        due.cookies[REFRESH] = encrypted_cookie(credentials)
-    due.raise_request_exception = False
-    response = getattr(due, method)(path)
+    sign_in_and_come_back_later(client, ada)
+    client.raise_request_exception = False
+    response = getattr(client, method)(path)
     assert response.status_code == status
     assert_renewed(response)
 
 
-def encrypted_cookie(credentials):
-    """What a browser holds for these credentials where cookies are encrypted."""
-    response = browser_with({})
-    response.force_login(credentials.session.user)
-    given = response.get("/whoami/")
-    session = DeviceSession.objects.exclude(pk=credentials.session.pk).get()
-    session.delete()
-    from authx.http.cookies import _fernet
-
-    assert given.cookies[REFRESH].value.startswith("gAAAA")
-    return _fernet().encrypt(credentials.refresh_token.encode()).decode().rstrip("=")
+def sign_in_and_come_back_later(client, user):
+    client.force_login(user)
+    assert_renewed(client.get("/whoami/"))
+    pass_time(row(), hours=1)
+    del client.cookies[ACCESS]
 
 
 @pytest.mark.parametrize("path", ["/cached/", "/streaming/", "/missing/", "/boom/", "/async-untouched/"])
@@ -324,7 +317,7 @@ def test_a_renewal_keeps_the_views_own_vary(due, settings):
 def test_a_page_that_never_asks_costs_no_query_and_may_be_kept_by_anybody(browser, django_assert_num_queries):
     with django_assert_num_queries(0):
         response = browser.get("/cached/")
-    assert response["Cache-Control"] == "max-age=600, public"
+    assert set(response["Cache-Control"].split(", ")) == {"public", "max-age=600"}
     assert "Vary" not in response
 
 
@@ -693,13 +686,10 @@ def test_and_not_otherwise(due):
     assert "X-Access-Token" not in due.get("/untouched/")
 
 
-@pytest.mark.parametrize("expose", [False, True])
-def test_an_exposed_token_is_a_token_though_cookies_are_encrypted(expose, ada, password, settings, api):
+def test_an_exposed_token_is_a_token_though_cookies_are_encrypted(client, ada, settings, api):
     settings.AUTHX_COOKIE_ENCRYPTION = True
     settings.AUTHX_EXPOSE_ACCESS_TOKEN = True
-    client = Client()
-    client.post("/account/login/", {"username": ada.get_username(), "password": password})
-    del client.cookies[ACCESS]
+    sign_in_and_come_back_later(client, ada)
     token = client.get("/untouched/")["X-Access-Token"]
     assert api.get("/api/whoami/", headers={"Authorization": f"Bearer {token}"}).status_code == 200
 
@@ -890,15 +880,14 @@ def test_a_django_session_that_cannot_be_read_is_unavailable(client, ada):
 def test_a_page_that_was_made_is_shown_though_its_cookies_cannot_be_delivered(due, credentials, ada):
     """The renewal is kept; the next request is given its cookies."""
 
+    renewed = []
+
     def fail_once_renewed(execute, sql, params, many, context):
-        if DeviceSessionSeen.renewed and "authx_devicesession" in sql:
+        if renewed and "authx_devicesession" in sql:
             raise OperationalError("server has gone away")
         if sql.startswith("UPDATE") and "generation" in sql:
-            DeviceSessionSeen.renewed = True
+            renewed.append(sql)
         return execute(sql, params, many, context)
-
-    class DeviceSessionSeen:
-        renewed = False
 
     with connection.execute_wrapper(fail_once_renewed):
         response = due.get("/untouched/")

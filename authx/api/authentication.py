@@ -17,7 +17,7 @@ from authx.conf import conf
 from authx.core.claims import AccessClaims
 from authx.errors import StoreUnavailable, TokenError, TokenMalformed
 from authx.http.cookies import read_cookie
-from authx.http.renewal import carried, failed, has_bearer
+from authx.http.renewal import carried, failed, has_bearer, mark_used
 from authx.models import DeviceSession
 from authx.sessions import recognize
 from authx.sessions.standing import note_use
@@ -33,6 +33,7 @@ class BearerAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, AccessClaims] | None:
         if not has_bearer(request._request):
             return None  # not ours; let the next class look
+        mark_used(request._request, "Authorization")
         try:
             session = recognize(bearer_token(request))
         except TokenError as error:
@@ -53,6 +54,7 @@ class CookieAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, AccessClaims] | None:
         if has_bearer(request._request):
             return None
+        mark_used(request._request, "Cookie")
         renewed = carried(request._request)
         access_token = renewed or read_cookie(request._request, conf.ACCESS_COOKIE)
         not_renewed = failed(request._request)
@@ -87,8 +89,8 @@ def bearer_token(request: Request) -> str:
     header: str = request._request.META["HTTP_AUTHORIZATION"]
     if "," in header:
         raise InvalidRequest("More than one Authorization header.")
-    _scheme, _, token = header.strip(" ").partition(" ")
-    if not token:
+    scheme, _, token = header.strip(" ").partition(" ")
+    if not token or scheme.lower() != "bearer":
         raise TokenMalformed("no token follows the scheme")
     return token
 

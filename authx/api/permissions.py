@@ -18,7 +18,7 @@ class MayKick(BasePermission):
 
     def has_permission(self, request: Request, view: Any) -> bool:
         user: Any = request.user
-        if not user.is_authenticated or not user.has_perm("authx.kick_devicesession"):
+        if user is None or not user.is_authenticated or not user.has_perm("authx.kick_devicesession"):
             return False
         max_age = conf.STAFF_MAX_AUTH_AGE
         if max_age is not None and not is_recent(session_of(request), max_age):

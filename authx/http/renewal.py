@@ -74,6 +74,16 @@ def failed(request: HttpRequest) -> AuthxError | None:
     return getattr(request, "_authx_renewal_error", None)
 
 
+def mark_used(request: HttpRequest, header: str) -> None:
+    """Note which request header told a view who is asking: no shared cache may forget that."""
+    request._authx_identity_header = header  # type: ignore[attr-defined]
+
+
+def used_header(request: HttpRequest) -> str | None:
+    """The header marked by ``mark_used``; None while nobody asked for the identity that way."""
+    return getattr(request, "_authx_identity_header", None)
+
+
 def has_bearer(request: HttpRequest) -> bool:
     """True if the request speaks the Bearer scheme, well or badly (RFC 6750 §2.1)."""
     return _BEARER.search(request.META.get("HTTP_AUTHORIZATION", "")) is not None

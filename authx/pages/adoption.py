@@ -15,7 +15,7 @@ from authx.pages import django_login
 from authx.sessions import Device, open_session
 from authx.sessions.credentials import credentials_for
 from authx.sessions.database import rows, store_errors
-from authx.sessions.standing import user_end
+from authx.sessions.standing import user_end, write_down
 
 if TYPE_CHECKING:
     from authx.pages.visit import Visit
@@ -83,7 +83,9 @@ def _follow(visit: Visit, session: DeviceSession | None) -> None:
     """Do what the session says that this Django login belongs to."""
     request = visit.request
     reason = "expired" if session is None else session.ended_reason(session.database_now)
-    if reason or session is None or (reason := user_end(session)):
+    if session is not None and not reason and (reason := user_end(session)):
+        write_down(session, reason)
+    if session is None or reason:
         visit.refuse(reason or "expired")
     elif not django_login.belongs_to(request, session.user):
         django_login.flush(request)

@@ -11,7 +11,6 @@ from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf
-from authx.errors import AuthxError
 from authx.http.cookies import read_cookie
 from authx.http.device import browser_device_id
 from authx.models import DeviceSession, EndReason
@@ -33,7 +32,7 @@ def open_after_login(sender: Any, request: Any, user: Any, **kwargs: Any) -> Non
     If that fails nobody is logged in: the Django session is flushed before the error goes on.
     """
     request = getattr(request, "_request", request)
-    if getattr(request, "session", None) is None:
+    if not django_login.is_present(request):
         return  # a login without a Django session, such as a token API's, is not ours to bind
     visit = visit_of(request)
     if not django_login.wants_device_session(request, user):
@@ -44,7 +43,7 @@ def open_after_login(sender: Any, request: Any, user: Any, **kwargs: Any) -> Non
         return
     try:
         _open(request, user, visit)
-    except AuthxError:
+    except Exception:
         django_login.flush(request)
         if hasattr(request, "user"):
             request.user = AnonymousUser()

@@ -11,11 +11,11 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 
 from authx.conf import conf
-from authx.http import cookies, device
+from authx.http import cookies, device, renewal
 from authx.models import DeviceSession, EndReason
 from authx.pages import django_login
 from authx.pages.visit import Visit
-from authx.sessions import Credentials, Device, open_session
+from authx.sessions import Credentials, open_session
 from authx.sessions.opening import set_persistent
 from authx.sessions.standing import fingerprint_of, read_again
 
@@ -27,9 +27,11 @@ def deliver(visit: Visit, response: HttpResponseBase) -> None:
         cookies.clear_cookies(response)
     elif visit.delivery is not None:
         _set(visit, visit.delivery, response)
-    if visit.touched:
-        patch_vary_headers(response, ["Cookie"])
-        if visit.settled_session is not None and "no-store" not in response.get("Cache-Control", ""):
+    used = "Cookie" if visit.touched else renewal.used_header(visit.request)
+    if used is not None:
+        patch_vary_headers(response, [used])
+        known = visit.settled_session is not None or renewal.used_header(visit.request) is not None
+        if known and "no-store" not in response.get("Cache-Control", ""):
             patch_cache_control(response, private=True)
 
 
@@ -82,10 +84,7 @@ def keep_own_password_change(visit: Visit) -> None:
         or request.session[HASH_SESSION_KEY] != user.get_session_auth_hash()
     ):
         return
-    same = Device(id=after.device_id, name=after.device_name, type=after.device_type)
-    visit.delivery = open_session(
-        user, request, same, amr=after.amr, persistent=after.persistent, auth_time=after.auth_time
-    )
+    visit.delivery = open_session(user, request, continues=after)
     if django_login.is_present(request):
         django_login.bind(request, str(visit.delivery.session.pk))
     visit.identify(visit.delivery.session, user)

@@ -14,7 +14,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.http import escape_leading_slashes
 
-from authx.errors import LoginRefused, SessionLimitReached, StoreUnavailable
+from authx.errors import AuthxError, LoginRefused, SessionLimitReached, StoreUnavailable
 from authx.http import cookies, renewal
 from authx.models import DeviceSession
 from authx.pages.delivery import deliver
@@ -82,8 +82,8 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
         response = unavailable(request)  # raised where no process_exception is asked
     try:
         deliver(visit, response)
-    except StoreUnavailable:
-        logger.warning("Cookies were not delivered: the database is unavailable.", exc_info=True)
+    except AuthxError:
+        logger.warning("Cookies were not delivered.", exc_info=True)
     return response
 
 

@@ -43,8 +43,8 @@ class LoginView(auth_views.LoginView):
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         visit = visit_of(request)
-        if visit is not None and visit.session is None and renewal.is_navigation(request):
-            visit.clears = cookies.has_credentials(request) and not visit.conflict
+        if visit is not None and visit.session is None:
+            visit.clears = _buys_nothing(request) and not visit.conflict
         return super().get(request, *args, **kwargs)
 
     def form_valid(self, form: Any) -> HttpResponse:
@@ -79,6 +79,12 @@ class LogoutView(auth_views.LogoutView):
     """Ends this device's session (POST), and says so."""
 
     template_name = "authx/logged_out.html"
+
+
+def _buys_nothing(request: HttpRequest) -> bool:
+    """True if a person is looking at this page, and what their cookies could buy has been tried."""
+    tried = renewal.is_navigation(request) and renewal.may_renew(request)
+    return tried and cookies.has_credentials(request)
 
 
 @login_required

@@ -25,6 +25,9 @@ from authx.sessions.events import Actor
 from authx.sessions.limiting import configured_limits, make_room, replace_same_device, take_turn
 from authx.sessions.standing import fingerprint
 
+#: What a session takes over from the one it continues.
+_CONTINUED = ("amr", "auth_time", "persistent", "device_id", "device_name", "device_type")
+
 #: Attempts of a login under limits, before it is a 503.
 TURNS = 50
 
@@ -64,25 +67,26 @@ class _Login:
 
     def row(self) -> DeviceSession:
         type_, label = describe_user_agent(self.actor.user_agent)
-        return DeviceSession(
-            user=self.user,
-            subject=str(self.user.pk),
-            device_id=self.device.id,
-            device_name=clean_text(self.device.name, 100),
-            device_type=self.device.type or type_,
-            device_label=label,
-            user_agent=self.actor.user_agent,
-            ip=self.actor.ip,
-            country=self.actor.country,
-            created_at=self.now,
-            last_seen_at=self.now,
-            rotated_at=self.now,
-            idle_expires_at=min(self.now + conf.IDLE_LIFETIME, self.now + conf.SESSION_LIFETIME),
-            expires_at=self.now + conf.SESSION_LIFETIME,
-            salt=secrets.token_bytes(32),
-            fingerprint=fingerprint(self.user),
-            **self.columns,
-        )
+        columns: dict[str, Any] = {
+            "user": self.user,
+            "subject": str(self.user.pk),
+            "device_id": self.device.id,
+            "device_name": clean_text(self.device.name, 100),
+            "device_type": self.device.type or type_,
+            "device_label": label,
+            "user_agent": self.actor.user_agent,
+            "ip": self.actor.ip,
+            "country": self.actor.country,
+            "auth_time": self.now,
+            "created_at": self.now,
+            "last_seen_at": self.now,
+            "rotated_at": self.now,
+            "idle_expires_at": self.now + min(conf.IDLE_LIFETIME, conf.SESSION_LIFETIME),
+            "expires_at": self.now + conf.SESSION_LIFETIME,
+            "salt": secrets.token_bytes(32),
+            "fingerprint": fingerprint(self.user),
+        }
+        return DeviceSession(**(columns | self.columns))
 
 
 @sensitive_variables()
@@ -94,6 +98,7 @@ def open_session(
     amr: Sequence[str] = ("pwd",),
     persistent: bool = True,
     overwrites: DeviceSession | None = None,
+    continues: DeviceSession | None = None,
     auth_time: datetime | None = None,
     adopted_from: str | None = None,
     now: datetime | None = None,
@@ -104,6 +109,7 @@ def open_session(
     ``persistent`` says whether cookies outlive the browser. ``overwrites`` is the session whose cookies
     this login replaces: it ends as ``superseded`` (T12). A live session of the same user and
     ``device.id`` ends as ``replaced``, and so do those that AUTHX_SESSION_LIMITS has no room for.
+    ``continues`` is a session of this very device that has just ended: its device and proof are kept.
 
     Raises:
         SessionLimitReached: a limit that refuses is full; nothing was opened.
@@ -114,20 +120,24 @@ def open_session(
     if getattr(user, "pk", None) is None or not user.is_active:
         raise LoginRefused("an inactive or unsaved user cannot have a session")
     at = now or database.database_now()
-    columns = {
-        "amr": list(amr),
-        "auth_time": auth_time or at,
-        "persistent": persistent,
-        "adopted_from": adopted_from,
-    }
+    columns = {"amr": list(amr), "persistent": persistent, "adopted_from": adopted_from}
+    if auth_time is not None:
+        columns["auth_time"] = auth_time
+    if continues is not None:
+        columns |= {name: getattr(continues, name) for name in _CONTINUED}
     login = _Login(user, device or Device(), Actor.of(user, request), at, columns)
     limits = configured_limits()
+
+    def write() -> Credentials:
+        session = _write(login, overwrites, limits)
+        session.database_now = at
+        # Here, because AUTHX_CLAIMS is the site's code: if it fails, nothing has been opened.
+        return credentials_for(session, generation=1, now=now or timezone.now())
+
     # Logins that take turns may be told to begin again once for each that came before.
-    attempts = TURNS if limits else database.ATTEMPTS
-    session = database.transact(lambda: _write(login, overwrites, limits), attempts=attempts)
-    database.after_commit(lambda: _announce(session, user, request))
-    session.database_now = at
-    return credentials_for(session, generation=1, now=now or timezone.now())
+    credentials = database.transact(write, attempts=TURNS if limits else database.ATTEMPTS)
+    database.after_commit(lambda: _announce(credentials.session, user, request))
+    return credentials
 
 
 def _write(login: _Login, overwrites: DeviceSession | None, limits: Sequence[Limit]) -> DeviceSession:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.views.decorators.debug import sensitive_variables
 
 from authx.core.refresh import RefreshClaims, is_genuine, read_refresh_token
@@ -41,8 +43,8 @@ def find_presented(refresh_token: str | None, access_token: str | None) -> Devic
     except RefreshMalformed:
         pass  # the other one may still be good
     try:
-        sid = read_claims(access_token).sid
-    except TokenError:
+        sid = UUID(read_claims(access_token).sid)
+    except (TokenError, ValueError):
         return None
     with database.store_errors():
         return database.rows().select_related("user").filter(pk=sid).first()

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from django.db import transaction
 from django.db.models import F
 
 from authx.models import DeviceSession, EndReason, SessionEvent
@@ -25,15 +26,14 @@ def mark_expired(batch: int, *, now: datetime | None = None) -> Iterator[int]:
 
 
 def _mark(keys: list[Any], reason: EndReason, at: datetime) -> int:
-    marked = [
-        key
-        for key in sorted(keys)
-        if _sessions()
-        .filter(pk=key, ended_at=None, idle_expires_at__lte=at)
-        .update(ended_at=at, end_reason=reason.value)
-    ]
-    record(marked, Ending(reason, at))
-    return len(marked)
+    ending = Ending(reason, at)
+    overdue = _sessions().filter(ended_at=None, idle_expires_at__lte=at)
+    marked = overdue.filter(pk__in=keys).update(**ending.columns())
+    if marked < len(keys):  # one was refreshed or ended meanwhile: begin again with those that are left
+        transaction.set_rollback(True, using=database.alias())
+        return 0
+    record(keys, ending)
+    return int(marked)
 
 
 def prune(keep: timedelta, batch: int, *, now: datetime | None = None) -> Iterator[int]:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models import Q
@@ -61,8 +62,9 @@ class DatabaseSource:
         self.session: DeviceSession | None = None
 
     def end_reason(self, claims: AccessClaims, now: datetime | None) -> str | None:
+        sid = _uuid(claims.sid)
         with database.store_errors():
-            session = database.rows().select_related("user").filter(pk=claims.sid).first()
+            session = database.rows().select_related("user").filter(pk=sid).first()
         if session is None:
             return EndReason.EXPIRED.value  # pruned long after it ended
         if session.subject != claims.sub:
@@ -70,11 +72,18 @@ class DatabaseSource:
         self.session = session
         reason = session.ended_reason(now or session.database_now)
         if reason is None and (reason := user_end(session)):
-            _remember(session, reason, now)
+            write_down(session, reason, now)
         return reason
 
 
-def _remember(session: DeviceSession, reason: str, now: datetime | None) -> None:
+def _uuid(sid: str) -> UUID:
+    try:
+        return UUID(sid)
+    except ValueError:
+        raise TokenMalformed("its sid is not one of ours") from None
+
+
+def write_down(session: DeviceSession, reason: str, now: datetime | None = None) -> None:
     """A bulk update sent no signal: write down at this read what the user's state has ended."""
     from authx.sessions.ending import end_session
 

@@ -20,9 +20,9 @@ from uuid import UUID
 import jwt
 import pytest
 
+from authx.core.claims import AccessClaims
 from authx.core.keys import Key
 from authx.core.tokens import write_access_token
-from authx.core.claims import AccessClaims
 
 # The demo is the same whatever site the other journeys are made on.
 pytestmark = pytest.mark.browser
@@ -35,7 +35,9 @@ IPHONE = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
     "Version/18.5 Mobile/15E148 Safari/604.1"
 )
-LINUX = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+LINUX = (
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+)
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; "
     "form-action 'self'; base-uri 'none'"
@@ -66,6 +68,14 @@ class Site:
             kind,
         )
         return [row["outcome"] for row in found]
+
+    @contextmanager
+    def held_up(self):
+        """Nothing can be written meanwhile: whoever wants to waits."""
+        with closing(sqlite3.connect(self.database, timeout=20, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+            connection.execute("ROLLBACK")
 
     def let_the_grace_pass(self, sid):
         """Its last rotation was an hour ago: another one is due."""
@@ -228,24 +238,37 @@ def open_profile(chromium):
 
     yield open_one
     for profile in opened:
+        profile.context.unroute_all(behavior="ignoreErrors")
         profile.context.close()
 
 
-def kick_in_admin(admin, row_text, reason):
-    """Tick the row, choose the action, press "Go", give a reason and say yes."""
+def choose_to_kick(admin, row_text):
+    """Tick the row, choose the action and press the button: a page asks whether that is meant."""
     page = admin.go(DEVICE_SESSIONS).page
     page.get_by_role("row").filter(has_text=row_text).get_by_role("checkbox").check()
     page.get_by_label("Action:").select_option("kick")
-    admin.click("Run" if page.get_by_role("button", name="Run", exact=True).count() else "Go")
-    assert "Are you sure" in page.locator("#content").inner_text()
-    page.get_by_label("Reason").fill(reason)
+    page.locator(".actions button").first.click()
+
+
+def say_yes(admin, reason):
+    admin.page.get_by_label("Reason").fill(reason)
     admin.click("Yes, sign them out")
+
+
+def kick(admin, row_text, reason):
+    choose_to_kick(admin, row_text)
+    say_yes(admin, reason)
 
 
 # The main job
 
 
-@pytest.mark.parametrize("script", [True, False], ids=["with-script", "without-script"])
+@pytest.mark.parametrize(
+    ("either_site", "script"),
+    [("wsgi", True), ("asgi", True), ("wsgi", False)],
+    indirect=["either_site"],
+    ids=["wsgi", "asgi", "without-javascript"],
+)
 def test_an_administrator_kicks_out_one_of_two_browsers(either_site, open_profile, script):
     laptop = open_profile(either_site, java_script_enabled=script)
     phone = open_profile(either_site, java_script_enabled=script, user_agent=IPHONE)
@@ -259,15 +282,11 @@ def test_an_administrator_kicks_out_one_of_two_browsers(either_site, open_profil
 
     admin = open_profile(either_site, java_script_enabled=script)
     admin.sign_in_to_admin()
-    page = admin.page
-    page.get_by_role("row").filter(has_text="iPhone").get_by_role("checkbox").check()
-    page.get_by_label("Action:").select_option("kick")
-    admin.click(page.locator(".actions button").inner_text())
-    assert "Are you sure" in page.locator("#content").inner_text()
+    choose_to_kick(admin, "iPhone")
+    assert "Are you sure" in admin.page.locator("#content").inner_text()
     assert phone.is_signed_in
-    page.get_by_label("Reason").fill("lost on the train")
-    admin.click("Yes, sign them out")
-    assert "1 session was ended." in page.locator(".messagelist").inner_text()
+    say_yes(admin, "lost on the train")
+    assert "1 session was ended." in admin.page.locator(".messagelist").inner_text()
 
     phone.follow("Devices")
     assert phone.path == "/account/login/?next=/account/devices/"
@@ -290,13 +309,13 @@ def test_an_administrator_kicks_out_one_of_two_browsers(either_site, open_profil
 def test_the_detail_in_the_admin_tells_the_whole_story(site, open_profile):
     phone, admin = open_profile(site, user_agent=IPHONE).sign_in("ada"), open_profile(site)
     admin.sign_in_to_admin()
-    kick_in_admin(admin, "iPhone", "lost on the train")
+    kick(admin, "iPhone", "lost on the train")
     assert not phone.is_signed_in
     row = admin.page.get_by_role("row").filter(has_text="iPhone")
     assert row.locator(".field-status").inner_text() == "Ended"
     assert row.locator(".field-why").inner_text() == "kicked"
     row.get_by_role("link").first.click()
-    events = admin.page.get_by_role("region", name="Events").inner_text()
+    events = admin.page.get_by_role("region", name="Events").last.inner_text()
     assert "Signed in" in events
     assert "lost on the train" in events
 
@@ -305,7 +324,7 @@ def test_an_admin_who_is_kicked_has_left_the_admin_too(site, open_profile):
     victim, admin = open_profile(site, user_agent=IPHONE), open_profile(site)
     victim.sign_in_to_admin()
     admin.sign_in_to_admin()
-    kick_in_admin(admin, "iPhone", "")
+    kick(admin, "iPhone", "")
     victim.click("Home", role="link")
     assert victim.path.startswith("/admin/login/")
     assert "You were signed out by an administrator." in victim.page.locator("body").inner_text()
@@ -316,7 +335,7 @@ def test_an_admin_who_is_kicked_has_left_the_admin_too(site, open_profile):
 def test_one_who_kicks_herself_out_lands_on_the_login_page(site, open_profile):
     admin = open_profile(site)
     admin.sign_in_to_admin()
-    kick_in_admin(admin, "admin", "done for today")
+    kick(admin, "admin", "done for today")
     assert admin.path.startswith("/admin/login/")
     assert not admin.is_signed_in
 
@@ -329,10 +348,8 @@ def stale(token, site):
     payload = jwt.decode(token, options={"verify_signature": False})
     for name in ("exp", "iat"):
         payload[name] -= 7200
-    payload["aud"] = [payload["aud"]]
     secret = site.database.with_suffix(".secret").read_text()
-    claims = AccessClaims(**{**payload, "aud": tuple(payload["aud"]), "amr": tuple(payload["amr"])})
-    return write_access_token(claims, Key.derive(secret))
+    return write_access_token(AccessClaims.from_payload(payload), Key.derive(secret))
 
 
 def lose_access(profile, how):
@@ -344,27 +361,37 @@ def lose_access(profile, how):
         profile.context.add_cookies([{**cookie, "value": value}])
 
 
-def open_tabs(profile, count, path="/private/"):
-    """Open ``count`` tabs in one go, each on an address of its own, and wait for all of them."""
-    tabs = []
-
-    def note(tab):
-        tabs.append(tab)
-
-    profile.context.on("page", note)
-    script = "([count, path]) => { for (let i = 0; i < count; i++) window.open(`${path}?tab=${i}`) }"
-    profile.page.evaluate(script, [count, path])
-    end = time.monotonic() + DEADLINE
-    while len(tabs) < count:
-        assert time.monotonic() < end, f"{len(tabs)} of {count} tabs opened"
+def wait_until(profile, found, what):
+    """Let the browser report, until it is true; the demo itself waits 20 s for its database."""
+    end = time.monotonic() + DEADLINE / 2
+    while not found():
+        assert time.monotonic() < end, f"not in time: {what}"
         profile.page.wait_for_timeout(20)
+
+
+def open_tabs(profile, count, path="/private/"):
+    """Open tabs in one go, each on an address of its own; none is answered before all have asked."""
+    tabs, asked = [], []
+    noting = {"page": lambda tab: tabs.append(tab), "request": lambda request: asked.append(request)}
+    for event, note in noting.items():
+        profile.context.on(event, note)
+    script = "([count, path]) => { for (let i = 0; i < count; i++) window.open(`${path}?tab=${i}`) }"
+    with profile.site.held_up():
+        profile.page.evaluate(script, [count, path])
+        wait_until(profile, lambda: len(asked) >= count, "all tabs have asked")
+    wait_until(profile, lambda: len(tabs) == count, "all tabs are open")
     for tab in tabs:
         tab.locator("h1").wait_for()
-    profile.context.remove_listener("page", note)
+    for event, note in noting.items():
+        profile.context.remove_listener(event, note)
     return tabs
 
 
-@pytest.mark.parametrize("how", ["expired", "missing", "garbage"])
+@pytest.mark.parametrize(
+    ("either_site", "how"),
+    [("wsgi", "expired"), ("asgi", "expired"), ("wsgi", "missing"), ("wsgi", "garbage")],
+    indirect=["either_site"],
+)
 def test_ten_tabs_at_once_all_show_the_page_after_one_rotation(either_site, open_profile, how):
     ada = open_profile(either_site).sign_in("ada")
     sid = ada.sid
@@ -376,12 +403,12 @@ def test_ten_tabs_at_once_all_show_the_page_after_one_rotation(either_site, open
         assert {tab.locator("dt:text-is('Session') + dd").inner_text() for tab in tabs} == {sid}
         session = either_site.session(sid)
         assert (session["generation"], session["ended_at"]) == (generation, None)
-        assert either_site.outcomes(sid, "refreshed").count("T1") == generation - 1
+        outcomes = either_site.outcomes(sid, "refreshed")
+        assert (outcomes.count("T1"), set(outcomes)) == (generation - 1, {"T1", "T3"})
         for tab in tabs:
             tab.reload()
             assert tab.locator("h1").inner_text() == "Private page"
             tab.close()
-    assert set(either_site.outcomes(sid, "refreshed")) == {"T1", "T3"}
     assert either_site.session(sid)["confirmed_generation"] == 3
     assert len(ada.devices) == 1
 
@@ -413,15 +440,15 @@ def test_a_spent_token_that_comes_back_ends_the_session_and_says_why(site, open_
     assert site.session(sid)["end_reason"] == "reused"
 
 
-@pytest.mark.parametrize("value", ["garbage", "a.b.c", "x" * 3000])
-def test_a_browser_full_of_garbage_signs_in_all_the_same(site, open_profile, value):
-    ada = open_profile(site).sign_in("ada")
-    for name in (ACCESS, REFRESH, "sessionid"):
-        cookie = ada.cookies()[name]
-        ada.context.add_cookies([{**cookie, "value": value}])
-    assert not ada.is_signed_in
-    assert ada.notice is None
-    assert ada.sign_in("ada").is_signed_in
+def test_a_browser_full_of_garbage_signs_in_all_the_same(site, open_profile):
+    for value in ("garbage", "a.b.c", "x" * 2000):
+        ada = open_profile(site).sign_in("ada")
+        kept = ada.cookies()
+        for name in (ACCESS, REFRESH, "sessionid"):
+            ada.context.add_cookies([{**kept[name], "value": value}])
+        assert not ada.is_signed_in
+        assert ada.notice is None
+        assert ada.sign_in("ada").is_signed_in
 
 
 # Leaving
@@ -620,6 +647,9 @@ def test_no_page_breaks_a_strict_content_security_policy_or_complains(either_sit
     admin.sign_in_to_admin()
 
     def strictly(route):
+        if route.request.resource_type != "document":
+            route.continue_()
+            return
         answer = route.fetch(max_redirects=0)
         route.fulfill(response=answer, headers={**answer.headers, "content-security-policy": POLICY})
 
@@ -638,22 +668,22 @@ def test_no_page_breaks_a_strict_content_security_policy_or_complains(either_sit
 def test_the_strict_policy_would_have_been_noticed(site, open_profile):
     """The test above can fail: a page that breaks the policy does complain."""
     ada = open_profile(site)
-    body = f"<!doctype html><title>x</title><style>p {{color: red}}</style><p onclick='1'>x</p>"
+    body = "<!doctype html><title>x</title><style>p {color: red}</style><p onclick='1'>x</p>"
     headers = {"content-type": "text/html", "content-security-policy": POLICY}
     ada.context.route("**/*", lambda route: route.fulfill(body=body, headers=headers))
     ada.go("/")
     assert any("Content Security Policy" in complaint for complaint in ada.complaints)
 
 
-@pytest.mark.parametrize("width", [320, 360, 1280])
-def test_no_page_is_wider_than_the_screen(site, open_profile, width):
-    options = {"viewport": {"width": width, "height": 800}}
-    ada, visitor = open_profile(site, **options).sign_in("ada"), open_profile(site, **options)
+def test_no_page_is_wider_than_the_screen(site, open_profile):
+    ada, visitor = open_profile(site).sign_in("ada"), open_profile(site)
     open_profile(site, user_agent=IPHONE).sign_in("ada")
     wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     for profile in (ada, visitor):
-        found = {path: profile.go(path).page.evaluate(wide) for path in PAGES}
-        assert set(found.values()) == {0}, found
+        for path in PAGES:
+            for width in (320, 360, 768, 1280):
+                profile.go(path).page.set_viewport_size({"width": width, "height": 800})
+                assert profile.page.evaluate(wide) == 0, (path, width)
 
 
 # The demo itself
@@ -756,7 +786,7 @@ def _take(chromium, site, directory, suffix, options):
     for name in every_page(admin):
         if name in {DEVICE_SESSIONS, "detail", "confirmation"}:
             keep(admin, f"admin-{name.strip('/').rpartition('/')[2]}")
-    kick_in_admin(admin, "iPhone", "lost on the train")
+    kick(admin, "iPhone", "lost on the train")
     keep(admin, "admin-kicked")
     keep(other.go("/private/"), "login-kicked")
     admin.page.locator("#result_list tr:has-text('iPhone') .field-user a").first.click()

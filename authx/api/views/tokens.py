@@ -7,8 +7,9 @@ from typing import Any
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import update_last_login
 from django.http import HttpRequest
-from django.middleware.csrf import get_token, rotate_token
+from django.middleware.csrf import rotate_token
 from django.utils.decorators import method_decorator
+from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
@@ -88,8 +89,8 @@ def check_credentials(request: Request, username: str, password: str) -> Any:
 class Login(OpenView):
     """``GET``: 204 and the CSRF cookie. ``POST``: a new session for name and password."""
 
+    @method_decorator(ensure_csrf_cookie)
     def get(self, request: Request) -> Response:
-        get_token(request._request)
         return Response(status=204)
 
     @sensitive_variables()

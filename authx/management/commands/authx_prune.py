@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -16,17 +17,23 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--batch", type=int, default=1000, help="Rows per transaction.")
+        parser.add_argument(
+            "--pause", type=float, default=0.1, help="Seconds left to logins between two transactions."
+        )
         parser.add_argument("--days", type=int, help="Keep so many days instead of AUTHX_RETENTION.")
 
-    def handle(self, *args: Any, batch: int, days: int | None = None, **options: Any) -> None:
+    def handle(self, *args: Any, batch: int, pause: float, days: int | None = None, **options: Any) -> None:
+        if not 0 <= pause <= 60:
+            raise CommandError("--pause must be from 0 to 60 seconds.")
         if batch < 1 or (days is not None and not 0 <= days <= 36500):
             raise CommandError("--batch must be at least 1, --days from 0 to 36500.")
         keep = conf.RETENTION if days is None else timedelta(days=days)
-        marked = sum(self._tell("marked", mark_expired(batch), options))
-        deleted = sum(self._tell("deleted", prune(keep, batch), options))
+        marked = sum(self._take_turns("marked", mark_expired(batch), pause, options))
+        deleted = sum(self._take_turns("deleted", prune(keep, batch), pause, options))
         self.stdout.write(f"{marked} expired sessions marked, {deleted} old sessions deleted.")
 
-    def _tell(self, what: str, batches: Any, options: dict[str, Any]) -> Any:
+    def _take_turns(self, what: str, batches: Any, pause: float, options: dict[str, Any]) -> Any:
+        """Run batch after batch; SQLite's waiting writers look again only every tenth of a second."""
         total = 0
         for count in batches:
             total += count
@@ -34,3 +41,4 @@ class Command(BaseCommand):
                 self.stdout.write(f"{total} {what} ...")
                 self.stdout.flush()
             yield count
+            time.sleep(pause)

@@ -1,0 +1,324 @@
+"""authx.pages.adoption: Django sessions that were logged in before authx was installed."""
+
+from contextlib import contextmanager
+from http.cookies import SimpleCookie
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.auth import SESSION_KEY, get_user_model, user_logged_in
+from django.contrib.sessions.models import Session
+from django.db import OperationalError, connection
+from django.test import AsyncClient, Client
+
+from authx.models import DeviceSession, SessionEvent
+from authx.pages import binding
+from authx.sessions import end_session, open_session
+from tests.racing import only, race
+
+pytestmark = pytest.mark.django_db
+
+ACCESS, REFRESH, DEVICE = "__Host-authx_access", "__Host-authx_refresh", "__Host-authx_device"
+OURS = {ACCESS, REFRESH, DEVICE}
+NOBODY = {"user": None, "session": None}
+BOUND_KEY = "_authx_session"
+
+
+@pytest.fixture(autouse=True)
+def more_urls(settings):
+    settings.ROOT_URLCONF = "tests.more_urls"
+
+
+@contextmanager
+def before_authx():
+    """Django logs in as it did before authx was installed."""
+    user_logged_in.disconnect(dispatch_uid="authx.pages.login")
+    try:
+        yield
+    finally:
+        binding.connect()
+
+
+def logged_in_before(user, password):
+    client = Client()
+    with before_authx():
+        typed = {"username": user.get_username(), "password": password}
+        assert client.post("/django-login/", typed).status_code == 302
+    assert not OURS & set(client.cookies)
+    assert not DeviceSession.objects.exists()
+    return client
+
+
+@pytest.fixture
+def old(ada, password):
+    """A browser in which ada logged in before authx was installed."""
+    return logged_in_before(ada, password)
+
+
+def copy(client, *names):
+    """Another browser that has these cookies of it."""
+    other = Client()
+    other.cookies = SimpleCookie({name: client.cookies[name].value for name in names})
+    return other
+
+
+def whoami(client):
+    response = client.get("/whoami/")
+    assert response.status_code == 200, response.content
+    return response.json()
+
+
+def is_(user, session):
+    return {"user": user.get_username(), "session": str(session.pk)}
+
+
+def forget_the_binding(client):
+    """A slow request of before writes the Django session back as it was."""
+    session = client.session
+    del session[BOUND_KEY]
+    session.save()
+
+
+def somebody_is_logged_in():
+    return any(SESSION_KEY in data.get_decoded() for data in Session.objects.all())
+
+
+def test_an_old_login_is_adopted_at_its_next_request(old, ada):
+    response = old.get("/whoami/")
+    session = DeviceSession.objects.get()
+    assert response.json() == is_(ada, session)
+    assert set(response.cookies) >= OURS
+    assert response["Cache-Control"] == "private, no-store"
+    assert old.session[BOUND_KEY] == str(session.pk)
+    assert whoami(old) == is_(ada, session)
+    assert DeviceSession.objects.count() == 1
+
+
+def test_it_is_adopted_by_a_page_that_asks_only(old):
+    old.get("/untouched/")
+    assert not DeviceSession.objects.exists()
+
+
+def test_it_says_nothing_of_a_method_and_was_authenticated_at_the_last_login(old, ada):
+    ada.refresh_from_db()
+    old.get("/whoami/")
+    session = DeviceSession.objects.get()
+    assert session.amr == []
+    assert session.auth_time == ada.last_login < session.created_at
+
+
+def test_of_a_user_without_a_last_login_it_is_authenticated_now(old, ada):
+    get_user_model()._default_manager.filter(pk=ada.pk).update(last_login=None)
+    old.get("/whoami/")
+    session = DeviceSession.objects.get()
+    assert session.auth_time == session.created_at
+
+
+@pytest.mark.parametrize("closing", [True, False])
+def test_its_cookies_last_as_long_as_the_django_session(closing, ada, password, settings):
+    settings.SESSION_EXPIRE_AT_BROWSER_CLOSE = closing
+    response = logged_in_before(ada, password).get("/whoami/")
+    assert (response.cookies[REFRESH]["max-age"] == "") is closing
+    assert DeviceSession.objects.get().persistent is not closing
+
+
+def test_what_is_kept_in_the_django_session_stays(old):
+    old.get("/basket/")
+    old.get("/whoami/")
+    assert old.get("/basket/").json() == {"basket": "full"}
+
+
+def test_the_row_holds_no_session_key(old):
+    key = old.session.session_key
+    old.get("/whoami/")
+    for value in DeviceSession.objects.values().get().values():
+        assert key not in str(value)
+
+
+# At most once, ever
+
+
+def test_a_second_tab_is_let_in_by_the_same_session(old, ada):
+    tab = copy(old, "sessionid")
+    session = whoami(old)
+    assert whoami(tab) == session
+    assert DeviceSession.objects.count() == 1
+
+
+def test_a_slow_tab_that_writes_the_old_django_session_back_is_not_adopted_again(old, ada):
+    tab = copy(old, "sessionid")
+    session = whoami(old)
+    forget_the_binding(old)
+    assert whoami(tab) == session
+    assert DeviceSession.objects.count() == 1
+    assert SessionEvent.objects.filter(kind="opened").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_tabs_at_once_are_adopted_once(old, ada):
+    key = old.cookies["sessionid"].value
+
+    def open_tab():
+        tab = Client()
+        tab.cookies = SimpleCookie({"sessionid": key})
+        response = tab.get("/whoami/")
+        return response.status_code, response.json(), response.cookies[REFRESH].value
+
+    status, said, _refresh_token = only(race(*[open_tab] * 8))
+    assert (status, said) == (200, is_(ada, DeviceSession.objects.get()))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_once_our_cookies_came_back_the_old_session_alone_lets_nobody_in(old, ada):
+    tab = copy(old, "sessionid")
+    whoami(old)
+    whoami(old)
+    assert DeviceSession.objects.get().confirmed_generation == 1
+    assert whoami(tab) == NOBODY
+    assert whoami(old)["user"] == ada.get_username()
+
+
+@pytest.mark.parametrize("written_back", [False, True])
+@pytest.mark.parametrize("reason", ["kicked", "logout", "ended_by_user"])
+def test_an_adopted_session_that_ended_flushes_the_old_one(reason, written_back, old):
+    tab = copy(old, "sessionid")
+    whoami(old)
+    end_session(DeviceSession.objects.get(), reason)
+    if written_back:
+        forget_the_binding(old)
+    assert whoami(tab) == NOBODY
+    assert not somebody_is_logged_in()
+    assert whoami(tab) == whoami(old) == NOBODY
+    assert DeviceSession.objects.count() == 1
+
+
+def test_the_login_page_says_why_the_adopted_session_ended(old):
+    tab = copy(old, "sessionid")
+    whoami(old)
+    end_session(DeviceSession.objects.get(), "kicked")
+    assert 'data-reason="kicked"' in tab.get("/account/login/").content.decode()
+
+
+def test_logging_out_of_an_adopted_session_ends_it(old):
+    whoami(old)
+    old.post("/django-logout/")
+    assert DeviceSession.objects.get().end_reason == "logout"
+    assert not somebody_is_logged_in()
+
+
+def test_logging_out_before_it_was_adopted_leaves_nothing(old):
+    old.post("/django-logout/")
+    assert whoami(old) == NOBODY
+    assert not DeviceSession.objects.live().exists()
+
+
+def test_logging_in_again_over_an_old_login_opens_one_session(old, ada, password):
+    old.post("/account/login/", {"username": ada.get_username(), "password": password})
+    assert whoami(old) == is_(ada, DeviceSession.objects.live().get())
+
+
+# Who is not adopted
+
+
+def test_a_session_of_signed_cookies_is_never_adopted(ada, password, settings):
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    client = logged_in_before(ada, password)
+    assert whoami(client) == {"user": ada.get_username(), "session": None}
+    assert not OURS & set(client.cookies)
+    assert not DeviceSession.objects.exists()
+
+
+def test_a_login_with_signed_cookies_is_bound_all_the_same(client, ada, password, settings):
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    client.post("/django-login/", {"username": ada.get_username(), "password": password})
+    assert whoami(client) == is_(ada, DeviceSession.objects.get())
+    end_session(DeviceSession.objects.get(), "kicked")
+    assert whoami(client) == NOBODY
+
+
+@pytest.mark.parametrize("engine", ["cache", "cached_db", "file"])
+def test_a_session_of_another_engine_is_adopted(engine, ada, password, settings, tmp_path):
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+    settings.SESSION_FILE_PATH = str(tmp_path)
+    client = logged_in_before(ada, password)
+    assert whoami(client) == is_(ada, DeviceSession.objects.get())
+
+
+def only_staff(request, user):
+    return user.is_staff
+
+
+@pytest.mark.parametrize("bind", [False, f"{__name__}.only_staff"])
+def test_a_login_that_the_site_does_not_bind_is_not_adopted(bind, old, ada, settings):
+    settings.AUTHX_BIND_DJANGO_LOGIN = bind
+    assert whoami(old) == {"user": ada.get_username(), "session": None}
+    assert not DeviceSession.objects.exists()
+
+
+def test_a_login_that_was_deliberately_not_bound_is_not_adopted_later(client, ada, password, settings):
+    settings.AUTHX_BIND_DJANGO_LOGIN = False
+    client.post("/django-login/", {"username": ada.get_username(), "password": password})
+    settings.AUTHX_BIND_DJANGO_LOGIN = True
+    assert whoami(client) == {"user": ada.get_username(), "session": None}
+    assert not DeviceSession.objects.exists()
+
+
+def test_a_user_who_was_disabled_meanwhile_is_not_adopted(old, ada):
+    get_user_model()._default_manager.filter(pk=ada.pk).update(is_active=False)
+    assert whoami(old) == NOBODY
+    assert not DeviceSession.objects.exists()
+
+
+def test_a_user_whose_password_was_changed_meanwhile_is_not_adopted(old, ada):
+    ada.set_password("another-horse")
+    ada.save()
+    assert whoami(old) == NOBODY
+    assert not DeviceSession.objects.exists()
+
+
+def test_a_visitor_with_a_django_session_and_no_login_is_not_adopted(client):
+    client.get("/basket/")
+    assert whoami(client) == NOBODY
+    assert not DeviceSession.objects.exists()
+
+
+def test_beside_a_refused_cookie_nothing_is_adopted(old):
+    old.cookies[ACCESS] = "garbage"
+    assert whoami(old) == NOBODY
+    assert not DeviceSession.objects.exists()
+
+
+def test_beside_a_bearer_token_nothing_is_adopted(old):
+    assert old.get("/whoami/", headers={"Authorization": "Bearer garbage"}).json() == NOBODY
+    assert not DeviceSession.objects.exists()
+
+
+def test_where_a_limit_refuses_another_session_the_old_login_lets_nobody_in(old, ada, settings):
+    settings.AUTHX_SESSION_LIMITS = [{"types": ["web", "other"], "limit": 1, "when_full": "refuse"}]
+    open_session(ada)
+    assert whoami(old) == NOBODY
+    assert DeviceSession.objects.count() == 1
+
+
+def test_what_cannot_be_written_is_unavailable_and_adopted_later(old, ada):
+    def fail(execute, sql, params, many, context):
+        if "authx_" in sql and not sql.startswith("SELECT"):
+            raise OperationalError("server has gone away")
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(fail):
+        response = old.get("/whoami/")
+        assert response.status_code == 503
+        assert not response.cookies
+    assert whoami(old) == is_(ada, DeviceSession.objects.get())
+
+
+def test_the_same_under_asgi(old, ada):
+    async def ask():
+        client = AsyncClient()
+        client.cookies = SimpleCookie({"sessionid": old.cookies["sessionid"].value})
+        first = await client.get("/async-whoami/")
+        return first, await client.get("/async-whoami/")
+
+    first, second = async_to_sync(ask)()
+    assert first.json() == second.json() == is_(ada, DeviceSession.objects.get())
+    assert set(first.cookies) >= OURS

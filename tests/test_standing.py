@@ -1,0 +1,407 @@
+"""authx.sessions.standing: is it alive, what does its user's own state say, and was it used."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import transaction
+
+from authx.errors import (
+    RefreshMalformed,
+    SessionEnded,
+    StoreUnavailable,
+    TokenError,
+    TokenExpired,
+    TokenMalformed,
+)
+from authx.gate import verify_access_token
+from authx.models import DeviceSession, SessionEvent
+from authx.sessions import end_session, open_session, recognize, refresh_session
+from authx.sessions.presented import find_by_refresh_token, find_presented
+from authx.sessions.proving import is_recent, record_proof
+from authx.sessions.standing import note_use, read_again
+from tests.test_refreshing import outage
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+LATER = START + timedelta(minutes=2)
+ANOTHER_HASH = "md5$another$0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture
+def opened(ada):
+    return open_session(ada, now=START)
+
+
+def row(credentials):
+    return DeviceSession.objects.get(pk=credentials.session.pk)
+
+
+def bulk_update(user, **change):
+    get_user_model()._default_manager.filter(pk=user.pk).update(**change)
+
+
+def refused(use):
+    """The reason the session is refused with."""
+    with pytest.raises(SessionEnded) as refused:
+        use()
+    return refused.value.reason
+
+
+# recognize
+
+
+def test_one_statement_reads_session_user_and_clock(opened, django_assert_num_queries):
+    with django_assert_num_queries(1):
+        session = recognize(opened.access_token, now=LATER)
+        assert session.pk == opened.session.pk
+        assert session.user.get_username() == opened.session.user.get_username()
+        assert session.database_now.tzinfo is not None
+
+
+def test_the_claims_it_was_recognized_by_come_with_it(opened):
+    assert recognize(opened.access_token, now=LATER).access_claims == opened.claims
+
+
+def test_a_token_that_is_bad_by_itself_costs_no_statement(opened, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        with pytest.raises(TokenMalformed):
+            recognize(opened.access_token[:-4] + "AAAA", now=LATER)
+        with pytest.raises(TokenExpired):
+            recognize(opened.access_token, now=START + timedelta(minutes=15, seconds=10))
+        with pytest.raises(TokenMalformed):
+            recognize(opened.refresh_token, now=LATER)
+        with pytest.raises(TokenMalformed):
+            recognize(None, now=LATER)
+
+
+@pytest.mark.parametrize("reason", ["logout", "kicked", "reused", "superseded"])
+def test_an_ended_session_is_refused_with_its_reason(opened, reason):
+    end_session(opened.session, reason, now=START)
+    assert refused(lambda: recognize(opened.access_token, now=LATER)) == reason
+
+
+def test_an_expired_session_is_refused_although_its_token_is_not(ada, settings):
+    settings.AUTHX_IDLE_LIFETIME = timedelta(hours=1)
+    opened = open_session(ada, now=START)
+    DeviceSession.objects.filter(pk=opened.session.pk).update(idle_expires_at=LATER)
+    assert recognize(opened.access_token, now=LATER - timedelta(microseconds=1))
+    assert refused(lambda: recognize(opened.access_token, now=LATER)) == "idle"
+    DeviceSession.objects.filter(pk=opened.session.pk).update(expires_at=START + SECOND)
+    assert refused(lambda: recognize(opened.access_token, now=LATER)) == "expired"
+
+
+def test_a_session_that_was_pruned_has_expired(opened):
+    SessionEvent._base_manager.all()._raw_delete("default")
+    DeviceSession.objects.all().delete()
+    assert refused(lambda: recognize(opened.access_token, now=LATER)) == "expired"
+
+
+def test_a_token_does_not_fit_another_subjects_session(opened):
+    DeviceSession.objects.filter(pk=opened.session.pk).update(subject="somebody else")
+    with pytest.raises(TokenMalformed):
+        recognize(opened.access_token, now=LATER)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_a_database_it_cannot_be_known(opened):
+    with outage():
+        for use in (recognize, verify_access_token):
+            with pytest.raises(StoreUnavailable):
+                use(opened.access_token, now=LATER)
+    assert recognize(opened.access_token, now=LATER).pk == opened.session.pk
+
+
+# What the user's own state says
+
+
+CHANGES = {
+    "user_disabled": {"is_active": False},
+    "password_changed": {"password": ANOTHER_HASH},
+}
+
+
+@pytest.mark.parametrize("reason", CHANGES)
+def test_a_bulk_update_ends_the_session_at_its_next_read(opened, ada, reason):
+    bulk_update(ada, **CHANGES[reason])
+    assert refused(lambda: recognize(opened.access_token, now=LATER)) == reason
+    assert refused(lambda: verify_access_token(opened.access_token, now=LATER)) == reason
+
+
+@pytest.mark.parametrize("reason", CHANGES)
+@pytest.mark.django_db(transaction=True)
+def test_and_is_then_written_down_once_for_good(opened, ada, reason):
+    before = {field: getattr(ada, field) for field in CHANGES[reason]}
+    bulk_update(ada, **CHANGES[reason])
+    for _ in range(2):
+        assert refused(lambda: recognize(opened.access_token, now=LATER)) == reason
+    assert (row(opened).end_reason, row(opened).ended_at) == (reason, LATER)
+    assert SessionEvent.objects.filter(kind="ended").count() == 1
+    bulk_update(ada, **before)
+    assert refused(lambda: recognize(opened.access_token, now=LATER)) == reason
+    assert refused(lambda: refresh_session(opened.refresh_token, now=LATER)) == reason
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_user_that_is_gone_ends_the_session_at_its_next_read(opened):
+    DeviceSession.objects.filter(pk=opened.session.pk).update(user=None)
+    assert refused(lambda: recognize(opened.access_token, now=LATER)) == "user_deleted"
+    assert row(opened).end_reason == "user_deleted"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_within_a_transaction_it_is_written_down_when_that_commits(opened, ada):
+    bulk_update(ada, is_active=False)
+    with transaction.atomic():
+        assert refused(lambda: recognize(opened.access_token, now=LATER)) == "user_disabled"
+        assert row(opened).ended_at is None
+    assert row(opened).end_reason == "user_disabled"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_session_that_ended_first_keeps_its_reason(opened, ada):
+    end_session(opened.session, "logout", now=START)
+    bulk_update(ada, is_active=False)
+    assert refused(lambda: recognize(opened.access_token, now=LATER)) == "logout"
+
+
+def test_another_field_of_the_user_ends_nobody(opened, ada):
+    bulk_update(ada, email="ada@elsewhere.example", last_login=LATER)
+    assert recognize(opened.access_token, now=LATER).user.email == "ada@elsewhere.example"
+
+
+# SECRET_KEY
+
+
+@pytest.fixture
+def rotate_secret(settings):
+    """The middle step of a rotation: a new key signs, the old one still verifies."""
+
+    def rotate():
+        settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+        settings.SECRET_KEY = "the-new-secret-key-of-the-site-long-and-random-enough"
+
+    return rotate
+
+
+def test_a_rotated_secret_key_keeps_tokens_refresh_tokens_and_fingerprints_good(opened, rotate_secret):
+    rotate_secret()
+    assert recognize(opened.access_token, now=LATER).pk == opened.session.pk
+    assert verify_access_token(opened.access_token, now=LATER) == opened.claims
+    assert refresh_session(opened.refresh_token, now=LATER).claims.gen == 2
+
+
+def test_after_one_refresh_the_old_key_may_be_dropped(opened, rotate_secret, settings):
+    rotate_secret()
+    renewed = refresh_session(opened.refresh_token, now=LATER)
+    settings.SECRET_KEY_FALLBACKS = []
+    assert recognize(renewed.access_token, now=LATER).pk == opened.session.pk
+    again = refresh_session(renewed.refresh_token, now=LATER + timedelta(days=1))
+    assert again.claims.gen == 3
+
+
+def test_what_was_made_with_a_dropped_key_is_good_for_nothing(opened, rotate_secret, settings):
+    rotate_secret()
+    settings.SECRET_KEY_FALLBACKS = []
+    with pytest.raises(TokenError) as unknown:
+        recognize(opened.access_token, now=LATER)
+    assert unknown.value.code == "key_unknown"
+    with pytest.raises(RefreshMalformed):
+        refresh_session(opened.refresh_token, now=LATER)
+
+
+def test_a_new_password_is_noticed_beside_a_rotated_key(opened, ada, rotate_secret):
+    rotate_secret()
+    bulk_update(ada, password=ANOTHER_HASH)
+    assert refused(lambda: recognize(opened.access_token, now=LATER)) == "password_changed"
+
+
+# T2 and last seen
+
+
+@pytest.fixture
+def committed(django_capture_on_commit_callbacks):
+    """Within this, what waits for the commit runs at its end."""
+    return lambda: django_capture_on_commit_callbacks(execute=True)
+
+
+def use(credentials, committed, now):
+    """The client's access token arrives at the issuer."""
+    session = recognize(credentials.access_token, now=now)
+    with committed():
+        note_use(session, session.access_claims, now=now)
+    return row(credentials)
+
+
+def test_t2_an_access_token_in_use_confirms_its_generation(opened, committed):
+    assert row(opened).confirmed_generation == 0
+    used = use(opened, committed, START + SECOND)
+    assert (used.confirmed_generation, used.last_seen_at) == (1, START + SECOND)
+    assert not used.rotation_state().is_pending
+
+
+def test_t2_is_written_once_per_generation(opened, committed, django_assert_num_queries):
+    use(opened, committed, START + SECOND)
+    session = recognize(opened.access_token, now=START + 2 * SECOND)
+    with django_assert_num_queries(0), committed():
+        note_use(session, session.access_claims, now=START + 2 * SECOND)
+
+
+def test_t2_is_not_throttled_by_last_seen(opened, committed):
+    use(opened, committed, START + SECOND)
+    renewed = refresh_session(opened.refresh_token, now=START + 31 * SECOND)
+    assert use(renewed, committed, START + 31 * SECOND).confirmed_generation == 2
+
+
+def test_t2_an_older_generations_access_token_confirms_nothing(opened, committed):
+    use(opened, committed, START + SECOND)
+    refresh_session(opened.refresh_token, now=START + 31 * SECOND)
+    used = use(opened, committed, START + 32 * SECOND)
+    assert (used.generation, used.confirmed_generation) == (2, 1)
+
+
+def test_t2_that_comes_late_does_not_confirm_a_generation_it_has_not_seen(opened, committed):
+    session = recognize(opened.access_token, now=START + SECOND)
+    refresh_session(opened.refresh_token, now=START + 31 * SECOND)
+    with committed():
+        note_use(session, session.access_claims, now=START + 32 * SECOND)
+    assert (row(opened).generation, row(opened).confirmed_generation) == (2, 1)
+
+
+def test_t2_does_nothing_to_a_session_that_has_ended_meanwhile(opened, committed):
+    session = recognize(opened.access_token, now=START + SECOND)
+    end_session(session, "kicked", now=START + SECOND)
+    with committed():
+        note_use(session, session.access_claims, now=START + timedelta(minutes=5))
+    assert (row(opened).confirmed_generation, row(opened).last_seen_at) == (0, START)
+
+
+def test_t2_writes_no_event(opened, committed):
+    use(opened, committed, START + SECOND)
+    assert list(SessionEvent.objects.values_list("kind", flat=True)) == ["opened"]
+
+
+def test_last_seen_is_written_at_most_once_a_minute(opened, committed, django_assert_num_queries):
+    use(opened, committed, START + SECOND)
+    session = recognize(opened.access_token, now=START + 60 * SECOND)
+    with django_assert_num_queries(0), committed():
+        note_use(session, session.access_claims, now=START + 60 * SECOND)
+    with django_assert_num_queries(1), committed():
+        note_use(session, session.access_claims, now=START + 61 * SECOND)
+    assert row(opened).last_seen_at == START + 61 * SECOND
+
+
+def test_last_seen_never_goes_back(opened, committed):
+    session = recognize(opened.access_token, now=LATER)
+    DeviceSession.objects.update(last_seen_at=LATER + timedelta(hours=1), confirmed_generation=1)
+    session.confirmed_generation = 1
+    with committed():
+        note_use(session, session.access_claims, now=LATER)
+    assert row(opened).last_seen_at == LATER + timedelta(hours=1)
+
+
+def test_use_extends_no_limit(opened, committed):
+    before = row(opened)
+    used = use(opened, committed, LATER)
+    assert (used.idle_expires_at, used.expires_at) == (before.idle_expires_at, before.expires_at)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_within_a_transaction_use_is_written_when_that_commits(opened):
+    session = recognize(opened.access_token, now=LATER)
+    with transaction.atomic():
+        note_use(session, session.access_claims, now=LATER)
+        assert row(opened).confirmed_generation == 0
+    assert row(opened).confirmed_generation == 1
+    with transaction.atomic():
+        note_use(session, session.access_claims, now=LATER + timedelta(hours=1))
+        transaction.set_rollback(True)
+    assert row(opened).last_seen_at == LATER
+
+
+@pytest.mark.django_db(transaction=True)
+def test_use_that_cannot_be_written_is_logged_and_written_by_the_next_request(opened, caplog):
+    session = recognize(opened.access_token, now=LATER)
+    with outage():
+        note_use(session, session.access_claims, now=LATER)
+    assert "ERROR" in caplog.text
+    assert row(opened).confirmed_generation == 0
+    note_use(recognize(opened.access_token, now=LATER), opened.claims, now=LATER)
+    assert row(opened).confirmed_generation == 1
+
+
+# Reading again, and by whatever credential
+
+
+def test_a_session_is_read_again_as_it_is_now(ada):
+    session = open_session(ada).session
+    DeviceSession.objects.filter(pk=session.pk).update(device_name="renamed")
+    again = read_again(session)
+    assert (again.device_name, again.user) == ("renamed", ada)
+
+
+def test_read_again_an_ended_session_is_none_unless_asked_for(ada):
+    session = open_session(ada).session
+    end_session(session, "kicked")
+    assert read_again(session) is None
+    assert read_again(session, live=False).end_reason == "kicked"
+
+
+def test_read_again_a_missing_or_expired_session_is_none(ada, opened):
+    assert read_again(DeviceSession(pk=DeviceSession._meta.pk.get_default()), live=False) is None
+    DeviceSession.objects.update(idle_expires_at=START)
+    assert read_again(opened.session) is None
+
+
+def test_any_generation_finds_its_session_live_or_ended_and_changes_nothing(opened):
+    second = refresh_session(opened.refresh_token, now=LATER)
+    refresh_session(second.refresh_token, now=LATER + timedelta(minutes=1))
+    end_session(opened.session, "kicked", now=LATER + timedelta(minutes=2))
+    before = DeviceSession.objects.values().get()
+    assert find_by_refresh_token(opened.refresh_token).pk == opened.session.pk
+    assert DeviceSession.objects.values().get() == before
+
+
+def test_a_browsers_cookies_name_its_session_by_either_of_them(ada):
+    opened = open_session(ada)
+    sid, access, refresh = opened.session.pk, opened.access_token, opened.refresh_token
+    assert find_presented(refresh, None).pk == sid
+    assert find_presented(None, access).pk == sid
+    assert find_presented("garbage", access).pk == sid
+    assert find_presented(refresh, "garbage").pk == sid
+    assert find_presented("garbage", "garbage") is None
+    assert find_presented(None, None) is None
+
+
+# Step-up
+
+
+def test_a_proof_is_recent_up_to_the_age_that_is_asked_for(ada):
+    session = open_session(ada).session
+    assert is_recent(session, None)
+    assert is_recent(session, timedelta(minutes=1))
+    session.auth_time -= timedelta(hours=1)
+    assert not is_recent(session, timedelta(minutes=59))
+    assert is_recent(session, timedelta(minutes=61))
+    assert is_recent(None, None)
+    assert not is_recent(None, timedelta(days=999))
+
+
+def test_a_new_proof_is_remembered_and_audited(ada):
+    session = open_session(ada, auth_time=START).session
+    record_proof(session, by=ada)
+    assert row_of(session).auth_time == session.auth_time > START
+    event = SessionEvent.objects.get(kind="reauthenticated")
+    assert (event.at, event.actor) == (session.auth_time, ada)
+
+
+def test_a_proof_in_a_session_that_has_ended_meanwhile_is_none(ada):
+    session = open_session(ada, auth_time=START).session
+    end_session(DeviceSession(pk=session.pk), "kicked")
+    assert refused(lambda: record_proof(session, by=ada)) == "kicked"
+    assert row_of(session).auth_time == START
+    assert not SessionEvent.objects.filter(kind="reauthenticated").exists()
+
+
+def row_of(session):
+    return DeviceSession.objects.get(pk=session.pk)

@@ -1,0 +1,326 @@
+"""authx.sessions.users: what happens to a user's sessions when the user changes."""
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.auth import authenticate, get_user_model
+from django.contrib.auth.hashers import make_password
+from django.db import transaction
+
+from authx.errors import SessionEnded
+from authx.models import DeviceSession, SessionEvent
+from authx.sessions import end_session, open_session, recognize, refresh_session
+
+STRONGER = [
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "django.contrib.auth.hashers.MD5PasswordHasher",
+]
+
+
+@pytest.fixture
+def opened(ada):
+    return open_session(ada)
+
+
+def fetched(user):
+    """The user as another request would load it."""
+    return get_user_model()._default_manager.get(pk=user.pk)
+
+
+def row(credentials):
+    return DeviceSession.objects.get(pk=credentials.session.pk)
+
+
+def assert_goes_on(credentials):
+    assert row(credentials).ended_at is None
+    assert recognize(credentials.access_token).pk == credentials.session.pk
+    assert refresh_session(credentials.refresh_token).session.pk == credentials.session.pk
+
+
+def assert_ended(credentials, reason):
+    """At once, by signal: the row says so before anybody asks."""
+    ended = row(credentials)
+    assert (ended.end_reason, ended.ended_at is None) == (reason, False)
+    for use in (
+        lambda: recognize(credentials.access_token),
+        lambda: refresh_session(credentials.refresh_token),
+    ):
+        with pytest.raises(SessionEnded) as refused:
+            use()
+        assert refused.value.reason == reason
+    events = SessionEvent.objects.filter(session=ended.pk, kind="ended")
+    assert list(events.values_list("outcome", flat=True)) == [reason]
+
+
+# A new password
+
+
+def test_a_new_password_ends_every_session_of_the_user(ada, opened):
+    elsewhere = open_session(ada)
+    ada.set_password("another")
+    ada.save()
+    assert_ended(opened, "password_changed")
+    assert_ended(elsewhere, "password_changed")
+
+
+def test_and_nobody_elses(ada, bob, opened):
+    bob.set_password("another")
+    bob.save()
+    assert_goes_on(opened)
+
+
+def test_it_is_enough_to_save_the_one_field(ada, opened):
+    ada.set_password("another")
+    ada.save(update_fields=["password"])
+    assert_ended(opened, "password_changed")
+
+
+def test_whoever_loaded_the_user_may_save_it(ada, opened):
+    user = fetched(ada)
+    user.set_password("another")
+    user.save()
+    assert_ended(opened, "password_changed")
+
+
+def test_an_unusable_password_is_a_new_one(ada, opened):
+    ada.set_unusable_password()
+    ada.save()
+    assert_ended(opened, "password_changed")
+
+
+def test_the_same_password_set_again_is_a_new_one_too(ada, opened, password):
+    ada.set_password(password)
+    ada.save()
+    assert_ended(opened, "password_changed")
+
+
+@pytest.mark.parametrize("fields", [None, ["password"]], ids=["all fields", "the one field"])
+@pytest.mark.parametrize("loaded", [False, True], ids=["saved before", "just loaded"])
+def test_a_new_hash_assigned_as_it_is_ends_them(ada, opened, fields, loaded):
+    user = fetched(ada) if loaded else ada
+    user.password = make_password("another")
+    user.save(update_fields=fields)
+    assert_ended(opened, "password_changed")
+
+
+def test_a_password_set_and_not_saved_ends_nobody(ada, opened):
+    ada.set_password("another")
+    ada.save(update_fields=["email"])
+    assert_goes_on(opened)
+
+
+def test_a_session_opened_with_the_new_password_stays(ada, opened):
+    ada.set_password("another")
+    ada.save()
+    later = open_session(ada)
+    ada.save()
+    assert_goes_on(later)
+
+
+def test_a_password_changed_by_sql_is_noticed_by_the_next_save_of_anything(ada, opened):
+    get_user_model()._default_manager.filter(pk=ada.pk).update(password=make_password("another"))
+    fetched(ada).save()
+    assert_ended(opened, "password_changed")
+
+
+# Other fields
+
+
+def test_saving_another_field_ends_nobody(ada, opened):
+    ada.email = "ada@elsewhere.example"
+    ada.save()
+    assert_goes_on(opened)
+
+
+def test_saving_a_user_that_was_loaded_in_part_ends_nobody(ada, opened):
+    user = get_user_model()._default_manager.only("email").get(pk=ada.pk)
+    user.email = "ada@elsewhere.example"
+    user.save()
+    assert_goes_on(opened)
+
+
+def test_saving_fields_that_do_not_matter_asks_nothing_about_sessions(ada, opened, django_assert_num_queries):
+    with django_assert_num_queries(1):
+        ada.save(update_fields=["last_login"])
+
+
+def test_a_new_user_has_no_sessions_to_ask_about(make_user, django_assert_num_queries):
+    with django_assert_num_queries(1):
+        make_user("new")
+
+
+# Disabled, deleted
+
+
+@pytest.mark.parametrize("fields", [None, ["is_active"]], ids=["all fields", "the one field"])
+def test_disabling_a_user_ends_their_sessions(ada, bob, opened, fields):
+    others = open_session(bob)
+    ada.is_active = False
+    ada.save(update_fields=fields)
+    assert_ended(opened, "user_disabled")
+    assert_goes_on(others)
+
+
+def test_enabling_them_again_brings_no_session_back(ada, opened):
+    ada.is_active = False
+    ada.save()
+    ada.is_active = True
+    ada.save()
+    assert_ended(opened, "user_disabled")
+
+
+def test_a_session_that_had_ended_keeps_its_reason(ada, opened):
+    end_session(opened.session, "logout")
+    ada.is_active = False
+    ada.set_password("another")
+    ada.save()
+    ada.delete()
+    assert_ended(opened, "logout")
+
+
+def test_deleting_a_user_ends_their_sessions_and_keeps_whose_they_were(ada, opened):
+    subject, name = str(ada.pk), ada.get_username()
+    ada.delete()
+    assert_ended(opened, "user_deleted")
+    assert (row(opened).user, row(opened).subject) == (None, subject)
+    event = SessionEvent.objects.get(session=opened.session.pk, kind="opened")
+    assert (event.actor, event.actor_label) == (None, name)
+
+
+def test_deleting_users_in_bulk_does_the_same(ada, bob, opened):
+    others = open_session(bob)
+    get_user_model()._default_manager.all().delete()
+    assert_ended(opened, "user_deleted")
+    assert_ended(others, "user_deleted")
+
+
+def test_deleting_an_administrator_keeps_what_they_ended(ada, admin, opened):
+    name = admin.get_username()
+    end_session(opened.session, "kicked", by=admin)
+    admin.delete()
+    assert (row(opened).end_reason, row(opened).ended_by) == ("kicked", None)
+    event = SessionEvent.objects.get(session=opened.session.pk, kind="ended")
+    assert (event.actor, event.actor_label) == (None, name)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("change", ["disable", "password", "delete"])
+def test_a_change_that_is_rolled_back_ends_nobody(ada, opened, change):
+    with transaction.atomic():
+        user = fetched(ada)
+        if change == "delete":
+            user.delete()
+        else:
+            user.is_active = change != "disable"
+            user.set_password("another")
+            user.save()
+        assert row(opened).ended_at is not None
+        transaction.set_rollback(True)
+    assert_goes_on(opened)
+
+
+# A better hash of the same password
+
+
+@pytest.fixture
+def stronger(settings, opened):
+    """The site has moved to a stronger hasher since ada logged in."""
+    settings.PASSWORD_HASHERS = STRONGER
+    return opened
+
+
+@pytest.mark.parametrize("way", ["check_password", "acheck_password", "authenticate"])
+def test_a_hash_upgraded_at_login_ends_nobody_and_its_fingerprint_is_kept(ada, stronger, password, way):
+    before = row(stronger).fingerprint
+    user = fetched(ada)
+    if way == "check_password":
+        assert user.check_password(password)
+    elif way == "acheck_password":
+        assert async_to_sync(user.acheck_password)(password)
+    else:
+        assert authenticate(username=user.get_username(), password=password) == user
+    assert fetched(ada).password.startswith("pbkdf2_sha256$")
+    assert_goes_on(stronger)
+    assert row(stronger).fingerprint != before
+
+
+def test_every_session_of_the_user_is_kept(ada, stronger, password):
+    elsewhere = open_session(ada)
+    assert fetched(ada).check_password(password)
+    assert_goes_on(stronger)
+    assert_goes_on(elsewhere)
+
+
+def test_an_upgrade_on_the_instance_that_was_saved_before_ends_nobody(ada, stronger, password):
+    ada.save()
+    assert ada.check_password(password)
+    assert ada.password.startswith("pbkdf2_sha256$")
+    assert_goes_on(stronger)
+
+
+def test_a_wrong_password_upgrades_nothing_and_ends_nobody(ada, stronger):
+    before = row(stronger).fingerprint
+    assert not fetched(ada).check_password("wrong")
+    assert row(stronger).fingerprint == before
+    assert_goes_on(stronger)
+
+
+def test_a_new_password_after_an_upgrade_ends_them_all_the_same(ada, stronger, password):
+    user = fetched(ada)
+    user.check_password(password)
+    user.set_password("another")
+    user.save(update_fields=["password"])
+    assert_ended(stronger, "password_changed")
+
+
+def test_a_new_hash_assigned_after_an_upgrade_ends_them_too(ada, stronger, password):
+    user = fetched(ada)
+    user.check_password(password)
+    user.password = make_password("another")
+    user.save(update_fields=["password"])
+    assert_ended(stronger, "password_changed")
+
+
+def test_a_new_password_is_not_taken_for_an_upgrade_because_the_old_hash_was_weak(ada, stronger):
+    user = fetched(ada)
+    user.set_password("another")
+    user.save(update_fields=["password"])
+    assert_ended(stronger, "password_changed")
+
+
+def test_nor_is_a_new_hash_assigned_to_a_user_just_loaded(ada, stronger):
+    user = fetched(ada)
+    user.password = make_password("another")
+    user.save(update_fields=["password"])
+    assert_ended(stronger, "password_changed")
+
+
+def test_nor_is_a_new_hash_assigned_to_a_user_saved_before(ada, stronger):
+    ada.password = make_password("another")
+    ada.save(update_fields=["password"])
+    assert_ended(stronger, "password_changed")
+
+
+def test_an_upgrade_does_not_revive_a_session_of_an_older_password(ada, opened, settings, password):
+    """The password was changed by SQL; logging in with the new one must not bless the old session."""
+    get_user_model()._default_manager.filter(pk=ada.pk).update(password=make_password("new one"))
+    settings.PASSWORD_HASHERS = STRONGER
+    assert fetched(ada).check_password("new one")
+    assert_ended(opened, "password_changed")
+
+
+# Under a rotated SECRET_KEY
+
+
+def test_saving_a_user_under_a_rotated_key_ends_nobody(ada, opened, settings):
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "the-new-secret-key-of-the-site-long-and-random-enough"
+    fetched(ada).save()
+    assert_goes_on(opened)
+
+
+def test_a_hash_upgraded_under_a_rotated_key_ends_nobody(ada, opened, settings, password):
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "the-new-secret-key-of-the-site-long-and-random-enough"
+    settings.PASSWORD_HASHERS = STRONGER
+    assert fetched(ada).check_password(password)
+    assert_goes_on(opened)
