@@ -213,7 +213,7 @@ class SessionEvent(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self._state.adding:
             raise TypeError("Session events are append-only.")
-        super().save(*args, **kwargs)
+        super().save(*args, **(kwargs | {"force_insert": True}))
 
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TypeError("Session events are append-only; authx_prune removes old ones.")

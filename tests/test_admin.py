@@ -515,7 +515,7 @@ def test_the_permissions_that_django_makes_allow_nothing(desk, staff, ada, coden
     )
 
 
-def test_a_visitor_who_is_no_staff_is_sent_to_the_login(ada, password):
+def test_a_visitor_who_is_no_staff_is_sent_to_the_login(ada):
     phone, client = sign_in(ada), Client()
     assert is_login(client.get(LIST))
     client.force_login(ada)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.test import RequestFactory
 from rest_framework.views import APIView
@@ -64,7 +65,7 @@ def test_nor_are_many(session, opening):
         lambda: session.events.update(note="edited"),
     ]
     for attempt in attempts:
-        with pytest.raises(TypeError, match="append-only"):
+        with pytest.raises(TypeError, match="append-only"), transaction.atomic():
             attempt()
     assert SessionEvent.objects.values_list("note", flat=True).get() == ""
 
@@ -72,8 +73,11 @@ def test_nor_are_many(session, opening):
 def test_an_event_is_not_saved_over_by_one_of_the_same_key(opening, session):
     twin = event(session, KICKED, at=START, note="edited")
     twin.pk = opening.pk
-    with pytest.raises(Exception):  # noqa: B017, PT011 - each database refuses in its own words
+    with pytest.raises(IntegrityError), transaction.atomic():
         twin.save(force_insert=True)
+    with pytest.raises(TypeError, match="append-only"), transaction.atomic():
+        twin.save()
+    assert SessionEvent.objects.values_list("kind", "note").get() == ("opened", "")
 
 
 def test_a_new_event_is_appended(session):

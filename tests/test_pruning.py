@@ -3,9 +3,10 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from authx import signals
+from authx.errors import StoreUnavailable
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import end_session, open_session, refresh_session
 from authx.sessions.pruning import mark_expired, prune
@@ -114,7 +115,7 @@ def test_a_marked_session_is_announced_like_every_ending(ada):
 @pytest.mark.django_db(transaction=True)
 def test_what_cannot_be_audited_is_not_marked(ada):
     session = opened_at(ada, START)
-    with broken_audit(), pytest.raises(Exception, match="no events today|cannot be asked"):
+    with broken_audit(), pytest.raises((DatabaseError, StoreUnavailable)):
         sum(mark_expired(10, now=START + IDLE))
     assert reason(session) == ""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django.http import HttpRequest
-from django.urls import Resolver404, resolve
+from django.urls import Resolver404, ResolverMatch, resolve
 from django.views.decorators.debug import sensitive_variables
 
 from authx.errors import AuthxError
@@ -44,13 +44,28 @@ def is_navigation(request: HttpRequest) -> bool:
     return mode == "navigate" and destination in {None, "document"}
 
 
-def _renews_itself(request: HttpRequest) -> bool:
-    """Marked views; and logging out, by whatever app, needs no fresh token and is no theft."""
-    try:
-        match = resolve(request.path_info, getattr(request, "urlconf", None))
-    except Resolver404:
+def is_logout(request: HttpRequest) -> bool:
+    """True if the request goes to a logout, whichever app's: it needs no fresh token and is no theft."""
+    from django.contrib.auth.views import LogoutView  # asks for the user model, so not while apps load
+
+    match = _match(request)
+    if match is None:
         return False
-    return getattr(match.func, "authx_never_renew", False) or match.url_name == "logout"
+    named = match.url_name is not None and match.url_name.endswith("logout")
+    return named or issubclass(getattr(match.func, "view_class", object), LogoutView)
+
+
+def _renews_itself(request: HttpRequest) -> bool:
+    match = _match(request)
+    marked = match is not None and getattr(match.func, "authx_never_renew", False)
+    return marked or is_logout(request)
+
+
+def _match(request: HttpRequest) -> ResolverMatch | None:
+    try:
+        return resolve(request.path_info, getattr(request, "urlconf", None))
+    except Resolver404:
+        return None
 
 
 @sensitive_variables("access_token")

@@ -8,17 +8,14 @@ from django.contrib.auth import load_backend, user_logged_in, user_logged_out
 from django.contrib.auth.backends import ModelBackend, RemoteUserBackend
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
-from django.views.decorators.debug import sensitive_variables
 
-from authx.conf import conf
-from authx.http.cookies import read_cookie
 from authx.http.device import browser_device_id
 from authx.models import DeviceSession, EndReason
 from authx.pages import django_login
-from authx.pages.visit import Visit, visit_of
+from authx.pages.visit import Visit, cookie_session, visit_of
 from authx.sessions import Device, end_session, open_session
 from authx.sessions.database import alias, store_errors
-from authx.sessions.presented import find_presented
+from authx.sessions.standing import user_end
 
 
 def connect() -> None:
@@ -36,7 +33,7 @@ def open_after_login(sender: Any, request: Any, user: Any, **kwargs: Any) -> Non
         return  # a login without a Django session, such as a token API's, is not ours to bind
     visit = visit_of(request)
     if not django_login.wants_device_session(request, user):
-        beneath = _current(visit)
+        beneath = _beneath(request, visit)
         django_login.bind(request, "", beneath=str(beneath.pk) if beneath else "")
         if visit is not None:
             visit.identify(beneath, user)
@@ -79,19 +76,25 @@ def _overwritten(request: Any, visit: Visit | None) -> DeviceSession | None:
     """The session whose cookies, or whose Django session, this login takes over (T12)."""
     if found := _current(visit):
         return found
-    if found := _in_cookies(request):
+    if found := cookie_session(request):
         return found
     bound = django_login.bound_to(request)
     return DeviceSession(pk=bound) if bound else None
 
 
+def _beneath(request: Any, visit: Visit | None) -> DeviceSession | None:
+    """The live session that this browser had before, which a login without one of its own ends with."""
+    session = _current(visit) or cookie_session(request)
+    if session is None or session.ended_reason() or user_end(session):
+        return None
+    return session
+
+
 def _current(visit: Visit | None) -> DeviceSession | None:
-    return visit.settled_session if visit is not None else None
-
-
-@sensitive_variables()
-def _in_cookies(request: Any) -> DeviceSession | None:
-    return find_presented(read_cookie(request, conf.REFRESH_COOKIE), read_cookie(request, conf.ACCESS_COOKIE))
+    """The session this request has come with, or opened, where that is known already."""
+    if visit is None:
+        return None
+    return visit.settled_session or (visit.delivery.session if visit.delivery else None)
 
 
 def end_at_logout(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
@@ -103,7 +106,7 @@ def end_at_logout(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
     if not isinstance(request, HttpRequest) or getattr(request, "session", None) is None:
         return
     visit = visit_of(request)
-    session = (visit.session if visit else None) or _in_cookies(request)
+    session = (visit.session if visit else None) or cookie_session(request)
     if session is None and (bound := django_login.bound_to(request)):
         with store_errors():
             session = DeviceSession.objects.using(alias()).filter(pk=bound).first()

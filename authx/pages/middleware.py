@@ -20,6 +20,7 @@ from authx.models import DeviceSession
 from authx.pages.delivery import deliver
 from authx.pages.visit import Visit, visit_of
 from authx.pages.words import refusal_text
+from authx.sessions.database import run_pending
 
 logger = logging.getLogger("authx")
 
@@ -80,6 +81,7 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
     assert visit is not None
     if visit.failure is not None and response.status_code == 500:
         response = unavailable(request)  # raised where no process_exception is asked
+    run_pending()
     try:
         deliver(visit, response)
     except AuthxError:

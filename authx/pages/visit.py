@@ -25,7 +25,8 @@ from authx.models import DeviceSession, EndReason
 from authx.pages import django_login
 from authx.sessions import Credentials, recognize, refresh_session
 from authx.sessions.database import store_errors
-from authx.sessions.standing import note_use
+from authx.sessions.presented import find_presented
+from authx.sessions.standing import note_use, user_end
 
 
 class Visit:
@@ -144,10 +145,18 @@ class Visit:
         except SessionEnded as error:
             self.refuse_ended(error)
         except TokenError:
-            self.identify(None, AnonymousUser())
+            self._find_for_logout()
         else:
             if session.access_claims is not None:
                 note_use(session, session.access_claims)
+            self._admit(session)
+
+    def _find_for_logout(self) -> None:
+        """Whoever logs out may do so with any genuine refresh token, which is not spent by it."""
+        session = cookie_session(self.request) if renewal.is_logout(self.request) else None
+        if session is None or session.ended_reason(session.database_now) or user_end(session):
+            self.identify(None, AnonymousUser())
+        else:
             self._admit(session)
 
     def _admit(self, session: DeviceSession) -> None:
@@ -178,6 +187,15 @@ class Visit:
         if django_login.hangs_on_session(request):
             django_login.flush(request)
         self.identify(None, AnonymousUser())
+
+
+@sensitive_variables()
+def cookie_session(request: HttpRequest) -> DeviceSession | None:
+    """The session, live or ended, that the cookies came from, whatever their age."""
+    return find_presented(
+        cookies.read_cookie(request, conf.REFRESH_COOKIE),
+        cookies.read_cookie(request, conf.ACCESS_COOKIE),
+    )
 
 
 def visit_of(request: Any) -> Visit | None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
+from django.core.signals import request_finished
 from django.db import InterfaceError, OperationalError, connections, models, router, transaction
 from django.db.models.functions import Now
 
 from authx.errors import StoreUnavailable
 from authx.models import DeviceSession
 
+logger = logging.getLogger("authx")
+
 T = TypeVar("T")
+
+#: Where a connection keeps what must be done after its transaction, whatever becomes of that.
+_PENDING = "_authx_pending"
 
 #: An optimistic write that keeps losing, or a deadlock, is tried so often before it is a 503.
 ATTEMPTS = 3
@@ -87,6 +94,34 @@ def transact(write: Callable[[], T], *, durable: bool = False, attempts: int = A
             return write()
 
 
-def after_commit(function: Any) -> None:
+def after_commit(function: Callable[[], Any]) -> None:
     """Run once the surrounding transaction has committed, or now; errors are logged, not raised."""
-    transaction.on_commit(function, using=alias(), robust=True)
+    try:
+        transaction.on_commit(function, using=alias(), robust=True)
+    except (OperationalError, InterfaceError):  # outside a transaction it asks the database first
+        logger.exception("The database has gone before what follows a commit could be done.")
+
+
+def in_any_case(function: Callable[[], Any]) -> None:
+    """Run now, or after the surrounding transaction even where that is rolled back, once.
+
+    A refused request rolls back (ATOMIC_REQUESTS), and takes what only waits for a commit with it.
+    """
+    connection = connections[alias()]
+    if connection.in_atomic_block:
+        pending = connection.__dict__.setdefault(_PENDING, [])
+        pending.append(function)
+        after_commit(lambda: function in pending and (pending.remove(function), function()))
+    else:
+        after_commit(function)
+
+
+def run_pending(**kwargs: Any) -> None:
+    """Do what ``in_any_case`` left for the time after the request's transaction; errors are logged."""
+    for connection in connections.all(initialized_only=True):
+        pending = connection.__dict__.get(_PENDING, [])
+        while pending:
+            after_commit(pending.pop(0))
+
+
+request_finished.connect(run_pending, dispatch_uid="authx.sessions.database")

@@ -74,6 +74,7 @@ def end_sessions(
         ValueError: ``reason`` is not an ``EndReason``.
         StoreUnavailable: the database cannot be written; some may have been ended.
     """
+    EndReason(reason)
     with database.store_errors():
         keys = queryset.using(database.alias()).filter(ended_at=None).order_by("pk")
         found = list(keys.values_list("pk", flat=True))

@@ -87,7 +87,7 @@ def write_down(session: DeviceSession, reason: str, now: datetime | None = None)
     """A bulk update sent no signal: write down at this read what the user's state has ended."""
     from authx.sessions.ending import end_session
 
-    database.after_commit(lambda: end_session(session, reason, now=now))
+    database.in_any_case(lambda: end_session(session, reason, now=now))
 
 
 @sensitive_variables("access_token")

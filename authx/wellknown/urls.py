@@ -1,5 +1,6 @@
 """Mount at the root: ``path("", include("authx.wellknown.urls"))``."""
 
+from django.db.transaction import non_atomic_requests
 from django.urls import path
 
 from authx.wellknown import views
@@ -7,10 +8,10 @@ from authx.wellknown import views
 app_name = "authx-wellknown"
 
 urlpatterns = [
-    path(".well-known/jwks.json", views.jwks, name="jwks"),
+    path(".well-known/jwks.json", non_atomic_requests(views.jwks), name="jwks"),
     path(
         ".well-known/oauth-authorization-server",
-        views.authorization_server,
+        non_atomic_requests(views.authorization_server),
         name="authorization-server",
     ),
 ]

@@ -1,0 +1,342 @@
+"""Calls that stop between their statements while others go on, in every order that there is.
+
+``test_races`` lets the scheduler choose; here each actor is a thread that waits before every write,
+before the commit and after it, and the test says who goes on.
+"""
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import count
+from threading import Barrier, Condition
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import connection, connections, transaction
+
+from authx.conf import conf
+from authx.errors import SessionEnded
+from authx.models import DeviceSession, SessionEvent
+from authx.sessions import Device, end_session, end_sessions, open_session, recognize, refresh_session
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DEADLINE = 30  # seconds for an actor to get to its next point
+
+#: Where an actor stops, by the statement that it is about to make. (SQLite locks when it begins.)
+WRITES = {
+    'UPDATE "auth_user"': "before the save",
+    'UPDATE "authx_devicesession"': "before the swap",
+    'INSERT INTO "authx_sessionevent"': "before the event",
+    "BEGIN": "before the lock",
+}
+
+
+class Actor:
+    """One call in a thread of its own, which goes on only when it is told to."""
+
+    def __init__(self, stage, name, call):
+        self.stage, self.name, self.call = stage, name, call
+        self.at = "the start"
+        #: It has written the session of this play, and not committed yet.
+        self.holds = False
+        self.told = self.done = self.has_begun = False
+        self.result: Any = None
+
+    @property
+    def stands(self):
+        return self.done or (self.at is not None and not self.told)
+
+    def run(self):
+        try:
+            self.wait()
+            with connection.execute_wrapper(self.statement):
+                self.result = self.call()
+        except Exception as error:
+            self.result = error
+        with self.stage.moved:
+            self.done, self.holds = True, False
+            self.stage.moved.notify_all()
+
+    def stop(self, point):
+        with self.stage.moved:
+            self.at = point
+            self.stage.moved.notify_all()
+        self.wait()
+
+    def wait(self):
+        with self.stage.moved:
+            assert self.stage.moved.wait_for(lambda: self.told, DEADLINE), f"nobody told {self.name} to go on"
+            assert not self.stage.is_over
+            self.told, self.at = False, None
+
+    def statement(self, execute, sql, params, many, context):
+        point = next((point for start, point in WRITES.items() if spelled(sql).startswith(start)), None)
+        if point == "before the lock":
+            self.stop(point)
+            self.holds = self.has_begun = True
+        elif point == "before the save" and not connection.in_atomic_block:
+            self.stop(point)
+        elif point is not None and self.stage.is_about(params):
+            return self.write(point, execute, sql, params, many, context)
+        return execute(sql, params, many, context)
+
+    def write(self, point, execute, *args):
+        if self.has_begun:
+            self.has_begun = False  # it stood there already
+        else:
+            self.stop(point)
+        result = execute(*args)
+        if args[-1]["cursor"].rowcount and connection.in_atomic_block:
+            self.holds = True
+        if self.committed not in [callback for _, callback, _ in connection.run_on_commit]:
+            transaction.on_commit(self.committed)
+        if point == "before the event":
+            self.stop("before the commit")
+        return result
+
+    def committed(self):
+        self.holds = False
+        self.stop("after the commit")
+
+
+def spelled(sql):
+    """As every other database spells it."""
+    return sql.replace("`", '"')
+
+
+class Stage:
+    """Actors on it, and who goes on; ``log`` is who began and who returned, in order."""
+
+    def __init__(self, pool, session, calls):
+        self.session = session
+        self.moved = Condition()
+        self.is_over = False
+        self.actors = {name: Actor(self, name, call) for name, call in calls.items()}
+        self.blocked: set[str] = set()
+        self.log: list[tuple[str, str]] = []
+        self.running = [pool.submit(actor.run) for actor in self.actors.values()]
+
+    def is_about(self, params):
+        """True if a statement with these parameters concerns the session of this play."""
+        return any(str(param).replace("-", "") == self.session.pk.hex for param in params or ())
+
+    def play(self, choose):
+        """Let ``choose`` say who goes on until all have returned; each choice, and who else there was."""
+        choices = []
+        while ready := self.ready():
+            choices.append((choose(ready), ready))
+            self.tell(self.actors[choices[-1][0]])
+        assert all(actor.done for actor in self.actors.values()), self
+        return choices
+
+    def close(self):
+        """Send off whoever still stands there, where a play has failed."""
+        with self.moved:
+            self.is_over = True
+            for actor in self.actors.values():
+                actor.told = True
+            self.moved.notify_all()
+        for thread in self.running:
+            thread.result(DEADLINE)
+
+    def ready(self):
+        standing = [name for name in self.actors if name not in self.blocked and not self.actors[name].done]
+        if connection.vendor == "sqlite":  # its writers stand in line, and time out there
+            return [name for name in standing if not self.must_wait(self.actors[name])]
+        return standing
+
+    def must_wait(self, actor):
+        """True if its next statement may need what another holds until that one has committed."""
+        return actor.at in WRITES.values() and self.is_held_against(actor)
+
+    def is_held_against(self, actor):
+        return any(other.holds for other in self.actors.values() if other is not actor)
+
+    def tell(self, actor):
+        if actor.at == "the start":
+            self.log.append((actor.name, "began"))
+        if self.must_wait(actor):
+            self.blocked.add(actor.name)
+        with self.moved:
+            actor.told = True
+            self.moved.notify_all()
+            assert self.moved.wait_for(lambda: actor.name in self.blocked or actor.stands, DEADLINE), self
+            assert self.moved.wait_for(self.is_settled, DEADLINE), self
+        self.blocked = {name for name in self.blocked if self.is_held_against(self.actors[name])}
+        for name in self.actors:
+            if self.actors[name].done and (name, "returned") not in self.log:
+                self.log.append((name, "returned"))
+
+    def is_settled(self):
+        """True once each of the blocked stands somewhere, or still has somebody to wait for."""
+        blocked = [self.actors[name] for name in self.blocked]
+        return all(actor.stands or self.is_held_against(actor) for actor in blocked)
+
+    def __repr__(self):
+        return f"{self.log} {[(actor.name, actor.at, actor.holds) for actor in self.actors.values()]}"
+
+
+@pytest.fixture
+def pool():
+    """Threads that keep their connections from play to play."""
+    size = 3
+    with ThreadPoolExecutor(size) as threads:
+        yield threads
+        together = Barrier(size)
+
+        def leave():
+            together.wait(DEADLINE)
+            connections.close_all()
+
+        list(threads.map(lambda _: leave(), range(size)))
+
+
+@dataclass
+class Plot:
+    """The session that it is all about, and those who may be told to act."""
+
+    due: Any
+    admin: Any
+
+    @classmethod
+    def begin(cls, user, admin):
+        """A session whose refresh token is due for a rotation."""
+        due = open_session(user, device=Device(id="the phone"))
+        long_ago = due.session.rotated_at - conf.REFRESH_GRACE - timedelta(seconds=1)
+        DeviceSession.objects.filter(pk=due.session.pk).update(rotated_at=long_ago)
+        return cls(due, admin)
+
+    def refresh(self):
+        return refresh_session(self.due.refresh_token)
+
+    def logout(self):
+        return int(end_session(self.due.session, "logout"))
+
+    def kick(self):
+        return end_sessions(DeviceSession.objects.filter(pk=self.due.session.pk), "kicked", self.admin)
+
+    def password(self):
+        user = get_user_model().objects.get(pk=self.due.session.user_id)
+        user.set_password(next(PASSWORDS))
+        user.save()
+
+    def login(self):
+        open_session(self.due.session.user, device=Device(id="the phone"))
+
+    def calls(self, names):
+        """By name; a second refresh is called so."""
+        return {name: getattr(self, name.split()[-1]) for name in names}
+
+
+PASSWORDS = (f"horse number {number}" for number in count())
+REASONS = {"logout": "logout", "kick": "kicked", "password": "password_changed", "login": "replaced"}
+
+
+def check(plot, stage):
+    """What must hold whoever was first."""
+    session = plot.due.session.pk
+    row = DeviceSession.objects.get(pk=session)
+    events = list(SessionEvent.objects.filter(session=session).values_list("kind", "outcome"))
+    results = {name: actor.result for name, actor in stage.actors.items()}
+    endings = results.keys() & REASONS.keys()
+    errors = {name: result for name, result in results.items() if isinstance(result, Exception)}
+
+    assert all(isinstance(errors[name], SessionEnded) and name not in endings for name in errors), errors
+    given = [result for result in results.values() if hasattr(result, "refresh_token")]
+    successors = {credentials.refresh_token for credentials in given}
+    assert len(successors) <= 1, "two successors"
+    assert [event for event in events if event[1] == "T1"] == [("refreshed", "T1")] * (row.generation - 1)
+    assert row.generation <= 2
+
+    ended = [outcome for kind, outcome in events if kind == "ended"]
+    if not endings:
+        assert (ended, row.ended_at, row.generation, errors) == ([], None, 2, {})
+        return
+    assert ended == [row.end_reason], "not one event for the one ending"
+    assert row.end_reason in {REASONS[name] for name in endings}
+    claimed = sum(results[name] for name in endings & {"logout", "kick"})
+    assert claimed == (row.end_reason in {"logout", "kicked"})
+    for credentials in given:
+        with pytest.raises(SessionEnded):
+            recognize(credentials.access_token)
+        with pytest.raises(SessionEnded):
+            refresh_session(credentials.refresh_token)
+    returned = min(stage.log.index((name, "returned")) for name in endings)
+    late = [name for name, what in stage.log[returned:] if what == "began" and name not in endings]
+    assert errors.keys() >= set(late), "a token for a call that began after an ending had returned"
+
+
+def rehearse(pool, plot, names, choose):
+    """One play, checked; its choices."""
+    stage = Stage(pool, plot.due.session, plot.calls(names))
+    try:
+        choices = stage.play(choose)
+        check(plot, stage)
+    except BaseException as error:
+        error.add_note(repr(stage))
+        raise
+    finally:
+        stage.close()
+    return choices
+
+
+def every_order(play):
+    """Play once in each order that there is; how many there were.
+
+    ``play`` is given the first choices to make, and the rest is up to whoever stands first.
+    """
+    todo, played = [[]], 0
+    while todo:
+        first = todo.pop()
+        choices = play(first)
+        played += 1
+        made = [choice for choice, _ready in choices]
+        assert made[: len(first)] == first, "the same choices did not lead to the same place"
+        for index in range(len(first), len(choices)):
+            others = [name for name in choices[index][1] if name != made[index]]
+            todo += [[*made[:index], other] for other in others]
+    return played
+
+
+def script(first):
+    """Choose as written, and then whoever stands first."""
+    lines = iter(first)
+    return lambda ready: next(lines, ready[0])
+
+
+PAIRS = [
+    ("refresh", "second refresh"),
+    ("refresh", "logout"),
+    ("refresh", "kick"),
+    ("refresh", "password"),
+    ("refresh", "login"),
+    ("logout", "kick"),
+    ("logout", "password"),
+    ("kick", "password"),
+]
+
+TRIPLES = [
+    ("refresh", "second refresh", "logout"),
+    ("refresh", "second refresh", "kick"),
+    ("refresh", "second refresh", "password"),
+    ("refresh", "second refresh", "login"),
+    ("refresh", "logout", "password"),
+    ("refresh", "kick", "login"),
+    ("logout", "kick", "password"),
+]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=" and ".join)
+def test_two_in_every_order(pool, ada, admin, pair):
+    played = every_order(lambda first: rehearse(pool, Plot.begin(ada, admin), pair, script(first)))
+    print(pair, played)
+    assert played > 10
+
+
+@pytest.mark.parametrize("triple", TRIPLES, ids=" and ".join)
+def test_three_in_orders_thrown_by_dice(pool, ada, admin, triple, request):
+    for seed in range(request.config.getoption("--races")):
+        rehearse(pool, Plot.begin(ada, admin), triple, random.Random(seed).choice)
