@@ -35,11 +35,11 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
     for setting in Conf.declared():
         if complaint := setting.complaint():
             found.append(Error(f"{setting.name} {complaint}.", id="authx.E001"))
-    names = [setting.name for setting in Conf.declared()]
+    names = [setting.name.removeprefix("AUTHX_") for setting in Conf.declared()]
     for name in dir(settings):
-        if name.startswith("AUTHX_") and name not in names:
-            near = get_close_matches(name, names, n=1)
-            hint = f"Did you mean {near[0]}?" if near else None
+        if name.startswith("AUTHX_") and name.removeprefix("AUTHX_") not in names:
+            near = get_close_matches(name.removeprefix("AUTHX_"), names, n=1)
+            hint = f"Did you mean AUTHX_{near[0]}?" if near else None
             found.append(Warning(f"{name}: no such setting.", hint=hint, id="authx.W001"))
     return found
 

@@ -132,6 +132,8 @@ def session_limits(value: Any) -> str | None:
         limits = [Limit.read(rule) for rule in value]
     except ValueError as error:
         return str(error)
+    if type_names(conf.DEVICE_TYPES):
+        return None  # that is the setting to complain about
     known = set(conf.DEVICE_TYPES)
     if unknown := set().union(*(limit.types or () for limit in limits)) - known:
         return f"names types that AUTHX_DEVICE_TYPES does not: {', '.join(sorted(map(str, unknown)))}"
