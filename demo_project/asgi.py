@@ -1,7 +1,9 @@
 import os
 
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "demo_project.settings")
 
-application = get_asgi_application()
+# Before whitenoise, whose responses are synchronous streams: Django warns of those under ASGI.
+application = ASGIStaticFilesHandler(get_asgi_application())

@@ -106,5 +106,6 @@ LOGGING = {
     "loggers": {
         "authx": {"level": "INFO"},
         "django": {"handlers": [], "level": "WARNING"},  # once, through the root
+        "django.server": {"level": "ERROR"},  # says again what django.request has said
     },
 }

@@ -1,5 +1,7 @@
 from django.contrib import admin
+from django.templatetags.static import static
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from demo_project import views
 
@@ -11,4 +13,5 @@ urlpatterns = [
     path("api/hello/", views.hello),
     path("admin/", admin.site.urls),
     path("", include("authx.wellknown.urls")),
+    path("favicon.ico", RedirectView.as_view(url=static("demo/icon.svg"))),
 ]

@@ -20,8 +20,9 @@ from authx.pages.middleware import DeviceSessionMiddleware
 from authx.sessions import end_session, open_session, refresh_session
 from authx.sessions.credentials import credentials_for
 
-# What was used is written down after the commit, so the transactions here are real ones.
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
+# The use of a token is written down, and an opening announced, after the commit.
+committing = pytest.mark.django_db(transaction=True)
 
 ACCESS, REFRESH, DEVICE = "__Host-authx_access", "__Host-authx_refresh", "__Host-authx_device"
 NOBODY = {"user": None, "session": None}
@@ -83,6 +84,7 @@ def pass_time(**duration):
     DeviceSession.objects.update(rotated_at=F("rotated_at") - timedelta(**duration))
 
 
+@committing
 @under_both
 @either_view
 def test_signing_in_and_coming_back(view, browser, ada, password):
@@ -94,6 +96,7 @@ def test_signing_in_and_coming_back(view, browser, ada, password):
     assert session.confirmed_generation == 1
 
 
+@committing
 @under_both
 @either_view
 def test_a_silent_renewal(view, browser, ada, password):

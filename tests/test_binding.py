@@ -19,8 +19,9 @@ from authx.models import DeviceSession
 from authx.pages import binding
 from authx.sessions import end_session, open_session, refresh_session
 
-# What was used is written down after the commit, so the transactions here are real ones.
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
+# The use of a token is written down, and an opening announced, after the commit.
+committing = pytest.mark.django_db(transaction=True)
 
 ACCESS, REFRESH, DEVICE = "__Host-authx_access", "__Host-authx_refresh", "__Host-authx_device"
 OURS = {ACCESS, REFRESH, DEVICE}
@@ -138,6 +139,7 @@ def test_every_django_login_opens_a_session_and_sets_its_cookies(login, browser,
     assert browser.whoami() == is_(admin, session)
 
 
+@committing
 @any_login
 def test_the_session_is_told_of_and_knows_where_it_came_from(login, admin, password):
     browser = Browser(headers={"User-Agent": FIREFOX})
@@ -285,6 +287,7 @@ def test_before_our_cookies_came_back_the_django_session_lets_in_and_delivers_th
     assert browser.whoami() == is_(ada, session)
 
 
+@committing
 @pytest.mark.parametrize("lost", [ACCESS, REFRESH])
 def test_after_one_of_our_cookies_came_back_the_django_session_alone_lets_nobody_in(
     lost, browser, ada, password
@@ -308,6 +311,7 @@ def test_a_django_session_never_rescues_a_refused_cookie(garbage, browser, ada, 
     assert browser.whoami() == NOBODY
 
 
+@committing
 def test_a_copied_django_session_is_no_way_around_an_expired_session(browser, ada, password):
     page_login(browser, ada, password)
     copied = browser.cookies["sessionid"].value

@@ -204,6 +204,26 @@ def test_in_the_background_it_takes_nothing_back(headers, browser):
     assert not {ACCESS, REFRESH} & set(browser.get(LOGIN, headers=headers).cookies)
 
 
+@pytest.mark.parametrize("headers", [{"Sec-Purpose": "prefetch"}, {"Purpose": "prefetch"}], ids=str)
+def test_to_a_prefetch_it_neither_gives_nor_takes(headers, browser):
+    del browser.cookies[ACCESS]  # a renewal is due, and not for a prefetch
+    assert not {ACCESS, REFRESH} & set(browser.get(LOGIN, headers={**NAVIGATION, **headers}).cookies)
+    assert browser.get("/whoami/").json()["user"]
+
+
+def test_from_a_late_tab_it_takes_nothing_back(browser):
+    spent = browser.cookies[REFRESH].value
+    DeviceSession.objects.update(rotated_at=F("rotated_at") - timedelta(hours=1))
+    refresh_session(spent)
+    DeviceSession.objects.update(
+        confirmed_generation=F("generation"), rotated_at=F("rotated_at") - timedelta(hours=1)
+    )
+    del browser.cookies[ACCESS]
+    response = browser.get(LOGIN, {"authx_retry": "1"}, headers=NAVIGATION)
+    assert response.status_code == 200
+    assert not {ACCESS, REFRESH} & set(response.cookies)
+
+
 def test_from_a_live_session_it_takes_nothing_back(browser):
     response = browser.get(LOGIN, headers=NAVIGATION)
     assert not {ACCESS, REFRESH} & set(response.cookies)

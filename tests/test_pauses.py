@@ -40,8 +40,9 @@ class Actor:
     def __init__(self, stage, name, call):
         self.stage, self.name, self.call = stage, name, call
         self.at = "the start"
-        #: It has written the session of this play, and not committed yet.
-        self.holds = False
+        #: What its next statement locks, and what it has locked until its commit.
+        self.needs: set[str] = set()
+        self.holds: set[str] = set()
         self.told = self.done = self.has_begun = False
         self.result: Any = None
 
@@ -57,12 +58,12 @@ class Actor:
         except Exception as error:
             self.result = error
         with self.stage.moved:
-            self.done, self.holds = True, False
+            self.done, self.holds = True, set()
             self.stage.moved.notify_all()
 
-    def stop(self, point):
+    def stop(self, point, needs=()):
         with self.stage.moved:
-            self.at = point
+            self.at, self.needs = point, set(needs)
             self.stage.moved.notify_all()
         self.wait()
 
@@ -74,31 +75,27 @@ class Actor:
 
     def statement(self, execute, sql, params, many, context):
         point = next((point for start, point in WRITES.items() if spelled(sql).startswith(start)), None)
-        if point == "before the lock":
-            self.stop(point)
-            self.holds = self.has_begun = True
-        elif point == "before the save" and not connection.in_atomic_block:
-            self.stop(point)
-        elif point is not None and self.stage.is_about(params):
-            return self.write(point, execute, sql, params, many, context)
-        return execute(sql, params, many, context)
-
-    def write(self, point, execute, *args):
-        if self.has_begun:
-            self.has_begun = False  # it stood there already
-        else:
-            self.stop(point)
-        result = execute(*args)
-        if args[-1]["cursor"].rowcount and connection.in_atomic_block:
-            self.holds = True
-        if self.committed not in [callback for _, callback, _ in connection.run_on_commit]:
-            transaction.on_commit(self.committed)
+        if point is None or not self.stage.is_about(point, params):
+            return execute(sql, params, many, context)
+        needs = self.stage.locks(point, params)
+        if not self.has_begun:  # or it has stood there already
+            self.stop(point, needs)
+        result = execute(sql, params, many, context)
+        self.has_begun = point == "before the lock"
+        if self.has_begun or connection.in_atomic_block:
+            self.holds |= needs if context["cursor"].rowcount else set()
+        if connection.in_atomic_block:
+            self.await_commit()
         if point == "before the event":
             self.stop("before the commit")
         return result
 
+    def await_commit(self):
+        if self.committed not in [callback for _, callback, _ in connection.run_on_commit]:
+            transaction.on_commit(self.committed)
+
     def committed(self):
-        self.holds = False
+        self.holds = set()
         self.stop("after the commit")
 
 
@@ -119,9 +116,20 @@ class Stage:
         self.log: list[tuple[str, str]] = []
         self.running = [pool.submit(actor.run) for actor in self.actors.values()]
 
-    def is_about(self, params):
-        """True if a statement with these parameters concerns the session of this play."""
-        return any(str(param).replace("-", "") == self.session.pk.hex for param in params or ())
+    def is_about(self, point, params):
+        """True if a statement concerns the session of this play; nobody saves another's user."""
+        about = [str(param).replace("-", "") for param in params or ()]
+        return point in {"before the save", "before the lock"} or self.session.pk.hex in about
+
+    def locks(self, point, params):
+        """What a write keeps from others until its commit: a row it changes, on MariaDB one it refers to."""
+        if connection.vendor == "sqlite":
+            return {"database"}
+        if connection.vendor == "postgresql":
+            return {"session"} if point == "before the swap" else set()
+        by_user = self.session.user_id in params
+        needs = {"before the swap": {"session"}, "before the save": {"user"}}
+        return needs.get(point, {"session", "user"} if by_user else {"session"})
 
     def play(self, choose):
         """Let ``choose`` say who goes on until all have returned; each choice, and who else there was."""
@@ -153,11 +161,8 @@ class Stage:
         return [name for name in left if self.actors[name].stands]
 
     def must_wait(self, actor):
-        """True if its next statement may need what another holds until that one has committed."""
-        return actor.at in WRITES.values() and self.is_held_against(actor)
-
-    def is_held_against(self, actor):
-        return any(other.holds for other in self.actors.values() if other is not actor)
+        """True if another holds until its commit what the next statement needs."""
+        return any(actor.needs & other.holds for other in self.actors.values() if other is not actor)
 
     def tell(self, actor):
         if actor.at == "the start":
@@ -170,7 +175,7 @@ class Stage:
             self.moved.notify_all()
             assert self.moved.wait_for(lambda: actor.name in self.blocked or actor.stands, DEADLINE), self
             assert self.moved.wait_for(self.is_settled, DEADLINE), self
-        self.blocked = {name for name in self.blocked if self.is_held_against(self.actors[name])}
+        self.blocked = {name for name in self.blocked if self.must_wait(self.actors[name])}
         for name in self.actors:
             if self.actors[name].done and (name, "returned") not in self.log:
                 self.log.append((name, "returned"))
@@ -178,7 +183,7 @@ class Stage:
     def is_settled(self):
         """True once each of the blocked stands somewhere, or still has somebody to wait for."""
         blocked = [self.actors[name] for name in self.blocked]
-        return all(actor.stands or self.is_held_against(actor) for actor in blocked)
+        return all(actor.stands or self.must_wait(actor) for actor in blocked)
 
     def __repr__(self):
         return f"{self.log} {[(actor.name, actor.at, actor.holds) for actor in self.actors.values()]}"

@@ -19,7 +19,7 @@ from authx.models import DeviceSession, SessionEvent
 from authx.sessions import end_session, open_session, recognize, refresh_session
 from authx.sessions.presented import find_by_refresh_token, find_presented
 from authx.sessions.proving import is_recent, record_proof
-from authx.sessions.standing import note_use, read_again
+from authx.sessions.standing import is_current, note_use, read_again
 from tests.test_refreshing import outage
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -340,17 +340,25 @@ def test_a_session_is_read_again_as_it_is_now(ada):
     assert (again.device_name, again.user) == ("renamed", ada)
 
 
-def test_read_again_an_ended_session_is_none_unless_asked_for(ada):
+def test_read_again_an_ended_session_is_still_there_and_a_missing_one_is_none(ada):
     session = open_session(ada).session
     end_session(session, "kicked")
-    assert read_again(session) is None
-    assert read_again(session, live=False).end_reason == "kicked"
+    assert read_again(session).end_reason == "kicked"
+    assert read_again(DeviceSession(pk=DeviceSession._meta.pk.get_default())) is None
 
 
-def test_read_again_a_missing_or_expired_session_is_none(ada, opened):
-    assert read_again(DeviceSession(pk=DeviceSession._meta.pk.get_default()), live=False) is None
-    DeviceSession.objects.update(idle_expires_at=START)
-    assert read_again(opened.session) is None
+def test_credentials_are_current_until_the_session_moves_on_or_ends(ada, django_assert_num_queries):
+    opened = open_session(ada)
+    with django_assert_num_queries(1):
+        assert is_current(opened.session, opened.claims)
+    DeviceSession.objects.update(generation=2)
+    assert not is_current(opened.session, opened.claims)
+    DeviceSession.objects.update(generation=1, idle_expires_at=START)
+    assert not is_current(opened.session, opened.claims)
+    DeviceSession.objects.update(idle_expires_at=opened.session.idle_expires_at)
+    assert is_current(opened.session, opened.claims)
+    end_session(opened.session, "kicked")
+    assert not is_current(opened.session, opened.claims)
 
 
 def test_any_generation_finds_its_session_live_or_ended_and_changes_nothing(opened):

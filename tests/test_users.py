@@ -4,7 +4,9 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth import authenticate, get_user_model
 from django.contrib.auth.hashers import make_password
+from django.contrib.sessions.models import Session
 from django.db import transaction
+from django.utils import timezone
 
 from authx.errors import SessionEnded
 from authx.models import DeviceSession, SessionEvent
@@ -148,6 +150,17 @@ def test_a_new_user_has_no_sessions_to_ask_about(make_user, django_assert_num_qu
         make_user("new")
 
 
+def test_deleting_what_is_no_user_stays_one_statement(db, django_assert_num_queries):
+    """Listening to every model's deletions would make Django load each row before it."""
+    with django_assert_num_queries(1):
+        Session.objects.filter(expire_date__lt=timezone.now()).delete()
+
+
+def test_saving_what_is_no_user_stays_one_statement(db, django_assert_num_queries):
+    with django_assert_num_queries(1):
+        Session(session_key="k", expire_date=timezone.now()).save(force_insert=True)
+
+
 # Disabled, deleted
 
 
@@ -216,6 +229,32 @@ def test_a_change_that_is_rolled_back_ends_nobody(ada, opened, change):
         assert row(opened).ended_at is not None
         transaction.set_rollback(True)
     assert_goes_on(opened)
+
+
+# Proxies
+
+
+class Person(get_user_model()):
+    """The site's own view of its users."""
+
+    class Meta:
+        proxy = True
+        app_label = "tests"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [("password", "password_changed"), ("disable", "user_disabled"), ("delete", "user_deleted")],
+)
+def test_a_user_changed_through_a_proxy_is_the_same_user(ada, opened, change, reason):
+    person = Person._default_manager.get(pk=ada.pk)
+    if change == "delete":
+        person.delete()
+    else:
+        person.is_active = change != "disable"
+        person.set_password("another")
+        person.save()
+    assert_ended(opened, reason)
 
 
 # A better hash of the same password

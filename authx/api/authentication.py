@@ -17,7 +17,7 @@ from authx.conf import conf
 from authx.core.claims import AccessClaims
 from authx.errors import StoreUnavailable, TokenError, TokenMalformed
 from authx.http.cookies import read_cookie
-from authx.http.renewal import carried, failed, has_bearer, mark_used
+from authx.http.renewal import admit, carried, failed, has_bearer, mark_used
 from authx.models import DeviceSession
 from authx.sessions import recognize
 from authx.sessions.standing import note_use
@@ -70,6 +70,7 @@ class CookieAuthentication(BaseAuthentication):
         except StoreUnavailable as error:
             raise Unavailable from error
         enforce_csrf(request)
+        admit(request._request, session)
         return _admit(request, session, confirms=renewed is None)
 
     def authenticate_header(self, request: Request) -> str:
@@ -78,7 +79,8 @@ class CookieAuthentication(BaseAuthentication):
 
 def enforce_csrf(request: Request) -> None:
     """Demand Django's CSRF token of an unsafe request; raises DRF's PermissionDenied."""
-    SessionAuthentication().enforce_csrf(request)
+    # Django's own request: DRF's would parse the body for a form field, and refuse an odd one.
+    SessionAuthentication().enforce_csrf(request._request)  # type: ignore[arg-type]
 
 
 def bearer_token(request: Request) -> str:

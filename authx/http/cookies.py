@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 from functools import lru_cache
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -18,6 +19,15 @@ from authx.core.keys import derive_secret
 
 #: Browsers keep no cookie longer than 400 days (RFC 6265bis §5.5), nor one over 4096 octets.
 DEVICE_LIFETIME = 400 * 86400
+LARGEST = 4096
+
+#: How every Fernet token begins (its version and the high bits of its time), and no token of ours.
+_ENCRYPTED = "gAAAA"
+
+logger = logging.getLogger("authx")
+
+#: The cookies whose size this process has complained of.
+_told: set[str] = set()
 
 
 @sensitive_variables()
@@ -29,13 +39,14 @@ def read_cookie(request: HttpRequest, name: str) -> str | None:
     value = request.COOKIES.get(name)
     if not value or _is_doubled(request, name):
         return None
-    if not conf.COOKIE_ENCRYPTION:
+    # Encryption may have been switched on or off since the cookie was set; what it holds is signed anyway.
+    if not conf.COOKIE_ENCRYPTION and not value.startswith(_ENCRYPTED):
         return value
     try:
         decrypted: bytes = _fernet().decrypt(_padded(value).encode("ascii"))
         return decrypted.decode("ascii")
     except (InvalidToken, ValueError):
-        return None
+        return value
 
 
 def _is_doubled(request: HttpRequest, name: str) -> bool:
@@ -89,6 +100,9 @@ def set_device_cookie(response: HttpResponseBase, device_id: str) -> None:
 def _set(response: HttpResponseBase, name: str, value: str, max_age: int | None) -> None:
     if value and conf.COOKIE_ENCRYPTION:
         value = _fernet().encrypt(value.encode("ascii")).decode("ascii").rstrip("=")
+    if len(name) + len(value) > LARGEST and name not in _told:
+        _told.add(name)
+        logger.warning("The cookie %s is too large for browsers: put fewer claims in AUTHX_CLAIMS.", name)
     response.set_cookie(
         name,
         value,

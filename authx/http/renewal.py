@@ -99,6 +99,16 @@ def used_header(request: HttpRequest) -> str | None:
     return getattr(request, "_authx_identity_header", None)
 
 
+def admit(request: HttpRequest, session: Any) -> None:
+    """Leave the device session that the API let in by cookie, for the middleware."""
+    request._authx_admitted = session  # type: ignore[attr-defined]
+
+
+def admitted(request: HttpRequest) -> Any:
+    """The device session that the API let in by cookie; None if it did not."""
+    return getattr(request, "_authx_admitted", None)
+
+
 def has_bearer(request: HttpRequest) -> bool:
     """True if the request speaks the Bearer scheme, well or badly (RFC 6750 §2.1)."""
     return _BEARER.search(request.META.get("HTTP_AUTHORIZATION", "")) is not None

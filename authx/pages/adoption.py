@@ -69,8 +69,7 @@ def _adopt(visit: Visit) -> None:
     except LoginRefused:  # another tab was first, or it was adopted and ended long ago
         _follow(visit, _read(adopted_from=mark))
         return
-    django_login.bind(request, str(credentials.session.pk))
-    visit.delivery, visit.delivers_device = credentials, True
+    visit.delivery, visit.binds = credentials, True
     visit.identify(credentials.session, user)
 
 
@@ -93,7 +92,6 @@ def _follow(visit: Visit, session: DeviceSession | None) -> None:
     elif session.confirmed_generation:
         visit.identify(None, AnonymousUser())
     else:
-        django_login.bind(request, str(session.pk))
         visit.delivery = credentials_for(session, generation=session.generation, now=timezone.now())
-        visit.delivers_device = True
+        visit.binds = True
         visit.identify(session, session.user)

@@ -58,10 +58,11 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
         persistent=not request.session.get_expire_at_browser_close(),
         overwrites=_overwritten(request, visit),
     )
-    django_login.bind(request, str(credentials.session.pk))
-    if visit is not None:
-        visit.delivery, visit.delivers_device, visit.clears = credentials, True, False
-        visit.identify(credentials.session, user)
+    if visit is None:  # a login without our middleware, such as a test's: nothing will be delivered
+        django_login.bind(request, str(credentials.session.pk))
+        return
+    visit.delivery, visit.binds, visit.clears = credentials, True, False
+    visit.identify(credentials.session, user)
 
 
 def _methods(user: Any) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from authx.http import cookies, device, renewal
 from authx.models import DeviceSession, EndReason
 from authx.pages import django_login
 from authx.pages.visit import Visit
-from authx.sessions import Credentials, open_session
+from authx.sessions import Credentials, end_session, open_session
 from authx.sessions.opening import set_persistent
 from authx.sessions.standing import fingerprint_of, read_again
 
@@ -37,8 +37,19 @@ def deliver(visit: Visit, response: HttpResponseBase) -> None:
 
 def _set(visit: Visit, credentials: Credentials, response: HttpResponseBase) -> None:
     session = read_again(credentials.session)
-    if session is None or session.generation != credentials.claims.gen:
+    if session is None:
+        return  # its login was rolled back with the view: the next request opens another
+    ended = session.ended_reason(session.database_now) is not None
+    if visit.binds and ended:
+        django_login.flush(visit.request)
+    elif visit.binds and django_login.is_present(visit.request):
+        django_login.bind(visit.request, str(session.pk))
+    if ended or session.generation != credentials.claims.gen:
         return
+    _give(visit, session, credentials, response)
+
+
+def _give(visit: Visit, session: DeviceSession, credentials: Credentials, response: HttpResponseBase) -> None:
     persistent = _is_persistent(visit.request, session)
     if persistent != session.persistent:
         set_persistent(session, persistent)
@@ -52,7 +63,7 @@ def _set(visit: Visit, credentials: Credentials, response: HttpResponseBase) -> 
     )
     if newer is not None:
         response.cookies[conf.ACCESS_COOKIE] = newer
-    if visit.delivers_device and session.device_id:
+    if visit.binds and session.device_id:
         device.remember_device(response, session.device_id)
     if conf.EXPOSE_ACCESS_TOKEN:
         response["X-Access-Token"] = credentials.access_token
@@ -71,22 +82,21 @@ def keep_own_password_change(visit: Visit) -> None:
     Saving the password has ended every session of the user; ``update_session_auth_hash`` then put
     the new hash in this Django session, which only this device's own request can have done.
     """
-    before, request = visit.settled_session, visit.request
-    if before is None or before.pk is None or not _has_new_hash(request, before):
+    request = visit.request
+    before = visit.settled_session or renewal.admitted(request)
+    if before is None or not _has_new_hash(request, before):
         return
-    after = read_again(before, live=False)
-    if after is None or after.end_reason != EndReason.PASSWORD_CHANGED:
+    after = read_again(before)
+    user: Any = after.user if after is not None else None
+    if after is None or user is None or not user.is_active:
         return
-    user: Any = after.user
-    if (
-        user is None
-        or not user.is_active
-        or request.session[HASH_SESSION_KEY] != user.get_session_auth_hash()
-    ):
+    if request.session[HASH_SESSION_KEY] != user.get_session_auth_hash():
         return
-    visit.delivery = open_session(user, request, continues=after)
-    if django_login.is_present(request):
-        django_login.bind(request, str(visit.delivery.session.pk))
+    if after.ended_at is None:  # no signal told us: a bulk update, or another model over the same table
+        end_session(after, EndReason.PASSWORD_CHANGED, user, request=request)
+    elif after.end_reason != EndReason.PASSWORD_CHANGED:
+        return
+    visit.delivery, visit.binds = open_session(user, request, continues=after), True
     visit.identify(visit.delivery.session, user)
 
 

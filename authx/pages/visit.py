@@ -44,7 +44,8 @@ class Visit:
         self.conflict = False
         #: What the response shall deliver, if it is still current then.
         self.delivery: Credentials | None = None
-        self.delivers_device = False
+        #: The Django session of this request belongs to what is delivered, once that is known to stand.
+        self.binds = False
         #: The response shall take the cookies back.
         self.clears = False
         self.failure: StoreUnavailable | None = None

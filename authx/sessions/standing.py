@@ -113,13 +113,17 @@ def recognize(access_token: object, *, now: datetime | None = None) -> DeviceSes
     return session
 
 
-def read_again(session: DeviceSession, *, live: bool = True) -> DeviceSession | None:
-    """The session as it is now, with its user; None if it is gone or, where ``live``, has ended."""
+def read_again(session: DeviceSession) -> DeviceSession | None:
+    """The session as it is now, live or ended, with its user; None if it is not there."""
     with database.store_errors():
-        found = database.rows().select_related("user").filter(pk=session.pk).first()
-    if found is None or (live and found.ended_reason(found.database_now)):
-        return None
-    return found
+        return database.rows().select_related("user").filter(pk=session.pk).first()
+
+
+def is_current(session: DeviceSession, claims: AccessClaims) -> bool:
+    """True while the session is live and has issued nothing since ``claims``. One statement."""
+    found = read_again(session)
+    live = found is not None and found.ended_reason(found.database_now) is None
+    return live and found is not None and found.generation == claims.gen
 
 
 def note_use(session: DeviceSession, claims: AccessClaims, *, now: datetime | None = None) -> None:

@@ -18,10 +18,14 @@ _UPGRADED = "_authx_upgraded_from"
 
 
 def connect() -> None:
-    user_model = get_user_model()
-    post_save.connect(end_after_save, sender=user_model, dispatch_uid="authx.users.saved")
-    pre_save.connect(notice_upgrade, sender=user_model, dispatch_uid="authx.users.saving")
-    pre_delete.connect(end_before_delete, sender=user_model, dispatch_uid="authx.users.deleting")
+    # For every sender: a proxy of the user model, or a child of it, saves the same user.
+    post_save.connect(end_after_save, dispatch_uid="authx.users.saved")
+    pre_save.connect(notice_upgrade, dispatch_uid="authx.users.saving")
+    pre_delete.connect(end_before_delete, dispatch_uid="authx.users.deleting")
+
+
+def _is_user(sender: Any) -> bool:
+    return issubclass(sender, get_user_model())
 
 
 def notice_upgrade(sender: Any, instance: Any, update_fields: Any = None, **kwargs: Any) -> None:
@@ -30,6 +34,8 @@ def notice_upgrade(sender: Any, instance: Any, update_fields: Any = None, **kwar
     ``check_password`` upgrades by saving the one field with ``_password`` cleared before (Django's
     ``setter``); every other way of setting a password leaves the raw one there until after the save.
     """
+    if not _is_user(sender):
+        return
     upgrading = update_fields is not None and set(update_fields) == {"password"}
     if not upgrading or instance.pk is None or instance.__dict__.get("_password", "") is not None:
         return
@@ -58,10 +64,10 @@ def end_after_save(
 ) -> None:
     """End the sessions that the saved user's state no longer allows."""
     untouched = update_fields is not None and not {"password", "is_active"} & set(update_fields)
-    if created or raw or untouched:
+    if created or raw or untouched or not _is_user(sender):
         return
     before = instance.__dict__.pop(_UPGRADED, None)
-    live = DeviceSession.objects.using(database.alias()).filter(user=instance).live()
+    live = DeviceSession.objects.using(database.alias()).filter(user=instance.pk).live()
     if not instance.is_active:
         end_sessions(live, EndReason.USER_DISABLED)
         return
@@ -82,5 +88,7 @@ def end_after_save(
 
 def end_before_delete(sender: Any, instance: Any, **kwargs: Any) -> None:
     """End them while the rows still name their user; the foreign key is nulled afterwards."""
-    owned = DeviceSession.objects.using(database.alias()).filter(user=instance)
+    if not _is_user(sender):
+        return
+    owned = DeviceSession.objects.using(database.alias()).filter(user=instance.pk)
     end_sessions(owned, EndReason.USER_DELETED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urljoin, urlsplit
 
+from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.views.decorators.cache import cache_control
@@ -20,6 +21,7 @@ def _etag(request: HttpRequest) -> str:
     return '"' + "-".join(key.kid[:16] for key in keyset()) + '"'
 
 
+@login_not_required
 @require_safe
 @cache_control(public=True, max_age=MAX_AGE)
 @condition(etag_func=_etag)
@@ -28,6 +30,7 @@ def jwks(request: HttpRequest) -> HttpResponse:
     return JsonResponse(keyset().jwks(), content_type="application/jwk-set+json")
 
 
+@login_not_required
 @require_safe
 @cache_control(public=True, max_age=MAX_AGE)
 def authorization_server(request: HttpRequest) -> HttpResponse:

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError
 from django.utils.cache import patch_vary_headers
-from rest_framework.exceptions import ParseError
-from rest_framework.parsers import FormParser, JSONParser
+from rest_framework.exceptions import ParseError, UnsupportedMediaType
+from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
 from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -36,7 +36,7 @@ class OpenView(APIView):
     authentication_classes: Any = []
     permission_classes: Any = [AllowAny]
     throttle_classes: Any = []
-    parser_classes: Any = [BoundedJSONParser, FormParser]
+    parser_classes: Any = [BoundedJSONParser, FormParser, MultiPartParser]
     renderer_classes: Any = [JSONRenderer]
 
     def get_exception_handler(self) -> Any:
@@ -61,7 +61,10 @@ class OpenView(APIView):
 
     def body(self) -> dict[str, Any]:
         """The request's body where it is an object, else ``{}``."""
-        data = self.request.data
+        try:
+            data = self.request.data
+        except UnsupportedMediaType:  # a view that can do without a body does
+            return {}
         return data if isinstance(data, dict) else {}
 
 

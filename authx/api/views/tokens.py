@@ -37,7 +37,7 @@ from authx.sessions import (
 )
 from authx.sessions.alarming import raise_refresh_rate
 from authx.sessions.presented import find_by_refresh_token, find_presented
-from authx.sessions.standing import read_again
+from authx.sessions.standing import is_current
 
 
 def token_body(credentials: Credentials, *, with_refresh: bool) -> dict[str, Any]:
@@ -58,8 +58,8 @@ def token_body(credentials: Credentials, *, with_refresh: bool) -> dict[str, Any
 
 def set_token_cookies(response: Response, credentials: Credentials) -> None:
     """Give the browser its cookies, unless the session has ended or moved on meanwhile."""
-    session = read_again(credentials.session)
-    if session is None or session.generation != credentials.claims.gen:
+    session = credentials.session
+    if not is_current(session, credentials.claims):
         return
     cookies.set_cookies(
         response,
@@ -113,7 +113,8 @@ class Login(OpenView):
             persistent=data["remember"],
             overwrites=_in_cookies(request._request) if by_cookie else None,
         )
-        update_last_login(type(user), user)
+        if getattr(type(user), "last_login", None) is not None:  # a model may go without
+            update_last_login(type(user), user)
         response = Response(token_body(credentials, with_refresh=not by_cookie))
         if by_cookie:
             rotate_token(request._request)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from argparse import ArgumentParser
 from collections.abc import Callable
@@ -47,11 +46,9 @@ class Command(BaseCommand):
     def serve(self, port: int, server: Callable[[int, Announce], None]) -> None:
         try:
             server(port, self.announce)
-        except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else error
-            raise CommandError(
-                f"Cannot listen on {HOST}:{port}: {reason}. Another one: --port 8001"
-            ) from error
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise CommandError(f"Cannot listen on {HOST}:{port}: {reason}. Choose another --port.") from error
 
     def announce(self, port: int) -> None:
         self.stdout.write(f"Serving on http://{HOST}:{port}/ (Ctrl-C stops it)")

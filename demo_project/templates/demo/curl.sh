@@ -1,6 +1,8 @@
 API={{ origin }}/api
 JSON='Content-Type: application/json'
-field() { printf %s "$answer" | python3 -c "import json, sys; print(json.load(sys.stdin)['$1'])"; }
+field() {
+  printf %s "$answer" | python3 -c "import json, sys; print(json.load(sys.stdin)['$1'])"
+}
 
 answer=$(curl -s $API/auth/login/ -H "$JSON" \
   -d '{"username": "ada", "password": "ada-demo", "device": {"name": "My terminal"}}')
