@@ -7,6 +7,9 @@ from tests.urls import urlpatterns as site
 
 urlpatterns = [
     path("log-in/<name>/", more_views.log_in),
+    path("log-in-and-take-it-back/<name>/", more_views.log_in_and_take_it_back),
+    path("log-in-and-end/<name>/", more_views.log_in_and_end),
+    path("change-my-password/<how>/", more_views.change_my_password),
     path("impersonate/<name>/", more_views.impersonate),
     path("log-in-twice/<first>/<second>/", more_views.log_in_twice),
     path("async-log-in/<name>/", more_views.async_log_in),

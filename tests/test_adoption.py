@@ -191,6 +191,34 @@ def test_an_adopted_session_that_ended_flushes_the_old_one(reason, written_back,
     assert DeviceSession.objects.count() == 1
 
 
+def test_a_user_disabled_since_is_nobody_and_the_session_has_ended(old, ada):
+    tab = copy(old, "sessionid")
+    whoami(old)
+    get_user_model()._default_manager.filter(pk=ada.pk).update(is_active=False)
+    assert whoami(tab) == NOBODY
+    assert not somebody_is_logged_in()
+    assert DeviceSession.objects.get().end_reason == "user_disabled"
+
+
+def test_a_django_session_that_names_somebody_elses_session_is_flushed(old, bob):
+    session = old.session
+    session[BOUND_KEY] = str(open_session(bob).session.pk)
+    session.save()
+    response = old.get("/whoami/")
+    assert response.json() == NOBODY
+    assert not OURS & set(response.cookies)
+    assert not somebody_is_logged_in()
+
+
+def test_a_django_session_that_names_a_pruned_session_is_flushed(old):
+    tab = copy(old, "sessionid")
+    whoami(old)
+    DeviceSession.objects.all().delete()
+    assert whoami(tab) == NOBODY
+    assert not somebody_is_logged_in()
+    assert not DeviceSession.objects.exists()
+
+
 def test_the_login_page_says_why_the_adopted_session_ended(old):
     tab = copy(old, "sessionid")
     whoami(old)

@@ -7,12 +7,13 @@ from http.cookies import SimpleCookie
 import pytest
 from asgiref.sync import async_to_sync
 from django.conf import settings as site
-from django.contrib.auth import SESSION_KEY, get_user_model, user_logged_in
+from django.contrib.auth import SESSION_KEY, get_user_model, user_logged_in, user_logged_out
 from django.contrib.auth.hashers import MD5PasswordHasher, PBKDF2PasswordHasher, make_password
 from django.contrib.sessions.models import Session
 from django.db import OperationalError, connection
 from django.db.models import F
-from django.test import AsyncClient, Client
+from django.http import HttpRequest
+from django.test import AsyncClient, Client, RequestFactory
 
 from authx import signals
 from authx.models import DeviceSession
@@ -643,6 +644,23 @@ def test_a_refused_login_leaves_the_session_before_it(browser, ada, bob, passwor
     assert DeviceSession.objects.get(pk=session.pk).ended_at is None
 
 
+def test_a_login_that_the_view_took_back_sets_no_cookies(browser, ada, settings):
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"  # which no rollback undoes
+    response = browser.get(f"/log-in-and-take-it-back/{ada.get_username()}/")
+    assert response.content == b"taken back"
+    assert not OURS & set(response.cookies)
+    assert not DeviceSession.objects.exists()
+
+    # Django's own login has stayed, and opens another.
+    assert browser.whoami() == is_(ada, only_live())
+
+
+def test_a_login_whose_session_ended_in_the_same_request_lets_nobody_in(browser, ada):
+    response = browser.get(f"/log-in-and-end/{ada.get_username()}/")
+    assert_nobody_was_logged_in(browser, response)
+    assert DeviceSession.objects.get().end_reason == "kicked"
+
+
 @contextmanager
 def sessions_cannot_be_written():
     """Our tables fail, Django's do not."""
@@ -756,6 +774,40 @@ def test_a_session_not_to_be_remembered_stays_so_after_a_password_change(browser
     assert only_live().persistent is False
 
 
+@pytest.mark.parametrize("how", ["saved", "in_bulk"])
+def test_however_the_site_changes_it(how, browser, ada, password):
+    page_login(browser, ada, password)
+    before = only_live()
+    response = browser.get(f"/change-my-password/{how}/")
+    assert {ACCESS, REFRESH} <= set(response.cookies)
+    assert reason_of(before) == "password_changed"
+    assert browser.whoami() == is_(ada, only_live())
+    assert only_live() != before
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("and_once_more", "password_changed"),
+        ("and_disabled", "password_changed"),
+        ("after_a_kick", "kicked"),
+    ],
+)
+def test_it_stays_for_no_other_reason(how, reason, browser, ada, password):
+    page_login(browser, ada, password)
+    response = browser.get(f"/change-my-password/{how}/")
+    assert not {ACCESS, REFRESH} & set(response.cookies)
+    assert browser.whoami() == NOBODY
+    assert DeviceSession.objects.get().end_reason == reason
+
+
+def test_nor_where_its_session_is_gone(browser, ada, password):
+    page_login(browser, ada, password)
+    response = browser.get("/change-my-password/and_pruned/")
+    assert not {ACCESS, REFRESH} & set(response.cookies)
+    assert browser.whoami() == NOBODY
+
+
 def test_an_administrator_who_changes_somebodys_password_keeps_her_own_session(browser, admin, ada, password):
     phone = open_session(ada)
     page_login(browser, admin, password)
@@ -826,6 +878,13 @@ def test_a_login_without_the_middleware_opens_a_session_and_its_logout_ends_it(
     assert session.user == ada
     browser.post("/django-logout/")
     assert reason_of(session) == "logout"
+
+
+@pytest.mark.parametrize("request_", [None, HttpRequest(), RequestFactory().post("/")], ids=repr)
+def test_a_login_without_a_django_session_is_not_ours(request_, ada):
+    user_logged_in.send(type(ada), request=request_, user=ada)
+    user_logged_out.send(type(ada), request=request_, user=ada)
+    assert not DeviceSession.objects.exists()
 
 
 def test_test_clients_log_in_and_out_without_a_request_of_their_own(browser, ada):

@@ -759,6 +759,20 @@ def test_cookies_of_other_names_over_plain_http(ada, password, settings):
     assert_nobody(browser_with({ACCESS: client.cookies["a"].value}).get("/whoami/"))
 
 
+def many_claims(session):
+    return {"roles": ["x" * 50] * 80}
+
+
+def test_a_cookie_too_large_for_browsers_is_complained_of_once(due, settings, caplog):
+    settings.AUTHX_CLAIMS = f"{__name__}.many_claims"
+    settings.AUTHX_ACCESS_COOKIE = "__Host-authx_large"  # a name that was not complained of before
+    for _request in range(2):
+        due.get("/untouched/")
+        due.cookies.pop("__Host-authx_large")
+    said = [record.getMessage() for record in caplog.records]
+    assert len([text for text in said if "__Host-authx_large is too large" in text]) == 1
+
+
 @pytest.mark.parametrize("path", ["/whoami/", "/async-whoami/"])
 def test_the_device_session_of_a_request_is_the_session_or_none(path, client, browser, credentials):
     assert client.get(path).json()["session"] is None

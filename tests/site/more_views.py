@@ -1,8 +1,9 @@
 """What some sites do besides: log people in from code, end sessions on the way, redirect, cache."""
 
-from django.contrib.auth import alogin, get_user_model, login
+from django.contrib.auth import alogin, get_user_model, login, update_session_auth_hash
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import F
 from django.db.transaction import non_atomic_requests
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, HttpResponseRedirect, JsonResponse
@@ -64,6 +65,48 @@ class ApiLogIn(APIView):
     def post(self, request: Request, name: str) -> Response:
         login(request, _named(name), backend=MODEL_BACKEND)
         return Response({"logged_in": name})
+
+
+class TakenBackError(Exception):
+    """Thrown to roll a transaction back."""
+
+
+def log_in_and_take_it_back(request: HttpRequest, name: str) -> HttpResponse:
+    """Log somebody in within a transaction that fails, and answer all the same."""
+    try:
+        with transaction.atomic():
+            login(request, _named(name), backend=MODEL_BACKEND)
+            raise TakenBackError
+    except TakenBackError:
+        return HttpResponse("taken back")
+
+
+def log_in_and_end(request: HttpRequest, name: str) -> HttpResponse:
+    """Log somebody in whom the site's own rules throw out again at once."""
+    login(request, _named(name), backend=MODEL_BACKEND)
+    end_session(request.device_session, "kicked")
+    return HttpResponse("ended")
+
+
+def change_my_password(request: HttpRequest, how: str) -> HttpResponse:
+    """Change the visitor's own password, well (``saved``, ``in_bulk``) or in a way that ends the session."""
+    user = request.user
+    if how == "after_a_kick":
+        end_session(request.device_session, "kicked")
+    user.set_password("a-new-horse")
+    if how == "in_bulk":
+        type(user)._default_manager.filter(pk=user.pk).update(password=user.password)
+    else:
+        user.save()
+    update_session_auth_hash(request, user)
+    if how == "and_once_more":
+        user.set_password("another-new-horse")
+        user.save()
+    if how == "and_disabled":
+        type(user)._default_manager.filter(pk=user.pk).update(is_active=False)
+    if how == "and_pruned":
+        request.device_session.delete()
+    return HttpResponse("changed")
 
 
 def end_myself(request: HttpRequest) -> HttpResponse:
