@@ -191,6 +191,7 @@ def test_an_adopted_session_that_ended_flushes_the_old_one(reason, written_back,
     assert DeviceSession.objects.count() == 1
 
 
+@pytest.mark.django_db(transaction=True)  # it is written down after the commit
 def test_a_user_disabled_since_is_nobody_and_the_session_has_ended(old, ada):
     tab = copy(old, "sessionid")
     whoami(old)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 from django.test import RequestFactory
 
 from authx import signals
@@ -12,7 +12,7 @@ from authx.errors import SessionEnded, StoreUnavailable
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import end_session, end_sessions, open_session, recognize, refresh_session
 from authx.sessions.ending import CHUNK
-from tests.test_refreshing import broken_audit, outage
+from tests.test_refreshing import broken_audit, deadlocks, outage
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = START + timedelta(minutes=1)
@@ -274,6 +274,34 @@ def test_where_nobody_listens_nothing_is_read_for_them(opened, django_assert_max
 
 
 # When it cannot be written
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_deadlock_in_somebody_elses_transaction_is_theirs_to_begin_again(opened, heard):
+    with deadlocks(1) as left:
+        with pytest.raises(StoreUnavailable), transaction.atomic():
+            end_session(opened.session, "kicked", now=LATER)
+        assert left == [0]
+        assert row(opened).ended_at is None
+        with transaction.atomic():
+            assert end_session(opened.session, "kicked", now=LATER) is True
+    assert [reason for _, _, reason, *_ in heard] == ["kicked"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_only_the_chunks_before_the_failure_have_ended(crowd, heard):
+    sessions, seen = crowd(CHUNK + 5), []
+
+    def fail_later(execute, sql, params, many, context):
+        seen.append(sql.startswith("UPDATE"))
+        if sum(seen) > CHUNK:
+            raise OperationalError("server has gone away")
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(fail_later), pytest.raises(StoreUnavailable):
+        end_sessions(sessions, "kicked", now=LATER)
+    assert sessions.filter(ended_at=None).count() == 5
+    assert len(heard) == endings().count() == CHUNK
 
 
 @pytest.mark.django_db(transaction=True)

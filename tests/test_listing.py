@@ -170,6 +170,12 @@ def test_a_search_may_be_for_one_user_one_type_or_the_ended_ones(ada, bob, lapto
     assert set(search(status="nonsense")) == {laptop, phone}
 
 
+@pytest.mark.parametrize("odd", ["\0", "ada\0", "x" * 5000, "\u202e", "%", "' OR 1=1 --"], ids=ascii)
+def test_a_search_for_what_cannot_be_finds_nothing_and_is_no_error(laptop, odd):
+    assert search(user=odd) == []
+    assert search(device_type=odd) == []
+
+
 def test_a_deleted_users_sessions_are_found_by_the_key_they_had(bob):
     session, key = open_on(bob), str(bob.pk)
     bob.delete()

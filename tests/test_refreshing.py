@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 from django.test import RequestFactory
 
 from authx import signals
@@ -620,6 +620,38 @@ def test_without_a_database_nothing_is_known_so_nothing_is_refused_or_changed(op
         refresh_session(opened.refresh_token, now=START + LATER)
     assert row(opened) == before
     assert refresh_session(opened.refresh_token, now=START + LATER).claims.gen == 2
+
+
+@contextmanager
+def deadlocks(times):
+    """The database picks us as the victim so often."""
+    left = [times]
+
+    def execute(execute, sql, params, many, context):
+        if left[0] and sql.startswith("UPDATE"):
+            left[0] -= 1
+            raise OperationalError("deadlock detected")
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(execute):
+        yield left
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_deadlock_is_tried_again_and_nobody_hears_of_it(opened):
+    with deadlocks(2):
+        successor = refresh_session(opened.refresh_token, now=START + LATER)
+    assert successor.claims.gen == 2
+    assert events(opened) == [("refreshed", "T1", "")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_stays_busy_is_not_asked_for_ever(opened):
+    before = row(opened)
+    with deadlocks(9) as left, pytest.raises(StoreUnavailable):
+        refresh_session(opened.refresh_token, now=START + LATER)
+    assert left == [6]
+    assert (row(opened), events(opened)) == (before, [])
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,11 +1,13 @@
 """authx.sessions.standing: is it alive, what does its user's own state say, and was it used."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import transaction
 
+from authx.core.tokens import write_access_token
 from authx.errors import (
     RefreshMalformed,
     SessionEnded,
@@ -14,9 +16,10 @@ from authx.errors import (
     TokenExpired,
     TokenMalformed,
 )
-from authx.gate import verify_access_token
+from authx.gate import keyring, verify_access_token
 from authx.models import DeviceSession, SessionEvent
-from authx.sessions import end_session, open_session, recognize, refresh_session
+from authx.sessions import Device, end_session, open_session, recognize, refresh_session
+from authx.sessions.database import run_pending
 from authx.sessions.presented import find_by_refresh_token, find_presented
 from authx.sessions.proving import is_recent, record_proof
 from authx.sessions.standing import is_current, note_use, read_again
@@ -97,6 +100,22 @@ def test_a_session_that_was_pruned_has_expired(opened):
     assert refused(lambda: recognize(opened.access_token, now=LATER)) == "expired"
 
 
+@pytest.mark.parametrize("sid", ["7", "not-a-uuid", "' OR 1=1 --", "0" * 32 + "0"])
+def test_a_sid_that_is_none_of_ours_is_no_token_and_asks_nothing(opened, sid, django_assert_num_queries):
+    token = write_access_token(replace(opened.claims, sid=sid), keyring.keyset().signing)
+    with django_assert_num_queries(0), pytest.raises(TokenMalformed):
+        recognize(token, now=LATER)
+
+
+def test_a_session_that_was_replaced_says_by_what(ada):
+    device = Device(id="phone-1", type="android")
+    old = open_session(ada, device=device, now=START)
+    open_session(ada, device=device, now=START + SECOND)
+    with pytest.raises(SessionEnded) as refusal:
+        recognize(old.access_token, now=LATER)
+    assert (refusal.value.reason, refusal.value.replaced_by) == ("replaced", "android")
+
+
 def test_a_token_does_not_fit_another_subjects_session(opened):
     DeviceSession.objects.filter(pk=opened.session.pk).update(subject="somebody else")
     with pytest.raises(TokenMalformed):
@@ -163,6 +182,20 @@ def test_a_session_that_ended_first_keeps_its_reason(opened, ada):
     end_session(opened.session, "logout", now=START)
     bulk_update(ada, is_active=False)
     assert refused(lambda: recognize(opened.access_token, now=LATER)) == "logout"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_request_that_is_rolled_back_does_not_forget_it(opened, ada):
+    """ATOMIC_REQUESTS rolls back what is refused; the request's end writes it down all the same."""
+    bulk_update(ada, is_active=False)
+    with transaction.atomic():
+        assert refused(lambda: recognize(opened.access_token, now=LATER)) == "user_disabled"
+        transaction.set_rollback(True)
+    assert row(opened).ended_at is None
+    run_pending()
+    assert row(opened).end_reason == "user_disabled"
+    run_pending()
+    assert SessionEvent.objects.filter(kind="ended").count() == 1
 
 
 def test_another_field_of_the_user_ends_nobody(opened, ada):

@@ -4,7 +4,7 @@ import pytest
 from django.core.cache import cache
 from django.test import RequestFactory
 
-from authx.http.throttle import login_wait, refresh_wait
+from authx.http.throttle import is_first, login_wait, refresh_wait
 
 NOON = 1_772_366_400.0  # a whole minute, hour and day
 BROKEN = {
@@ -132,6 +132,22 @@ def test_without_an_injected_clock_it_is_the_systems(settings):
     settings.AUTHX_REFRESH_RATE = "1/day"
     assert refresh_wait("sid-1") == 0
     assert 0 < refresh_wait("sid-1") <= 86401
+
+
+# What is said once
+
+
+def test_what_should_be_said_once_is_first_once():
+    assert is_first("flag", "sid-1", 60)
+    assert not is_first("flag", "sid-1", 60)
+    assert is_first("flag", "sid-2", 60)
+    assert is_first("other", "sid-1", 60)
+
+
+def test_without_a_cache_nothing_is_first_lest_it_be_said_without_end(settings, caplog):
+    settings.CACHES = BROKEN
+    assert not is_first("flag", "sid-1", 60)
+    assert "The cache is down" in caplog.text
 
 
 # The cache

@@ -341,6 +341,15 @@ def test_nor_is_a_new_hash_assigned_to_a_user_saved_before(ada, stronger):
     assert_ended(stronger, "password_changed")
 
 
+def test_a_password_given_to_who_had_none_ends_what_was_opened_without_one(ada, settings):
+    ada.set_unusable_password()
+    ada.save()
+    opened = open_session(ada, amr=())
+    ada.password = make_password("a first one")
+    ada.save(update_fields=["password"])
+    assert_ended(opened, "password_changed")
+
+
 def test_an_upgrade_does_not_revive_a_session_of_an_older_password(ada, opened, settings, password):
     """The password was changed by SQL; logging in with the new one must not bless the old session."""
     get_user_model()._default_manager.filter(pk=ada.pk).update(password=make_password("new one"))

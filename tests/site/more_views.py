@@ -95,7 +95,7 @@ def change_my_password(request: HttpRequest, how: str) -> HttpResponse:
         end_session(request.device_session, "kicked")
     user.set_password("a-new-horse")
     if how == "in_bulk":
-        type(user)._default_manager.filter(pk=user.pk).update(password=user.password)
+        get_user_model()._default_manager.filter(pk=user.pk).update(password=user.password)
     else:
         user.save()
     update_session_auth_hash(request, user)
@@ -103,7 +103,7 @@ def change_my_password(request: HttpRequest, how: str) -> HttpResponse:
         user.set_password("another-new-horse")
         user.save()
     if how == "and_disabled":
-        type(user)._default_manager.filter(pk=user.pk).update(is_active=False)
+        get_user_model()._default_manager.filter(pk=user.pk).update(is_active=False)
     if how == "and_pruned":
         request.device_session.delete()
     return HttpResponse("changed")
