@@ -67,7 +67,7 @@ DATABASES = {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": DATABASE,
         "OPTIONS": {
-            # Writers queue for the timeout instead of failing, readers never wait, and a commit survives a power cut.
+            # Writers queue instead of failing, readers never wait, and a commit survives a power cut.
             "transaction_mode": "IMMEDIATE",
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
             "timeout": 20,  # seconds

@@ -1,5 +1,7 @@
 """The site itself: a public page, a private page and an API view."""
 
+from typing import Any
+
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -19,4 +21,5 @@ def private(request: HttpRequest) -> HttpResponse:
 
 @api_view()
 def hello(request: Request) -> Response:
-    return Response({"hello": request.user.get_username(), "session_id": request.auth.sid})
+    claims: Any = request.auth
+    return Response({"hello": request.user.get_username(), "session_id": claims.sid})

@@ -18,7 +18,7 @@ from django.template.loader import render_to_string
 
 HOST = "127.0.0.1"
 USERS = {"admin": "admin-demo", "ada": "ada-demo", "bob": "bob-demo"}
-Announce = Callable[[int], None]
+Announce = Callable[[Any], None]
 
 
 class Command(BaseCommand):
@@ -50,7 +50,7 @@ class Command(BaseCommand):
             reason = getattr(error, "strerror", None) or error
             raise CommandError(f"Cannot listen on {HOST}:{port}: {reason}. Choose another --port.") from error
 
-    def announce(self, port: int) -> None:
+    def announce(self, port: Any) -> None:
         self.stdout.write(f"Serving on http://{HOST}:{port}/ (Ctrl-C stops it)")
         self.stdout.flush()
 
