@@ -123,6 +123,10 @@ def _surroundings() -> list[CheckMessage]:
         text = "SessionAuthentication stands first: DRF then answers 403 where it should be 401."
         hint = "Put authx.api.authentication.BearerAuthentication first."
         found.append(Warning(text, hint=hint, id="authx.W004"))
+    if settings.SESSION_COOKIE_DOMAIN:
+        text = "SESSION_COOKIE_DOMAIN shares Django's login among hosts; our cookies belong to one host."
+        hint = "Who is signed in on one host signs in again on the next. Leave it None where that is wrong."
+        found.append(Warning(text, hint=hint, id="authx.W009"))
     ours = any(str(name).startswith("authx.api.authentication.") for name in classes)
     handler = drf.get("EXCEPTION_HANDLER")
     if ours and handler in {None, "rest_framework.views.exception_handler"}:

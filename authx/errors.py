@@ -22,6 +22,7 @@ AuthxError
 from __future__ import annotations
 
 from typing import ClassVar
+from uuid import UUID
 
 
 class AuthxError(Exception):
@@ -63,6 +64,8 @@ class RefreshError(AuthxError):
     """The refresh token buys nothing."""
 
     code = "refresh_malformed"
+    #: The session it belonged to, where that is known.
+    sid: UUID | None = None
 
 
 class RefreshMalformed(RefreshError):

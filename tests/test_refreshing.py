@@ -244,6 +244,7 @@ def test_t4_a_response_lost_days_ago_is_replayed_and_the_idle_limit_extended(ope
     again = refresh_session(opened.refresh_token, now=now)
     assert again.refresh_token == rotated.refresh_token
     assert changed(before, row(opened)) == {
+        "rotated_at": now,
         "late_generation": 2,
         "late_streak": 1,
         "idle_expires_at": now + IDLE,
@@ -253,10 +254,19 @@ def test_t4_a_response_lost_days_ago_is_replayed_and_the_idle_limit_extended(ope
 
 def test_t4_a_second_time_it_is_replayed_and_no_limit_extended(opened, rotated):
     refresh_session(opened.refresh_token, now=START + timedelta(days=5))
-    before = row(opened)
-    again = refresh_session(opened.refresh_token, now=START + timedelta(days=6))
+    before, now = row(opened), START + timedelta(days=6)
+    again = refresh_session(opened.refresh_token, now=now)
     assert again.refresh_token == rotated.refresh_token
-    assert row(opened) == before
+    assert changed(before, row(opened)) == {"rotated_at": now}
+
+
+def test_t4_ten_tabs_that_find_the_loss_all_go_on(opened, rotated):
+    """The first of them is late, the others are within the grace that it begins."""
+    now = START + timedelta(days=5)
+    first = refresh_session(opened.refresh_token, now=now)
+    DeviceSession.objects.update(confirmed_generation=2)  # T2, before the second has come
+    tabs = [refresh_session(opened.refresh_token, now=now + timedelta(seconds=n)) for n in range(9)]
+    assert {tab.refresh_token for tab in [first, *tabs]} == {rotated.refresh_token}
 
 
 def test_t4_the_fourth_generation_in_a_row_that_lost_its_response_is_theft(opened):

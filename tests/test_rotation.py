@@ -111,7 +111,12 @@ def test_t4_a_lost_response_is_replayed_counted_and_the_idle_limit_extended():
     assert verdict == Verdict(
         row=Row.LATE_REPLAY,
         issue=5,
-        changes={"late_generation": 5, "late_streak": 1, "idle_expires_at": START + LATER + IDLE},
+        changes={
+            "rotated_at": START + LATER,
+            "late_generation": 5,
+            "late_streak": 1,
+            "idle_expires_at": START + LATER + IDLE,
+        },
     )
 
 
@@ -119,8 +124,21 @@ def test_t4_counts_and_extends_once_per_generation_however_often_the_response_is
     state = then(PENDING, present(PENDING, 4, LATER))
     for days in range(1, 7):
         again = present(state, 4, timedelta(days=days))
-        assert again == Verdict(row=Row.LATE_REPLAY, issue=5)
+        assert again == Verdict(
+            row=Row.LATE_REPLAY, issue=5, changes={"rotated_at": START + timedelta(days=days)}
+        )
+        state = then(state, again)
     assert present(state, 4, LATER + IDLE).end == "idle"
+
+
+def test_t4_the_grace_begins_anew_for_the_whole_burst_of_tabs_that_finds_the_loss():
+    found = then(PENDING, present(PENDING, 4, LATER))
+    used = then(found, present(found, 5, LATER))
+    assert used.confirmed_generation == 5
+    for state in (found, used):
+        assert present(state, 4, LATER + GRACE - TICK) == Verdict(row=Row.REPLAY, issue=5)
+        assert present(state, 5, LATER + GRACE - TICK).row is Row.KEEP
+    assert present(used, 4, LATER + GRACE).row is Row.STRIKE
 
 
 def test_t4_never_extends_idle_beyond_absolute():
@@ -130,12 +148,12 @@ def test_t4_never_extends_idle_beyond_absolute():
 
 
 def lose_a_response(state, now):
-    """The newest token is lost: its parent comes back late, then the replayed token is used."""
+    """The newest token is lost: its parent comes back late, and the replayed one a grace later."""
     late = judge(state, state.generation - 1, now=now, grace=GRACE, idle=IDLE)
     if late.end:
         return late, state
     state = then(state, late)
-    rotated = judge(state, state.generation, now=now, grace=GRACE, idle=IDLE)
+    rotated = judge(state, state.generation, now=now + GRACE, grace=GRACE, idle=IDLE)
     assert rotated.row is Row.ROTATE
     return late, then(state, rotated)
 

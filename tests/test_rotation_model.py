@@ -104,6 +104,7 @@ class Model:
                 return self.end("reused", "!reused")
             self.late, self.streak = self.issued, self.streak + 1
             self.idle = min(now + conf.IDLE_LIFETIME, self.until)
+        self.rotated = now
         return self.issued
 
     def strike(self, g: int, now: datetime) -> str:

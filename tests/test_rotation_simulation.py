@@ -40,7 +40,6 @@ def test_authx_logs_out_fewer_than_a_grace_that_mints():
     assert 10 * false_logouts(outcomes("authx")) < false_logouts(outcomes("minting grace"))
 
 
-@pytest.mark.xfail(reason="T4 does not restart the grace: docs/benchmarks.md, What it found, 1.")
 def test_after_a_lost_response_a_burst_is_one_rotation_like_any_other():
     session = Authx()
     assert session.refresh(1, 100.0) == 2, "its response is lost"

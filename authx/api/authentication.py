@@ -69,7 +69,7 @@ class CookieAuthentication(BaseAuthentication):
             return None
         except StoreUnavailable as error:
             raise Unavailable from error
-        enforce_csrf(request)
+        SessionAuthentication().enforce_csrf(request)
         admit(request._request, session)
         return _admit(request, session, confirms=renewed is None)
 
@@ -78,8 +78,10 @@ class CookieAuthentication(BaseAuthentication):
 
 
 def enforce_csrf(request: Request) -> None:
-    """Demand Django's CSRF token of an unsafe request; raises DRF's PermissionDenied."""
-    # Django's own request: DRF's would parse the body for a form field, and refuse an odd one.
+    """Demand Django's CSRF token where no body is needed; raises DRF's PermissionDenied.
+
+    Asks Django's own request: DRF's would parse the body for a form field, and refuse an odd one.
+    """
     SessionAuthentication().enforce_csrf(request._request)  # type: ignore[arg-type]
 
 

@@ -114,7 +114,7 @@ def judge(
     if in_grace:
         return Verdict(row=Row.REPLAY, issue=state.generation)
     if state.is_pending:
-        return _late(state, idle_expires_at)
+        return _late(state, now, idle_expires_at)
     if state.strike_generation != presented or state.strike_at is None:
         strike = {"strike_generation": presented, "strike_at": now}
         return Verdict(row=Row.STRIKE, changes=strike, refusal=Refusal.CONFLICT)
@@ -134,17 +134,20 @@ def _rotate(row: Row, spent: int, now: datetime, idle_expires_at: datetime, *, l
     return Verdict(row=row, issue=spent + 1, changes=changes)
 
 
-def _late(state: RotationState, idle_expires_at: datetime) -> Verdict:
-    """The successor was never seen in use: its response was lost, or a thief sits on it."""
-    if state.late_generation == state.generation:
-        return Verdict(row=Row.LATE_REPLAY, issue=state.generation)
-    if state.late_streak >= LATE_STREAK_LIMIT:
-        return _reuse(Row.LATE_REPLAY)
-    changes = {
-        "late_generation": state.generation,
-        "late_streak": state.late_streak + 1,
-        "idle_expires_at": idle_expires_at,
-    }
+def _late(state: RotationState, now: datetime, idle_expires_at: datetime) -> Verdict:
+    """The successor was never seen in use: its response was lost, or a thief sits on it.
+
+    The grace begins anew: the burst of tabs that finds the loss deserves it as any other does.
+    """
+    changes: dict[str, Any] = {"rotated_at": now}
+    if state.late_generation != state.generation:
+        if state.late_streak >= LATE_STREAK_LIMIT:
+            return _reuse(Row.LATE_REPLAY)
+        changes |= {
+            "late_generation": state.generation,
+            "late_streak": state.late_streak + 1,
+            "idle_expires_at": idle_expires_at,
+        }
     return Verdict(row=Row.LATE_REPLAY, issue=state.generation, changes=changes)
 
 

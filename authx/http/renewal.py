@@ -44,21 +44,24 @@ def is_navigation(request: HttpRequest) -> bool:
     return mode == "navigate" and destination in {None, "document"}
 
 
-def is_logout(request: HttpRequest) -> bool:
-    """True if the request goes to a logout, whichever app's: it needs no fresh token and is no theft."""
-    from django.contrib.auth.views import LogoutView  # asks for the user model, so not while apps load
-
+def is_admin_logout(request: HttpRequest) -> bool:
+    """True if the request goes to the ``logout`` method of an admin site, which does nothing else."""
     match = _match(request)
-    if match is None:
+    if match is None or (site := getattr(match.func, "admin_site", None)) is None:
         return False
-    named = match.url_name is not None and match.url_name.endswith("logout")
-    return named or issubclass(getattr(match.func, "view_class", object), LogoutView)
+    return bool(getattr(match.func, "__wrapped__", None) == site.logout)
 
 
 def _renews_itself(request: HttpRequest) -> bool:
+    """Marked views; and Django's logouts, which need no fresh token: a stale tab there is no thief."""
     match = _match(request)
-    marked = match is not None and getattr(match.func, "authx_never_renew", False)
-    return marked or is_logout(request)
+    if match is None:
+        return False
+    if getattr(match.func, "authx_never_renew", False) or is_admin_logout(request):
+        return True
+    from django.contrib.auth.views import LogoutView  # asks for the user model, so not while apps load
+
+    return issubclass(getattr(match.func, "view_class", object), LogoutView)
 
 
 def _match(request: HttpRequest) -> ResolverMatch | None:

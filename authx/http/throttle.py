@@ -15,13 +15,17 @@ from authx.http.client import client_network
 
 logger = logging.getLogger("authx")
 
+#: Characters of a user name that count; longer ones are nobody's.
+LONGEST_NAME = 254
+
 
 def login_wait(request: HttpRequest, username: str, *, now: float | None = None) -> int:
     """Seconds until this account, or this address, may try to log in again; 0: now. Counts the try.
 
     A success clears no counter (P4). Case and Unicode spelling of the name make no difference.
     """
-    account = unicodedata.normalize("NFKC", username).casefold()
+    # Cut first: normalizing megabytes of what a stranger sent would be a gift to them.
+    account = unicodedata.normalize("NFKC", username[:LONGEST_NAME]).casefold()
     waits = [_wait("login-account", account, conf.LOGIN_RATE, now)]
     if network := client_network(request):
         waits.append(_wait("login-address", network, conf.LOGIN_RATE, now))

@@ -85,7 +85,7 @@ def _follow(visit: Visit, session: DeviceSession | None) -> None:
     if session is not None and not reason and (reason := user_end(session)):
         write_down(session, reason)
     if session is None or reason:
-        visit.refuse(reason or "expired")
+        visit.refuse(reason or "expired", None)
     elif not django_login.belongs_to(request, session.user):
         django_login.flush(request)
         visit.identify(None, AnonymousUser())

@@ -17,7 +17,7 @@ from authx.pages import django_login
 from authx.pages.visit import Visit
 from authx.sessions import Credentials, end_session, open_session
 from authx.sessions.opening import set_persistent
-from authx.sessions.standing import fingerprint_of, read_again
+from authx.sessions.standing import fingerprint_of, read_again, user_end
 
 
 def deliver(visit: Visit, response: HttpResponseBase) -> None:
@@ -92,7 +92,7 @@ def keep_own_password_change(visit: Visit) -> None:
         return
     if request.session[HASH_SESSION_KEY] != user.get_session_auth_hash():
         return
-    if after.ended_at is None:  # no signal told us: a bulk update, or another model over the same table
+    if after.ended_at is None and user_end(after) == EndReason.PASSWORD_CHANGED:  # a bulk update
         end_session(after, EndReason.PASSWORD_CHANGED, user, request=request)
     elif after.end_reason != EndReason.PASSWORD_CHANGED:
         return

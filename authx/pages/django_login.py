@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY, get_user
@@ -38,9 +39,16 @@ def lies_on(request: HttpRequest) -> str | None:
     return beneath
 
 
-def hangs_on_session(request: HttpRequest) -> bool:
-    """True if the Django login, where there is one, ends with the device session presented with it."""
-    return is_present(request) and (bound_to(request) != "" or lies_on(request) is not None)
+def hangs_on(request: HttpRequest, sid: UUID | None) -> bool:
+    """True if the Django login, where there is one, ends with this device session; None: any one.
+
+    One that authx has not seen yet does: left alone, it would be adopted, and the ending undone.
+    """
+    if not is_present(request):
+        return False
+    if bound_to(request) == "":
+        return lies_on(request) is not None and (sid is None or lies_on(request) == str(sid))
+    return sid is None or bound_to(request) in {None, str(sid)}
 
 
 def belongs_to(request: HttpRequest, user: Any) -> bool:

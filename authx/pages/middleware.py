@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlencode
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -25,7 +24,7 @@ from authx.sessions.database import run_pending
 logger = logging.getLogger("authx")
 
 #: In the URL of a page that was redirected to itself, once, because another tab had renewed first.
-RETRY_MARK = "authx_retry"
+RETRY_MARK = "authx_retry=1"
 #: Seconds after which a client may ask again when the store was unavailable.
 RETRY_AFTER = 5
 
@@ -68,11 +67,12 @@ def begin(request: Any) -> HttpResponseBase | None:
     """Renew where that is due, and let the view ask who it is; a response if there is no view to ask."""
     visit = Visit(request)
     request.authx_visit = visit
+    retried = _take_mark(request)
     request.__class__ = with_device_session(type(request))
     request.user = visit.lazy_user
     request.auser = visit.auser
     visit.renew()
-    return _retry(request) if visit.conflict else None
+    return _retry(request) if visit.conflict and not retried else None
 
 
 def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
@@ -92,14 +92,23 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
 def _retry(request: HttpRequest) -> HttpResponseBase | None:
     """Send a safe page to itself, once: by then the browser has the cookies another tab was given."""
     is_page = request.method in {"GET", "HEAD"} and renewal.is_navigation(request)
-    if not is_page or RETRY_MARK in request.GET:
+    if not is_page:
         return None
     separator = "&" if request.META.get("QUERY_STRING") else "?"
-    mark = urlencode({RETRY_MARK: 1})
     here = escape_leading_slashes(request.get_full_path())  # "//host/" is another site
-    response = HttpResponseRedirect(f"{here}{separator}{mark}")
+    response = HttpResponseRedirect(f"{here}{separator}{RETRY_MARK}")
     cookies.never_cache(response)
     return response
+
+
+def _take_mark(request: HttpRequest) -> bool:
+    """True if the page was redirected so; its view, and the ``next`` it may make, need not know."""
+    query, found, rest = request.META.get("QUERY_STRING", "").rpartition(RETRY_MARK)
+    if not found or rest:
+        return False
+    request.META["QUERY_STRING"] = query.rstrip("&")
+    request.__dict__.pop("GET", None)  # parsed already, where another middleware has asked
+    return True
 
 
 def unavailable(request: HttpRequest) -> HttpResponseBase:

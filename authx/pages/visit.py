@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AnonymousUser
@@ -153,8 +154,8 @@ class Visit:
             self._admit(session)
 
     def _find_for_logout(self) -> None:
-        """Whoever logs out may do so with any genuine refresh token, which is not spent by it."""
-        session = cookie_session(self.request) if renewal.is_logout(self.request) else None
+        """The admin lets only staff log out: any genuine refresh token, which is not spent, will do there."""
+        session = cookie_session(self.request) if renewal.is_admin_logout(self.request) else None
         if session is None or session.ended_reason(session.database_now) or user_end(session):
             self.identify(None, AnonymousUser())
         else:
@@ -177,15 +178,15 @@ class Visit:
 
     def refuse_ended(self, error: SessionEnded | RefreshReused) -> None:
         if isinstance(error, RefreshReused):
-            self.refuse(EndReason.REUSED)
+            self.refuse(EndReason.REUSED, error.sid)
         else:
-            self.refuse(error.reason, error.replaced_by)
+            self.refuse(error.reason, error.sid, replaced_by=error.replaced_by)
 
-    def refuse(self, reason: str, replaced_by: str = "") -> None:
-        """The session has ended: so has the Django login that hangs on it."""
+    def refuse(self, reason: str, sid: UUID | None, *, replaced_by: str = "") -> None:
+        """The session has ended: so has the Django login that hangs on it, but no newer one."""
         self.ended_reason, self.replaced_by = str(reason), replaced_by
         request = self.request
-        if django_login.hangs_on_session(request):
+        if django_login.hangs_on(request, sid):
             django_login.flush(request)
         self.identify(None, AnonymousUser())
 

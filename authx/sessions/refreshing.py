@@ -14,7 +14,7 @@ from authx.conf import conf
 from authx.core.alarms import Action, Alarm
 from authx.core.refresh import read_refresh_token
 from authx.core.rotation import Refusal, Row, Verdict, judge
-from authx.errors import RefreshConflict, RefreshReused, SessionEnded, StoreUnavailable
+from authx.errors import RefreshConflict, RefreshError, RefreshReused, SessionEnded, StoreUnavailable
 from authx.gate import keyring
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import database, events
@@ -141,10 +141,14 @@ def _swap(session: DeviceSession, changes: Mapping[str, Any]) -> bool:
 
 
 def _answer(session: DeviceSession, verdict: Verdict, now: datetime) -> Credentials:
+    if verdict.refusal is None and verdict.issue is not None:
+        return credentials_for(session, generation=verdict.issue, now=now)
+    error: RefreshError
     if verdict.refusal is Refusal.CONFLICT:
-        raise RefreshConflict("it was spent and its successor is in use")
-    if verdict.refusal is Refusal.REUSED:
-        raise RefreshReused("it was spent before; the session has been ended")
-    if verdict.refusal is Refusal.ENDED or verdict.issue is None:
-        raise SessionEnded(verdict.end or session.end_reason, replaced_by=session.replaced_by)
-    return credentials_for(session, generation=verdict.issue, now=now)
+        error = RefreshConflict("it was spent and its successor is in use")
+    elif verdict.refusal is Refusal.REUSED:
+        error = RefreshReused("it was spent before; the session has been ended")
+    else:
+        error = SessionEnded(verdict.end or session.end_reason, replaced_by=session.replaced_by)
+    error.sid = session.pk
+    raise error

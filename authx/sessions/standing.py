@@ -104,7 +104,8 @@ def recognize(access_token: object, *, now: datetime | None = None) -> DeviceSes
     try:
         claims = verify_access_token(access_token, store=source, now=now)
     except SessionEnded as error:
-        error.replaced_by = source.session.replaced_by if source.session else ""
+        if source.session is not None:
+            error.sid, error.replaced_by = source.session.pk, source.session.replaced_by
         raise
     session = source.session
     if session is None:  # a store that does not ask for rows

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import get_hasher, identify_hasher
-from django.db.models.signals import post_save, pre_delete, pre_save
+from django.db.models.signals import class_prepared, post_save, pre_delete, pre_save
 
 from authx.models import DeviceSession, EndReason
 from authx.sessions import database
@@ -18,14 +19,20 @@ _UPGRADED = "_authx_upgraded_from"
 
 
 def connect() -> None:
-    # For every sender: a proxy of the user model, or a child of it, saves the same user.
-    post_save.connect(end_after_save, dispatch_uid="authx.users.saved")
-    pre_save.connect(notice_upgrade, dispatch_uid="authx.users.saving")
-    pre_delete.connect(end_before_delete, dispatch_uid="authx.users.deleting")
+    """Listen to the user model, and to each proxy and child of it, which save the same users.
+
+    Each by name: a listener to every model would cost the whole site Django's fast deletes.
+    """
+    for model in apps.get_models():
+        _listen_to(model)
+    class_prepared.connect(_listen_to, dispatch_uid="authx.users")
 
 
-def _is_user(sender: Any) -> bool:
-    return issubclass(sender, get_user_model())
+def _listen_to(sender: Any, **kwargs: Any) -> None:
+    if issubclass(sender, get_user_model()):
+        post_save.connect(end_after_save, sender, dispatch_uid=("authx.saved", sender))
+        pre_save.connect(notice_upgrade, sender, dispatch_uid=("authx.saving", sender))
+        pre_delete.connect(end_before_delete, sender, dispatch_uid=("authx.deleting", sender))
 
 
 def notice_upgrade(sender: Any, instance: Any, update_fields: Any = None, **kwargs: Any) -> None:
@@ -34,8 +41,6 @@ def notice_upgrade(sender: Any, instance: Any, update_fields: Any = None, **kwar
     ``check_password`` upgrades by saving the one field with ``_password`` cleared before (Django's
     ``setter``); every other way of setting a password leaves the raw one there until after the save.
     """
-    if not _is_user(sender):
-        return
     upgrading = update_fields is not None and set(update_fields) == {"password"}
     if not upgrading or instance.pk is None or instance.__dict__.get("_password", "") is not None:
         return
@@ -64,7 +69,7 @@ def end_after_save(
 ) -> None:
     """End the sessions that the saved user's state no longer allows."""
     untouched = update_fields is not None and not {"password", "is_active"} & set(update_fields)
-    if created or raw or untouched or not _is_user(sender):
+    if created or raw or untouched:
         return
     before = instance.__dict__.pop(_UPGRADED, None)
     live = DeviceSession.objects.using(database.alias()).filter(user=instance.pk).live()
@@ -88,7 +93,5 @@ def end_after_save(
 
 def end_before_delete(sender: Any, instance: Any, **kwargs: Any) -> None:
     """End them while the rows still name their user; the foreign key is nulled afterwards."""
-    if not _is_user(sender):
-        return
     owned = DeviceSession.objects.using(database.alias()).filter(user=instance.pk)
     end_sessions(owned, EndReason.USER_DELETED)

@@ -13,5 +13,6 @@ answer=$(curl -s $API/auth/refresh/ -H "$JSON" \
   -d '{"refresh_token": "'$(field refresh_token)'"}')
 curl -s $API/auth/session/ -H "Authorization: Bearer $(field access_token)"; echo
 
-curl -s -X POST $API/auth/logout/ -H "Authorization: Bearer $(field access_token)"
+curl -s -w '%{http_code}\n' -X POST $API/auth/logout/ \
+  -H "Authorization: Bearer $(field access_token)"
 curl -s $API/hello/ -H "Authorization: Bearer $(field access_token)"; echo
