@@ -124,6 +124,8 @@ class DeviceSession(models.Model):
 
     #: The claims it was recognized by, where it was read by its access token.
     access_claims: AccessClaims | None = None
+    #: True for the session that is asking, where a list marks it.
+    is_current: bool = False
     #: The database's clock when the row was read, where ``sessions`` read it.
     database_now: datetime
 

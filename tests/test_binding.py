@@ -388,6 +388,18 @@ def test_another_users_django_session_is_flushed(browser, ada, bob, password):
     assert all(data.get_decoded().get(SESSION_KEY) != str(bob.pk) for data in Session.objects.all())
 
 
+def test_another_users_django_session_of_before_authx_is_flushed_not_bound(browser, ada, bob):
+    with before_authx():
+        browser.force_login(bob)
+    browser.get("/basket/")
+    adas = open_session(ada)
+    browser.cookies[ACCESS] = adas.access_token
+    assert browser.whoami() == is_(ada, adas.session)
+    assert browser.get("/basket/").json() == {"basket": None}
+    browser.lose(ACCESS)
+    assert browser.whoami() == NOBODY
+
+
 def test_a_django_session_bound_to_another_session_of_the_same_user_is_flushed(browser, ada, password):
     page_login(browser, ada, password)
     browser.get("/basket/")
@@ -609,8 +621,8 @@ def test_a_user_who_cannot_have_a_session_is_not_logged_in(browser, ada, setting
 
 def assert_nobody_was_logged_in(browser, response):
     assert not {ACCESS, REFRESH} & set(response.cookies)
-    assert browser.whoami() == NOBODY
     assert not [data for data in Session.objects.all() if SESSION_KEY in data.get_decoded()]
+    assert browser.whoami() == NOBODY
 
 
 def test_a_login_beyond_the_limit_is_refused_and_says_so(browser, ada, password, settings):

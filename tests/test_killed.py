@@ -4,6 +4,7 @@ import os
 import selectors
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -37,18 +38,14 @@ def stopped_at(point, act, about):
     """The same, with time to look around while it stands there."""
     command = [sys.executable, "-m", "tests.kill_me", point, act, str(about)]
     environment = {**os.environ, "AUTHX_TEST_DATABASE_NAME": str(connection.settings_dict["NAME"])}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **piped())
-    with process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
         try:
             said = first_line(process)
-            assert said == point, f"{said}\n{process.communicate()[1] if not said else ''}"
+            assert said == point, process.communicate()
             yield
         finally:
             process.kill()
-
-
-def piped():
-    return {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
 
 
 def first_line(process):
@@ -124,10 +121,20 @@ def test_a_refresh_killed_before_its_answer_is_answered_the_same_again(due, door
 
 
 def test_whoever_waits_for_a_refresh_that_is_killed_rotates_in_its_place(due):
-    """The database lets go of what a dead process held; until then it is waited for or refused."""
-    with stopped_at("before the commit", "refresh", due.refresh_token):
-        assert recognize(due.access_token).generation == 1
-    assert again(due.refresh_token) == successor_of(due)
+    """The database lets go of what a dead process held, and has forgotten what it wrote."""
+
+    def wait_and_refresh():
+        try:
+            return again(due.refresh_token)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with stopped_at("before the commit", "refresh", due.refresh_token):
+            assert recognize(due.access_token).generation == 1
+            waiting = pool.submit(wait_and_refresh)
+        assert waiting.result(DEADLINE) == successor_of(due)
+    assert now_stored(due).generation == 2
     assert events_of(due, outcome="T1") == [("refreshed", "T1")]
 
 

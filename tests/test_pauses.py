@@ -250,7 +250,8 @@ def check(plot, stage):
     """What must hold whoever was first."""
     session = plot.due.session.pk
     row = DeviceSession.objects.get(pk=session)
-    events = list(SessionEvent.objects.filter(session=session).values_list("kind", "outcome"))
+    events = SessionEvent.objects.filter(session=session).order_by("pk").values_list("kind", "outcome")
+    events = list(events)
     results = {name: actor.result for name, actor in stage.actors.items()}
     endings = results.keys() & REASONS.keys()
     errors = {name: result for name, result in results.items() if isinstance(result, Exception)}

@@ -12,12 +12,13 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
-from authx.api.refusals import InvalidRequest, Unavailable, challenge, refusal, remember
+from authx.api.refusals import InvalidRequest, Unavailable, challenge, refusal
 from authx.conf import conf
 from authx.core.claims import AccessClaims
 from authx.errors import StoreUnavailable, TokenError, TokenMalformed
 from authx.http.cookies import read_cookie
-from authx.http.renewal import admit, carried, failed, has_bearer, mark_used
+from authx.http.notes import notes
+from authx.http.renewal import has_bearer
 from authx.models import DeviceSession
 from authx.sessions import recognize
 from authx.sessions.standing import note_use
@@ -33,11 +34,11 @@ class BearerAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, AccessClaims] | None:
         if not has_bearer(request._request):
             return None  # not ours; let the next class look
-        mark_used(request._request, "Authorization")
+        notes(request._request).identity_header = "Authorization"
         try:
             session = recognize(bearer_token(request))
         except TokenError as error:
-            remember(request, error)
+            notes(request._request).refusal = error
             raise refusal(error) from error
         except StoreUnavailable as error:
             raise Unavailable from error
@@ -54,24 +55,23 @@ class CookieAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, AccessClaims] | None:
         if has_bearer(request._request):
             return None
-        mark_used(request._request, "Cookie")
-        renewed = carried(request._request)
-        access_token = renewed or read_cookie(request._request, conf.ACCESS_COOKIE)
-        not_renewed = failed(request._request)
-        if isinstance(not_renewed, StoreUnavailable):
-            raise Unavailable from not_renewed
-        if access_token is None and not_renewed is None:
+        noted = notes(request._request)
+        noted.identity_header = "Cookie"
+        access_token = noted.renewed or read_cookie(request._request, conf.ACCESS_COOKIE)
+        if isinstance(noted.not_renewed, StoreUnavailable):
+            raise Unavailable from noted.not_renewed
+        if access_token is None and noted.not_renewed is None:
             return None
         try:
             session = recognize(access_token)
         except TokenError as error:
-            remember(request, not_renewed or error)
+            noted.refusal = noted.not_renewed or error
             return None
         except StoreUnavailable as error:
             raise Unavailable from error
         SessionAuthentication().enforce_csrf(request)
-        admit(request._request, session)
-        return _admit(request, session, confirms=renewed is None)
+        noted.by_cookie = True
+        return _admit(request, session, confirms=noted.renewed is None)
 
     def authenticate_header(self, request: Request) -> str:
         return challenge(request)
@@ -105,7 +105,7 @@ def _admit(request: Request, session: DeviceSession, *, confirms: bool) -> tuple
         return None
     if confirms:
         note_use(session, claims)
-    request._request.authx_session = session  # type: ignore[attr-defined]
+    notes(request._request).session = session
     return session.user, claims
 
 
@@ -115,7 +115,7 @@ def session_of(request: Request) -> DeviceSession:
     Raises:
         APIException: none of ours did (a site's own authentication class).
     """
-    session: DeviceSession | None = getattr(request._request, "authx_session", None)
+    session: DeviceSession | None = notes(request._request).session
     if session is None:
         raise APIException("The request carries no device session.")
     return session

@@ -8,15 +8,16 @@ from rest_framework.exceptions import NotAuthenticated
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from authx.api.refusals import Refused, refusal, remembered
+from authx.api.refusals import Refused, refusal
 from authx.errors import AuthxError, KeyInvalid
+from authx.http.notes import notes
 
 
 def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
     """Answer with ``{"detail", "code", "reason"?}``; None for what is no API error (RFC 6750 §3)."""
     request = context.get("request")
     if isinstance(exc, NotAuthenticated) and request is not None:
-        exc = remembered(request) or exc  # a cookie that bought nothing says why
+        exc = notes(request._request).refusal or exc  # a cookie that bought nothing says why
     if isinstance(exc, AuthxError) and not isinstance(exc, KeyInvalid):
         exc = refusal(exc)
     response = exception_handler(exc, context)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 from rest_framework import status
 from rest_framework.exceptions import (
@@ -21,6 +20,7 @@ from authx.errors import (
     SessionLimitReached,
     StoreUnavailable,
 )
+from authx.http.notes import notes
 
 #: Seconds after which a client may ask again when the store was unavailable.
 RETRY_AFTER = 5
@@ -105,18 +105,9 @@ def refusal(error: AuthxError) -> APIException:
     return Refused(error.code, getattr(error, "reason", ""), getattr(error, "replaced_by", ""))
 
 
-def remember(request: Request, error: AuthxError) -> None:
-    """Keep why a credential was refused: the challenge names it, and an anonymous refusal's body."""
-    request._request.authx_refusal = error  # type: ignore[attr-defined]
-
-
-def remembered(request: Request) -> Any:
-    return getattr(request._request, "authx_refusal", None)
-
-
 def challenge(request: Request) -> str:
     """``WWW-Authenticate``: names the error only where a credential was presented (RFC 6750 §3)."""
-    error = remembered(request)
+    error = notes(request._request).refusal
     if error is None:
         return challenge_for("not_authenticated")
     return challenge_for(error.code, getattr(error, "reason", ""))

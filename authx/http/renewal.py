@@ -1,4 +1,4 @@
-"""When a request may renew its session silently, and what a renewal leaves on the request."""
+"""When a request may renew its session silently."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from typing import Any, TypeVar
 
 from django.http import HttpRequest
 from django.urls import Resolver404, ResolverMatch, resolve
-from django.views.decorators.debug import sensitive_variables
-
-from authx.errors import AuthxError
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -69,47 +66,6 @@ def _match(request: HttpRequest) -> ResolverMatch | None:
         return resolve(request.path_info, getattr(request, "urlconf", None))
     except Resolver404:
         return None
-
-
-@sensitive_variables("access_token")
-def carry(request: HttpRequest, access_token: str) -> None:
-    """Let the view behind see the renewed access token in place of the cookie that came."""
-    request._authx_renewed = access_token  # type: ignore[attr-defined]
-
-
-def carried(request: HttpRequest) -> str | None:
-    """The access token renewed for this request; not one the client has used yet."""
-    return getattr(request, "_authx_renewed", None)
-
-
-def fail(request: HttpRequest, error: AuthxError) -> None:
-    """Let the view behind know why the renewal due for this request bought nothing."""
-    request._authx_renewal_error = error  # type: ignore[attr-defined]
-
-
-def failed(request: HttpRequest) -> AuthxError | None:
-    """Why the renewal due bought nothing; None if it did, or if none was due."""
-    return getattr(request, "_authx_renewal_error", None)
-
-
-def mark_used(request: HttpRequest, header: str) -> None:
-    """Note which request header told a view who is asking: no shared cache may forget that."""
-    request._authx_identity_header = header  # type: ignore[attr-defined]
-
-
-def used_header(request: HttpRequest) -> str | None:
-    """The header marked by ``mark_used``; None while nobody asked for the identity that way."""
-    return getattr(request, "_authx_identity_header", None)
-
-
-def admit(request: HttpRequest, session: Any) -> None:
-    """Leave the device session that the API let in by cookie, for the middleware."""
-    request._authx_admitted = session  # type: ignore[attr-defined]
-
-
-def admitted(request: HttpRequest) -> Any:
-    """The device session that the API let in by cookie; None if it did not."""
-    return getattr(request, "_authx_admitted", None)
 
 
 def has_bearer(request: HttpRequest) -> bool:

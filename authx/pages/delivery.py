@@ -11,7 +11,8 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 
 from authx.conf import conf
-from authx.http import cookies, device, renewal
+from authx.http import cookies, device
+from authx.http.notes import notes
 from authx.models import DeviceSession, EndReason
 from authx.pages import django_login
 from authx.pages.visit import Visit
@@ -27,10 +28,11 @@ def deliver(visit: Visit, response: HttpResponseBase) -> None:
         cookies.clear_cookies(response)
     elif visit.delivery is not None:
         _set(visit, visit.delivery, response)
-    used = "Cookie" if visit.touched else renewal.used_header(visit.request)
+    asked = notes(visit.request).identity_header
+    used = "Cookie" if visit.touched else asked
     if used is not None:
         patch_vary_headers(response, [used])
-        known = visit.settled_session is not None or renewal.used_header(visit.request) is not None
+        known = visit.settled_session is not None or asked is not None
         if known and "no-store" not in response.get("Cache-Control", ""):
             patch_cache_control(response, private=True)
 
@@ -83,7 +85,7 @@ def keep_own_password_change(visit: Visit) -> None:
     the new hash in this Django session, which only this device's own request can have done.
     """
     request = visit.request
-    before = visit.settled_session or renewal.admitted(request)
+    before = visit.settled_session or (notes(request).session if notes(request).by_cookie else None)
     if before is None or not _has_new_hash(request, before):
         return
     after = read_again(before)

@@ -95,9 +95,9 @@ def devices(request: HttpRequest) -> HttpResponse:
     current = _current(request)
     sessions = live_sessions(request.user)
     for session in sessions:
-        session.is_current = current is not None and session.pk == current.pk  # type: ignore[attr-defined]
-    sessions.sort(key=lambda session: not session.is_current)  # type: ignore[attr-defined]
-    others = sum(not session.is_current for session in sessions)  # type: ignore[attr-defined]
+        session.is_current = current is not None and session.pk == current.pk
+    sessions.sort(key=lambda session: not session.is_current)
+    others = sum(not session.is_current for session in sessions)
     return render(request, "authx/devices.html", {"sessions": sessions, "other_count": others})
 
 

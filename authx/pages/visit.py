@@ -22,6 +22,7 @@ from authx.errors import (
 )
 from authx.gate.verify import read_claims
 from authx.http import cookies, renewal
+from authx.http.notes import notes
 from authx.models import DeviceSession, EndReason
 from authx.pages import django_login
 from authx.sessions import Credentials, recognize, refresh_session
@@ -67,11 +68,11 @@ class Visit:
         try:
             credentials = refresh_session(refresh_token, request)
         except AuthxError as error:
-            renewal.fail(request, error)
+            notes(request).not_renewed = error
             self._note_failure(error)
         else:
             self.delivery = credentials
-            renewal.carry(request, credentials.access_token)
+            notes(request).renewed = credentials.access_token
 
     def _note_failure(self, error: AuthxError) -> None:
         if isinstance(error, StoreUnavailable):

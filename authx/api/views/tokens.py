@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from authx.api.authentication import bearer_token, enforce_csrf
-from authx.api.refusals import Refused, remember
+from authx.api.refusals import Refused
 from authx.api.serializers import LoginSerializer
 from authx.api.views.door import OpenView
 from authx.conf import conf
@@ -25,6 +25,7 @@ from authx.errors import SessionEnded, TokenError
 from authx.gate import keyring
 from authx.http import cookies, throttle
 from authx.http.device import browser_device_id, remember_device
+from authx.http.notes import notes
 from authx.http.renewal import has_bearer
 from authx.models import DeviceSession, EndReason
 from authx.sessions import (
@@ -188,5 +189,5 @@ def _by_bearer(request: Request) -> DeviceSession | None:
     except SessionEnded:
         return None
     except TokenError as error:
-        remember(request, error)
+        notes(request._request).refusal = error
         raise

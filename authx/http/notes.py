@@ -1,0 +1,33 @@
+"""What the doors leave for one another on a request: they may not import one another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.http import HttpRequest
+
+from authx.errors import AuthxError
+
+
+@dataclass(slots=True)
+class Notes:
+    """Written by whoever knows, read by whoever comes later in the same request."""
+
+    #: The access token the middleware has renewed; not one the client has used yet.
+    renewed: str | None = field(default=None, repr=False)
+    #: Why the renewal that was due bought nothing.
+    not_renewed: AuthxError | None = None
+    #: The request header that told an API view who is asking: no shared cache may forget that.
+    identity_header: str | None = None
+    #: The device session the API let in, and whether by cookie.
+    session: Any = None
+    by_cookie: bool = False
+    #: Why the API refused a credential: the challenge names it, and an anonymous refusal's body.
+    refusal: AuthxError | None = None
+
+
+def notes(request: HttpRequest) -> Notes:
+    """The request's notes, made when first asked for."""
+    found: Notes = request.__dict__.setdefault("authx_notes", Notes())
+    return found
