@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
-from django.utils.translation import gettext_lazy as _
 
 
 class AuthxConfig(AppConfig):
     name = "authx"
-    verbose_name = _("Device sessions")
+    verbose_name = "authx"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

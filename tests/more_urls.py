@@ -21,6 +21,7 @@ urlpatterns = [
     path("cached-greeting/", more_views.cached_greeting),
     path("async-untouched/", more_views.async_untouched),
     path("own-login-page/", more_views.own_login_page),
+    path("query/", more_views.query),
     path("basket/", more_views.what_is_kept),
     *site,
 ]

@@ -353,6 +353,22 @@ def test_an_expired_session_flushes_it_too(column, browser, ada, password):
     assert not Session.objects.exists()
 
 
+def test_an_older_sessions_end_flushes_no_newer_django_session(browser, ada, password):
+    older = open_session(ada)
+    page_login(browser, ada, password)
+    browser.get("/basket/")
+    newer = {name: browser.cookies[name].value for name in (ACCESS, REFRESH)}
+    end_session(older.session, "kicked")
+    browser.cookies[ACCESS], browser.cookies[REFRESH] = older.access_token, older.refresh_token
+    assert browser.whoami() == NOBODY
+
+    # The response that set the newer cookies has arrived by now.
+    for name, value in newer.items():
+        browser.cookies[name] = value
+    assert browser.whoami() == is_(ada, only_live())
+    assert browser.get("/basket/").json() == {"basket": "full"}
+
+
 def test_a_page_that_never_asks_flushes_nothing_and_lets_nobody_in(browser, ada, password):
     page_login(browser, ada, password)
     end_session(only_live(), "kicked")

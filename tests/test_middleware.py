@@ -444,6 +444,26 @@ def test_the_second_time_it_is_nobodys_page_and_the_cookies_stay(late):
     assert row().ended_at is None
 
 
+def test_the_mark_of_the_second_time_is_not_the_views_business(late, browser):
+    location = late.get("/private/?a=1&authx_retry=1", headers=NAVIGATION)["Location"]
+    assert location == "/account/login/?next=/private/%3Fa%3D1"
+    for client in (late, browser):
+        assert query_seen(client, "/query/?a=1&b=%26&authx_retry=1") == {
+            "query": "a=1&b=%26",
+            "names": ["a", "b"],
+        }
+        assert query_seen(client, "/query/?authx_retry=1") == {"query": "", "names": []}
+
+
+@pytest.mark.parametrize("query", ["notauthx_retry=1", "authx_retry=10", "x=1authx_retry=1", "authx_retry"])
+def test_what_only_looks_like_the_mark_is_the_views(query, browser):
+    assert query_seen(browser, f"/query/?{query}")["query"] == query
+
+
+def query_seen(client, path):
+    return client.get(path, headers=NAVIGATION).json()
+
+
 def test_nor_does_the_login_page_take_a_late_tabs_cookies_back(late):
     response = late.get("/account/login/?authx_retry=1", headers=NAVIGATION)
     assert response.status_code == 200

@@ -155,3 +155,8 @@ def what_is_kept(request: HttpRequest) -> JsonResponse:
     before = request.session.get("basket")
     request.session["basket"] = "full"
     return JsonResponse({"basket": before})
+
+
+def query(request: HttpRequest) -> JsonResponse:
+    """Say what was asked for after the question mark."""
+    return JsonResponse({"query": request.META["QUERY_STRING"], "names": list(request.GET)})
