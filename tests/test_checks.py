@@ -304,6 +304,11 @@ def test_w004_djangos_own_class_first_turns_401_into_403(settings):
     assert ids() == []
 
 
+def test_w009_a_login_shared_among_hosts_whose_device_sessions_are_not(settings):
+    settings.SESSION_COOKIE_DOMAIN = ".example.com"
+    assert ids() == ["authx.W009"]
+
+
 @pytest.mark.parametrize("handler", [{}, {"EXCEPTION_HANDLER": "rest_framework.views.exception_handler"}])
 def test_w005_our_classes_without_our_words_for_what_went_wrong(settings, handler):
     settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": [OURS], **handler}

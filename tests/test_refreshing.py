@@ -460,6 +460,17 @@ def test_t11_an_ended_session_is_refused_with_its_reason_and_stays_as_it_is(open
     assert (row(opened), events(opened)) == (before, said)
 
 
+def test_a_refusal_knows_which_session_it_is_about(opened, confirmed):
+    now = START + LATER + GRACE
+    for after, error in ((timedelta(0), RefreshConflict), (GRACE, RefreshReused), (GRACE, SessionEnded)):
+        with pytest.raises(error) as refused:
+            refresh_session(opened.refresh_token, now=now + after)
+        assert refused.value.sid == opened.session.pk
+    with pytest.raises(RefreshMalformed) as refused:
+        refresh_session("garbage", now=now)
+    assert refused.value.sid is None
+
+
 # Others at the same time
 
 

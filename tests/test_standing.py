@@ -114,6 +114,7 @@ def test_a_session_that_was_replaced_says_by_what(ada):
     with pytest.raises(SessionEnded) as refusal:
         recognize(old.access_token, now=LATER)
     assert (refusal.value.reason, refusal.value.replaced_by) == ("replaced", "android")
+    assert refusal.value.sid == old.session.pk
 
 
 def test_a_token_does_not_fit_another_subjects_session(opened):

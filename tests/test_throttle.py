@@ -80,6 +80,12 @@ def test_any_text_is_a_name_to_count():
         assert attempts(4, username=name, remote=f"10.0.{len(name) % 250}.1")[3]
 
 
+def test_names_longer_than_any_user_has_are_one_account():
+    waits = [attempts(1, username="x" * 254 + str(n), remote=f"198.51.100.{n}")[0] for n in range(4)]
+    assert [bool(wait) for wait in waits] == [False, False, False, True]
+    assert attempts(1, username="x" * 253, remote="198.51.100.9") == [0]
+
+
 def test_an_ipv6_caller_cannot_walk_through_their_own_network():
     waits = [attempts(1, username=f"user-{n}", remote=f"2001:db8:1:2::{n:x}")[0] for n in range(4)]
     assert [bool(wait) for wait in waits] == [False, False, False, True]

@@ -104,7 +104,7 @@ def _retry(request: HttpRequest) -> HttpResponseBase | None:
 def _take_mark(request: HttpRequest) -> bool:
     """True if the page was redirected so; its view, and the ``next`` it may make, need not know."""
     query, found, rest = request.META.get("QUERY_STRING", "").rpartition(RETRY_MARK)
-    if not found or rest:
+    if not found or rest or not (query == "" or query.endswith("&")):
         return False
     request.META["QUERY_STRING"] = query.rstrip("&")
     request.__dict__.pop("GET", None)  # parsed already, where another middleware has asked
