@@ -101,6 +101,7 @@ def forced_login(browser, user, password):
 
 LOGINS = [form_login, admin_login, page_login, code_login, async_code_login, drf_login, forced_login]
 any_login = pytest.mark.parametrize("login", LOGINS)
+any_login_by_request = pytest.mark.parametrize("login", [each for each in LOGINS if each is not forced_login])
 
 
 def live():
@@ -205,7 +206,7 @@ def test_the_same_user_twice_in_one_request_has_one_session(browser, ada):
     assert DeviceSession.objects.count() == 2
 
 
-@pytest.mark.parametrize("login", [login for login in LOGINS if login is not forced_login])
+@any_login_by_request
 def test_a_login_over_an_older_session_supersedes_it(login, browser, admin, ada, password):
     page_login(browser, ada, password)
     older = only_live()
@@ -556,6 +557,25 @@ def test_a_site_may_open_none(bind, login, browser, admin, password, settings):
     assert not OURS & set(response.cookies)
     assert browser.whoami() == {"user": admin.get_username(), "session": None}
     assert not DeviceSession.objects.exists()
+
+
+def dead_cookies(ada):
+    credentials = open_session(ada)
+    end_session(credentials.session, "kicked")
+    return {ACCESS: credentials.access_token, REFRESH: credentials.refresh_token}
+
+
+def garbage_cookies(ada):
+    return {ACCESS: "garbage", REFRESH: "garbage"}
+
+
+@pytest.mark.parametrize("cookies", [dead_cookies, garbage_cookies])
+@any_login_by_request
+def test_a_bad_cookie_does_not_stop_such_a_login(login, cookies, browser, ada, admin, password, settings):
+    browser.cookies = SimpleCookie(cookies(ada))
+    settings.AUTHX_BIND_DJANGO_LOGIN = False
+    login(browser, admin, password)
+    assert browser.whoami() == {"user": admin.get_username(), "session": None}
 
 
 def test_such_a_login_ends_with_its_logout(browser, ada, password, settings):

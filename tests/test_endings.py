@@ -28,6 +28,7 @@ from rest_framework.test import APIClient
 
 from authx.conf import conf
 from authx.models import DeviceSession, SessionEvent
+from authx.pages.django_login import BOUND_KEY
 from authx.sessions.credentials import access_token_for
 from authx.sessions.presented import find_by_refresh_token
 from tests.urls import urlpatterns as site_urls
@@ -98,7 +99,6 @@ class Scene:
     access_token: str = ""
     refresh_token: str = ""
     django_session: str = ""
-    bystanders: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self):
@@ -221,10 +221,16 @@ def admitted_by(seen, scene):
     return ADMITTED if seen["session"] == str(scene.session.pk) else BY_ANOTHER
 
 
+def is_bound(scene):
+    """True while the Django session of this browser goes with the session."""
+    found = Session.objects.filter(pk=scene.django_session).first()
+    return found is not None and found.get_decoded().get(BOUND_KEY) == str(scene.session.pk)
+
+
 def told_by_page(scene, client, page="/whoami/"):
     if admitted := admitted_by(client.get(page).json(), scene):
         return admitted
-    assert not scene.django_session or not Session.objects.filter(pk=scene.django_session).exists()
+    assert not is_bound(scene)
     return told_by_login_page(client)
 
 
@@ -270,7 +276,7 @@ def django_session_alone(scene):
     told = told_by_login_page(client)
     if admitted := admitted_by(client.get("/whoami/").json(), scene):
         return admitted
-    assert not Session.objects.filter(pk=scene.django_session).exists()
+    assert not is_bound(scene)
     return told
 
 
@@ -609,6 +615,7 @@ def test_a_live_session_is_admitted_by_every_observer(scene, observer, committed
         seen_by.sign_in(scene)
     with committed():
         assert seen_by.look(scene) == ADMITTED
+    assert is_bound(scene) == bool(scene.django_session)
     assert endings_of(scene.session) == []
 
 

@@ -9,6 +9,7 @@ from django.contrib.auth.backends import ModelBackend, RemoteUserBackend
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
+from authx.http.cookies import has_credentials
 from authx.http.device import browser_device_id
 from authx.models import DeviceSession, EndReason
 from authx.pages import django_login
@@ -37,6 +38,8 @@ def open_after_login(sender: Any, request: Any, user: Any, **kwargs: Any) -> Non
         django_login.bind(request, "", beneath=str(beneath.pk) if beneath else "")
         if visit is not None:
             visit.identify(beneath, user)
+            # A bound login overwrites cookies that buy nothing; this one has to take them back.
+            visit.clears = beneath is None and has_credentials(request)
         return
     try:
         _open(request, user, visit)

@@ -79,7 +79,7 @@ class Site:
 
     def let_the_grace_pass(self, sid):
         """Its last rotation was an hour ago: another one is due."""
-        earlier = "strftime('%Y-%m-%d %H:%M:%f', rotated_at, '-1 hour')"
+        earlier = "strftime('%Y-%m-%d %H:%M:%f000', rotated_at, '-1 hour')"  # as Django spells it
         self.query(f"UPDATE authx_devicesession SET rotated_at = {earlier} WHERE id = ?", UUID(sid).hex)
 
     def fetch(self, path):
