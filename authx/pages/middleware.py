@@ -15,6 +15,7 @@ from django.utils.http import escape_leading_slashes
 
 from authx.errors import AuthxError, LoginRefused, SessionLimitReached, StoreUnavailable
 from authx.http import cookies, renewal
+from authx.http.reports import keep_secrets
 from authx.models import DeviceSession
 from authx.pages.delivery import deliver
 from authx.pages.visit import Visit, visit_of
@@ -65,6 +66,7 @@ class DeviceSessionMiddleware:
 
 def begin(request: Any) -> HttpResponseBase | None:
     """Renew where that is due, and let the view ask who it is; a response if there is no view to ask."""
+    keep_secrets(request)
     visit = Visit(request)
     request.authx_visit = visit
     retried = _take_mark(request)

@@ -18,6 +18,7 @@ from authx.api import exception_handler
 from authx.api.authentication import BearerAuthentication, CookieAuthentication
 from authx.api.refusals import challenge
 from authx.errors import StoreUnavailable
+from authx.http.reports import keep_secrets
 
 
 class BoundedJSONParser(JSONParser):
@@ -38,6 +39,10 @@ class OpenView(APIView):
     throttle_classes: Any = []
     parser_classes: Any = [BoundedJSONParser, FormParser, MultiPartParser]
     renderer_classes: Any = [JSONRenderer]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        keep_secrets(request._request)
+        super().initial(request, *args, **kwargs)
 
     def get_exception_handler(self) -> Any:
         return exception_handler
