@@ -133,7 +133,6 @@ def _swap(session: DeviceSession, changes: Mapping[str, Any]) -> bool:
         ended_at=None,
         generation=state.generation,
         confirmed_generation=state.confirmed_generation,
-        rotated_at=state.rotated_at,
         strike_generation=state.strike_generation,
         late_generation=state.late_generation,
         fingerprint=session.fingerprint,
