@@ -58,14 +58,26 @@ def read_access_token(
 ) -> AccessClaims:
     """Return the claims of a token that one of ``keys`` signed, for us, and that is valid now.
 
-    Whether its session is still alive is another question. ``now`` is aware. No text of an
-    exception holds anything from the token.
+    Whether its session is still alive is another question. No text of an exception holds anything
+    from the token.
+
+    Raises:
+        TokenMalformed, KeyUnknown: see ``read_signed``.
+        TokenNotForUs, TokenExpired: see ``check_claims``.
+    """
+    claims, _key = read_signed(token, keys)
+    check_claims(
+        claims, issuer=issuer, audience=audience, max_lifetime=max_lifetime, leeway=leeway, now=now
+    )
+    return claims
+
+
+def read_signed(token: object, keys: KeySet) -> tuple[AccessClaims, Key]:
+    """Return what one of ``keys`` has signed, and the key: true of this token for ever.
 
     Raises:
         TokenMalformed: it is not a well-made access token, or its signature is not the key's.
         KeyUnknown: none of ``keys`` has its ``kid``.
-        TokenNotForUs: ``iss`` is not ``issuer``, or ``aud`` names none of ``audience``.
-        TokenExpired: it was valid once.
     """
     if not isinstance(token, str) or len(token) > MAX_LENGTH:
         raise TokenMalformed("the token is not text of at most 8 KiB")
@@ -76,11 +88,36 @@ def read_access_token(
     key = _find_key(_object(header), keys)
     if not key.verify(f"{header}.{payload}".encode(), _octets(signature)):
         raise TokenMalformed("the signature is wrong")
-    claims = AccessClaims.from_payload(_object(payload))
-    if claims.iss != issuer or not set(audience).intersection(claims.aud):
+    return AccessClaims.from_payload(_object(payload)), key
+
+
+def check_claims(
+    claims: AccessClaims,
+    *,
+    issuer: str,
+    audience: Collection[str],
+    max_lifetime: timedelta,
+    leeway: timedelta,
+    now: datetime,
+) -> None:
+    """Judge whom the claims are for, and ``exp``, ``iat`` and ``nbf`` at ``now``, which is aware.
+
+    At ``exp`` itself the token has expired (RFC 7519 §4.1.4).
+
+    Raises:
+        TokenNotForUs: ``iss`` is not ``issuer``, or ``aud`` names none of ``audience``.
+        TokenMalformed: it lives longer than ``max_lifetime``, or is from the future.
+        TokenExpired: it was valid once.
+    """
+    if claims.iss != issuer or not any(name in audience for name in claims.aud):
         raise TokenNotForUs("the token is from another issuer or for another audience")
-    _check_times(claims, max_lifetime=max_lifetime, leeway=leeway, now=now)
-    return claims
+    seconds, slack = now.timestamp(), leeway.total_seconds()
+    if not 0 < claims.exp - claims.iat <= max_lifetime.total_seconds():
+        raise TokenMalformed("the token's lifetime is longer than allowed, or none")
+    if max(claims.iat, claims.extra.get("nbf", claims.iat)) > seconds + slack:
+        raise TokenMalformed("the token is from the future")
+    if claims.exp <= seconds - slack:
+        raise TokenExpired("the token has expired")
 
 
 def _octets(segment: str) -> bytes:
@@ -116,13 +153,3 @@ def _find_key(header: dict[str, Any], keys: KeySet) -> Key:
         raise TokenMalformed("the header's alg is not the key's")
     return key
 
-
-def _check_times(claims: AccessClaims, *, max_lifetime: timedelta, leeway: timedelta, now: datetime) -> None:
-    """Judge ``exp``, ``iat`` and ``nbf``; at ``exp`` itself it has expired (RFC 7519 §4.1.4)."""
-    seconds, slack = now.timestamp(), leeway.total_seconds()
-    if not 0 < claims.exp - claims.iat <= max_lifetime.total_seconds():
-        raise TokenMalformed("the token's lifetime is longer than allowed, or none")
-    if max(claims.iat, claims.extra.get("nbf", claims.iat)) > seconds + slack:
-        raise TokenMalformed("the token is from the future")
-    if claims.exp <= seconds - slack:
-        raise TokenExpired("the token has expired")

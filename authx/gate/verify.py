@@ -9,9 +9,10 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf
 from authx.core.claims import AccessClaims
-from authx.core.tokens import read_access_token
+from authx.core.tokens import check_claims
 from authx.errors import SessionEnded
 from authx.gate import keyring, revocation
+from authx.gate.remembered import signatures
 
 
 @sensitive_variables("token")
@@ -40,13 +41,15 @@ def read_claims(token: object, *, now: datetime | None = None) -> AccessClaims:
     Raises:
         TokenError: see ``verify_access_token``.
     """
+    now = now or timezone.now()
+    claims = signatures.read(token, keyring.keyset(), now=now.timestamp())
     audience = conf.AUDIENCE
-    return read_access_token(
-        token,
-        keyring.keyset(),
+    check_claims(
+        claims,
         issuer=conf.ISSUER,
         audience=(audience,) if isinstance(audience, str) else audience,
         max_lifetime=conf.ACCESS_TOKEN_LIFETIME,
         leeway=conf.CLOCK_LEEWAY,
-        now=now or timezone.now(),
+        now=now,
     )
+    return claims

@@ -11,7 +11,7 @@ from authx.errors import RefreshMalformed, TokenError
 from authx.gate import keyring
 from authx.gate.verify import read_claims
 from authx.models import DeviceSession
-from authx.sessions import database
+from authx.sessions.reading import read_session
 
 
 @sensitive_variables("refresh_token")
@@ -27,8 +27,7 @@ def find_by_refresh_token(refresh_token: object) -> DeviceSession:
 
 def find_genuine(presented: RefreshClaims) -> DeviceSession:
     """The session whose salt proves the token, with its user and the database's clock. One statement."""
-    with database.store_errors():
-        session = database.rows().select_related("user").filter(pk=presented.sid).first()
+    session = read_session(presented.sid)
     if session is None or not is_genuine(presented, bytes(session.salt), keyring.secrets()):
         raise RefreshMalformed("no session of ours has issued it")
     return session
@@ -46,5 +45,4 @@ def find_presented(refresh_token: str | None, access_token: str | None) -> Devic
         sid = UUID(read_claims(access_token).sid)
     except (TokenError, ValueError):
         return None
-    with database.store_errors():
-        return database.rows().select_related("user").filter(pk=sid).first()
+    return read_session(sid)

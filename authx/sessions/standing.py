@@ -18,6 +18,7 @@ from authx.errors import SessionEnded, TokenMalformed
 from authx.gate import verify_access_token
 from authx.models import DeviceSession, EndReason
 from authx.sessions import database
+from authx.sessions.reading import read_session
 
 #: How stale ``last_seen_at`` may get before a request writes it.
 LAST_SEEN_EVERY = timedelta(seconds=60)
@@ -63,8 +64,7 @@ class DatabaseSource:
 
     def end_reason(self, claims: AccessClaims, now: datetime | None) -> str | None:
         sid = _uuid(claims.sid)
-        with database.store_errors():
-            session = database.rows().select_related("user").filter(pk=sid).first()
+        session = read_session(sid)
         if session is None:
             return EndReason.EXPIRED.value  # pruned long after it ended
         if session.subject != claims.sub:
@@ -116,8 +116,7 @@ def recognize(access_token: object, *, now: datetime | None = None) -> DeviceSes
 
 def read_again(session: DeviceSession) -> DeviceSession | None:
     """The session as it is now, live or ended, with its user; None if it is not there."""
-    with database.store_errors():
-        return database.rows().select_related("user").filter(pk=session.pk).first()
+    return read_session(session.pk)
 
 
 def is_current(session: DeviceSession, claims: AccessClaims) -> bool:
