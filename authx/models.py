@@ -185,6 +185,7 @@ class SessionEvent(models.Model):
         OPENED = "opened", _("Signed in")
         REFRESHED = "refreshed", _("Refreshed")
         LATE_REPLAY = "late_replay", _("Spent token returned")
+        REFUSED = "refused", _("Refused")
         STATE_ROLLBACK = "state_rollback", _("Storage had been rolled back")
         REAUTHENTICATED = "reauthenticated", _("Password confirmed")
         FLAGGED = "flagged", _("Flagged")

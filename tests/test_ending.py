@@ -12,7 +12,7 @@ from authx.errors import SessionEnded, StoreUnavailable
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import end_session, end_sessions, open_session, recognize, refresh_session
 from authx.sessions.ending import CHUNK
-from tests.test_refreshing import broken_audit, deadlocks, outage
+from tests.faults_in_database import broken_audit, deadlocks, outage
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = START + timedelta(minutes=1)

@@ -17,7 +17,7 @@ from authx.sessions.listing import (
     search_sessions,
     sessions_of,
 )
-from tests.test_refreshing import outage
+from tests.faults_in_database import outage
 
 MISSING = DeviceSession._meta.pk.get_default()
 

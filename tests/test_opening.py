@@ -18,7 +18,7 @@ from authx.models import DeviceSession, SessionEvent
 from authx.sessions import Device, end_session, open_session, recognize, refresh_session
 from authx.sessions.opening import set_persistent
 from authx.sessions.standing import has_fingerprint
-from tests.test_refreshing import broken_audit, outage
+from tests.faults_in_database import broken_audit, outage
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = timedelta(minutes=5)

@@ -10,7 +10,7 @@ from authx.errors import StoreUnavailable
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import end_session, open_session, refresh_session
 from authx.sessions.pruning import mark_expired, prune
-from tests.test_refreshing import broken_audit
+from tests.faults_in_database import broken_audit
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TICK = timedelta(microseconds=1)

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import DatabaseError, OperationalError, connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.test import RequestFactory
 
 from authx import signals
@@ -22,6 +22,7 @@ from authx.gate import keyring
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import end_session, open_session, recognize, refresh_session
 from authx.sessions.standing import note_use
+from tests.faults_in_database import broken_audit, deadlocks, outage, read_only
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 GRACE = timedelta(seconds=30)
@@ -94,50 +95,6 @@ def token(credentials, generation):
     """A genuine refresh token of any generation of the session."""
     session = credentials.session
     return write_refresh_token(session.pk, generation, bytes(session.salt), keyring.secrets())
-
-
-@contextmanager
-def outage():
-    """The database cannot be reached: our connection is closed and leads nowhere."""
-    before = dict(connection.settings_dict)
-    connection.close()
-    connection.settings_dict.update(NAME="/no/such/directory/db", HOST="127.0.0.1", PORT="1")
-    try:
-        yield
-    finally:
-        connection.close()
-        connection.settings_dict.update(before)
-
-
-REFUSE_EVENTS = {
-    "sqlite": "BEGIN SELECT RAISE(ABORT, 'no events today'); END",
-    "postgresql": "EXECUTE FUNCTION authx_refuse_events()",
-    "mysql": "SIGNAL SQLSTATE '23000' SET MESSAGE_TEXT = 'no events today'",
-}
-
-
-@contextmanager
-def broken_audit():
-    """The database refuses every new event, by a trigger."""
-    postgresql = connection.vendor == "postgresql"
-    with connection.cursor() as cursor:
-        if postgresql:
-            cursor.execute(
-                "CREATE FUNCTION authx_refuse_events() RETURNS trigger LANGUAGE plpgsql AS"
-                " $$ BEGIN RAISE 'no events today' USING ERRCODE = '23514'; END $$"
-            )
-        cursor.execute(
-            "CREATE TRIGGER authx_refuse BEFORE INSERT ON authx_sessionevent FOR EACH ROW "
-            + REFUSE_EVENTS[connection.vendor]
-        )
-    try:
-        yield
-    finally:
-        with connection.cursor() as cursor:
-            on = " ON authx_sessionevent" if postgresql else ""
-            cursor.execute(f"DROP TRIGGER authx_refuse{on}")
-            if postgresql:
-                cursor.execute("DROP FUNCTION authx_refuse_events()")
 
 
 # T0
@@ -304,7 +261,7 @@ def test_t5_a_spent_token_whose_successor_is_in_use_is_a_conflict_and_struck(ope
     assert recognize(confirmed.access_token, now=now).pk == opened.session.pk
 
 
-def test_t5b_within_the_grace_of_the_strike_nothing_more_happens(opened, confirmed):
+def test_t5b_within_the_grace_of_the_strike_nothing_changes_and_is_said_once(opened, confirmed):
     now = START + LATER + GRACE
     with pytest.raises(RefreshConflict):
         refresh_session(opened.refresh_token, now=now)
@@ -312,7 +269,21 @@ def test_t5b_within_the_grace_of_the_strike_nothing_more_happens(opened, confirm
     for _ in range(3):
         with pytest.raises(RefreshConflict):
             refresh_session(opened.refresh_token, now=now + GRACE - TICK)
-    assert (row(opened), events(opened)) == (before, said)
+    assert (row(opened), events(opened)) == (before, [*said, ("late_replay", "T5b", "")])
+
+
+def test_t5b_is_said_again_of_the_next_strike(opened, confirmed):
+    now = START + LATER + GRACE
+    for _ in range(3):
+        with pytest.raises(RefreshConflict):
+            refresh_session(opened.refresh_token, now=now)
+    third = refresh_session(confirmed.refresh_token, now=now + TICK)
+    DeviceSession.objects.filter(pk=opened.session.pk).update(confirmed_generation=3)  # T2
+    assert third.claims.gen == 3
+    for _ in range(3):
+        with pytest.raises(RefreshConflict):
+            refresh_session(confirmed.refresh_token, now=now + LATER)
+    assert [outcome for _kind, outcome, _note in events(opened)] == ["T1", "T5", "T5b", "T1", "T5", "T5b"]
 
 
 def test_t6_after_the_grace_of_the_strike_it_is_reuse(opened, confirmed):
@@ -450,14 +421,65 @@ def test_t10_and_not_a_moment_before(opened):
 
 
 @pytest.mark.parametrize("reason", ["logout", "kicked", "ended_by_user", "superseded"])
-def test_t11_an_ended_session_is_refused_with_its_reason_and_stays_as_it_is(opened, reason):
+def test_t11_an_ended_session_is_refused_with_its_reason_stays_as_it_is_and_says_so_once(opened, reason):
     end_session(opened.session, reason, now=START + TICK)
     before, said = row(opened), events(opened)
-    for _ in range(2):
+    for _ in range(3):
         with pytest.raises(SessionEnded) as refused:
             refresh_session(opened.refresh_token, now=START + LATER)
         assert refused.value.reason == reason
-    assert (row(opened), events(opened)) == (before, said)
+    assert (row(opened), events(opened)) == (before, [*said, ("refused", "T11", "")])
+
+
+def test_t11_says_from_where_it_came_and_not_that_it_was_the_user(opened):
+    end_session(opened.session, "kicked", now=START + TICK)
+    request = RequestFactory().post("/", REMOTE_ADDR="198.51.100.66", headers={"user-agent": "Fox/1"})
+    with pytest.raises(SessionEnded):
+        refresh_session(opened.refresh_token, request, now=START + LATER)
+    event = SessionEvent.objects.get(session=opened.session.pk, outcome="T11")
+    assert (event.at, event.ip, event.user_agent) == (START + LATER, "198.51.100.66", "Fox/1")
+    assert (event.actor_id, event.actor_label) == (None, "")
+
+
+def test_t11_repeated_costs_a_question_and_no_transaction(opened, django_assert_num_queries):
+    end_session(opened.session, "kicked", now=START + TICK)
+    with pytest.raises(SessionEnded):
+        refresh_session(opened.refresh_token, now=START + LATER)
+    with django_assert_num_queries(2), pytest.raises(SessionEnded):
+        refresh_session(opened.refresh_token, now=START + LATER)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("trouble", [broken_audit, read_only])
+def test_t11_what_cannot_be_written_down_is_logged_and_refused_all_the_same(opened, caplog, trouble):
+    end_session(opened.session, "kicked", now=START + TICK)
+    said = events(opened)
+    with trouble(), pytest.raises(SessionEnded) as refused:
+        refresh_session(opened.refresh_token, now=START + LATER)
+    assert (refused.value.reason, events(opened)) == ("kicked", said)
+    assert f"T11 of session {opened.session.pk} could not be recorded" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_t5b_what_cannot_be_written_down_is_logged_and_a_conflict_all_the_same(opened, confirmed, caplog):
+    now = START + LATER + GRACE
+    with pytest.raises(RefreshConflict):
+        refresh_session(opened.refresh_token, now=now)
+    with broken_audit(), pytest.raises(RefreshConflict):
+        refresh_session(opened.refresh_token, now=now)
+    assert f"T5b of session {opened.session.pk} could not be recorded" in caplog.text
+
+
+def test_t11_a_site_that_cannot_tell_the_country_refuses_all_the_same(opened, settings, caplog):
+    settings.AUTHX_COUNTRY = "tests.test_refreshing.no_country_today"
+    end_session(opened.session, "kicked", now=START + TICK)
+    with pytest.raises(SessionEnded):
+        refresh_session(opened.refresh_token, RequestFactory().post("/"), now=START + LATER)
+    assert "no country today" in caplog.text
+
+
+def no_country_today(ip):
+    raise RuntimeError("no country today")
 
 
 def test_a_refusal_knows_which_session_it_is_about(opened, confirmed):
@@ -509,7 +531,7 @@ def test_who_loses_the_race_to_an_ending_is_told_its_reason(opened):
     with interloper(kick, times=1), pytest.raises(SessionEnded) as refused:
         refresh_session(opened.refresh_token, now=START + LATER)
     assert refused.value.reason == "kicked"
-    assert events(opened) == [("ended", "kicked", "")]
+    assert events(opened) == [("ended", "kicked", ""), ("refused", "T11", "")]
 
 
 def test_who_loses_every_race_is_told_to_come_back_and_has_changed_nothing(opened):
@@ -641,21 +663,6 @@ def test_without_a_database_nothing_is_known_so_nothing_is_refused_or_changed(op
         refresh_session(opened.refresh_token, now=START + LATER)
     assert row(opened) == before
     assert refresh_session(opened.refresh_token, now=START + LATER).claims.gen == 2
-
-
-@contextmanager
-def deadlocks(times):
-    """The database picks us as the victim so often."""
-    left = [times]
-
-    def execute(execute, sql, params, many, context):
-        if left[0] and sql.startswith("UPDATE"):
-            left[0] -= 1
-            raise OperationalError("deadlock detected")
-        return execute(sql, params, many, context)
-
-    with connection.execute_wrapper(execute):
-        yield left
 
 
 @pytest.mark.django_db(transaction=True)

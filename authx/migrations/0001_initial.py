@@ -61,7 +61,7 @@ class Migration(migrations.Migration):
             name='SessionEvent',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('opened', 'Signed in'), ('refreshed', 'Refreshed'), ('late_replay', 'Spent token returned'), ('state_rollback', 'Storage had been rolled back'), ('reauthenticated', 'Password confirmed'), ('flagged', 'Flagged'), ('renamed', 'Renamed'), ('ended', 'Ended')], max_length=32, verbose_name='kind')),
+                ('kind', models.CharField(choices=[('opened', 'Signed in'), ('refreshed', 'Refreshed'), ('late_replay', 'Spent token returned'), ('refused', 'Refused'), ('state_rollback', 'Storage had been rolled back'), ('reauthenticated', 'Password confirmed'), ('flagged', 'Flagged'), ('renamed', 'Renamed'), ('ended', 'Ended')], max_length=32, verbose_name='kind')),
                 ('outcome', models.CharField(blank=True, max_length=32, verbose_name='outcome')),
                 ('at', models.DateTimeField(db_index=True, verbose_name='at')),
                 ('actor_label', models.CharField(blank=True, max_length=150, verbose_name='actor')),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from django.db import connections
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
@@ -25,12 +27,16 @@ from authx.sessions.events import Actor
 from authx.sessions.presented import find_genuine
 from authx.sessions.standing import fingerprint, user_end
 
-#: Rows that change nothing and say nothing new: a thief could write events with them for ever.
-_SILENT = {Row.ENDED, Row.STRIKE_AGAIN}
+logger = logging.getLogger("authx")
+
+#: Refusals that change nothing, and the row after which each is news again; no row undoes an ending.
+_REPEATS = {Row.STRIKE_AGAIN: [Row.STRIKE], Row.ENDED: []}
 
 _KINDS = {
     Row.STRIKE: SessionEvent.Kind.LATE_REPLAY,
+    Row.STRIKE_AGAIN: SessionEvent.Kind.LATE_REPLAY,
     Row.ROLLBACK: SessionEvent.Kind.STATE_ROLLBACK,
+    Row.ENDED: SessionEvent.Kind.REFUSED,
 }
 
 
@@ -78,7 +84,8 @@ def _carry_out(session: DeviceSession, verdict: Verdict, at: datetime, request: 
 
     What the site's alarms add is part of the verdict that is returned.
     """
-    if verdict.row in _SILENT:
+    if verdict.row in _REPEATS:
+        _tell_once(session, verdict, at, request)
         return verdict
     actor = Actor.of(session.user, request)
     found, context = new_context(session, actor) if verdict.issue is not None else ([], {})
@@ -101,6 +108,33 @@ def _carry_out(session: DeviceSession, verdict: Verdict, at: datetime, request: 
     for name, value in changes.items():
         setattr(session, name, value)
     return verdict
+
+
+def _tell_once(session: DeviceSession, verdict: Verdict, at: datetime, request: Any) -> None:
+    """Write the event of a refusal that changes nothing: once, or a thief could write rows for ever."""
+
+    def write() -> None:
+        # Of many at once one writes, and nobody waits for whoever holds the session, if that can be helped.
+        skip = connections[database.alias()].features.has_select_for_update_skip_locked
+        ours = DeviceSession.objects.using(database.alias()).select_for_update(skip_locked=skip)
+        if ours.filter(pk=session.pk).first() and not _is_told(session, verdict.row):
+            _record(session, verdict, at, actor)
+
+    try:
+        if not _is_told(session, verdict.row):
+            who = None if verdict.row is Row.ENDED else session.user
+            actor = Actor.of(who, request)
+            database.transact(write, attempts=1)
+    except Exception:  # whatever it is, AUTHX_COUNTRY's included: refusing must not depend on it
+        logger.exception("%s of session %s could not be recorded.", verdict.row, session.pk)
+
+
+def _is_told(session: DeviceSession, row: Row) -> bool:
+    """True if nothing that makes ``row`` news has happened since its last event."""
+    outcomes = [row, *_REPEATS[row]]
+    found = SessionEvent.objects.using(database.alias()).filter(session=session, outcome__in=outcomes)
+    _latest, outcome = max(found.order_by().values_list("pk", "outcome"), default=(0, ""))
+    return outcome == row
 
 
 def _record(session: DeviceSession, verdict: Verdict, at: datetime, actor: Actor) -> None:
