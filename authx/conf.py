@@ -101,9 +101,9 @@ def boolean_or_dotted(value: Any) -> str | None:
 
 
 def store(value: Any) -> str | None:
-    if value == "database" or dotted(value) is None:
+    if value in {"database", "redis"} or dotted(value) is None:
         return None
-    return 'must be "database", or the dotted path of a revocation source'
+    return 'must be "database", "redis", or the dotted path of a revocation source'
 
 
 def rate(value: Any) -> str | None:
@@ -217,6 +217,12 @@ class Conf:
         [], session_limits, "How many sessions a user may have per device type or group of types."
     )
     REVOCATION_STORE = Setting("database", store, "Where the gate asks whether a session has ended.")
+    REVOCATION_LAG = Setting(
+        timedelta(0),
+        at_most(timedelta(hours=1)),
+        "How old a process's own copy of the ended sessions may be; 0 asks at every request.",
+    )
+    REDIS_ALIAS = Setting("default", filled, "The django-redis cache alias whose Redis is used.")
     BIND_DJANGO_LOGIN: Setting[Any] = Setting(
         True,
         boolean_or_dotted,

@@ -220,3 +220,25 @@ class SessionEvent(models.Model):
 
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TypeError("Session events are append-only; authx_prune removes old ones.")
+
+
+class EndedSession(models.Model):
+    """One line of the log of endings, from which copies of the ended sessions are kept up to date.
+
+    Written in the transaction of the ending, so its numbers may appear in another order than they were drawn
+    in. Needed only while a token of the session could still be accepted; ``authx_prune`` removes old lines.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    sid = models.CharField(max_length=36)
+    reason = models.CharField(max_length=32)
+    #: By the clock of the process that ended it.
+    at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name = _("ended session")
+        verbose_name_plural = _("ended sessions")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.sid} {self.reason}"

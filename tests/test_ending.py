@@ -149,8 +149,10 @@ def test_the_event_says_who_from_where_and_what_they_noted(opened, admin):
     assert (event.ip, event.user_agent, event.note) == ("203.0.113.9", "curl/8", "lost phone")
 
 
-def test_ending_costs_one_conditional_statement_and_its_event(opened, django_assert_num_queries):
-    with django_assert_num_queries(4) as asked:  # begin, end, event, commit
+def test_ending_costs_one_conditional_statement_its_event_and_its_line_in_the_log(
+    opened, django_assert_num_queries
+):
+    with django_assert_num_queries(5) as asked:  # begin, end, event, line, commit
         end_session(opened.session, "logout", now=LATER)
     update, insert = asked.captured_queries[1:3]
     assert "ended_at" in update["sql"].partition("WHERE")[2]

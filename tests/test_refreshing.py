@@ -21,7 +21,7 @@ from authx.errors import (
 from authx.gate import keyring
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import end_session, open_session, recognize, refresh_session
-from authx.sessions.standing import note_use
+from authx.sessions.using import note_use
 from tests.faults_in_database import broken_audit, deadlocks, outage, read_only
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -28,7 +27,7 @@ from authx.errors import (
 )
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import end_session, open_session, recognize, refresh_session
-from authx.sessions.standing import note_use
+from authx.sessions.using import note_use
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
 GRACE = timedelta(seconds=30)
@@ -255,12 +254,11 @@ class Sessions(RuleBasedStateMachine):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_every_history_ends_as_the_table_says(ada):
-    examples = int(os.environ.get("AUTHX_TEST_HISTORIES", "60"))
+def test_every_history_ends_as_the_table_says(ada, request):
     run_state_machine_as_test(
         Sessions,
         settings=settings(
-            max_examples=examples,
+            max_examples=2 * request.config.getoption("--races"),
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),

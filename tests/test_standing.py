@@ -22,7 +22,8 @@ from authx.sessions import Device, end_session, open_session, recognize, refresh
 from authx.sessions.database import run_pending
 from authx.sessions.presented import find_by_refresh_token, find_presented
 from authx.sessions.proving import is_recent, record_proof
-from authx.sessions.standing import is_current, note_use, read_again
+from authx.sessions.standing import is_current, read_again
+from authx.sessions.using import note_use
 from tests.faults_in_database import outage
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

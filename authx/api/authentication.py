@@ -5,7 +5,9 @@ Must not import ``rest_framework.views``, which imports this module through DRF'
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
@@ -20,8 +22,9 @@ from authx.http.cookies import read_cookie
 from authx.http.notes import notes
 from authx.http.renewal import has_bearer
 from authx.models import DeviceSession
-from authx.sessions import recognize
-from authx.sessions.standing import note_use
+from authx.sessions.callers import Caller, admit
+
+T = TypeVar("T")
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -35,14 +38,8 @@ class BearerAuthentication(BaseAuthentication):
         if not has_bearer(request._request):
             return None  # not ours; let the next class look
         notes(request._request).identity_header = "Authorization"
-        try:
-            session = recognize(bearer_token(request))
-        except TokenError as error:
-            notes(request._request).refusal = error
-            raise refusal(error) from error
-        except StoreUnavailable as error:
-            raise Unavailable from error
-        return _admit(request, session, confirms=True)
+        caller = _or_refuse(request, lambda: admit(bearer_token(request)))
+        return _let_in(request, caller, confirms=True)
 
     def authenticate_header(self, request: Request) -> str:
         return challenge(request)
@@ -63,7 +60,7 @@ class CookieAuthentication(BaseAuthentication):
         if access_token is None and noted.not_renewed is None:
             return None
         try:
-            session = recognize(access_token)
+            caller = admit(access_token)
         except TokenError as error:
             noted.refusal = noted.not_renewed or error
             return None
@@ -71,7 +68,7 @@ class CookieAuthentication(BaseAuthentication):
             raise Unavailable from error
         SessionAuthentication().enforce_csrf(request)
         noted.by_cookie = True
-        return _admit(request, session, confirms=noted.renewed is None)
+        return _let_in(request, caller, confirms=noted.renewed is None)
 
     def authenticate_header(self, request: Request) -> str:
         return challenge(request)
@@ -99,23 +96,31 @@ def bearer_token(request: Request) -> str:
     return token
 
 
-def _admit(request: Request, session: DeviceSession, *, confirms: bool) -> tuple[Any, AccessClaims] | None:
-    claims = session.access_claims
-    if claims is None:
-        return None
+def _let_in(request: Request, caller: Caller, *, confirms: bool) -> tuple[Any, AccessClaims]:
     if confirms:
-        note_use(session, claims)
-    notes(request._request).session = session
-    return session.user, claims
+        caller.note_use()
+    notes(request._request).caller = caller
+    return caller.user(partial(_or_refuse, request)), caller.claims
+
+
+def _or_refuse(request: Request, read: Callable[[], T]) -> T:
+    """What ``read`` returns; what it refuses, in the words of the API."""
+    try:
+        return read()
+    except TokenError as error:
+        notes(request._request).refusal = error
+        raise refusal(error) from error
+    except StoreUnavailable as error:
+        raise Unavailable from error
 
 
 def session_of(request: Request) -> DeviceSession:
-    """The device session that one of our classes let in.
+    """The device session that one of our classes let in; reads it if the check did not.
 
     Raises:
-        APIException: none of ours did (a site's own authentication class).
+        APIException: none of ours did (a site's own authentication class), or it has ended meanwhile.
     """
-    session: DeviceSession | None = notes(request._request).session
-    if session is None:
+    caller: Caller | None = notes(request._request).caller
+    if caller is None:
         raise APIException("The request carries no device session.")
-    return session
+    return _or_refuse(request, lambda: caller.session)

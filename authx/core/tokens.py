@@ -66,9 +66,7 @@ def read_access_token(
         TokenNotForUs, TokenExpired: see ``check_claims``.
     """
     claims, _key = read_signed(token, keys)
-    check_claims(
-        claims, issuer=issuer, audience=audience, max_lifetime=max_lifetime, leeway=leeway, now=now
-    )
+    check_claims(claims, issuer=issuer, audience=audience, max_lifetime=max_lifetime, leeway=leeway, now=now)
     return claims
 
 
@@ -152,4 +150,3 @@ def _find_key(header: dict[str, Any], keys: KeySet) -> Key:
     if header.get("alg") != key.alg:
         raise TokenMalformed("the header's alg is not the key's")
     return key
-

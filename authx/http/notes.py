@@ -20,8 +20,8 @@ class Notes:
     not_renewed: AuthxError | None = None
     #: The request header that told an API view who is asking: no shared cache may forget that.
     identity_header: str | None = None
-    #: The device session the API let in, and whether by cookie.
-    session: Any = None
+    #: Whom the API let in, and whether by cookie.
+    caller: Any = None
     by_cookie: bool = False
     #: Why the API refused a credential: the challenge names it, and an anonymous refusal's body.
     refusal: AuthxError | None = None

@@ -85,7 +85,7 @@ def keep_own_password_change(visit: Visit) -> None:
     the new hash in this Django session, which only this device's own request can have done.
     """
     request = visit.request
-    before = visit.settled_session or (notes(request).session if notes(request).by_cookie else None)
+    before = visit.settled_session or _read_by_api(request)
     if before is None or not _has_new_hash(request, before):
         return
     after = read_again(before)
@@ -100,6 +100,12 @@ def keep_own_password_change(visit: Visit) -> None:
         return
     visit.delivery, visit.binds = open_session(user, request, continues=after), True
     visit.identify(visit.delivery.session, user)
+
+
+def _read_by_api(request: HttpRequest) -> DeviceSession | None:
+    """The session that an API view let in by cookie; who has not even read it has changed no password."""
+    caller = notes(request).caller if notes(request).by_cookie else None
+    return caller.session if caller is not None and caller.is_read else None
 
 
 def _has_new_hash(request: HttpRequest, session: DeviceSession) -> bool:

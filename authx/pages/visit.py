@@ -28,7 +28,8 @@ from authx.pages import django_login
 from authx.sessions import Credentials, recognize, refresh_session
 from authx.sessions.database import store_errors
 from authx.sessions.presented import find_presented
-from authx.sessions.standing import note_use, user_end
+from authx.sessions.standing import user_end
+from authx.sessions.using import note_use
 
 
 class Visit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
@@ -100,6 +101,28 @@ def after_commit(function: Callable[[], Any]) -> None:
         transaction.on_commit(function, using=alias(), robust=True)
     except (OperationalError, InterfaceError):  # outside a transaction it asks the database first
         logger.exception("The database has gone before what follows a commit could be done.")
+
+
+def outside_transactions(read: Callable[[], T]) -> T:
+    """Run ``read`` where it sees all that has been committed by now.
+
+    A transaction may be looking at the past (REPEATABLE READ): where we are in one, another thread reads, on
+    a connection of its own. A test's transaction is not one: nobody else sees what happens in it.
+    """
+    connection = connections[alias()]
+    blocks = getattr(connection, "atomic_blocks", [])
+    is_real = connection.in_atomic_block and not all(block._from_testcase for block in blocks)
+    if not is_real or getattr(connection, "is_in_memory_db", bool)():
+        return read()
+
+    def apart() -> T:
+        try:
+            return read()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(apart).result()
 
 
 def in_any_case(function: Callable[[], Any]) -> None:

@@ -13,7 +13,7 @@ from django.db import models
 
 from authx import signals
 from authx.models import DeviceSession, EndReason, SessionEvent
-from authx.sessions import database, events
+from authx.sessions import database, ended_log, events
 from authx.sessions.events import NOBODY, Actor
 
 #: Sessions ended in one transaction: large enough to be quick, small enough not to block a login.
@@ -101,7 +101,7 @@ def _end(keys: Sequence[UUID], ending: Ending) -> int:
 
 
 def record(keys: Sequence[UUID], ending: Ending) -> None:
-    """Write the events of endings made in this transaction, and announce them after its commit."""
+    """Write the events of endings made in this transaction; publish and announce them after its commit."""
     kind = SessionEvent.Kind.ENDED
     reason = ending.reason.value
     events.write(
@@ -118,6 +118,7 @@ def record(keys: Sequence[UUID], ending: Ending) -> None:
         )
     )
     if keys:
+        ended_log.write(keys, reason)
         database.after_commit(lambda: _announce(keys, ending))
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db.models import Q
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
@@ -19,9 +18,6 @@ from authx.gate import verify_access_token
 from authx.models import DeviceSession, EndReason
 from authx.sessions import database
 from authx.sessions.reading import read_session
-
-#: How stale ``last_seen_at`` may get before a request writes it.
-LAST_SEEN_EVERY = timedelta(seconds=60)
 
 
 def fingerprint(user: AbstractBaseUser) -> str:
@@ -124,23 +120,3 @@ def is_current(session: DeviceSession, claims: AccessClaims) -> bool:
     found = read_again(session)
     live = found is not None and found.ended_reason(found.database_now) is None
     return live and found is not None and found.generation == claims.gen
-
-
-def note_use(session: DeviceSession, claims: AccessClaims, *, now: datetime | None = None) -> None:
-    """Record that a token which came from the client was used: T2, and last seen at most each minute.
-
-    Waits for the surrounding transaction's commit; a failure is logged and tried again by the next request.
-    """
-    now = now or session.database_now
-    confirms = claims.gen == session.generation and session.rotation_state().is_pending
-    if confirms or now - session.last_seen_at >= LAST_SEEN_EVERY:
-        database.after_commit(lambda: _note_use(session, now, confirms=confirms))
-
-
-def _note_use(session: DeviceSession, now: datetime, *, confirms: bool) -> None:
-    this = DeviceSession.objects.using(database.alias()).filter(pk=session.pk, ended_at=None)
-    if confirms:
-        this = this.filter(generation=session.generation, confirmed_generation__lt=session.generation)
-        this.update(confirmed_generation=session.generation, last_seen_at=now)
-    else:
-        this.filter(Q(last_seen_at__lt=now)).update(last_seen_at=now)

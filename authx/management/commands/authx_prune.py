@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from authx.conf import conf
+from authx.sessions import ended_log
 from authx.sessions.pruning import mark_expired, prune
 
 
@@ -30,6 +32,7 @@ class Command(BaseCommand):
         keep = conf.RETENTION if days is None else timedelta(days=days)
         marked = sum(self._take_turns("marked", mark_expired(batch), pause, options))
         deleted = sum(self._take_turns("deleted", prune(keep, batch), pause, options))
+        deque(self._take_turns("lines of the log deleted", ended_log.prune(batch), pause, options), 0)
         self.stdout.write(f"{marked} expired sessions marked, {deleted} old sessions deleted.")
 
     def _take_turns(self, what: str, batches: Any, pause: float, options: dict[str, Any]) -> Any:

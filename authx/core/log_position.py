@@ -1,0 +1,95 @@
+"""How far a log has been read whose numbers are drawn in order and committed in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+#: Seconds. Who has drawn a number and not committed by then never will.
+LONGEST_TRANSACTION: Final = 3600.0
+#: So many gaps are watched one by one; more are joined, which reads some rows again and misses none.
+MOST_GAPS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Numbers from ``first`` to ``last`` that were missing at ``since`` (seconds), and may yet appear."""
+
+    first: int
+    last: int
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class LogPosition:
+    """Everything up to number ``last`` has been read, but for what was missing then.
+
+    A transaction that draws a number early and commits late leaves a gap behind: it is watched until the
+    longest transaction allowed is over. Order of commits does not matter, and nothing is read twice.
+    """
+
+    last: int = 0
+    #: What stood at ``last``; another word there means that the log is not the one we have read.
+    mark: str = ""
+    gaps: tuple[Gap, ...] = ()
+
+    @classmethod
+    def after(cls, rows: Iterable[tuple[int, str]], *, floor: int, mark: str, now: float) -> LogPosition:
+        """The position after a first reading: ``rows`` are all above ``floor``, ascending."""
+        return cls(floor, mark).advanced(rows, now)
+
+    def advanced(self, rows: Iterable[tuple[int, str]], now: float) -> LogPosition:
+        """The position after reading ``rows``, ascending, which answered for the gaps and beyond ``last``."""
+        found = list(rows)
+        numbers = [number for number, _mark in found]
+        gaps = [gap for gap in self.gaps if now - gap.since < LONGEST_TRANSACTION]
+        gaps = [part for gap in gaps for part in _without(gap, numbers)]
+        last, mark = self.last, self.mark
+        for number, text in found:
+            if number > last:
+                if number > last + 1:
+                    gaps.append(Gap(last + 1, number - 1, now))
+                last, mark = number, text
+        return replace(self, last=last, mark=mark, gaps=tuple(_few(gaps)))
+
+    def as_json(self) -> list[Any]:
+        """What ``from_json`` reads."""
+        return [self.last, self.mark, [[gap.first, gap.last, gap.since] for gap in self.gaps]]
+
+    @classmethod
+    def from_json(cls, value: Any) -> LogPosition:
+        """Read what ``as_json`` wrote.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        try:
+            last, mark, gaps = value
+            return cls(int(last), str(mark), tuple(Gap(int(a), int(b), float(at)) for a, b, at in gaps))
+        except TypeError as error:
+            raise ValueError("not a position in a log") from error
+
+
+def _without(gap: Gap, numbers: Iterable[int]) -> Iterator[Gap]:
+    """What is left of a gap when ``numbers``, ascending, have appeared."""
+    first = gap.first
+    for number in numbers:
+        if gap.first <= number <= gap.last:
+            if number > first:
+                yield Gap(first, number - 1, gap.since)
+            first = number + 1
+    if first <= gap.last:
+        yield Gap(first, gap.last, gap.since)
+
+
+def _few(gaps: list[Gap]) -> list[Gap]:
+    """Join neighbours until there are few enough to ask for in one statement."""
+    gaps = sorted(gaps, key=lambda gap: gap.first)
+    while len(gaps) > MOST_GAPS:
+        gaps = [_joined(gaps[start : start + 2]) for start in range(0, len(gaps), 2)]
+    return gaps
+
+
+def _joined(pair: list[Gap]) -> Gap:
+    return Gap(pair[0].first, pair[-1].last, max(gap.since for gap in pair))

@@ -1,0 +1,42 @@
+"""A breaker: who has failed is left alone for a while, then tried by one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+#: Seconds: the first pause, and the longest; each failure in a row doubles it.
+FIRST, LONGEST = 1.0, 16.0
+#: Seconds one caller has for a trial before another may try.
+TRIAL = 0.5
+
+
+class Breaker:
+    """Closed while all is well; one per process and kind of work. Lock-free: at worst two try at once."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._open_until: float | None = None
+        self._pause = 0.0
+
+    @property
+    def is_closed(self) -> bool:
+        """False from a failure until the next success."""
+        return self._open_until is None
+
+    def allows(self) -> bool:
+        """True if the caller may try; it must then tell how that went."""
+        if self._open_until is None:
+            return True
+        now = self._clock()
+        if now < self._open_until:
+            return False
+        self._open_until = now + TRIAL
+        return True
+
+    def failed(self) -> None:
+        self._pause = min(self._pause * 2 or FIRST, LONGEST)
+        self._open_until = self._clock() + self._pause
+
+    def worked(self) -> None:
+        self._open_until, self._pause = None, 0.0

@@ -1,0 +1,53 @@
+"""Which sessions have ended lately: what stores tell, and copies keep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, Protocol
+
+from authx.conf import conf
+from authx.core.log_position import LONGEST_TRANSACTION
+
+#: More endings than this in a copy cost more memory than asking costs time; about 25 MB.
+LARGEST: Final = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Endings:
+    """What one reading has found: reasons by ``sid``."""
+
+    ended: Mapping[str, str]
+    #: Where the next reading goes on.
+    position: Any
+    #: All that matter, rather than those since the last reading.
+    whole: bool
+
+    @property
+    def too_many(self) -> bool:
+        """True if nobody should keep a copy of these."""
+        return len(self.ended) > LARGEST
+
+
+class Feed(Protocol):
+    """Tells the endings, each time those since the last."""
+
+    def read(self) -> Endings:
+        """The endings committed before this call, as far as the last one has not told them.
+
+        Raises:
+            StoreUnavailable: it cannot be known.
+        """
+
+    def begin_again(self) -> None:
+        """Let the next reading be a whole one."""
+
+
+def window() -> timedelta:
+    """How long an ending matters: until no token of the session could be accepted any more.
+
+    It was written up to one transaction before it took effect.
+    """
+    longest = timedelta(seconds=LONGEST_TRANSACTION)
+    return conf.ACCESS_TOKEN_LIFETIME + 2 * conf.CLOCK_LEEWAY + longest

@@ -1,0 +1,195 @@
+"""The recent endings in Redis: one round trip a request, and never a false answer.
+
+Nothing here is the truth. The endings hold while their lease does, which only a reading of the database's log
+gives, and which ends ten seconds after that reading began. What else can happen to Redis, a restart, an older
+snapshot, a lost write, costs the lease or is mended by the next reading.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
+from typing import Any, Final
+
+from redis.exceptions import RedisError
+
+from authx.conf import conf
+from authx.core.log_position import LogPosition
+from authx.errors import StoreUnavailable
+from authx.gate import redis_scripts as scripts
+from authx.gate.breaker import Breaker
+from authx.gate.endings import Endings, Feed, window
+from authx.gate.redis_connection import connect, key_name
+
+logger = logging.getLogger("authx")
+
+#: Seconds. The lease is renewed when a third of it is over.
+LEASE: Final = 10.0
+#: Seconds that a reading of the log may take before another worker begins one.
+LOCK: Final = 5.0
+#: Seconds after which a worker that found no lease tries again to give one.
+AGAIN: Final = 0.5
+#: Endings in one command: it must fit into the time-out.
+CHUNK: Final = 1000
+
+
+class RedisStore:
+    """The endings of one cache alias; one per process, shared by its threads."""
+
+    def __init__(
+        self, alias: str, log: Callable[..., Any], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._client = connect(alias)
+        issuer = sha256(conf.ISSUER.encode()).hexdigest()[:12]
+        self.key = key_name(alias, f"authx:endings:{issuer}")
+        self._log, self._clock = log, clock
+        self._reads, self._writes = Breaker(clock), Breaker(clock)
+        self._renew_at = float("-inf")
+
+    def reason(self, sid: str) -> str | None:
+        """Why a session has ended, or None if it has not, as far as the last reading of the log tells.
+
+        Raises:
+            StoreUnavailable: Redis does not answer, or nobody has read the log lately.
+        """
+        self.keep_lease()
+        lease, reason = self._command(self._reads, "HMGET", self.key, "lease", sid)
+        if lease is None:
+            self._renew_soon()
+            raise StoreUnavailable("nobody has read the log of endings lately")
+        return None if reason is None else _text(reason)
+
+    def publish(self, ended: Mapping[str, str]) -> None:
+        """Add endings that have just been committed; one that does not arrive is read from the log later."""
+        try:
+            for pairs in _chunks(ended):
+                self._script(scripts.PUBLISH, *pairs)
+        except StoreUnavailable:
+            logger.warning("%d endings were not published; they hold within %.0f s.", len(ended), LEASE)
+
+    def since(self, epoch: str, number: int) -> Any:
+        """What ``SINCE`` answers.
+
+        Raises:
+            StoreUnavailable: as ``reason``.
+        """
+        self.keep_lease()
+        found = self._command(self._reads, "EVAL", scripts.SINCE, 1, self.key, epoch, number, CHUNK)
+        if not found:
+            self._renew_soon()
+            raise StoreUnavailable("nobody has read the log of endings lately")
+        return found
+
+    def feed(self) -> RedisFeed:
+        """What a local copy is fed from."""
+        return RedisFeed(self, self._log())
+
+    def keep_lease(self) -> None:
+        """Read the log and renew the lease, if that is due and nobody else is at it; never fails."""
+        now = self._clock()
+        if now < self._renew_at or not self._writes.allows():
+            return
+        self._renew_at = now + LEASE / 3 * random.uniform(0.9, 1.1)
+        try:
+            self._renew()
+        except StoreUnavailable as error:
+            logger.warning("The lease on the endings in Redis was not renewed: %s.", error)
+
+    def _renew_soon(self) -> None:
+        self._renew_at = min(self._renew_at, self._clock() + AGAIN)
+
+    def _renew(self) -> None:
+        owner = secrets.token_hex(8)
+        begun = self._script(scripts.BEGIN, owner, _ms(LOCK), _ms(3 * LEASE), _ms(LEASE * 2 / 3))
+        if not begun:
+            return
+        at, upto = int(begun[0]), _text(begun[1])
+        found: Endings = self._log(_position(upto)).read()
+        if found.too_many:
+            raise StoreUnavailable("there are too many endings to keep in Redis")
+        for pairs in _chunks(found.ended):
+            self._script(scripts.ADD, owner, *pairs)
+        oldest = at // 1000 - int(window().total_seconds())
+        position = json.dumps(found.position.as_json())
+        self._script(scripts.FINISH, owner, position, at + _ms(LEASE), oldest)
+
+    def _script(self, script: str, *arguments: Any) -> Any:
+        return self._command(self._writes, "EVAL", script, 1, self.key, *arguments)
+
+    def _command(self, breaker: Breaker, *words: Any) -> Any:
+        if not breaker.allows():
+            raise StoreUnavailable("Redis has failed a moment ago")
+        try:
+            found = self._client.execute_command(*words)
+        except (RedisError, OSError) as error:
+            if breaker.is_closed:
+                logger.warning("Redis failed; the database answers meanwhile: %s", type(error).__name__)
+            breaker.failed()
+            raise StoreUnavailable("Redis does not answer") from error
+        breaker.worked()
+        return found
+
+
+class RedisFeed:
+    """The endings in the order they arrived in Redis; from the log itself where Redis does not know."""
+
+    def __init__(self, store: RedisStore, log: Feed) -> None:
+        self._store, self._log = store, log
+        self._epoch, self._number = "", 0
+
+    def read(self) -> Endings:
+        try:
+            found = self._read_redis()
+        except StoreUnavailable:
+            self._epoch = ""  # what is read from the log says nothing of numbers in Redis
+            return self._log.read()
+        self._log.begin_again()
+        return found
+
+    def begin_again(self) -> None:
+        self._epoch = ""
+        self._log.begin_again()
+
+    def _read_redis(self) -> Endings:
+        ended: dict[str, str] = {}
+        epoch, number, whole = self._epoch, self._number, self._epoch == ""
+        while True:
+            answered, reached, last, *lines = self._store.since(epoch, number)
+            if _text(answered) != epoch:
+                epoch, ended, whole = _text(answered), {}, True
+            for line in filter(None, map(_text, lines)):
+                _at, sid, reason = line.split(" ", 2)
+                ended[sid] = reason
+            number = reached
+            if reached >= last:
+                break
+        self._epoch, self._number = epoch, number
+        return Endings(ended, (epoch, number), whole)
+
+
+def _position(upto: str) -> LogPosition | None:
+    try:
+        return LogPosition.from_json(json.loads(upto)) if upto else None
+    except ValueError:
+        return None  # of another version: read the whole window again
+
+
+def _chunks(ended: Mapping[str, str]) -> Iterator[list[str]]:
+    """``sid, reason, sid, reason ...``, so many at a time."""
+    items = list(ended.items())
+    for start in range(0, len(items), CHUNK):
+        yield [word for item in items[start : start + CHUNK] for word in item]
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+def _text(value: Any) -> str:
+    """The alias may decode answers or not."""
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,135 @@
+"""Whoever presents a good access token: known by its claims, read from the database when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.utils.functional import SimpleLazyObject
+from django.views.decorators.debug import sensitive_variables
+
+from authx.core.claims import AccessClaims
+from authx.errors import SessionEnded, TokenMalformed
+from authx.gate import revocation, verify_access_token
+from authx.models import DeviceSession, EndReason
+from authx.sessions.standing import DatabaseSource
+from authx.sessions.using import note_use, uses
+
+
+class Caller:
+    """The claims of a token that was good a moment ago, and the session and user behind them."""
+
+    def __init__(self, claims: AccessClaims, session: DeviceSession | None = None) -> None:
+        self.claims = claims
+        self._session = session
+
+    @property
+    def sid(self) -> str:
+        return self.claims.sid
+
+    @property
+    def is_read(self) -> bool:
+        """True once the row has been read."""
+        return self._session is not None
+
+    @property
+    def session(self) -> DeviceSession:
+        """The live row with its user; read once, in one statement, if the check did not read it.
+
+        Raises:
+            SessionEnded: it has ended after all, or its user may not use it any more.
+            StoreUnavailable: the database cannot be asked.
+        """
+        if self._session is None:
+            source = DatabaseSource()
+            reason = source.end_reason(self.claims, None)
+            if reason is not None or source.session is None:
+                raise ended(reason or EndReason.EXPIRED.value, source.session)
+            source.session.access_claims = self.claims
+            self._session = source.session
+        return self._session
+
+    def user(self, wrapped: Callable[[Callable[[], Any]], Any] = lambda read: read()) -> Any:
+        """The user; where the row was not read, one that is known by its key and read when touched.
+
+        ``wrapped`` calls the reading, and says in the door's own words what it raises.
+        """
+        if self._session is not None:
+            return self._session.user
+        return KnownUser(_key(self.claims.sub), lambda: wrapped(lambda: self.session.user))
+
+    def note_use(self) -> None:
+        """Record that the client used the token (T2, last seen)."""
+        if self._session is not None:
+            note_use(self._session, self.claims)
+        else:
+            uses.note(self.claims)
+
+
+@sensitive_variables("access_token")
+def admit(access_token: object, *, now: datetime | None = None) -> Caller:
+    """Whoever presents ``access_token``, as AUTHX_REVOCATION_STORE and AUTHX_REVOCATION_LAG answer for it.
+
+    Raises:
+        TokenError: see ``verify_access_token``; SessionEnded says why.
+        StoreUnavailable: whether the session is alive cannot be known.
+    """
+    source = revocation.source()
+    try:
+        claims = verify_access_token(access_token, store=source, now=now)
+    except SessionEnded as error:
+        raise ended(error.reason, getattr(source, "session", None)) from error
+    session: DeviceSession | None = getattr(source, "session", None)
+    if session is not None:
+        session.access_claims = claims
+    return Caller(claims, session)
+
+
+def ended(reason: str, session: DeviceSession | None) -> SessionEnded:
+    """What to raise where a session has ended, with all that its row tells."""
+    error = SessionEnded(reason, replaced_by=session.replaced_by if session is not None else "")
+    error.sid = session.pk if session is not None else None
+    return error
+
+
+def _key(subject: str) -> Any:
+    field = get_user_model()._meta.pk
+    try:
+        return field.to_python(subject)
+    except Exception:
+        raise TokenMalformed("its subject is no key of a user") from None
+
+
+class KnownUser(SimpleLazyObject):  # type: ignore[type-arg]
+    """A user known by key alone: ``pk`` and ``is_authenticated`` cost nothing, all else reads it, once."""
+
+    is_authenticated = True
+    is_anonymous = False
+
+    def __init__(self, key: Any, read: Callable[[], Any]) -> None:
+        super().__init__(read)
+        self.__dict__["pk"] = key
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return get_user_model()
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __getattr__(self, name: str) -> Any:
+        model = get_user_model()
+        if name == model._meta.pk.attname:
+            return self.__dict__["pk"]
+        if name == "_meta":
+            return model._meta
+        return super().__getattr__(name)
+
+    def __eq__(self, other: object) -> bool:
+        same = getattr(getattr(other, "_meta", None), "concrete_model", None)
+        return same is get_user_model()._meta.concrete_model and getattr(other, "pk", None) == self.pk
+
+    def __hash__(self) -> int:
+        return hash(self.pk)

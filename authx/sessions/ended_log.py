@@ -1,0 +1,89 @@
+"""The log of endings: written with each, read in pieces by whoever keeps a copy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from authx.core.log_position import LogPosition
+from authx.gate import revocation
+from authx.gate.endings import LARGEST, Endings, window
+from authx.models import EndedSession, EndReason
+from authx.sessions import database
+
+#: No token outlives these: its exp never passes the limits of its session.
+_NOBODY_ASKS = {EndReason.IDLE.value, EndReason.EXPIRED.value}
+
+
+def write(keys: Sequence[UUID], reason: str) -> None:
+    """Append endings made in this transaction, and publish them after its commit."""
+    if reason in _NOBODY_ASKS:
+        return
+    now = timezone.now()
+    lines = [EndedSession(sid=str(key), reason=reason, at=now) for key in keys]
+    EndedSession.objects.using(database.alias()).bulk_create(lines)
+    ended = {line.sid: reason for line in lines}
+    database.after_commit(lambda: revocation.publish(ended))
+
+
+class EndedLog:
+    """Reads the log from where the last reading ended."""
+
+    def __init__(self, position: LogPosition | None = None, clock: Callable[[], float] = time.time) -> None:
+        self.position, self._clock = position, clock
+
+    def read(self) -> Endings:
+        """The endings committed since the last reading; all that matter, where there was none.
+
+        One statement, on a connection that sees what is committed now.
+
+        Raises:
+            StoreUnavailable: the database cannot be asked.
+        """
+        with database.store_errors():
+            return database.outside_transactions(self._read)
+
+    def _read(self) -> Endings:
+        log = EndedSession.objects.using(database.alias()).order_by("id")
+        return self._read_on(log) or self._read_whole(log)
+
+    def begin_again(self) -> None:
+        """Let the next reading be a whole one."""
+        self.position = None
+
+    def _read_on(self, log: models.QuerySet[EndedSession]) -> Endings | None:
+        """None if there is nothing to go on from, or the log is another one: restored, pruned."""
+        before = self.position
+        if before is None:
+            return None
+        wanted = Q(id__gte=before.last)
+        for gap in before.gaps:
+            wanted |= Q(id=gap.first) if gap.first == gap.last else Q(id__range=(gap.first, gap.last))
+        rows = list(log.filter(wanted).values_list("id", "sid", "reason"))
+        if before.last and (before.last, before.mark) not in ((number, sid) for number, sid, _ in rows):
+            return None
+        self.position = before.advanced(((number, sid) for number, sid, _ in rows), self._clock())
+        return Endings({sid: reason for _, sid, reason in rows}, self.position, whole=False)
+
+    def _read_whole(self, log: models.QuerySet[EndedSession]) -> Endings:
+        start = timezone.now() - window()
+        older = log.filter(at__lte=start).order_by("-at", "-id").values_list("id", "sid").first()
+        floor, mark = older or (0, "")
+        rows = list(log.filter(id__gt=floor, at__gt=start).values_list("id", "sid", "reason")[: LARGEST + 1])
+        marks = ((number, sid) for number, sid, _ in rows)
+        self.position = LogPosition.after(marks, floor=floor, mark=mark, now=self._clock())
+        return Endings({sid: reason for _, sid, reason in rows}, self.position, whole=True)
+
+
+def prune(batch: int, *, now: datetime | None = None) -> Iterator[int]:
+    """Delete what no copy asks for any more; yields how many lines each time."""
+    log = EndedSession.objects.using(database.alias())
+    old = log.filter(at__lt=(now or timezone.now()) - 2 * window())
+    while keys := list(old.order_by("at").values_list("pk", flat=True)[:batch]):
+        yield database.transact(lambda: log.filter(pk__in=keys).delete()[0])
