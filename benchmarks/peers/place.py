@@ -72,14 +72,14 @@ def redis_server() -> Iterator[str]:
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        _wait_for(port)
+        wait_for(port)
         yield f"redis://127.0.0.1:{port}/0"
     finally:
         server.terminate()
         server.wait()
 
 
-def _wait_for(port: int, seconds: float = 20) -> None:
+def wait_for(port: int, seconds: float = 20) -> None:
     until = time.monotonic() + seconds
     while True:
         try:
