@@ -142,4 +142,10 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Any:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--races", type=int, default=30, help="Rounds of random interleavings.")
+    parser.addoption(
+        "--races",
+        type=int,
+        default=30,
+        help="How long the random tests are: as many interleavings, twice as many histories of a session,"
+        " and logins at once in proportion. 10000 is the long form.",
+    )

@@ -5,15 +5,16 @@ from __future__ import annotations
 import random
 from datetime import timedelta
 from functools import partial
+from threading import Event
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from rest_framework.test import APIClient
 
 from authx.conf import conf
-from authx.errors import RefreshReused, SessionEnded
+from authx.errors import RefreshReused, SessionEnded, SessionLimitReached
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import Device, end_session, open_session, recognize, refresh_session
 from tests.racing import only, race
@@ -94,6 +95,35 @@ def test_of_many_thieves_one_ends_the_session(due):
     assert kinds(due.session, kind="ended") == ["ended"]
 
 
+def test_an_ended_session_presented_by_many_says_so_once(due):
+    end_session(due.session, "kicked")
+    results = race(*[lambda: refresh_session(due.refresh_token)] * PRESENTERS)
+    assert {type(result) for result in results} == {SessionEnded}
+    assert kinds(due.session, outcome="T11") == ["refused"]
+
+
+@pytest.mark.databases("postgresql", "mariadb")
+def test_no_refusal_waits_for_whoever_holds_the_session(due):
+    end_session(due.session, "kicked")
+    held, refused = Event(), Event()
+
+    def hold():
+        with transaction.atomic():
+            DeviceSession.objects.select_for_update().get(pk=due.session.pk)
+            held.set()
+            return refused.wait(timeout=20)
+
+    def present():
+        held.wait(timeout=20)
+        try:
+            refresh_session(due.refresh_token)
+        finally:
+            refused.set()
+
+    told, ended = race(hold, present)
+    assert (told, type(ended)) == (True, SessionEnded)
+
+
 def end_by_password(credentials):
     user = get_user_model().objects.get(pk=credentials.session.user_id)
     user.set_password("another-horse")
@@ -151,28 +181,43 @@ def test_random_interleavings_leave_one_successor_or_an_ended_session(ada, reque
         assert row.generation <= len(known), f"seed {seed}"
 
 
-PHONES = [{"types": ["ios", "android"], "limit": 2}]
+PHONES = {"types": ["ios", "android"], "limit": 2}
+LOGINS = 16
 
 
-def test_concurrent_logins_fill_the_limit_and_never_exceed_it(ada, settings, request):
-    settings.AUTHX_SESSION_LIMITS = PHONES
-    for _ in range(max(1, request.config.getoption("--races") // 10)):
-        results = race(*[lambda: open_session(ada, device=Device(type="ios"))] * 16)
-        assert not [result for result in results if isinstance(result, Exception)]
-        assert DeviceSession.objects.live().filter(user=ada).count() == 2
+@pytest.mark.parametrize("when_full", ["end_least_recent", "refuse"])
+def test_concurrent_logins_fill_the_limit_and_never_exceed_it(make_user, settings, request, when_full):
+    """Everybody logs in twice with a crowd: with no session yet, and with as many as may be."""
+    settings.AUTHX_SESSION_LIMITS = [PHONES | {"when_full": when_full}]
+    for number in range(max(1, request.config.getoption("--races") // 30)):
+        user = make_user(f"user{number}")
+        let_in, most = crowd_in(user)
+        assert (let_in, most, live_phones(user)) == (2 if when_full == "refuse" else LOGINS, 2, 2)
+        let_in, most = crowd_in(user)
+        assert (let_in, most, live_phones(user)) == (0 if when_full == "refuse" else LOGINS, 2, 2)
 
 
-def test_concurrent_logins_of_a_limit_that_refuses_let_exactly_as_many_in(ada, settings):
-    settings.AUTHX_SESSION_LIMITS = [PHONES[0] | {"when_full": "refuse"}]
-    results = race(*[lambda: open_session(ada, device=Device(type="android"))] * 16)
-    assert sum(not isinstance(result, Exception) for result in results) == 2
-    assert DeviceSession.objects.live().filter(user=ada).count() == 2
+def crowd_in(user):
+    """16 logins at once: how many were let in, and the most sessions live at any moment of it."""
+
+    def watch():
+        return max(live_phones(user) for _ in range(LOGINS))
+
+    login = partial(open_session, user, device=Device(type="ios"))
+    *logins, most = race(*[login] * LOGINS, watch)
+    refused = [result for result in logins if isinstance(result, Exception)]
+    assert {type(error) for error in refused} <= {SessionLimitReached}
+    return LOGINS - len(refused), max(most, live_phones(user))
+
+
+def live_phones(user):
+    return DeviceSession.objects.live().filter(user=user).count()
 
 
 @pytest.mark.databases("postgresql", "mariadb")
 def test_the_same_under_repeatable_read(due, ada, settings, repeatable_read):
     only(race(*[lambda: refresh_session(due.refresh_token).refresh_token] * 8))
-    settings.AUTHX_SESSION_LIMITS = PHONES
+    settings.AUTHX_SESSION_LIMITS = [PHONES]
     results = race(*[lambda: open_session(ada, device=Device(type="ios"))] * 16)
     assert not [result for result in results if isinstance(result, Exception)]
     phones = DeviceSession.objects.live().filter(user=ada, device_type="ios")
