@@ -131,5 +131,8 @@ class KnownUser(SimpleLazyObject):  # type: ignore[type-arg]
         same = getattr(getattr(other, "_meta", None), "concrete_model", None)
         return same is get_user_model()._meta.concrete_model and getattr(other, "pk", None) == self.pk
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
     def __hash__(self) -> int:
         return hash(self.pk)

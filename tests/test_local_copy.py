@@ -1,0 +1,235 @@
+"""authx.gate.local_copy: of known age, read by one for all, bounded."""
+
+import os
+import threading
+
+import pytest
+
+from authx.errors import StoreUnavailable
+from authx.gate import local_copy
+from authx.gate.endings import Endings
+from authx.gate.local_copy import PAUSE, REST, STALE, LocalCopy, NoCopy
+
+KEEP = 4500.0
+
+
+class Clock:
+    """Seconds that pass when told."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+class Store:
+    """A feed of endings that counts its readings, and can fail or be held up."""
+
+    def __init__(self):
+        self.ended, self.fresh, self.readings, self.whole = {}, {}, 0, True
+        self.down = False
+        self.held = threading.Event()
+        self.held.set()
+        self.reached = threading.Event()
+
+    def end(self, sid, reason="kicked"):
+        self.ended[sid] = self.fresh[sid] = reason
+
+    def read(self):
+        self.reached.set()
+        assert self.held.wait(5)
+        self.readings += 1
+        if self.down:
+            raise StoreUnavailable("down")
+        told = dict(self.ended if self.whole else self.fresh)
+        self.fresh, whole, self.whole = {}, self.whole, False
+        return Endings(told, None, whole)
+
+    def begin_again(self):
+        self.whole = True
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def store():
+    return Store()
+
+
+@pytest.fixture
+def copy(store, clock):
+    return LocalCopy(store, clock)
+
+
+def ask(copy, sid="a", lag=1.0):
+    return copy.reason(sid, lag=lag, keep=KEEP)
+
+
+def test_it_is_read_when_first_asked_and_not_again_within_half_the_lag(copy, store, clock):
+    store.end("a")
+    assert ask(copy) == "kicked"
+    assert ask(copy, "b") is None
+    clock.now += 0.5
+    ask(copy)
+    assert store.readings == 1
+
+
+def test_an_ending_is_seen_within_the_lag(copy, store, clock):
+    assert ask(copy) is None
+    store.end("a")
+    clock.now += 1.01
+    assert ask(copy) == "kicked"
+
+
+def test_age_counts_from_the_start_of_a_reading(copy, store, clock):
+    read = store.read
+
+    def slow():
+        found = read()
+        clock.now += 0.9
+        return found
+
+    store.read = slow
+    ask(copy)
+    store.end("a")  # after the reading, which took 0.9 s
+    store.read = read
+    clock.now += 0.2
+    assert ask(copy) == "kicked"
+
+
+def test_one_reads_for_all_and_the_others_go_on_with_a_good_copy(copy, store, clock):
+    ask(copy)
+    clock.now += 0.7  # half as old as it may get, and more
+    store.held.clear()
+    store.reached.clear()
+    reader = threading.Thread(target=ask, args=(copy,))
+    reader.start()
+    assert store.reached.wait(5)
+    assert ask(copy) is None  # does not wait
+    store.held.set()
+    reader.join()
+    assert store.readings == 2
+
+
+def test_who_finds_it_too_old_waits_for_the_reading(copy, store, clock):
+    ask(copy)
+    clock.now += 5
+    store.held.clear()
+    store.reached.clear()
+    answers = []
+    threads = [threading.Thread(target=lambda: answers.append(ask(copy))) for _ in range(8)]
+    threads[0].start()
+    assert store.reached.wait(5)
+    for thread in threads[1:]:
+        thread.start()
+    store.end("a")
+    assert answers == []
+    store.held.set()
+    for thread in threads:
+        thread.join()
+    assert answers == ["kicked"] * 8
+    assert store.readings == 2
+
+
+def test_a_reading_that_fails_is_no_matter_while_the_copy_is_good(copy, store, clock):
+    ask(copy)
+    store.down = True
+    clock.now += 0.9
+    assert ask(copy) is None
+
+
+def test_a_copy_too_old_is_never_served(copy, store, clock):
+    ask(copy)
+    store.down = True
+    clock.now += 1.01
+    with pytest.raises(StoreUnavailable):
+        ask(copy)
+
+
+def test_after_a_failure_nobody_tries_for_a_moment(copy, store, clock):
+    store.down = True
+    for _ in range(5):
+        with pytest.raises(StoreUnavailable):
+            ask(copy)
+    assert store.readings == 1
+    clock.now += REST + 0.01
+    store.down = False
+    assert ask(copy) is None
+    assert store.readings == 2
+
+
+def test_what_this_process_ends_it_knows_at_once(copy, store):
+    ask(copy)
+    copy.add({"a": "logout"})
+    assert ask(copy) == "logout"
+
+
+def test_an_ending_is_forgotten_when_no_token_is_left(copy, store, clock):
+    ask(copy)
+    store.end("a")
+    clock.now += 1
+    ask(copy)
+    for _ in range(int(KEEP / 500)):
+        clock.now += 499
+        assert ask(copy) == "kicked"
+        assert len(copy) == 1
+    store.ended.clear()
+    clock.now += 499
+    ask(copy)
+    assert len(copy) == 0
+
+
+def test_a_copy_left_alone_for_long_is_read_anew(copy, store, clock):
+    store.end("a")
+    ask(copy)
+    store.ended.clear()
+    clock.now += STALE + 1
+    assert ask(copy) is None
+
+
+def test_too_many_endings_are_not_kept(copy, store, clock, monkeypatch):
+    monkeypatch.setattr(local_copy, "LARGEST", 10)
+    ask(copy)
+    for number in range(20):
+        store.end(f"s{number}")
+        clock.now += 1
+        try:
+            ask(copy)
+        except NoCopy:
+            break
+    else:
+        pytest.fail("kept them all")
+    readings = store.readings
+    clock.now += PAUSE - 1
+    with pytest.raises(NoCopy):
+        ask(copy)
+    assert (store.readings, len(copy)) == (readings, 0)
+
+
+def test_a_store_that_names_too_many_is_given_up(copy, store, clock, monkeypatch):
+    monkeypatch.setattr("authx.gate.endings.LARGEST", 10)
+    for number in range(20):
+        store.end(f"s{number}")
+    with pytest.raises(NoCopy):
+        ask(copy)
+    store.ended = {"s1": "kicked"}
+    clock.now += PAUSE + 1
+    assert ask(copy, "s1") == "kicked"
+
+
+def test_a_forked_child_waits_for_no_thread_of_its_parent(copy, store):
+    ask(copy)
+    copy._lock.acquire()
+    child = os.fork()
+    if child == 0:
+        try:
+            copy.after_fork()
+            os._exit(0 if ask(copy) is None and store.readings == 2 else 2)
+        finally:
+            os._exit(1)
+    copy._lock.release()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
