@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.utils.module_loading import import_string
 
+from authx.checks.stores import check_store
 from authx.conf import Conf, conf
 from authx.errors import KeyInvalid
 
@@ -26,6 +27,7 @@ def connect() -> None:
     register(check_settings, Tags.security)
     register(check_together, Tags.security)
     register(check_middleware, Tags.security)
+    register(check_store, Tags.security)
     register(check_deployment, Tags.security, deploy=True)
 
 

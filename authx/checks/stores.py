@@ -1,0 +1,89 @@
+"""The Redis that AUTHX_REVOCATION_STORE relies on: there, shared, honest about failures, not forgetful."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.cache import caches
+from django.core.checks import CheckMessage, Error, Warning
+from django.core.exceptions import ImproperlyConfigured
+
+from authx.conf import Conf, conf
+
+#: What a ``maxmemory-policy`` may be called that throws keys away before their time.
+_EVICTING = ("allkeys-", "volatile-")
+
+
+def check_store(**kwargs: Any) -> list[CheckMessage]:
+    """What ``redis`` needs, and what a lag does not do."""
+    if any(setting.complaint() for setting in Conf.declared()):
+        return []  # said by check_settings
+    found: list[CheckMessage] = []
+    if "." in conf.REVOCATION_STORE and conf.REVOCATION_LAG:
+        text = "AUTHX_REVOCATION_LAG has no effect on a revocation store of your own."
+        hint = "Keep the copy in your store, and leave AUTHX_REVOCATION_LAG at 0."
+        found.append(Warning(text, hint=hint, id="authx.W010"))
+    if conf.REVOCATION_STORE == "redis":
+        found += _alias() or [*_failures(), *_memory()]
+    return found
+
+
+def _alias() -> list[CheckMessage]:
+    alias = conf.REDIS_ALIAS
+    described = settings.CACHES.get(alias)
+    hint = (
+        "pip install drf-authx[redis], and give CACHES an alias with the BACKEND "
+        f'"django_redis.cache.RedisCache"; AUTHX_REDIS_ALIAS names it ({alias!r} now).'
+    )
+    if described is None:
+        text = f"AUTHX_REDIS_ALIAS names the cache {alias!r}, which CACHES does not have."
+        return [Error(text, hint=hint, id="authx.E012")]
+    try:
+        client = getattr(caches[alias], "client", None)
+    except (ImportError, ImproperlyConfigured) as error:
+        return [Error(f"The cache {alias!r} cannot be used: {error}", hint=hint, id="authx.E012")]
+    if not hasattr(client, "get_client"):
+        text = (
+            f"The cache {alias!r} is {described.get('BACKEND')}, not django-redis's: workers would not "
+            "see one another's endings."
+        )
+        return [Error(text, hint=hint, id="authx.E012")]
+    return []
+
+
+def _failures() -> list[CheckMessage]:
+    """An alias that hides failures answers None, which reads like "has not ended"."""
+    options: Any = settings.CACHES[conf.REDIS_ALIAS].get("OPTIONS") or {}
+    everywhere = getattr(settings, "DJANGO_REDIS_IGNORE_EXCEPTIONS", False)
+    if not options.get("IGNORE_EXCEPTIONS", everywhere):
+        return []
+    text = f"The cache {conf.REDIS_ALIAS!r} ignores exceptions: a dead Redis looks like an empty one."
+    hint = (
+        "Set OPTIONS['IGNORE_EXCEPTIONS'] = False, or point AUTHX_REDIS_ALIAS at an alias of its own; "
+        "authx itself copes with a Redis that is down."
+    )
+    return [Error(text, hint=hint, id="authx.E013")]
+
+
+def _memory() -> list[CheckMessage]:
+    """Ask the server, if it answers, whether it evicts."""
+    from redis.exceptions import RedisError
+
+    from authx.gate.redis_connection import connect
+
+    try:
+        client = connect(conf.REDIS_ALIAS)
+        policy = str(client.config_get("maxmemory-policy").get("maxmemory-policy", ""))
+    except ImproperlyConfigured as error:
+        return [Error(str(error), hint="Use django-redis's own clients.", id="authx.E012")]
+    except (RedisError, OSError):
+        return []  # down, or it does not say: nothing is known against it
+    if not policy.startswith(_EVICTING):
+        return []
+    text = f"The Redis of the cache {conf.REDIS_ALIAS!r} evicts keys when memory is short ({policy})."
+    hint = (
+        "Set maxmemory-policy noeviction, or use a Redis of its own: evicted endings lose nothing, but "
+        "every request then asks the database."
+    )
+    return [Error(text, hint=hint, id="authx.E014")]
