@@ -29,6 +29,9 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parent.parent
+#: Where a worker can be asked for somebody: see ``DOORS``.
+CHECKING_DOORS = ("api", "gate", "page", "recognize", "session")
+ALL_DOORS = (*CHECKING_DOORS, "renewal", "refresh")
 #: Seconds that anything may take to come up.
 DEADLINE = 30.0
 
@@ -272,14 +275,13 @@ class Proxy:
         self.reset()
         self._flows.set()
 
-    @contextmanager
-    def blackhole(self) -> Iterator[None]:
-        """Connections stand, and nothing comes through."""
+    def swallow(self) -> None:
+        """Connections stand, and nothing comes through any more."""
         self._flows.clear()
-        try:
-            yield
-        finally:
-            self._flows.set()
+
+    def let_through(self) -> None:
+        """What was held back, too."""
+        self._flows.set()
 
     def reset(self) -> None:
         """Cut off whoever is connected, with RST."""
@@ -395,6 +397,72 @@ class Worker:
         self._socket.close()
 
 
+def on_redis(port: int, *, lag: float = 0.0) -> dict[str, Any]:
+    """The settings of a site whose store is the Redis on this port."""
+    location = f"redis://127.0.0.1:{port}/0"
+    return {
+        "CACHES": {"default": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": location}},
+        "AUTHX_REVOCATION_STORE": "redis",
+        "AUTHX_REVOCATION_LAG": lag,
+        "AUTHX_LOGIN_RATE": None,
+        "AUTHX_REFRESH_RATE": None,
+    }
+
+
+def ask(worker: Worker, whose: dict[str, str], door: str = "gate") -> dict[str, Any]:
+    answer: dict[str, Any] = worker.do("ask", door=door, whose=whose)
+    return answer
+
+
+def open_many(worker: Worker, count: int) -> list[dict[str, str]]:
+    return [worker.do("open", name=f"user-{number}") for number in range(count)]
+
+
+def lease(redis: RedisServer) -> float:
+    """What is left of the lease, in seconds; 0 where there is none."""
+    for key in redis.ask("KEYS", "*endings*"):
+        if redis.ask("HGET", key, "lease"):
+            return float(redis.ask("PTTL", key)) / 1000
+    return 0.0
+
+
+def lean_on_redis(workers: Sequence[Worker], redis: RedisServer, whose: dict[str, str]) -> None:
+    """Until all of them get their answers from Redis."""
+    wait_for(lambda: ask(workers[0], whose)["status"] == 200 and lease(redis) > 3)
+    for worker in workers:
+        assert ask(worker, whose)["status"] == 200
+
+
+def assert_refused(worker: Worker, whose: dict[str, str], doors: Sequence[str] = CHECKING_DOORS) -> None:
+    for door in doors:
+        answer = ask(worker, whose, door)
+        assert answer["status"] == 401, (door, answer)
+
+
+def assert_let_in(worker: Worker, whose: dict[str, str], doors: Sequence[str] = ALL_DOORS) -> None:
+    """Everywhere, and no cookie is taken away."""
+    for door in doors:
+        answer = ask(worker, whose, door)
+        assert (answer["status"], answer.get("cleared", [])) == (200, []), (door, answer)
+
+
+def lateness(history: Sequence[dict[str, Any]], endings: dict[str, dict[str, Any]]) -> float:
+    """How many seconds after its ending was acknowledged a session was last let in; 0 if never.
+
+    Fails if a live session was refused, or anything else was answered.
+    """
+    latest = 0.0
+    for answer in history:
+        ending = endings.get(answer["sid"])
+        if answer["status"] == 401:
+            assert ending is not None, answer
+            assert answer["done"] >= ending["began"], answer
+        else:
+            assert (answer["status"], answer.get("cleared", [])) == (200, []), answer
+            latest = max(latest, answer["began"] - ending["done"] if ending is not None else 0.0)
+    return latest
+
+
 # The worker's side
 
 
@@ -438,9 +506,14 @@ class Acts:
         return self._timed(lambda: DOORS[door](whose))
 
     def load(
-        self, doors: Sequence[str], people: Sequence[dict[str, str]], seconds: float, threads: int
+        self,
+        doors: Sequence[str],
+        people: Sequence[dict[str, str]],
+        seconds: float,
+        threads: int = 1,
+        rest: float = 0.01,
     ) -> list[dict[str, Any]]:
-        """Ask at all doors for all people, again and again; all that was answered."""
+        """Ask at all doors for all people, again and again, with a rest between; all that was answered."""
         until = time.monotonic() + seconds
 
         def ask_on(number: int) -> list[dict[str, Any]]:
@@ -448,9 +521,10 @@ class Acts:
 
             said = []
             while time.monotonic() < until:
-                door, whose = doors[number % len(doors)], people[number % len(people)]
-                said.append({"door": door, "sid": whose["sid"], **self.ask(door, whose)})
+                door, whose = doors[number % len(doors)], people[number // len(doors) % len(people)]
+                said.append({"door": door, **self.ask(door, whose), "sid": whose["sid"]})
                 number += 1
+                time.sleep(rest)
             connections.close_all()
             return said
 
@@ -529,6 +603,14 @@ def by_refresh(whose: dict[str, str]) -> dict[str, Any]:
     return _told(client.post("/api/auth/refresh/", {"refresh_token": whose["refresh"]}))
 
 
+def by_login(whose: dict[str, str]) -> dict[str, Any]:
+    """Try to log in, with a wrong password."""
+    from rest_framework.test import APIClient
+
+    client = APIClient(raise_request_exception=False)
+    return _told(client.post("/api/auth/login/", {"username": whose["name"], "password": "wrong"}))
+
+
 def _told(response: Any) -> dict[str, Any]:
     is_json = response.headers.get("Content-Type") == "application/json"
     ours = {name: cookie for name, cookie in response.cookies.items() if name.startswith("__Host-authx")}
@@ -548,6 +630,7 @@ DOORS: dict[str, Callable[[dict[str, str]], dict[str, Any]]] = {
     "page": by_page("access", "refresh"),
     "renewal": by_page("refresh"),
     "refresh": by_refresh,
+    "login": by_login,
 }
 
 
@@ -568,6 +651,9 @@ class _Handler(socketserver.StreamRequestHandler):
 class _Forking(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
     max_children = 1000
 
+    def handle_error(self, *about: Any) -> None:
+        """A test that failed has hung up; what an act raised has been told."""
+
 
 def main(path: str) -> None:
     import logging
@@ -577,13 +663,14 @@ def main(path: str) -> None:
     django.setup()
     from django.core.management import call_command
     from django.db import connections
-    from django.urls import get_resolver
 
     logging.disable(logging.CRITICAL)  # outages are what the tests are about
     call_command("migrate", verbosity=0)
-    connections.close_all()
-    _ = get_resolver().url_patterns
     _import_quietly("django_redis.cache")
+    somebody = Acts().open("somebody")
+    for door in DOORS.values():  # what is imported now need not be by each worker
+        door(somebody)
+    connections.close_all()
     with _Forking(path, _Handler) as server:
         server.serve_forever()
 
