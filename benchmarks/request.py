@@ -94,6 +94,7 @@ def figures(one: Taking, place: Place, floor: float) -> Result:
     before = redis_calls(place)
     statements = len(one.site.ask("statements", COUNTED))
     commands = redis_calls(place) - before
+    one.site.ask("block", 1)  # whoever keeps a copy has a fresh one, the worst case for the logout
     one.door.ask("log_out", one.held)
     seen = None if one.contestant.name == FLOOR else one.site.ask("refused_after", PATIENCE)
     cuts = quantiles(one.times, n=100)

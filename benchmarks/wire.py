@@ -26,7 +26,7 @@ from benchmarks.peers.contestants import Contestant, Place, chosen
 from benchmarks.peers.doors import Held
 from benchmarks.peers.place import a_place, free_port, wait_for
 from benchmarks.peers.process import There
-from benchmarks.peers.serve import environment
+from benchmarks.peers.setup import environment
 from benchmarks.request import surroundings
 
 GUNICORN = ("gunicorn", "--workers", "2", "--log-level", "error", "--bind", "127.0.0.1:{port}")

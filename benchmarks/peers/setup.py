@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import json
+import os
+from dataclasses import asdict
 from typing import Any
 
 from benchmarks.peers.contestants import ALL, FLOOR, Contestant, Place
 
 BASE_APPS = ("django.contrib.auth", "django.contrib.contenttypes", "rest_framework")
+VARIABLE = "AUTHX_BENCHMARK"
+
+
+def environment(contestant: Contestant, place: Place) -> dict[str, str]:
+    """What the environment of this contestant's process holds; ``peers.settings`` reads it."""
+    return {VARIABLE: json.dumps({"name": contestant.name, "place": asdict(place)})}
 
 
 def configure(contestant: Contestant, place: Place) -> None:
     """Set Django up for this contestant. Once per process."""
     import django
-    from django.conf import settings
 
-    settings.configure(**_common(place), **_rest(contestant), **_own(contestant, place))
+    os.environ |= environment(contestant, place) | {"DJANGO_SETTINGS_MODULE": "benchmarks.peers.settings"}
     django.setup()
+
+
+def settings_of(contestant: Contestant, place: Place) -> dict[str, Any]:
+    return _common(place) | _rest(contestant) | _own(contestant, place)
 
 
 def configure_everybody(place: Place) -> None:
