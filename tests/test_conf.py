@@ -29,7 +29,9 @@ GOOD = {
     "CLAIMS": [None, "site.claims.roles"],
     "DEVICE_TYPES": [["web"], ("web", "smart-tv", "kiosk_2")],
     "SESSION_LIMITS": [[], [LIMIT], ({"limit": 3},)],
-    "REVOCATION_STORE": ["database", "site.stores.Store"],
+    "REVOCATION_STORE": ["database", "redis", "site.stores.Store"],
+    "REVOCATION_LAG": [timedelta(0), timedelta(milliseconds=500), timedelta(hours=1)],
+    "REDIS_ALIAS": ["default", "sessions"],
     "BIND_DJANGO_LOGIN": [True, False, "site.auth.is_person"],
     **{key: ["__Host-authx", "a", "a.b_c-d!"] for key in COOKIES},
     **{key: [True, False] for key in FLAGS},
@@ -73,7 +75,9 @@ BAD = {
         [{**LIMIT, "when_full": "explode"}],
         [{**LIMIT, "extra": 1}],
     ],
-    "REVOCATION_STORE": [None, "", "memory", 7],
+    "REVOCATION_STORE": [None, "", "memory", 7, ["redis"]],
+    "REVOCATION_LAG": [None, 1, "1s", timedelta(seconds=-1), timedelta(hours=2)],
+    "REDIS_ALIAS": [None, "", 7],
     "BIND_DJANGO_LOGIN": [None, 0, 1, "", "yes"],
     **{key: [None, "", "a b", "a;b", "a=b", "a,b", "é", "a\n", "x" * 129, 7] for key in COOKIES},
     **{key: [None, 0, 1, "True"] for key in FLAGS},
@@ -220,3 +224,22 @@ def test_what_is_no_rate_is_refused(rate):
 def test_a_derived_key_is_not_what_a_signing_key_setting_takes(settings):
     settings.AUTHX_SIGNING_KEYS = [Key.derive("secret")]
     assert complaint("SIGNING_KEYS") == "must list PEM texts, paths, or dicts with key, alg and password"
+
+
+def test_settings_are_read_as_django_reads_them(settings):
+    """At every access: overridden, overridden again, deleted, assigned."""
+    from django.conf import settings as ours
+    from django.test import override_settings
+
+    assert conf.ISSUER == "authx"
+    with override_settings(AUTHX_ISSUER="one"):
+        assert conf.ISSUER == "one"
+        with override_settings(AUTHX_CLIENT_ID="other"):
+            assert conf.ISSUER == "one"
+            del ours.AUTHX_ISSUER
+            assert conf.ISSUER == "authx"
+        ours.AUTHX_ISSUER = "two"
+        assert conf.ISSUER == "two"
+    assert conf.ISSUER == "authx"
+    settings.AUTHX_ISSUER = "three"
+    assert conf.ISSUER == ours.AUTHX_ISSUER == "three"

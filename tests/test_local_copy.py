@@ -62,11 +62,11 @@ def store():
 
 @pytest.fixture
 def copy(store, clock):
-    return LocalCopy(store, clock)
+    return LocalCopy(store, clock, keep=lambda: KEEP)
 
 
 def ask(copy, sid="a", lag=1.0):
-    return copy.reason(sid, lag=lag, keep=KEEP)
+    return copy.reason(sid, lag=lag)
 
 
 def test_it_is_read_when_first_asked_and_not_again_within_half_the_lag(copy, store, clock):

@@ -10,6 +10,7 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 
 from authx.conf import Conf, conf
+from authx.gate.redis_connection import connect, failures
 
 #: What a ``maxmemory-policy`` may be called that throws keys away before their time.
 _EVICTING = ("allkeys-", "volatile-")
@@ -68,16 +69,12 @@ def _failures() -> list[CheckMessage]:
 
 def _memory() -> list[CheckMessage]:
     """Ask the server, if it answers, whether it evicts."""
-    from redis.exceptions import RedisError
-
-    from authx.gate.redis_connection import connect
-
     try:
         client = connect(conf.REDIS_ALIAS)
         policy = str(client.config_get("maxmemory-policy").get("maxmemory-policy", ""))
     except ImproperlyConfigured as error:
         return [Error(str(error), hint="Use django-redis's own clients.", id="authx.E012")]
-    except (RedisError, OSError):
+    except failures():
         return []  # down, or it does not say: nothing is known against it
     if not policy.startswith(_EVICTING):
         return []

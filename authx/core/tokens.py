@@ -66,7 +66,8 @@ def read_access_token(
         TokenNotForUs, TokenExpired: see ``check_claims``.
     """
     claims, _key = read_signed(token, keys)
-    check_claims(claims, issuer=issuer, audience=audience, max_lifetime=max_lifetime, leeway=leeway, now=now)
+    at = now.timestamp()
+    check_claims(claims, issuer=issuer, audience=audience, max_lifetime=max_lifetime, leeway=leeway, now=at)
     return claims
 
 
@@ -96,9 +97,9 @@ def check_claims(
     audience: Collection[str],
     max_lifetime: timedelta,
     leeway: timedelta,
-    now: datetime,
+    now: float,
 ) -> None:
-    """Judge whom the claims are for, and ``exp``, ``iat`` and ``nbf`` at ``now``, which is aware.
+    """Judge whom the claims are for, and ``exp``, ``iat`` and ``nbf`` at ``now``, in seconds since the epoch.
 
     At ``exp`` itself the token has expired (RFC 7519 §4.1.4).
 
@@ -107,14 +108,14 @@ def check_claims(
         TokenMalformed: it lives longer than ``max_lifetime``, or is from the future.
         TokenExpired: it was valid once.
     """
-    if claims.iss != issuer or not any(name in audience for name in claims.aud):
+    if claims.iss != issuer or set(audience).isdisjoint(claims.aud):
         raise TokenNotForUs("the token is from another issuer or for another audience")
-    seconds, slack = now.timestamp(), leeway.total_seconds()
+    slack = leeway.total_seconds()
     if not 0 < claims.exp - claims.iat <= max_lifetime.total_seconds():
         raise TokenMalformed("the token's lifetime is longer than allowed, or none")
-    if max(claims.iat, claims.extra.get("nbf", claims.iat)) > seconds + slack:
+    if max(claims.iat, claims.extra.get("nbf", claims.iat)) > now + slack:
         raise TokenMalformed("the token is from the future")
-    if claims.exp <= seconds - slack:
+    if claims.exp <= now - slack:
         raise TokenExpired("the token has expired")
 
 

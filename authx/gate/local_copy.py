@@ -29,8 +29,11 @@ class LocalCopy:
     for all; who finds it too old waits for that reading.
     """
 
-    def __init__(self, feed: Feed, clock: Callable[[], float] = time.monotonic) -> None:
-        self._feed, self._clock = feed, clock
+    def __init__(
+        self, feed: Feed, clock: Callable[[], float] = time.monotonic, *, keep: Callable[[], float]
+    ) -> None:
+        """``keep`` tells how many seconds an ending matters."""
+        self._feed, self._clock, self._keep = feed, clock, keep
         self._ended: dict[str, str] = {}
         #: What each reading added, and when it began, oldest first.
         self._told: deque[tuple[float, list[str]]] = deque()
@@ -40,10 +43,8 @@ class LocalCopy:
     def __len__(self) -> int:
         return len(self._ended)
 
-    def reason(self, sid: str, *, lag: float, keep: float) -> str | None:
+    def reason(self, sid: str, *, lag: float) -> str | None:
         """Why a session has ended, as of at most ``lag`` seconds ago; None if it had not.
-
-        ``keep`` is how many seconds an ending matters.
 
         Raises:
             NoCopy: there are too many endings.
@@ -52,14 +53,14 @@ class LocalCopy:
         now = self._clock()
         age = now - self._read_at
         if age * 2 > lag:
-            self._renew(now, lag, keep, must=age > lag)
+            self._renew(now, lag, must=age > lag)
         return self._ended.get(sid)
 
     def add(self, ended: Mapping[str, str]) -> None:
         """Take over endings that this process has just committed; the next reading tells them again."""
         self._ended.update(ended)
 
-    def _renew(self, now: float, lag: float, keep: float, *, must: bool) -> None:
+    def _renew(self, now: float, lag: float, *, must: bool) -> None:
         if now < self._paused_until:
             raise NoCopy
         if not self._lock.acquire(blocking=must):
@@ -67,14 +68,14 @@ class LocalCopy:
         try:
             began = self._clock()
             if (began - self._read_at) * 2 > lag:  # nobody has read while we waited
-                self._read(began, keep)
+                self._read(began)
         except StoreUnavailable:
             if must:
                 raise
         finally:
             self._lock.release()
 
-    def _read(self, began: float, keep: float) -> None:
+    def _read(self, began: float) -> None:
         if began - self._failed_at < REST:
             raise StoreUnavailable("the endings could not be read a moment ago")
         if began - self._read_at > STALE:
@@ -86,16 +87,17 @@ class LocalCopy:
             raise
         if found.too_many or (not found.whole and len(self._ended) > LARGEST):
             self._give_up(began)
-        self._take(found, began, keep)
+        self._take(found, began)
 
-    def _take(self, found: Endings, began: float, keep: float) -> None:
+    def _take(self, found: Endings, began: float) -> None:
         if found.whole:
             self._ended, self._told = dict(found.ended), deque()
         else:
             self._ended.update(found.ended)
         if found.ended:
             self._told.append((began, list(found.ended)))
-        while self._told and self._told[0][0] < began - keep:
+        oldest = began - self._keep()
+        while self._told and self._told[0][0] < oldest:
             for sid in self._told.popleft()[1]:
                 self._ended.pop(sid, None)
         self._read_at = began

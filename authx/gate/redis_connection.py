@@ -34,6 +34,13 @@ def connect(alias: str) -> Any:
     return client
 
 
+def failures() -> tuple[type[Exception], ...]:
+    """What a command raises that Redis has not carried out, or has not been heard to."""
+    from redis.exceptions import RedisError  # importing redis takes half a second
+
+    return RedisError, OSError
+
+
 def key_name(alias: str, name: str) -> str:
     """``name`` as the alias's own keys are made: with its prefix and version."""
     made: str = caches[alias].make_key(name)

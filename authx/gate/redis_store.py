@@ -16,15 +16,13 @@ from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from typing import Any, Final
 
-from redis.exceptions import RedisError
-
 from authx.conf import conf
 from authx.core.log_position import LogPosition
 from authx.errors import StoreUnavailable
 from authx.gate import redis_scripts as scripts
 from authx.gate.breaker import Breaker
 from authx.gate.endings import Endings, Feed, window
-from authx.gate.redis_connection import connect, key_name
+from authx.gate.redis_connection import connect, failures, key_name
 
 logger = logging.getLogger("authx")
 
@@ -44,7 +42,7 @@ class RedisStore:
     def __init__(
         self, alias: str, log: Callable[..., Any], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._client = connect(alias)
+        self._client, self._failures = connect(alias), failures()
         issuer = sha256(conf.ISSUER.encode()).hexdigest()[:12]
         self.key = key_name(alias, f"authx:endings:{issuer}")
         self._log, self._clock = log, clock
@@ -126,7 +124,7 @@ class RedisStore:
             raise StoreUnavailable("Redis has failed a moment ago")
         try:
             found = self._client.execute_command(*words)
-        except (RedisError, OSError) as error:
+        except self._failures as error:
             if breaker.is_closed:
                 logger.warning("Redis failed; the database answers meanwhile: %s", type(error).__name__)
             breaker.failed()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from authx.core.claims import AccessClaims
 from authx.errors import StoreUnavailable
 from authx.gate.endings import Feed, window
 from authx.gate.local_copy import LocalCopy, NoCopy
+from authx.gate.redis_store import RedisStore
 
 #: Sources and feeds that are found by name, for the gate imports no models.
 _TRUTH = "authx.sessions.standing.DatabaseSource"
@@ -36,17 +37,15 @@ class RevocationSource(Protocol):
 class QuickSource:
     """Asks what answers quickly, and the database where that says ended or does not know."""
 
-    def __init__(self) -> None:
-        self._truth: Any = _class(_TRUTH)()
+    #: The row with its user, where the database was asked.
+    session: Any = None
 
-    @property
-    def session(self) -> Any:
-        """The row with its user, where the database was asked; else None."""
-        return self._truth.session
+    def __init__(self, store: str, lag: timedelta) -> None:
+        self._store, self._lag = store, lag
 
     def end_reason(self, claims: AccessClaims, now: datetime | None) -> str | None:
         try:
-            reason = _quick_reason(claims.sid)
+            reason = self._quick_reason(claims.sid)
         except StoreUnavailable:
             return self._confirmed(claims, now)
         if reason is None:
@@ -56,36 +55,35 @@ class QuickSource:
         except StoreUnavailable:
             return reason  # we do know that it has ended
 
+    def _quick_reason(self, sid: str) -> str | None:
+        """What a copy of known age says, or Redis.
+
+        Raises:
+            StoreUnavailable: neither knows.
+        """
+        if self._lag:
+            try:
+                return _copy(self._store).reason(sid, lag=self._lag.total_seconds())
+            except NoCopy:
+                pass
+        if self._store == "redis":
+            return _redis(conf.REDIS_ALIAS).reason(sid)
+        raise StoreUnavailable("no copy is kept: there are too many endings")
+
     def _confirmed(self, claims: AccessClaims, now: datetime | None) -> str | None:
-        reason: str | None = self._truth.end_reason(claims, now)
+        truth = _class(_TRUTH)()
+        reason: str | None = truth.end_reason(claims, now)
+        self.session = truth.session
         return reason
 
 
 def source() -> RevocationSource:
     """A fresh source of the configured kind."""
-    store = conf.REVOCATION_STORE
-    if store == "redis" or (store == "database" and conf.REVOCATION_LAG):
-        return QuickSource()
+    store, lag = conf.REVOCATION_STORE, conf.REVOCATION_LAG
+    if store == "redis" or (store == "database" and lag):
+        return QuickSource(store, lag)
     found: RevocationSource = _class(_TRUTH if store == "database" else store)()
     return found
-
-
-def _quick_reason(sid: str) -> str | None:
-    """What a copy of known age says, or Redis.
-
-    Raises:
-        StoreUnavailable: neither knows.
-    """
-    store, alias = conf.REVOCATION_STORE, conf.REDIS_ALIAS
-    if lag := conf.REVOCATION_LAG:
-        try:
-            return _copy(store, alias).reason(sid, lag=lag.total_seconds(), keep=window().total_seconds())
-        except NoCopy:
-            pass
-    if store == "redis":
-        reason: str | None = _redis(alias).reason(sid)
-        return reason
-    raise StoreUnavailable("no copy is kept: there are too many endings")
 
 
 def publish(ended: Mapping[str, str]) -> None:
@@ -96,22 +94,20 @@ def publish(ended: Mapping[str, str]) -> None:
         _redis(conf.REDIS_ALIAS).publish(ended)
 
 
-#: By store and alias: what settings name.
-_copies: dict[tuple[str, str], LocalCopy] = {}
+#: By the store that feeds them.
+_copies: dict[str, LocalCopy] = {}
 
 
-def _copy(store: str, alias: str) -> LocalCopy:
-    copy = _copies.get((store, alias))
+def _copy(store: str) -> LocalCopy:
+    copy = _copies.get(store)
     if copy is None:
-        feed: Feed = _class(_LOG)() if store == "database" else _redis(alias).feed()
-        copy = _copies.setdefault((store, alias), LocalCopy(feed))
+        feed: Feed = _class(_LOG)() if store == "database" else _redis(conf.REDIS_ALIAS).feed()
+        copy = _copies.setdefault(store, LocalCopy(feed, keep=lambda: window().total_seconds()))
     return copy
 
 
 @lru_cache(maxsize=8)
-def _redis(alias: str) -> Any:
-    from authx.gate.redis_store import RedisStore  # importing redis takes half a second
-
+def _redis(alias: str) -> RedisStore:
     return RedisStore(alias, _class(_LOG))
 
 
@@ -121,7 +117,7 @@ def _class(path: str) -> Any:
 
 
 def _forget(*, setting: str, **kwargs: Any) -> None:
-    if setting in {"CACHES", "AUTHX_ISSUER"}:
+    if setting in {"CACHES", "AUTHX_ISSUER", "AUTHX_REDIS_ALIAS"}:
         _redis.cache_clear()
         _copies.clear()
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 
-from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf
@@ -41,8 +41,8 @@ def read_claims(token: object, *, now: datetime | None = None) -> AccessClaims:
     Raises:
         TokenError: see ``verify_access_token``.
     """
-    now = now or timezone.now()
-    claims = signatures.read(token, keyring.keyset(), now=now.timestamp())
+    seconds = time.time() if now is None else now.timestamp()
+    claims = signatures.read(token, keyring.keyset(), now=seconds)
     audience = conf.AUDIENCE
     check_claims(
         claims,
@@ -50,6 +50,6 @@ def read_claims(token: object, *, now: datetime | None = None) -> AccessClaims:
         audience=(audience,) if isinstance(audience, str) else audience,
         max_lifetime=conf.ACCESS_TOKEN_LIFETIME,
         leeway=conf.CLOCK_LEEWAY,
-        now=now,
+        now=seconds,
     )
     return claims

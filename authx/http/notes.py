@@ -29,5 +29,7 @@ class Notes:
 
 def notes(request: HttpRequest) -> Notes:
     """The request's notes, made when first asked for."""
-    found: Notes = request.__dict__.setdefault("authx_notes", Notes())
+    found: Notes | None = request.__dict__.get("authx_notes")
+    if found is None:
+        found = request.__dict__["authx_notes"] = Notes()
     return found

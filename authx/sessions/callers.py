@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.utils.functional import SimpleLazyObject
+from django.core.exceptions import ValidationError
 from django.views.decorators.debug import sensitive_variables
 
 from authx.core.claims import AccessClaims
@@ -95,44 +97,67 @@ def ended(reason: str, session: DeviceSession | None) -> SessionEnded:
 
 
 def _key(subject: str) -> Any:
-    field = get_user_model()._meta.pk
     try:
-        return field.to_python(subject)
-    except Exception:
+        return _key_of_subject()(subject)
+    except ValidationError:
         raise TokenMalformed("its subject is no key of a user") from None
 
 
-class KnownUser(SimpleLazyObject):  # type: ignore[type-arg]
+@cache
+def _key_of_subject() -> Callable[[str], Any]:
+    to_python: Callable[[str], Any] = get_user_model()._meta.pk.to_python
+    return to_python
+
+
+class KnownUser:
     """A user known by key alone: ``pk`` and ``is_authenticated`` cost nothing, all else reads it, once."""
+
+    __slots__ = ("_read", "_user", "pk")
 
     is_authenticated = True
     is_anonymous = False
 
     def __init__(self, key: Any, read: Callable[[], Any]) -> None:
-        super().__init__(read)
-        self.__dict__["pk"] = key
+        object.__setattr__(self, "pk", key)
+        object.__setattr__(self, "_read", read)
+        object.__setattr__(self, "_user", None)
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return get_user_model()
+        return get_user_model()  # for isinstance, as Django's own lazy objects do
 
-    def __bool__(self) -> bool:
-        return True
+    def _whole(self) -> Any:
+        if self._user is None:
+            object.__setattr__(self, "_user", self._read())
+        return self._user
 
     def __getattr__(self, name: str) -> Any:
         model = get_user_model()
         if name == model._meta.pk.attname:
-            return self.__dict__["pk"]
-        if name == "_meta":
-            return model._meta
-        return super().__getattr__(name)
+            return self.pk
+        return model._meta if name == "_meta" else getattr(self._whole(), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._whole(), name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self._whole(), name)
+
+    def __dir__(self) -> list[str]:
+        return dir(self._whole())
+
+    def __str__(self) -> str:
+        return str(self._whole())
+
+    def __repr__(self) -> str:
+        return f"<KnownUser: {self.pk if self._user is None else repr(self._user)}>"
+
+    def __reduce__(self) -> Any:
+        return copy, (self._whole(),)
 
     def __eq__(self, other: object) -> bool:
         same = getattr(getattr(other, "_meta", None), "concrete_model", None)
         return same is get_user_model()._meta.concrete_model and getattr(other, "pk", None) == self.pk
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
 
     def __hash__(self) -> int:
         return hash(self.pk)
