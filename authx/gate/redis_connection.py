@@ -64,7 +64,5 @@ def _patience() -> dict[str, Any]:
         "socket_timeout": TIMEOUT,
         "socket_connect_timeout": TIMEOUT,
         "retry": Retry(NoBackoff(), 0),
-        "retry_on_timeout": False,
-        "retry_on_error": [],
         "health_check_interval": 0,
     }

@@ -74,16 +74,20 @@ redis.call('PEXPIREAT', KEYS[1], ARGV[3])
 return 1
 """
 
-#: ARGV: epoch, the last number known, how many at most. Answers {epoch, number reached, last number,
-#: "<seconds> <sid> <reason>" ...}; of another epoch from the beginning; {} without a lease.
+#: ARGV: epoch, the last number known, the line that stood there, how many at most. Answers {epoch, 1 if from
+#: the beginning, number reached, last number, lines ...}; {} without a lease. It begins again where the epoch
+#: or the line is another: a Redis gone back in time gives its numbers anew.
 SINCE: Final = """
 if redis.call('HEXISTS', KEYS[1], 'lease') == 0 then return {} end
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 local last = tonumber(redis.call('HGET', KEYS[1], 'last') or '0')
 local from = tonumber(redis.call('HGET', KEYS[1], 'first') or '1')
-if epoch == ARGV[1] then from = math.max(from, ARGV[2] + 1) end
-local to = math.min(last, from + ARGV[3] - 1)
-local found = {epoch, to, last}
+local known, whole = tonumber(ARGV[2]), 1
+if epoch == ARGV[1] and (redis.call('HGET', KEYS[1], '#' .. known) or '') == ARGV[3] then
+  from, whole = math.max(from, known + 1), 0
+end
+local to = math.min(last, from + ARGV[4] - 1)
+local found = {epoch, whole, math.max(to, from - 1), last}
 for n = from, to do found[#found + 1] = redis.call('HGET', KEYS[1], '#' .. n) or '' end
 return found
 """

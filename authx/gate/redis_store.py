@@ -32,8 +32,10 @@ LEASE: Final = 10.0
 LOCK: Final = 5.0
 #: Seconds after which a worker that found no lease tries again to give one.
 AGAIN: Final = 0.5
+#: Where a feed stands that has read nothing.
+_NOWHERE: Final = ("", 0, "")
 #: Endings in one command: it must fit into the time-out.
-CHUNK: Final = 1000
+CHUNK: Final = 200
 
 
 class RedisStore:
@@ -70,14 +72,14 @@ class RedisStore:
         except StoreUnavailable:
             logger.warning("%d endings were not published; they hold within %.0f s.", len(ended), LEASE)
 
-    def since(self, epoch: str, number: int) -> Any:
+    def since(self, epoch: str, number: int, line: str) -> Any:
         """What ``SINCE`` answers.
 
         Raises:
             StoreUnavailable: as ``reason``.
         """
         self.keep_lease()
-        found = self._command(self._reads, "EVAL", scripts.SINCE, 1, self.key, epoch, number, CHUNK)
+        found = self._command(self._reads, "EVAL", scripts.SINCE, 1, self.key, epoch, number, line, CHUNK)
         if not found:
             self._renew_soon()
             raise StoreUnavailable("nobody has read the log of endings lately")
@@ -138,36 +140,38 @@ class RedisFeed:
 
     def __init__(self, store: RedisStore, log: Feed) -> None:
         self._store, self._log = store, log
-        self._epoch, self._number = "", 0
+        #: The epoch, the last number read in it, and the line that stood there.
+        self._epoch, self._number, self._line = _NOWHERE
 
     def read(self) -> Endings:
         try:
             found = self._read_redis()
         except StoreUnavailable:
-            self._epoch = ""  # what is read from the log says nothing of numbers in Redis
+            self._epoch, self._number, self._line = _NOWHERE  # the log says nothing of numbers in Redis
             return self._log.read()
         self._log.begin_again()
         return found
 
     def begin_again(self) -> None:
-        self._epoch = ""
+        self._epoch, self._number, self._line = _NOWHERE
         self._log.begin_again()
 
     def _read_redis(self) -> Endings:
         ended: dict[str, str] = {}
-        epoch, number, whole = self._epoch, self._number, self._epoch == ""
+        epoch, number, line, whole = self._epoch, self._number, self._line, False
         while True:
-            answered, reached, last, *lines = self._store.since(epoch, number)
-            if _text(answered) != epoch:
-                epoch, ended, whole = _text(answered), {}, True
-            for line in filter(None, map(_text, lines)):
-                _at, sid, reason = line.split(" ", 2)
+            answer = self._store.since(epoch, number, line)
+            epoch, anew, number, last = _text(answer[0]), *map(int, answer[1:4])
+            if anew:
+                ended, line, whole = {}, "", True
+            lines = [_text(part) for part in answer[4:]]
+            for _at, sid, reason in (part.split(" ", 2) for part in lines if part):
                 ended[sid] = reason
-            number = reached
-            if reached >= last:
+            line = lines[-1] if lines else line
+            if number >= last:
                 break
-        self._epoch, self._number = epoch, number
-        return Endings(ended, (epoch, number), whole)
+        self._epoch, self._number, self._line = epoch, number, line
+        return Endings(ended, number, whole)
 
 
 def _position(upto: str) -> LogPosition | None:

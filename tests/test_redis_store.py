@@ -1,0 +1,495 @@
+"""authx.gate.redis_store: the lease, who gives it, and what it is worth. Real Redis servers, one per test."""
+
+import json
+from contextlib import suppress
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from authx.core.log_position import LogPosition
+from authx.errors import StoreUnavailable
+from authx.gate import redis_scripts as scripts
+from authx.gate.breaker import FIRST, LONGEST, TRIAL, Breaker
+from authx.gate.endings import Endings, window
+from authx.gate.redis_connection import TIMEOUT, connect
+from authx.gate.redis_store import AGAIN, CHUNK, LEASE, LOCK, RedisStore
+from tests.faults import RedisServer, free_port, wait_for
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+class Log:
+    """A log of endings in memory: a factory of readers, as the store expects one."""
+
+    def __init__(self):
+        self.lines, self.readings, self.down, self.meanwhile = [], [], False, lambda: None
+
+    def end(self, *sids, reason="kicked"):
+        self.lines += [(len(self.lines) + number, sid, reason) for number, sid in enumerate(sids, 1)]
+
+    def __call__(self, position=None):
+        return Reader(self, position)
+
+
+class Reader:
+    def __init__(self, log, position):
+        self.log, self.position = log, position
+
+    def read(self):
+        if self.log.down:
+            raise StoreUnavailable("down")
+        before = self.position
+        found = [line for line in self.log.lines if before is None or line[0] > before.last]
+        self.log.readings.append(len(found))
+        rows = [(number, sid) for number, sid, _ in found]
+        self.position = (before or LogPosition()).advanced(rows, 0)
+        self.log.meanwhile()
+        return Endings({sid: reason for _, sid, reason in found}, self.position, before is None)
+
+    def begin_again(self):
+        self.position = None
+
+
+@pytest.fixture(scope="module")
+def server():
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def log():
+    return Log()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def use(settings, server, log, clock):
+    """Make a store on the module's server, or on another."""
+    server.ask("FLUSHALL")
+
+    def make(location=server.location, **cache):
+        backend = "django_redis.cache.RedisCache"
+        settings.CACHES = {**settings.CACHES, "sessions": {"BACKEND": backend, "LOCATION": location, **cache}}
+        return RedisStore("sessions", log, clock=clock)
+
+    return make
+
+
+@pytest.fixture
+def store(use):
+    store = use()
+    with suppress(StoreUnavailable):
+        store.reason("nobody")
+    return store
+
+
+# --- the lease
+
+
+def test_the_first_to_ask_gives_the_lease_and_is_answered(use, log):
+    log.end("a")
+    store = use()
+    assert store.reason("a") == "kicked"
+    assert store.reason("b") is None
+    assert log.readings == [1]
+
+
+def test_everything_is_one_key_that_expires_with_the_lease(store, server):
+    store.publish({"a": "logout"})
+    assert server.ask("KEYS", "*") == [store.key]
+    assert 0 < server.ask("PTTL", store.key) <= LEASE * 1000
+
+
+def test_without_a_lease_nothing_is_known(store, server):
+    server.ask("DEL", store.key)
+    with pytest.raises(StoreUnavailable):
+        store.reason("a")
+
+
+def test_a_lease_that_was_lost_is_given_again_soon(store, server, clock):
+    server.ask("FLUSHALL")
+    with pytest.raises(StoreUnavailable):
+        store.reason("a")
+    clock.now += AGAIN
+    assert store.reason("a") is None
+
+
+def test_it_is_renewed_when_a_third_is_over_and_what_is_new_is_read(store, server, log, clock):
+    log.end("a")
+    assert store.reason("a") is None  # not published, and not read yet
+    server.ask("PEXPIRE", store.key, 5000)
+    clock.now += LEASE / 3 * 1.1
+    assert store.reason("a") == "kicked"
+    assert log.readings == [0, 1]
+    assert server.ask("PTTL", store.key) > 5000
+    clock.now += 1
+    store.reason("a")
+    assert log.readings == [0, 1]
+
+
+def test_a_lease_that_another_has_just_renewed_is_left_alone(store, use, log):
+    other = use()
+    other.keep_lease()
+    assert other.reason("a") is None
+    assert log.readings == [0]
+
+
+def test_the_lease_counts_from_before_the_reading(use, server, log):
+    store = use()
+
+    def now():
+        seconds, microseconds = map(int, server.ask("TIME"))
+        return seconds * 1000 + microseconds / 1000
+
+    began = now()
+    log.meanwhile = lambda: wait_for(lambda: now() > began + 30)
+    store.keep_lease()
+    assert server.ask("PEXPIRETIME", store.key) <= began + LEASE * 1000 + 25
+
+
+def test_a_reading_that_arrives_after_its_lease_is_worth_nothing(use, server):
+    """Redis was stopped between the two: what it then carries out is too late."""
+    store = use()
+    begun = store._script(scripts.BEGIN, "owner", 5000, 30000, 6666)
+    store._script(scripts.FINISH, "owner", "[]", int(begun[0]) - 1, 0)
+    assert server.ask("EXISTS", store.key) == 0
+
+
+def test_a_hash_that_vanished_during_the_reading_gets_no_lease(use, server, log):
+    store = use()
+    log.meanwhile = lambda: server.ask("FLUSHALL")
+    store.keep_lease()
+    assert server.ask("EXISTS", store.key) == 0
+    with pytest.raises(StoreUnavailable):
+        store.reason("a")
+
+
+def test_an_ending_published_during_the_first_reading_is_not_lost(use, log):
+    """It commits after the log was read and before the lease is given."""
+    store, other = use(), use()
+    log.meanwhile = lambda: other.publish({"late": "kicked"})
+    store.keep_lease()
+    assert store.reason("late") == "kicked"
+
+
+def test_one_reads_and_the_others_wait_for_the_lease(use, log):
+    store, other = use(), use()
+
+    def meanwhile():
+        with pytest.raises(StoreUnavailable):
+            other.reason("a")
+
+    log.meanwhile = meanwhile
+    store.keep_lease()
+    assert log.readings == [0]
+    assert other.reason("a") is None
+
+
+def test_a_reader_that_died_is_succeeded(use, server, clock):
+    store, other = use(), use()
+    store._script(scripts.BEGIN, "dead", int(LOCK * 1000), 30000, 6666)
+    with pytest.raises(StoreUnavailable):
+        other.reason("a")
+    until = server.ask("HGET", other.key, "lock").split()[0]
+    server.ask("HSET", other.key, "lock", f"{int(until) - 6000} dead")
+    clock.now += AGAIN
+    assert other.reason("a") is None
+    assert store._script(scripts.FINISH, "dead", "[]", int(until) + 60000, 0) == 0
+
+
+def test_a_database_that_is_down_gives_no_lease(use, log, server):
+    log.down = True
+    store = use()
+    with pytest.raises(StoreUnavailable):
+        store.reason("a")
+    assert server.ask("HEXISTS", store.key, "lease") == 0
+
+
+@pytest.mark.parametrize("upto", ["", "nonsense", "7", '[1, "a", [[1]]]', "{"])
+def test_a_position_that_cannot_be_read_is_read_from_the_beginning(store, server, log, clock, upto):
+    log.end("a")
+    server.ask("HSET", store.key, "upto", upto)
+    server.ask("PEXPIRE", store.key, 5000)
+    clock.now += LEASE
+    assert store.reason("a") == "kicked"
+    assert LogPosition.from_json(json.loads(server.ask("HGET", store.key, "upto"))).last == 1
+
+
+def test_too_many_endings_are_not_kept(use, log, monkeypatch):
+    monkeypatch.setattr("authx.gate.endings.LARGEST", 5)
+    log.end(*"abcdef")
+    store = use()
+    with pytest.raises(StoreUnavailable):
+        store.reason("a")
+
+
+def test_what_no_longer_matters_is_thrown_away(store, server, clock):
+    store.publish({"old": "kicked", "recent": "kicked"})
+    now = int(server.ask("TIME")[0])
+    server.ask("HSET", store.key, "#1", f"{now - int(window().total_seconds()) - 5} old kicked")
+    server.ask("PEXPIRE", store.key, 5000)
+    clock.now += LEASE
+    store.keep_lease()
+    assert (store.reason("old"), store.reason("recent")) == (None, "kicked")
+    assert server.ask("HMGET", store.key, "#1", "#2", "first") == [None, f"{now} recent kicked", "2"]
+
+
+# --- publishing
+
+
+def test_what_is_published_is_known_at_once(store):
+    store.publish({"a": "logout", "b": "kicked"})
+    assert (store.reason("a"), store.reason("b"), store.reason("c")) == ("logout", "kicked", None)
+
+
+def test_the_first_word_stands(store):
+    store.publish({"a": "logout"})
+    store.publish({"a": "kicked"})
+    assert store.reason("a") == "logout"
+
+
+def test_many_fit(store, use, log, server):
+    many = {f"sid-{number}": "kicked" for number in range(2 * CHUNK + 50)}
+    store.publish(many)
+    assert store.reason(f"sid-{2 * CHUNK + 49}") == "kicked"
+    server.ask("FLUSHALL")
+    log.end(*many)
+    store = use()
+    assert store.reason(f"sid-{2 * CHUNK + 49}") == "kicked"
+
+
+def test_publishing_to_a_dead_redis_fails_nobody(use):
+    use(f"redis://127.0.0.1:{free_port()}/0").publish({"a": "kicked"})
+
+
+def test_two_issuers_on_one_redis_do_not_meet(store, use, settings):
+    settings.AUTHX_ISSUER = "https://elsewhere.example"
+    other = use()
+    other.keep_lease()
+    store.publish({"a": "kicked"})
+    assert other.reason("a") is None
+    assert store.key != other.key
+
+
+def test_the_aliass_prefix_is_kept(use):
+    assert use(KEY_PREFIX="shop", VERSION=7).key.startswith("shop:7:authx:endings:")
+
+
+# --- the feed of a local copy
+
+
+def test_a_feed_tells_all_and_then_what_is_new(store):
+    feed = store.feed()
+    store.publish({"a": "kicked"})
+    assert (feed.read().ended, feed.read().ended) == ({"a": "kicked"}, {})
+    store.publish({"b": "logout"})
+    found = feed.read()
+    assert (found.ended, found.whole) == ({"b": "logout"}, False)
+
+
+def test_a_feed_reads_any_number(store):
+    many = {f"sid-{number}": "kicked" for number in range(2 * CHUNK + 50)}
+    store.publish(many)
+    found = store.feed().read()
+    assert (found.ended, found.whole) == (many, True)
+
+
+def test_a_feed_begins_again_where_redis_did(store, server, log, clock):
+    feed = store.feed()
+    store.publish({"a": "kicked"})
+    feed.read()
+    server.ask("FLUSHALL")
+    log.end("b")
+    clock.now += LEASE
+    found = feed.read()
+    assert (found.ended, found.whole) == ({"b": "kicked"}, True)
+
+
+def test_a_feed_notices_numbers_that_are_given_anew(store, server):
+    """An older snapshot of the same hash, and as many endings since."""
+    feed = store.feed()
+    store.publish({"a": "kicked"})
+    before = server.ask("HGETALL", store.key)
+    store.publish({"lost": "kicked"})
+    feed.read()
+    server.ask("DEL", store.key)
+    server.ask("HSET", store.key, *(word for item in before.items() for word in item))
+    store.publish({"new": "kicked", "newer": "kicked"})
+    found = feed.read()
+    assert (found.ended, found.whole) == ({"a": "kicked", "new": "kicked", "newer": "kicked"}, True)
+
+
+def test_a_feed_reads_the_log_where_redis_does_not_know(use, log, server):
+    feed = use(f"redis://127.0.0.1:{free_port()}/0").feed()
+    log.end("a")
+    assert (feed.read().ended, feed.read().ended) == ({"a": "kicked"}, {})
+    log.down = True
+    with pytest.raises(StoreUnavailable):
+        feed.read()
+
+
+def test_a_feed_goes_back_to_redis(store, server, log, clock):
+    feed = store.feed()
+    feed.read()
+    server.ask("FLUSHALL")
+    log.end("a")
+    assert feed.read().ended == {"a": "kicked"}  # from the log
+    clock.now += AGAIN
+    found = feed.read()
+    assert (found.ended, found.whole) == ({"a": "kicked"}, True)
+    assert feed.read().ended == {}
+
+
+# --- the connection
+
+
+def test_time_outs_are_ours_whatever_the_alias_says(use):
+    store = use(OPTIONS={"SOCKET_TIMEOUT": 9, "CONNECTION_POOL_KWARGS": {"socket_timeout": 8}})
+    with_url = use("redis://127.0.0.1:1/0?socket_timeout=7&socket_connect_timeout=7")
+    for made in (store, with_url):
+        kwargs = made._client.connection_pool.connection_kwargs
+        assert (kwargs["socket_timeout"], kwargs["socket_connect_timeout"]) == (TIMEOUT, TIMEOUT)
+        assert kwargs["retry"].get_retries() == 0
+
+
+def test_the_aliass_own_connections_are_left_alone(use, settings):
+    from django.core.cache import caches
+
+    use(OPTIONS={"SOCKET_TIMEOUT": 9})
+    pool = caches["sessions"].client.get_client().connection_pool
+    assert pool.connection_kwargs["socket_timeout"] == 9
+
+
+def test_answers_that_the_alias_decodes_are_read_too(use):
+    store = use(OPTIONS={"CONNECTION_POOL_KWARGS": {"decode_responses": True}})
+    store.keep_lease()
+    store.publish({"a": "kicked"})
+    assert store.reason("a") == "kicked"
+    assert store.feed().read().ended == {"a": "kicked"}
+
+
+def test_a_cache_that_is_not_django_redis_is_refused():
+    with pytest.raises(ImproperlyConfigured, match="AUTHX_REDIS_ALIAS"):
+        connect("default")
+
+
+class SentinelServer(RedisServer):
+    """A Sentinel that watches one primary."""
+
+    def __init__(self, primary):
+        super().__init__()
+        self.primary = primary
+
+    def command(self):
+        file = self.directory / "sentinel.conf"
+        file.write_text(
+            f"port {self.port}\nbind 127.0.0.1\ndir {self.directory}\n"
+            f"sentinel monitor authx 127.0.0.1 {self.primary.port} 1\n"
+        )
+        return ["redis-server", str(file), "--sentinel"]
+
+
+def test_it_works_through_sentinel(use, server):
+    with SentinelServer(server) as sentinel:
+        store = use(
+            "redis://authx/0",
+            OPTIONS={
+                "CLIENT_CLASS": "django_redis.client.SentinelClient",
+                "CONNECTION_FACTORY": "django_redis.pool.SentinelConnectionFactory",
+                "SENTINELS": [("127.0.0.1", sentinel.port)],
+            },
+        )
+        store.keep_lease()
+        store.publish({"a": "kicked"})
+        assert store.reason("a") == "kicked"
+        assert server.ask("KEYS", "*") == [store.key]
+
+
+class ClusterServer(RedisServer):
+    """A cluster of one, which has all the slots."""
+
+    def command(self):
+        return [*super().command(), "--cluster-enabled", "yes"]
+
+
+class ClusterFactory:
+    """How a site connects django-redis to a cluster, which it does not do by itself."""
+
+    def __init__(self, options):
+        self.options = options
+
+    def connect(self, url):
+        from redis.cluster import RedisCluster
+
+        return RedisCluster.from_url(url)
+
+
+def test_it_works_on_a_cluster(use):
+    with ClusterServer() as cluster:
+        cluster.ask("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        wait_for(lambda: "cluster_state:ok" in cluster.ask("CLUSTER", "INFO"))
+        factory = f"{__name__}.ClusterFactory"
+        store = use(f"redis://127.0.0.1:{cluster.port}", OPTIONS={"CONNECTION_FACTORY": factory})
+        store.keep_lease()
+        store.publish({"a": "kicked"})
+        assert store.reason("a") == "kicked"
+        assert store.feed().read().ended == {"a": "kicked"}
+
+
+# --- the breaker
+
+
+def test_a_breaker_lets_one_try_and_waits_longer_each_time():
+    clock = Clock()
+    breaker = Breaker(clock)
+    assert breaker.allows()
+    waited = []
+    for _ in range(7):
+        breaker.failed()
+        assert not breaker.allows()
+        start = clock.now
+        while not breaker.allows():
+            clock.now += 0.5
+        assert not breaker.allows()  # the trial is one caller's
+        waited.append(clock.now - start)
+    assert waited == [FIRST, 2.0, 4.0, 8.0, LONGEST, LONGEST, LONGEST]
+    breaker.worked()
+    assert breaker.allows()
+    assert breaker.is_closed
+
+
+def test_a_trial_nobody_finished_is_given_to_the_next():
+    clock = Clock()
+    breaker = Breaker(clock)
+    breaker.failed()
+    clock.now += FIRST
+    assert breaker.allows()
+    clock.now += TRIAL
+    assert breaker.allows()
+
+
+def test_a_dead_redis_is_not_asked_at_every_request(use, clock, monkeypatch):
+    store = use(f"redis://127.0.0.1:{free_port()}/0")
+    with pytest.raises(StoreUnavailable):
+        store.reason("a")
+    monkeypatch.setattr(store._client, "execute_command", None)  # whoever asked it would fail
+    for _ in range(10):
+        with pytest.raises(StoreUnavailable):
+            store.reason("a")
+
+
+def test_the_lease_is_paced(store, log, clock):
+    for _ in range(100):
+        clock.now += 0.1
+        store.keep_lease()
+    assert len(log.readings) == 1  # the lease was long enough each time it was looked at
