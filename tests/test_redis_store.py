@@ -493,3 +493,28 @@ def test_the_lease_is_paced(store, log, clock):
         clock.now += 0.1
         store.keep_lease()
     assert len(log.readings) == 1  # the lease was long enough each time it was looked at
+
+
+def test_a_stumble_while_publishing_is_not_the_end_of_it(store, server, monkeypatch):
+    execute, calls = store._client.execute_command, []
+
+    def stumble(*words):
+        calls.append(words)
+        if len(calls) == 1:
+            raise TimeoutError("50 ms")
+        return execute(*words)
+
+    monkeypatch.setattr(store._client, "execute_command", stumble)
+    store.publish({"a": "kicked"})
+    assert store.reason("a") == "kicked"
+
+
+def test_a_write_that_failed_does_not_keep_the_lease_from_being_renewed(store, server, log, clock):
+    server.ask("REPLICAOF", "127.0.0.1", 1)
+    store.publish({"a": "kicked"})
+    log.end("a")
+    server.ask("REPLICAOF", "NO", "ONE")
+    assert store.reason("a") is None
+    server.ask("PEXPIRE", store.key, 5000)
+    clock.now += LEASE / 3 * 1.1
+    assert store.reason("a") == "kicked"

@@ -24,14 +24,17 @@ class Breaker:
         """False from a failure until the next success."""
         return self._open_until is None
 
+    @property
+    def is_due(self) -> bool:
+        """True if ``allows`` would allow a try now."""
+        return self._open_until is None or self._clock() >= self._open_until
+
     def allows(self) -> bool:
         """True if the caller may try; it must then tell how that went."""
-        if self._open_until is None:
-            return True
-        now = self._clock()
-        if now < self._open_until:
+        if not self.is_due:
             return False
-        self._open_until = now + TRIAL
+        if self._open_until is not None:
+            self._open_until = self._clock() + TRIAL
         return True
 
     def failed(self) -> None:

@@ -68,9 +68,20 @@ class RedisStore:
         """Add endings that have just been committed; one that does not arrive is read from the log later."""
         try:
             for pairs in _chunks(ended):
-                self._script(scripts.PUBLISH, *pairs)
+                self._publish(pairs)
         except StoreUnavailable:
             logger.warning("%d endings were not published; they hold within %.0f s.", len(ended), LEASE)
+
+    def _publish(self, pairs: list[str]) -> None:
+        """Twice, if need be: a stumble of 50 ms would cost seconds, until somebody reads the log."""
+        was_well = self._writes.is_closed
+        try:
+            self._script(scripts.PUBLISH, *pairs)
+        except StoreUnavailable:
+            if not was_well:
+                raise
+            self._writes.worked()  # so that the second try is allowed; it decides
+            self._script(scripts.PUBLISH, *pairs)
 
     def since(self, epoch: str, number: int, line: str) -> Any:
         """What ``SINCE`` answers.
@@ -92,7 +103,7 @@ class RedisStore:
     def keep_lease(self) -> None:
         """Read the log and renew the lease, if that is due and nobody else is at it; never fails."""
         now = self._clock()
-        if now < self._renew_at or not self._writes.allows():
+        if now < self._renew_at or not self._writes.is_due:
             return
         self._renew_at = now + LEASE / 3 * random.uniform(0.9, 1.1)
         try:
