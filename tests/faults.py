@@ -23,6 +23,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 #: Where a worker can be asked for somebody: see ``DOORS``.
-CHECKING_DOORS = ("api", "gate", "page", "recognize", "session")
+CHECKING_DOORS = ("api", "cookie", "gate", "page", "recognize", "session")
 ALL_DOORS = (*CHECKING_DOORS, "renewal", "refresh")
 #: Seconds that anything may take to come up.
 DEADLINE = 30.0
@@ -579,7 +581,7 @@ def by_api(path: str) -> Callable[[dict[str, str]], dict[str, Any]]:
 
 
 def by_page(*cookies: str, path: str = "/whoami/") -> Callable[[dict[str, str]], dict[str, Any]]:
-    """Ask a page, with these of our cookies; 401 where it knows nobody."""
+    """Ask a page, or a view of the API, with these of our cookies; 401 where it knows nobody."""
 
     def ask(whose: dict[str, str]) -> dict[str, Any]:
         from django.test import Client
@@ -627,6 +629,7 @@ DOORS: dict[str, Callable[[dict[str, str]], dict[str, Any]]] = {
     "recognize": by_recognition,
     "api": by_api("/api/whoami/"),
     "session": by_api("/api/auth/session/"),
+    "cookie": by_page("access", "refresh", path="/api/whoami/"),
     "page": by_page("access", "refresh"),
     "renewal": by_page("refresh"),
     "refresh": by_refresh,
@@ -666,21 +669,15 @@ def main(path: str) -> None:
 
     logging.disable(logging.CRITICAL)  # outages are what the tests are about
     call_command("migrate", verbosity=0)
-    _import_quietly("django_redis.cache")
+    if find_spec("django_redis"):
+        for name in ("django_redis.client", "django_redis.pool", "authx.gate.redis_store"):
+            import_module(name)
     somebody = Acts().open("somebody")
     for door in DOORS.values():  # what is imported now need not be by each worker
         door(somebody)
     connections.close_all()
     with _Forking(path, _Handler) as server:
         server.serve_forever()
-
-
-def _import_quietly(name: str) -> None:
-    from importlib import import_module
-    from importlib.util import find_spec
-
-    if find_spec(name.split(".")[0]):
-        import_module(name)
 
 
 if __name__ == "__main__":
