@@ -62,6 +62,8 @@ class Server:
     """A process with a port and a directory; gone when the block is left."""
 
     def __init__(self) -> None:
+        if not sys.platform.startswith("linux"):
+            pytest.skip("the processes are found by way of Linux's /proc")
         self.port = free_port()
         self.directory = Path(tempfile.mkdtemp(prefix="authx-faults-"))
         self.process: subprocess.Popen[bytes] | None = None
@@ -93,7 +95,8 @@ class Server:
         return answers(self.port)
 
     def pids(self) -> list[int]:
-        assert self.process is not None
+        if self.process is None or self.process.poll() is not None:
+            return []
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return [self.process.pid, *map(int, children.read_text().split())]
 
@@ -196,6 +199,7 @@ class PostgresCluster(Server):
         ]
         if not found[-1]:
             pytest.skip("no PostgreSQL server binaries (Debian: apt-get install postgresql)")
+        pytest.importorskip("psycopg", reason="psycopg is not installed")
         self.binaries = Path(found[-1])
         super().__init__()
         self.account: dict[str, Any] = {}
