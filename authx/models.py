@@ -242,3 +242,23 @@ class EndedSession(models.Model):
 
     def __str__(self) -> str:
         return f"{self.sid} {self.reason}"
+
+
+class ServiceClient(models.Model):
+    """A service that may ask us about tokens: introspection, revocation, the feed of endings."""
+
+    client_id = models.CharField(_("client id"), max_length=64, unique=True)
+    name = models.CharField(_("name"), max_length=100)
+    #: SHA-256 hex of a secret of 256 random bits, which nobody can guess back.
+    secret_hash = models.CharField(max_length=64)
+    created_at = models.DateTimeField(_("created"))
+    disabled_at = models.DateTimeField(_("disabled"), null=True)
+
+    class Meta:
+        verbose_name = _("service client")
+        verbose_name_plural = _("service clients")
+        ordering = ["name", "client_id"]
+        default_permissions = ("add", "change", "view")
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,59 @@
+"""``manage.py authx_services``: which other services may ask us about tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from authx.models import ServiceClient
+from authx.sessions.services import create_service, disable_service, renew_secret
+
+
+class Command(BaseCommand):
+    help = "Credentials of services that introspect tokens, revoke them or read the feed of endings."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        verbs.add_parser("list", help="All of them.")
+        create = verbs.add_parser("create", help="A new one; prints its secret, once.")
+        create.add_argument("name")
+        for verb, told in (
+            ("renew", "Another secret; the one before is refused at once."),
+            ("disable", "Refuse it from now on."),
+        ):
+            verbs.add_parser(verb, help=told).add_argument("client_id")
+
+    def handle(self, *args: Any, verb: str, **options: Any) -> None:
+        if verb == "list":
+            self._list()
+        elif verb == "create":
+            self._create(options["name"])
+        else:
+            service = ServiceClient.objects.filter(client_id=options["client_id"]).first()
+            if service is None:
+                raise CommandError(f"There is no service {options['client_id']!r}; authx_services list.")
+            self._renew(service) if verb == "renew" else self._disable(service)
+
+    def _list(self) -> None:
+        for service in ServiceClient.objects.all():
+            state = f"disabled {service.disabled_at:%Y-%m-%d %H:%M} UTC" if service.disabled_at else "active"
+            self.stdout.write(f"{service.client_id}  {service.name}  {state}")
+
+    def _create(self, name: str) -> None:
+        try:
+            service, secret = create_service(name)
+        except ValueError as error:
+            raise CommandError(f"{error}.") from error
+        self._tell(service, secret)
+
+    def _renew(self, service: ServiceClient) -> None:
+        self._tell(service, renew_secret(service))
+
+    def _disable(self, service: ServiceClient) -> None:
+        disable_service(service)
+        self.stdout.write(f"{service.name} is refused from now on.")
+
+    def _tell(self, service: ServiceClient, secret: str) -> None:
+        self.stdout.write("Told this once; only a hash of the secret is kept:")
+        self.stdout.write(f'AUTHX_SERVICE_CREDENTIALS = ("{service.client_id}", "{secret}")')
