@@ -153,6 +153,33 @@ def test_without_redis_nothing_is_known_either(lag, site, cluster, outage):
         assert_let_in(worker, ada)
 
 
+def test_a_log_whose_numbers_are_given_anew_hides_no_ending(site, cluster):
+    """A standby takes over that had not received the last endings: the next have their numbers."""
+    with site.workers(2, AUTHX_REVOCATION_LAG=LAG, AUTHX_REFRESH_RATE=None) as (one, other):
+        lost, gone = open_many(one, 2), open_many(one, 2)
+        assert_let_in(other, gone[0])
+        for whose in lost:
+            one.do("end", sid=whose["sid"])
+        time.sleep(LAG)
+        for whose in lost:
+            assert_refused(other, whose, ["gate"])
+        forget_endings(cluster, lost)
+        for whose in gone:
+            one.do("end", sid=whose["sid"])
+        time.sleep(LAG)
+        for whose in gone:
+            assert_refused(other, whose, ["gate"])
+
+
+def forget_endings(cluster, people):
+    """Take their lines out of the log, and give their numbers to the next."""
+    sids = ", ".join(f"'{whose['sid']}'" for whose in people)
+    ((first, count),) = cluster.ask(f"SELECT min(id), count(*) FROM authx_endedsession WHERE sid IN ({sids})")
+    assert count == len(people)
+    cluster.ask(f"DELETE FROM authx_endedsession WHERE id >= {first}")
+    cluster.ask(f"SELECT setval(pg_get_serial_sequence('authx_endedsession', 'id'), {first}, false)")
+
+
 @pytest.mark.parametrize("settings", [{}, {"lag": LAG}], ids=str)
 def test_connections_that_are_cut_under_load_log_nobody_out(settings, site, redis, cluster):
     with Proxy(cluster.port) as proxy:
