@@ -47,10 +47,8 @@ def test_a_gap_is_forgotten_when_no_transaction_can_be_that_long():
 
 
 def test_below_the_first_line_of_a_window_somebody_may_still_be_writing():
-    position = LogPosition.after(lines(8, 9), floor=6, mark="sid-6", now=0)
+    position = LogPosition(6, "sid-6").advanced(lines(8, 9), 0)
     assert position.gaps == (Gap(7, 7, 0),)
-    assert LogPosition.after([], floor=6, mark="sid-6", now=0) == LogPosition(6, "sid-6")
-    assert LogPosition.after([], floor=0, mark="", now=0) == LogPosition()
 
 
 def test_many_gaps_are_joined_and_still_cover_every_missing_number():

@@ -34,11 +34,6 @@ class LogPosition:
     mark: str = ""
     gaps: tuple[Gap, ...] = ()
 
-    @classmethod
-    def after(cls, rows: Iterable[tuple[int, str]], *, floor: int, mark: str, now: float) -> LogPosition:
-        """The position after a first reading: ``rows`` are all above ``floor``, ascending."""
-        return cls(floor, mark).advanced(rows, now)
-
     def advanced(self, rows: Iterable[tuple[int, str]], now: float) -> LogPosition:
         """The position after reading ``rows``, ascending, which answered for the gaps and beyond ``last``."""
         found = list(rows)

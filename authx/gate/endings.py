@@ -23,6 +23,8 @@ class Endings:
     position: Any
     #: All that matter, rather than those since the last reading.
     whole: bool
+    #: There were more than were asked for; the next reading tells them.
+    more: bool = False
 
     @property
     def too_many(self) -> bool:

@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from authx.core.log_position import LogPosition
+from authx.core.log_position import Gap, LogPosition
 from authx.gate import revocation
 from authx.gate.endings import LARGEST, Endings, window
 from authx.models import EndedSession, EndReason
@@ -19,6 +19,9 @@ from authx.sessions import database
 
 #: No token outlives these: its exp never passes the limits of its session.
 _NOBODY_ASKS = {EndReason.IDLE.value, EndReason.EXPIRED.value}
+
+
+_Line = tuple[int, str, str]
 
 
 def write(keys: Sequence[UUID], reason: str) -> None:
@@ -35,8 +38,14 @@ def write(keys: Sequence[UUID], reason: str) -> None:
 class EndedLog:
     """Reads the log from where the last reading ended."""
 
-    def __init__(self, position: LogPosition | None = None, clock: Callable[[], float] = time.time) -> None:
-        self.position, self._clock = position, clock
+    def __init__(
+        self,
+        position: LogPosition | None = None,
+        *,
+        limit: int = LARGEST + 1,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.position, self._limit, self._clock = position, limit, clock
 
     def read(self) -> Endings:
         """The endings committed since the last reading; all that matter, where there was none.
@@ -62,23 +71,38 @@ class EndedLog:
         before = self.position
         if before is None:
             return None
-        wanted = Q(id__gte=before.last)
-        for gap in before.gaps:
-            wanted |= Q(id=gap.first) if gap.first == gap.last else Q(id__range=(gap.first, gap.last))
-        rows = list(log.filter(wanted).values_list("id", "sid", "reason"))
-        if before.last and (before.last, before.mark) not in ((number, sid) for number, sid, _ in rows):
+        late = _lines(log.filter(_in(before.gaps))) if before.gaps else []
+        # One more than the limit tells whether there are more, and one is the last we know.
+        rows = _lines(log.filter(id__gte=before.last)[: self._limit + 2])
+        if before.last and (not rows or rows.pop(0)[:2] != (before.last, before.mark)):
             return None
-        self.position = before.advanced(((number, sid) for number, sid, _ in rows), self._clock())
-        return Endings({sid: reason for _, sid, reason in rows}, self.position, whole=False)
+        return self._taken(before, late, rows, whole=False)
 
     def _read_whole(self, log: models.QuerySet[EndedSession]) -> Endings:
         start = timezone.now() - window()
         older = log.filter(at__lte=start).order_by("-at", "-id").values_list("id", "sid").first()
         floor, mark = older or (0, "")
-        rows = list(log.filter(id__gt=floor, at__gt=start).values_list("id", "sid", "reason")[: LARGEST + 1])
-        marks = ((number, sid) for number, sid, _ in rows)
-        self.position = LogPosition.after(marks, floor=floor, mark=mark, now=self._clock())
-        return Endings({sid: reason for _, sid, reason in rows}, self.position, whole=True)
+        rows = _lines(log.filter(id__gt=floor, at__gt=start)[: self._limit + 1])
+        return self._taken(LogPosition(floor, mark), [], rows, whole=True)
+
+    def _taken(self, before: LogPosition, late: list[_Line], rows: list[_Line], *, whole: bool) -> Endings:
+        more = len(rows) > self._limit
+        rows = late + rows[: self._limit]
+        self.position = before.advanced(((number, sid) for number, sid, _ in rows), self._clock())
+        return Endings({sid: reason for _, sid, reason in rows}, self.position, whole, more)
+
+
+def _lines(log: models.QuerySet[EndedSession]) -> list[_Line]:
+    return list(log.values_list("id", "sid", "reason"))
+
+
+def _in(gaps: Sequence[Gap]) -> Q:
+    single = [gap.first for gap in gaps if gap.first == gap.last]
+    found = Q(id__in=single)
+    for gap in gaps:
+        if gap.first != gap.last:
+            found |= Q(id__range=(gap.first, gap.last))
+    return found
 
 
 def prune(batch: int, *, now: datetime | None = None) -> Iterator[int]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import condition, require_safe
 
@@ -42,11 +43,29 @@ def authorization_server(request: HttpRequest) -> HttpResponse:
     return JsonResponse(
         {
             "issuer": issuer,
-            # From the issuer, never from the Host header: that is the caller's word (C10).
-            "jwks_uri": urljoin(issuer, reverse("authx-wellknown:jwks")),
+            "jwks_uri": _address(issuer, "authx-wellknown:jwks"),
             "response_types_supported": [],
             "grant_types_supported": ["refresh_token"],
             "token_endpoint_auth_methods_supported": ["none"],
             "access_token_signing_alg_values_supported": sorted({key.alg for key in keys}),
+            **_for_services(issuer),
         }
     )
+
+
+def _for_services(issuer: str) -> dict[str, Any]:
+    """What services may ask, where the API is mounted (RFC 8414 §2)."""
+    found: dict[str, Any] = {}
+    try:
+        for name, view in (("introspection", "introspect"), ("revocation", "revoke")):
+            found[f"{name}_endpoint"] = _address(issuer, f"authx-api:{view}")
+            found[f"{name}_endpoint_auth_methods_supported"] = ["client_secret_basic", "client_secret_post"]
+        found["revocations_uri"] = _address(issuer, "authx-api:revocations")
+    except NoReverseMatch:
+        return {}
+    return found
+
+
+def _address(issuer: str, view: str) -> str:
+    """From the issuer, never from the Host header: that is the caller's word (C10)."""
+    return urljoin(issuer, reverse(view))

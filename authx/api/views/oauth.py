@@ -1,0 +1,114 @@
+"""What other services ask: is this token good (RFC 7662), end it (RFC 7009), what has ended lately."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any
+
+from django.http import HttpResponseBase
+from django.utils.decorators import method_decorator
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from rest_framework import status
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from authx.api.refusals import InvalidRequest
+from authx.api.views.door import OpenView
+from authx.http.client_credentials import TwoMethods, client_credentials
+from authx.models import EndReason, ServiceClient
+from authx.sessions import end_session
+from authx.sessions.feeding import endings_since
+from authx.sessions.introspecting import find_session_of, introspect
+from authx.sessions.services import find_service
+
+
+class InvalidClient(APIException):
+    """Nobody whose credentials we know (RFC 6749 §5.2)."""
+
+    status_code = status.HTTP_401_UNAUTHORIZED
+    default_detail = "Client authentication failed."
+    default_code = "invalid_client"
+
+
+class ServiceDoor(OpenView):
+    """A view for services, by client id and secret."""
+
+    service: ServiceClient
+
+    @sensitive_variables()
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        try:
+            found = client_credentials(request._request, self.body())
+        except TwoMethods as error:
+            raise InvalidRequest("The client is named in two ways.") from error
+        service = find_service(*found) if found else None
+        if service is None:
+            raise InvalidClient
+        self.service = service
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Errors also by the name that OAuth clients look for."""
+        response = super().handle_exception(exc)
+        if isinstance(response.data, dict) and "code" in response.data:
+            response.data["error"] = response.data["code"]
+        if isinstance(exc, InvalidClient):
+            response.status_code = 401
+            response["WWW-Authenticate"] = 'Basic realm="services", charset="UTF-8"'
+        return response
+
+    def token(self) -> str:
+        """The token that is asked about.
+
+        Raises:
+            InvalidRequest: there is none (RFC 7662 §2.1, RFC 7009 §2.1).
+        """
+        token = self.body().get("token")
+        if not isinstance(token, str) or not token:
+            raise InvalidRequest("The parameter token is missing.")
+        return token
+
+
+@method_decorator(sensitive_post_parameters(), name="dispatch")
+class Introspect(ServiceDoor):
+    """``POST token``: what it says while it is good; ``{"active": false}`` and nothing else of any other."""
+
+    @sensitive_variables()
+    def post(self, request: Request) -> Response:
+        return Response(introspect(self.token()) or {"active": False})
+
+
+@method_decorator(sensitive_post_parameters(), name="dispatch")
+class Revoke(ServiceDoor):
+    """``POST token``: end its session; 200 also for one that buys nothing (RFC 7009 §2.2)."""
+
+    @sensitive_variables()
+    def post(self, request: Request) -> Response:
+        session = find_session_of(self.token())
+        if session is not None:
+            note = f"revoked by {self.service.name}"
+            end_session(session, EndReason.LOGOUT, by=session.user, request=request, note=note)
+        return Response(status=200)
+
+
+class Revocations(ServiceDoor):
+    """``GET ?since=``: the recent endings, or those since the answer that gave this cursor.
+
+    With an ETag: who asks again with ``If-None-Match`` is told in 304 that nothing has ended since.
+    """
+
+    def get(self, request: Request) -> HttpResponseBase:
+        body = endings_since(request.query_params.get("since", ""))
+        told = repr(sorted(map(tuple, body["endings"]))).encode()
+        response = Response(body)
+        etag = f'"{sha256(told).hexdigest()[:32]}"'
+        if etag in _named(request.headers.get("If-None-Match", "")):
+            response = Response(status=304)
+        response["ETag"] = etag
+        return response
+
+
+def _named(header: str) -> set[str]:
+    """The entity tags of ``If-None-Match``, weak ones too (RFC 9110 §13.1.2)."""
+    return {tag.strip().removeprefix("W/") for tag in header.split(",")}

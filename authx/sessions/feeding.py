@@ -1,0 +1,59 @@
+"""The feed of endings, for services that keep a copy of their own."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from hashlib import sha256
+from typing import Any
+
+from itsdangerous import BadData, Signer, base64_decode, base64_encode
+
+from authx.core.keys import derive_secret
+from authx.core.log_position import LogPosition
+from authx.gate import keyring
+from authx.gate.endings import window
+from authx.sessions.ended_log import EndedLog
+
+#: Endings in one answer; a reader asks again while there are more.
+PAGE = 5000
+
+
+def endings_since(cursor: str) -> dict[str, Any]:
+    """The endings committed since the reading that gave ``cursor``; all that matter, without a good one.
+
+    ``endings`` are pairs of sid and reason; ``whole`` says that they are all there are, ``more`` that the
+    next ones wait behind ``cursor``; ``keep`` is for how many seconds an ending matters.
+
+    Raises:
+        StoreUnavailable: the database cannot be asked.
+    """
+    log = EndedLog(_position(cursor), limit=PAGE)
+    found = log.read()
+    return {
+        "endings": list(found.ended.items()),
+        "whole": found.whole,
+        "more": found.more,
+        "cursor": _cursor(found.position),
+        "keep": int(window().total_seconds()),
+    }
+
+
+def _cursor(position: LogPosition) -> str:
+    """Signed, so that nobody can have us ask the database for gaps of their own making."""
+    text = json.dumps(position.as_json(), separators=(",", ":"))
+    return _signer().sign(base64_encode(zlib.compress(text.encode()))).decode()  # it travels in a URL
+
+
+def _position(cursor: str) -> LogPosition | None:
+    try:
+        text = zlib.decompress(base64_decode(_signer().unsign(cursor))) if cursor else b"null"
+        return LogPosition.from_json(json.loads(text))
+    except (BadData, ValueError, zlib.error):
+        return None
+
+
+def _signer() -> Signer:
+    # itsdangerous signs with the last key; our settings name the newest first.
+    keys = [derive_secret(secret, "feed") for secret in reversed(keyring.secrets())]
+    return Signer(keys, salt=b"authx.feed", key_derivation="hmac", digest_method=sha256)

@@ -1,0 +1,315 @@
+"""introspect/, revoke/ and revocations/: what services may ask, and who is a service."""
+
+import base64
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+from rest_framework.test import APIClient
+
+from authx.models import DeviceSession, ServiceClient, SessionEvent
+from authx.sessions import end_session, open_session, refresh_session
+from authx.sessions.services import create_service, disable_service, find_service, renew_secret
+from tests.faults_in_database import outage
+
+INTROSPECT, REVOKE, FEED = "/api/auth/introspect/", "/api/auth/revoke/", "/api/auth/revocations/"
+FORM = "application/x-www-form-urlencoded"
+INACTIVE = {"active": False}
+
+
+def basic(client_id, secret):
+    return "Basic " + base64.b64encode(f"{client_id}:{secret}".encode()).decode()
+
+
+@pytest.fixture
+def credentials(db):
+    service, secret = create_service("orders")
+    return service.client_id, secret
+
+
+@pytest.fixture
+def service(credentials):
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=basic(*credentials))
+    return client
+
+
+@pytest.fixture
+def opened(ada):
+    return open_session(ada)
+
+
+def introspect(service, token, **more):
+    return service.post(INTROSPECT, {"token": token, **more}, format="multipart")
+
+
+# --- who is a service
+
+
+@pytest.mark.parametrize("path", [INTROSPECT, REVOKE, FEED])
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "Basic",
+        "Basic ",
+        "Basic !!!",
+        "Basic " + base64.b64encode(b"no colon").decode(),
+        "Basic " + base64.b64encode(b"\xff\xfe:\xff").decode(),
+        "Basic " + base64.b64encode(b"nobody:secret").decode(),
+        "Basic " + base64.b64encode(b"a\x00b:secret").decode(),
+        "Basic " + base64.b64encode(b"a" * 2000 + b":x").decode(),
+        "Basic " + base64.b64encode(b":").decode(),
+        "Bearer abc",
+        "Digest username=x",
+    ],
+)
+def test_nobody_else_is_answered(db, path, header):
+    client = APIClient()
+    if header is not None:
+        client.credentials(HTTP_AUTHORIZATION=header)
+    answer = client.get(path) if path == FEED else client.post(path, {"token": "x"})
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+    assert answer.json()["code"] == "invalid_client"
+    assert answer["WWW-Authenticate"].startswith("Basic ")
+    assert "no-store" in answer["Cache-Control"]
+
+
+def test_a_wrong_secret_is_refused(credentials):
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=basic(credentials[0], "wrong"))
+    assert introspect(client, "x").status_code == 401
+
+
+def test_credentials_may_come_in_the_body(credentials):
+    client_id, secret = credentials
+    body = {"token": "x", "client_id": client_id, "client_secret": secret}
+    assert APIClient().post(INTROSPECT, body, format="multipart").json() == INACTIVE
+    assert APIClient().post(INTROSPECT, body, format="json").json() == INACTIVE
+    assert APIClient().post(INTROSPECT, {**body, "client_secret": "no"}).status_code == 401
+    assert APIClient().post(INTROSPECT, {**body, "client_secret": 7}, format="json").status_code == 401
+
+
+def test_two_ways_at_once_are_one_too_many(service, credentials):
+    client_id, secret = credentials
+    answer = introspect(service, "x", client_id=client_id, client_secret=secret)
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+
+
+def test_a_form_encoded_id_is_read(credentials):
+    """RFC 6749 §2.3.1: both parts are form-encoded before they are joined."""
+    client = APIClient()
+    client_id, secret = credentials
+    client.credentials(HTTP_AUTHORIZATION=basic(client_id.replace("-", "%2D"), secret))
+    assert introspect(client, "x").json() == INACTIVE
+
+
+def test_a_disabled_service_is_refused_at_once(service, credentials):
+    assert introspect(service, "x").status_code == 200
+    disable_service(ServiceClient.objects.get())
+    assert introspect(service, "x").status_code == 401
+
+
+def test_a_renewed_secret_replaces_the_one_before(credentials):
+    client_id, secret = credentials
+    newer = renew_secret(ServiceClient.objects.get())
+    assert find_service(client_id, secret) is None
+    assert find_service(client_id, newer) is not None
+
+
+def test_only_a_hash_is_kept(credentials):
+    _, secret = credentials
+    kept = ServiceClient.objects.values().get()
+    assert secret not in str(kept)
+    assert len(kept["secret_hash"]) == 64
+
+
+# --- introspection (RFC 7662)
+
+
+def test_an_active_token_says_what_it_says(service, opened):
+    told = introspect(service, opened.access_token).json()
+    assert told["active"] is True
+    assert (told["sub"], told["sid"]) == (opened.claims.sub, opened.claims.sid)
+    assert (told["exp"], told["iat"], told["jti"]) == (
+        opened.claims.exp,
+        opened.claims.iat,
+        opened.claims.jti,
+    )
+    assert (told["iss"], told["aud"], told["client_id"]) == ("authx", "authx", "first-party")
+    assert told["token_type"] == "Bearer"
+
+
+def test_introspecting_confirms_nothing(service, opened):
+    introspect(service, opened.access_token)
+    assert DeviceSession.objects.get().confirmed_generation == 0
+
+
+@pytest.mark.parametrize("token", ["x", "a.b.c", "é", "\x00", "x" * 10_000, "null"])
+def test_any_other_token_is_inactive_and_nothing_else(service, opened, token):
+    answer = introspect(service, token)
+    assert (answer.status_code, answer.json()) == (200, INACTIVE)
+
+
+def test_a_token_of_an_ended_session_is_inactive(service, opened):
+    end_session(opened.session, "kicked")
+    for token in (opened.access_token, opened.refresh_token):
+        assert introspect(service, token).json() == INACTIVE
+
+
+def test_a_token_of_a_disabled_user_is_inactive(service, opened, ada):
+    type(ada).objects.filter(pk=ada.pk).update(is_active=False)
+    for token in (opened.access_token, opened.refresh_token):
+        assert introspect(service, token).json() == INACTIVE
+
+
+def test_the_newest_refresh_token_is_active_and_a_spent_one_is_not(
+    service, opened, settings, transactional_db
+):
+    told = introspect(service, opened.refresh_token, token_type_hint="refresh_token").json()
+    assert (told["active"], told["token_type"], told["sid"]) == (True, "refresh_token", opened.claims.sid)
+    settings.AUTHX_REFRESH_GRACE = timedelta(microseconds=1)
+    newer = refresh_session(opened.refresh_token)
+    assert introspect(service, opened.refresh_token).json() == INACTIVE
+    assert introspect(service, newer.refresh_token).json()["active"] is True
+
+
+@pytest.mark.parametrize("body", [{}, {"token": ""}, {"token": 7}, {"token": ["x"]}, [], "x", 7, None])
+@pytest.mark.parametrize("path", [INTROSPECT, REVOKE])
+def test_no_token_is_a_bad_request(service, path, body):
+    answer = service.post(path, body, format="json")
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+
+
+def test_a_form_by_its_usual_name_is_read(service, opened):
+    from urllib.parse import urlencode
+
+    answer = service.post(INTROSPECT, urlencode({"token": opened.access_token}), content_type=FORM)
+    assert answer.json()["active"] is True
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", [INTROSPECT, REVOKE, FEED])
+def test_a_database_that_is_down_is_503_and_never_inactive(service, opened, path):
+    with outage():
+        answer = (
+            service.get(path) if path == FEED else service.post(path, {"token": opened.access_token})
+        )
+    assert answer.status_code == 503
+    assert answer["Retry-After"]
+
+
+def test_no_csrf_token_is_asked_of_a_service(credentials, opened):
+    client = Client(enforce_csrf_checks=True, headers={"Authorization": basic(*credentials)})
+    assert client.post(INTROSPECT, {"token": opened.access_token}).json()["active"] is True
+
+
+# --- revocation (RFC 7009)
+
+
+@pytest.mark.parametrize("which", ["access_token", "refresh_token"])
+def test_revoking_ends_the_session(service, opened, which):
+    answer = service.post(REVOKE, {"token": getattr(opened, which)})
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert DeviceSession.objects.get().end_reason == "logout"
+    event = SessionEvent.objects.get(kind="ended")
+    assert event.note == "revoked by orders"
+
+
+def test_a_spent_refresh_token_revokes_too(service, opened, settings, transactional_db):
+    settings.AUTHX_REFRESH_GRACE = timedelta(microseconds=1)
+    refresh_session(opened.refresh_token)
+    service.post(REVOKE, {"token": opened.refresh_token})
+    assert DeviceSession.objects.get().end_reason == "logout"
+
+
+@pytest.mark.parametrize("token", ["x", "a.b.c", "\x00"])
+def test_an_unknown_token_is_200(service, opened, token):
+    assert service.post(REVOKE, {"token": token}).status_code == 200
+    assert DeviceSession.objects.get().ended_at is None
+
+
+def test_revoking_twice_is_once(service, opened):
+    for _ in range(2):
+        assert service.post(REVOKE, {"token": opened.refresh_token}).status_code == 200
+    assert SessionEvent.objects.filter(kind="ended").count() == 1
+
+
+# --- the feed
+
+
+def test_the_feed_tells_what_has_ended(service, opened, ada):
+    other = open_session(ada)
+    end_session(opened.session, "kicked")
+    body = service.get(FEED).json()
+    assert body["endings"] == [[str(opened.session.pk), "kicked"]]
+    assert (body["whole"], body["more"], body["keep"] > 3600) == (True, False, True)
+    end_session(other.session, "logout")
+    newer = service.get(FEED, {"since": body["cursor"]}).json()
+    assert newer["endings"] == [[str(other.session.pk), "logout"]]
+    assert newer["whole"] is False
+    assert service.get(FEED, {"since": newer["cursor"]}).json()["endings"] == []
+
+
+@pytest.mark.parametrize("cursor", ["x", "a.b", "\x00", "é", "e30.AAAA", "x" * 5000])
+def test_a_cursor_that_is_not_ours_begins_at_the_beginning(service, opened, cursor):
+    end_session(opened.session, "kicked")
+    body = service.get(FEED, {"since": cursor}).json()
+    assert (len(body["endings"]), body["whole"]) == (1, True)
+
+
+def test_the_feed_comes_in_pages(service, ada, monkeypatch):
+    monkeypatch.setattr("authx.sessions.feeding.PAGE", 2)
+    sids = {str(open_session(ada).session.pk) for _ in range(5)}
+    for session in DeviceSession.objects.all():
+        end_session(session, "kicked")
+    told, cursor, pages = set(), "", 0
+    while True:
+        body = service.get(FEED, {"since": cursor}).json()
+        told |= {sid for sid, _ in body["endings"]}
+        cursor, pages = body["cursor"], pages + 1
+        if not body["more"]:
+            break
+    assert (told, pages) == (sids, 3)
+
+
+def test_an_etag_says_that_nothing_has_ended_since(service, opened):
+    first = service.get(FEED)
+    again = service.get(FEED, HTTP_IF_NONE_MATCH=f'W/{first["ETag"]}, "other"')
+    assert (again.status_code, again.content, again["ETag"]) == (304, b"", first["ETag"])
+    end_session(opened.session, "kicked")
+    changed = service.get(FEED, HTTP_IF_NONE_MATCH=first["ETag"])
+    assert changed.status_code == 200
+    assert changed["ETag"] != first["ETag"]
+
+
+# --- the command
+
+
+def run(*words):
+    out = StringIO()
+    call_command("authx_services", *words, stdout=out)
+    return out.getvalue()
+
+
+def test_the_command_makes_credentials_that_work(db):
+    told = run("create", "orders")
+    (service,) = ServiceClient.objects.all()
+    secret = told.split('"')[3]
+    assert find_service(service.client_id, secret) == service
+    assert f"{service.client_id}  orders  active" in run("list")
+    newer = run("renew", service.client_id).split('"')[3]
+    assert find_service(service.client_id, secret) is None
+    assert find_service(service.client_id, newer) == service
+    run("disable", service.client_id)
+    assert "disabled" in run("list")
+    assert find_service(service.client_id, newer) is None
+
+
+def test_the_command_says_what_is_wrong(db):
+    with pytest.raises(CommandError, match="no service 'nobody'"):
+        run("disable", "nobody")
+    with pytest.raises(CommandError, match="name"):
+        run("create", " ")
