@@ -95,6 +95,7 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "authx.api.exception_handler",
 }
 
+AUTHX_CLAIMS = "demo_project.claims.roles"
 AUTHX_ISSUER = f"http://127.0.0.1:{os.environ.get('DEMO_PORT', '8000')}"
 
 LOGGING = {

@@ -11,6 +11,8 @@ urlpatterns = [
     path("account/", include("authx.pages.urls")),
     path("api/auth/", include("authx.api.urls")),
     path("api/hello/", views.hello),
+    path("api/staff/", views.staff),
+    path("api/recovery-codes/", views.recovery_codes),
     path("admin/", admin.site.urls),
     path("", include("authx.wellknown.urls")),
     path("favicon.ico", RedirectView.as_view(url=static("demo/icon.svg"))),

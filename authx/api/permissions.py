@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+import time
+from abc import abstractmethod
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Any, ClassVar, Final, cast
 
+from rest_framework.exceptions import APIException
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from authx.api.authentication import session_of
-from authx.api.refusals import StepUp
+from authx.api.composing import Composable, Telling
+from authx.api.refusals import InsufficientScope, StepUp
 from authx.conf import conf
-from authx.sessions.proving import is_recent
+from authx.core.claims import AccessClaims
+
+#: RFC 6749 §3.3: neither space nor quote nor backslash, so that a challenge needs no escapes.
+_SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
+_ROLE: Final = re.compile(r"[^\x00-\x1f\x7f]+")
+_SECOND: Final = timedelta(seconds=1)
 
 
 class MayKick(BasePermission):
     """``authx.kick_devicesession``, and a login as recent as AUTHX_STAFF_MAX_AUTH_AGE demands."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
+        # A verify-only service has no models, and uses the other permissions of this module.
+        from authx.api.authentication import session_of
+        from authx.sessions.proving import is_recent
+
         user: Any = request.user
         if user is None or not user.is_authenticated or not user.has_perm("authx.kick_devicesession"):
             return False
@@ -24,3 +39,126 @@ class MayKick(BasePermission):
         if max_age is not None and not is_recent(session_of(request), max_age):
             raise StepUp(max_age)
         return True
+
+
+class _ByClaims(Telling):
+    """Judges the claims of an access token; whoever came in without one is refused."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        claims = request.auth
+        self.refusal = None
+        if not isinstance(claims, AccessClaims):
+            return False
+        allowed = self.allows(claims)
+        if not allowed:
+            self.refusal = self.explain()
+        return allowed
+
+    def has_object_permission(self, request: Request, view: Any, obj: Any) -> bool:
+        """Say the same of every object, so that ``~`` does too."""
+        return self.has_permission(request, view)
+
+    @abstractmethod
+    def allows(self, claims: AccessClaims) -> bool:
+        """Return whether they are enough."""
+
+    def explain(self) -> APIException | None:
+        """What to answer instead of ``permission_denied``, where there is more to say."""
+        return None
+
+
+class _HasScope(_ByClaims):
+    wanted: ClassVar[tuple[str, ...]]
+
+    def allows(self, claims: AccessClaims) -> bool:
+        return _scopes(claims.extra.get("scope")).issuperset(self.wanted)
+
+    def explain(self) -> APIException:
+        return InsufficientScope(self.wanted)
+
+
+class _HasRole(_ByClaims):
+    wanted: ClassVar[tuple[str, ...]]
+
+    def allows(self, claims: AccessClaims) -> bool:
+        return not _texts(claims.extra.get("roles")).isdisjoint(self.wanted)
+
+
+class _RecentlyAuthenticated(_ByClaims):
+    max_age: ClassVar[timedelta]
+
+    def allows(self, claims: AccessClaims) -> bool:
+        if claims.auth_time is None:
+            return False
+        age = time.time() - claims.auth_time
+        return -conf.CLOCK_LEEWAY.total_seconds() <= age <= self.max_age.total_seconds()
+
+    def explain(self) -> APIException:
+        return StepUp(self.max_age)
+
+
+def HasScope(*scopes: str) -> type[BasePermission]:  # noqa: N802 - it stands where a class would
+    """Demand all of ``scopes`` of the token's claim ``scope`` (RFC 9068 §2.2.3).
+
+    The claim is a text with spaces, or a list. A token that lacks one is 403 ``insufficient_scope``, and the
+    challenge names them all (RFC 6750 §3.1); no token is the plain 401.
+
+    Raises:
+        ValueError: there is none, or one is no scope-token (RFC 6749 §3.3).
+    """
+    _check("scope", scopes, _SCOPE)
+    wanted = tuple(dict.fromkeys(scopes))
+    return _make(_HasScope, "HasScope", f"The token's scope holds {' '.join(wanted)}.", wanted=wanted)
+
+
+def HasRole(*roles: str) -> type[BasePermission]:  # noqa: N802
+    """Demand one of ``roles`` of the token's claim ``roles``, a list that AUTHX_CLAIMS puts there.
+
+    A token without is 403 ``permission_denied``; no token is the plain 401. A role that is taken away stays
+    in the access tokens that name it, for AUTHX_ACCESS_TOKEN_LIFETIME at most.
+
+    Raises:
+        ValueError: there is none, or one is empty or holds a control character.
+    """
+    _check("role", roles, _ROLE)
+    return _make(_HasRole, "HasRole", f"The token's roles hold one of {', '.join(roles)}.", wanted=roles)
+
+
+def RecentlyAuthenticated(max_age: timedelta) -> type[BasePermission]:  # noqa: N802
+    """Demand that the user proved who they are within ``max_age``, by the token's ``auth_time``.
+
+    An older proof is 401 ``insufficient_user_authentication`` with ``max_age`` in seconds (RFC 9470 §3):
+    the client asks for the password, calls ``reauthenticate/`` and repeats the request with the new token.
+
+    Raises:
+        ValueError: it is no timedelta of a second or more.
+    """
+    if not isinstance(max_age, timedelta) or max_age < _SECOND:
+        raise ValueError("max_age must be a timedelta of a second or more")
+    doc = f"The user proved who they are within {max_age}."
+    return _make(_RecentlyAuthenticated, "RecentlyAuthenticated", doc, max_age=max_age)
+
+
+def _make(base: type[_ByClaims], name: str, doc: str, **wanted: Any) -> type[BasePermission]:
+    made: Any = Composable(name, (base,), {"__module__": __name__, "__doc__": doc, **wanted})
+    return cast("type[BasePermission]", made)
+
+
+def _check(what: str, names: Collection[Any], form: re.Pattern[str]) -> None:
+    if not names:
+        raise ValueError(f"name at least one {what}")
+    for name in names:
+        if not isinstance(name, str) or not form.fullmatch(name):
+            raise ValueError(f"{name!r} is no {what}")
+
+
+def _scopes(value: Any) -> frozenset[str]:
+    """The scopes of a claim; none of anything that is neither a text nor a list of texts."""
+    return frozenset(value.split(" ")) if isinstance(value, str) else _texts(value)
+
+
+def _texts(value: Any) -> frozenset[str]:
+    """The texts of a list; none if it is no list, or holds anything else."""
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+        return frozenset()
+    return frozenset(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from rest_framework import status
@@ -9,6 +10,7 @@ from rest_framework.exceptions import (
     APIException,
     AuthenticationFailed,
     ParseError,
+    PermissionDenied,
     ValidationError,
 )
 from rest_framework.request import Request
@@ -55,6 +57,18 @@ class InvalidRequest(ParseError):
     """The request contradicts itself: two Authorization headers, say (RFC 6750 §3.1)."""
 
     default_code = "invalid_request"
+
+
+class InsufficientScope(PermissionDenied):
+    """403: the token is good, and was not issued for this (RFC 6750 §3.1). ``scopes`` are scope-tokens."""
+
+    default_detail = "The access token lacks a scope that this needs."
+    default_code = "insufficient_scope"
+
+    def __init__(self, scopes: Collection[str]) -> None:
+        super().__init__()
+        # DRF's own handler sends it as WWW-Authenticate; a scope-token needs no escapes.
+        self.auth_header = f'Bearer realm="api", error="{self.default_code}", scope="{" ".join(scopes)}"'
 
 
 class Conflict(APIException):
