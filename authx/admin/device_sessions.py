@@ -2,46 +2,25 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import partial
-from ipaddress import ip_address
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
+from authx.admin.filters import DeviceTypeFilter, StatusFilter
 from authx.admin.kicking import kick_or_ask
 from authx.admin.limits import limits_page
+from authx.admin.searching import BoundedPaginator, found_by
 from authx.models import DeviceSession, DeviceSessionQuerySet
 
 #: The columns whose values may be asked for by URL; the others are nobody's to guess.
 FILTERED = ("status", "device_type", "end_reason", "created_at")
-
-
-class StatusFilter(admin.SimpleListFilter):
-    """Live, ended, or expired without anybody having said so yet."""
-
-    title = _("status")
-    parameter_name = "status"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("live", _("Live")), ("ended", _("Ended")), ("expired", _("Expired"))]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        if self.value() == "live":
-            return queryset.live()
-        if self.value() == "ended":
-            return queryset.exclude(ended_at=None)
-        if self.value() == "expired":
-            return queryset.filter(ended_at=None, idle_expires_at__lte=timezone.now())
-        return queryset
 
 
 @admin.register(DeviceSession)
@@ -50,9 +29,10 @@ class DeviceSessionAdmin(admin.ModelAdmin):
 
     list_display = ["user", "device", "status", "ip", "created_at", "last_seen_at", "why"]
     list_display_links = ["user", "device"]
-    list_filter = [StatusFilter, "device_type", "end_reason", "created_at"]
+    list_filter = [StatusFilter, DeviceTypeFilter, "end_reason", "created_at"]
     list_select_related = ["user"]
     list_per_page = 50
+    paginator = BoundedPaginator
     show_full_result_count = False
     date_hierarchy = None
     ordering = ["-created_at"]
@@ -100,14 +80,7 @@ class DeviceSessionAdmin(admin.ModelAdmin):
         return [f"user__{username}", "device_name", "device_label"]
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        """Find an address or an id as the value it is: as text they match nothing on PostgreSQL."""
-        with suppress(ValueError):
-            return queryset.filter(pk=UUID(search_term.strip())), False
-        with suppress(ValueError):
-            address = ip_address(search_term.strip())
-            stored = getattr(address, "ipv4_mapped", None) or address
-            return queryset.filter(ip=str(stored)), False
-        return super().get_search_results(request, queryset, search_term)
+        return found_by(queryset, search_term), False
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         """Only what the filters beside the list ask for (Django allows every column)."""

@@ -1,0 +1,48 @@
+"""What stands beside the list of device sessions; none of it reads the table to know its own choices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from authx.conf import conf
+
+
+class StatusFilter(admin.SimpleListFilter):
+    """Live, ended, or expired without anybody having said so yet."""
+
+    title = _("status")
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("live", _("Live")), ("ended", _("Ended")), ("expired", _("Expired"))]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        if self.value() == "live":
+            return queryset.live()
+        if self.value() == "ended":
+            return queryset.exclude(ended_at=None)
+        if self.value() == "expired":
+            return queryset.filter(ended_at=None, idle_expires_at__lte=timezone.now())
+        return queryset
+
+
+class DeviceTypeFilter(admin.SimpleListFilter):
+    """The types that may log in today. Django's own filter reads all rows for the types that occur."""
+
+    title = _("device type")
+    parameter_name = "device_type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(name, name) for name in conf.DEVICE_TYPES]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """Types that are not offered any more can still be asked for by URL."""
+        wanted = self.value()
+        if wanted is None:
+            return queryset
+        return queryset.none() if "\x00" in wanted else queryset.filter(device_type=wanted)
