@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.utils.functional import empty
@@ -102,9 +103,25 @@ def boolean_or_dotted(value: Any) -> str | None:
 
 
 def store(value: Any) -> str | None:
-    if value in {"database", "redis"} or dotted(value) is None:
+    if value in ("database", "redis", "remote") or dotted(value) is None:
         return None
-    return 'must be "database", "redis", or the dotted path of a revocation source'
+    return 'must be "database", "redis", "remote", or the dotted path of a revocation source'
+
+
+def address(value: Any) -> str | None:
+    """A URL we fetch: https, or http where the site is in DEBUG."""
+    parts = urlsplit(value) if isinstance(value, str) else None
+    schemes = {"https", "http"} if settings.DEBUG else {"https"}
+    if parts is None or parts.scheme not in schemes or not parts.hostname or parts.username:
+        return "must be an https URL (http too in DEBUG), without a user name in it"
+    return None
+
+
+def credentials(value: Any) -> str | None:
+    pair = isinstance(value, list | tuple) and len(value) == 2
+    if pair and all(isinstance(part, str) and part for part in value):
+        return None
+    return "must be a pair of texts: client id and secret"
 
 
 def rate(value: Any) -> str | None:
@@ -243,6 +260,18 @@ class Conf:
         "How old a process's own copy of the ended sessions may be; 0 asks at every request.",
     )
     REDIS_ALIAS = Setting("default", filled, "The django-redis cache alias whose Redis is used.")
+    JWKS_URL: Setting[str | None] = Setting(
+        None, optional(address), "Where a verify-only service finds the issuer's public keys."
+    )
+    REVOCATIONS_URL: Setting[str | None] = Setting(
+        None, optional(address), "Where a verify-only service reads the recent endings."
+    )
+    INTROSPECTION_URL: Setting[str | None] = Setting(
+        None, optional(address), "Where a verify-only service asks about each token, without the feed."
+    )
+    SERVICE_CREDENTIALS: Setting[Any] = Setting(
+        None, optional(credentials), "Client id and secret of a verify-only service."
+    )
     BIND_DJANGO_LOGIN: Setting[Any] = Setting(
         True,
         boolean_or_dotted,

@@ -23,7 +23,7 @@ def test_the_default_needs_no_redis(settings):
     assert check_store() == []
 
 
-def test_a_good_alias_is_fine(settings):
+def test_a_good_alias_is_fine(db, settings):
     use(settings, redis_cache())
     assert check_store() == []
     assert not [message for message in run_checks() if (message.id or "").startswith("authx.E01")]
@@ -97,7 +97,7 @@ def test_a_lag_on_a_store_of_ones_own_is_said_to_do_nothing(settings):
     assert ids(check_store()) == ["authx.W010"]
 
 
-def test_a_wrong_setting_is_said_once(settings):
+def test_a_wrong_setting_is_said_once(db, settings):
     settings.AUTHX_REVOCATION_STORE = "Redis"
     assert check_store() == []
     assert "authx.E001" in ids(run_checks())

@@ -32,6 +32,7 @@ GOOD = {
     "REVOCATION_STORE": ["database", "redis", "site.stores.Store"],
     "REVOCATION_LAG": [timedelta(0), timedelta(milliseconds=500), timedelta(hours=1)],
     "REDIS_ALIAS": ["default", "sessions"],
+    "SERVICE_CREDENTIALS": [None, ("service-1", "secret"), ["service-1", "secret"]],
     "BIND_DJANGO_LOGIN": [True, False, "site.auth.is_person"],
     **{key: ["__Host-authx", "a", "a.b_c-d!"] for key in COOKIES},
     **{key: [True, False] for key in FLAGS},
@@ -78,6 +79,7 @@ BAD = {
     "REVOCATION_STORE": [None, "", "memory", 7, ["redis"]],
     "REVOCATION_LAG": [None, 1, "1s", timedelta(seconds=-1), timedelta(hours=2)],
     "REDIS_ALIAS": [None, "", 7],
+    "SERVICE_CREDENTIALS": ["ab", ("a",), ("a", ""), ("a", 7), {"a": "b"}, ("a", "b", "c")],
     "BIND_DJANGO_LOGIN": [None, 0, 1, "", "yes"],
     **{key: [None, "", "a b", "a;b", "a=b", "a,b", "é", "a\n", "x" * 129, 7] for key in COOKIES},
     **{key: [None, 0, 1, "True"] for key in FLAGS},
@@ -116,6 +118,7 @@ def test_a_setting_refuses_and_says_what_it_takes(name, value, settings):
 
 def test_every_setting_is_tried_here_or_beside_what_it_is_for():
     elsewhere = {"ALARMS", "COUNTRY"}  # test_alarms
+    elsewhere |= {"JWKS_URL", "REVOCATIONS_URL", "INTROSPECTION_URL"}  # test_remote
     declared = {setting.name.removeprefix("AUTHX_") for setting in Conf.declared()}
     assert set(GOOD) == set(BAD)
     assert declared - elsewhere == set(GOOD)

@@ -616,7 +616,6 @@ def test_and_by_djangos(users, password, careless, djangos_cache):
         assert_kept_nothing_of_ours(Recording.pages, [ada])
 
 
-@pytest.mark.xfail(reason="its headers leave before anybody knows that it will name its visitor")
 @pytest.mark.parametrize("page", ["/streamed-late/", "/public-streamed-late/"])
 def test_a_page_that_looks_at_its_visitor_while_it_streams_is_nobody_elses(page, users, password):
     cache = SharedCache(WSGIHandler())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
@@ -18,11 +18,15 @@ from authx.api.refusals import InvalidRequest, Unavailable, challenge, refusal
 from authx.conf import conf
 from authx.core.claims import AccessClaims
 from authx.errors import StoreUnavailable, TokenError, TokenMalformed
+from authx.gate import verify_access_token
+from authx.gate.principal import Stranger
 from authx.http.cookies import read_cookie
 from authx.http.notes import notes
 from authx.http.renewal import has_bearer
-from authx.models import DeviceSession
-from authx.sessions.callers import Caller, admit
+
+if TYPE_CHECKING:
+    from authx.models import DeviceSession
+    from authx.sessions.callers import Caller
 
 T = TypeVar("T")
 
@@ -38,7 +42,7 @@ class BearerAuthentication(BaseAuthentication):
         if not has_bearer(request._request):
             return None  # not ours; let the next class look
         notes(request._request).identity_header = "Authorization"
-        caller = _or_refuse(request, lambda: admit(bearer_token(request)))
+        caller = _or_refuse(request, lambda: _admit(bearer_token(request)))
         return _let_in(request, caller, confirms=True)
 
     def authenticate_header(self, request: Request) -> str:
@@ -60,7 +64,7 @@ class CookieAuthentication(BaseAuthentication):
         if access_token is None and noted.not_renewed is None:
             return None
         try:
-            caller = admit(access_token)
+            caller = _admit(access_token)
         except TokenError as error:
             noted.refusal = noted.not_renewed or error
             return None
@@ -96,7 +100,16 @@ def bearer_token(request: Request) -> str:
     return token
 
 
-def _let_in(request: Request, caller: Caller, *, confirms: bool) -> tuple[Any, AccessClaims]:
+def _admit(access_token: object) -> Caller | Stranger:
+    """A verify-only service has neither our tables nor our users, so it must not import them."""
+    if conf.REVOCATION_STORE == "remote":
+        return Stranger(verify_access_token(access_token))
+    from authx.sessions.callers import admit
+
+    return admit(access_token)
+
+
+def _let_in(request: Request, caller: Caller | Stranger, *, confirms: bool) -> tuple[Any, AccessClaims]:
     if confirms:
         caller.note_use()
     notes(request._request).caller = caller
@@ -120,7 +133,7 @@ def session_of(request: Request) -> DeviceSession:
     Raises:
         APIException: none of ours did (a site's own authentication class), or it has ended meanwhile.
     """
-    caller: Caller | None = notes(request._request).caller
-    if caller is None:
+    caller: Caller | Stranger | None = notes(request._request).caller
+    if caller is None or isinstance(caller, Stranger):
         raise APIException("The request carries no device session.")
     return _or_refuse(request, lambda: caller.session)

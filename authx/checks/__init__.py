@@ -11,6 +11,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.utils.module_loading import import_string
 
 from authx.checks.stores import check_store
+from authx.checks.verifier import check_verifier
 from authx.conf import Conf, conf
 from authx.errors import KeyInvalid
 
@@ -28,6 +29,7 @@ def connect() -> None:
     register(check_together, Tags.security)
     register(check_middleware, Tags.security)
     register(check_store, Tags.security)
+    register(check_verifier, Tags.security)
     register(check_deployment, Tags.security, deploy=True)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -31,6 +31,8 @@ _MEMBERS: Final = {
     "OKP": ("crv", "kty", "x"),
     "RSA": ("e", "kty", "n"),
 }
+#: What a public JWK never holds (RFC 7518 §6, RFC 8037 §2).
+_SECRET_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
@@ -75,6 +77,26 @@ class Key:
             raise KeyInvalid("the key cannot be read: not PEM, or not with this password") from None
 
     @classmethod
+    def from_jwk(cls, jwk: dict[str, Any]) -> Key:
+        """Read a public signing key as an issuer publishes it (RFC 7517 §4); keeps its ``kid``.
+
+        Raises:
+            KeyInvalid: it is private, symmetric, for something else, too weak, or not for its ``alg``.
+        """
+        alg, uses = jwk.get("alg"), jwk.get("key_ops", ["verify"])
+        if not isinstance(alg, str) or alg not in _WORKERS or str(jwk.get("kty")) not in _MEMBERS:
+            raise KeyInvalid("the key is for no algorithm of ours")
+        if jwk.get("use", "sig") != "sig" or not isinstance(uses, list) or "verify" not in uses:
+            raise KeyInvalid("the key is not for verifying signatures")
+        if jwk.keys() & _SECRET_MEMBERS:
+            raise KeyInvalid("the key is not public")
+        try:
+            public = _WORKERS[alg].from_jwk(jwk)
+        except (jwt.InvalidKeyError, ValueError, TypeError, KeyError):
+            raise KeyInvalid("the key is not what its JWK says") from None
+        return replace(cls._of(public, alg), kid=str(jwk.get("kid")))
+
+    @classmethod
     def _of(cls, key: object, alg: str | None) -> Key:
         private = key if isinstance(key, PrivateKey) else None
         public = private.public_key() if private else key
@@ -111,6 +133,13 @@ class Key:
     def public_jwk(self) -> dict[str, str]:
         """Return the public half as a JWK (RFC 7517 §4)."""
         return _members(self.alg, self._public) | {"kid": self.kid, "use": "sig", "alg": self.alg}
+
+
+class Keys(Protocol):
+    """What tokens are verified with: our own set, or another issuer's."""
+
+    def find(self, kid: str) -> Key | None:
+        """The key with this ``kid``, or None."""
 
 
 class KeySet:

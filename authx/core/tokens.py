@@ -11,7 +11,7 @@ from jwt.utils import base64url_decode, base64url_encode
 
 from authx.core import strict_json
 from authx.core.claims import AccessClaims
-from authx.core.keys import Key, KeySet
+from authx.core.keys import Key, Keys
 from authx.errors import KeyUnknown, TokenExpired, TokenMalformed, TokenNotForUs
 
 MAX_LENGTH: Final = 8192  # characters
@@ -48,7 +48,7 @@ def write_access_token(claims: AccessClaims, key: Key) -> str:
 
 def read_access_token(
     token: object,
-    keys: KeySet,
+    keys: Keys,
     *,
     issuer: str,
     audience: Collection[str],
@@ -71,7 +71,7 @@ def read_access_token(
     return claims
 
 
-def read_signed(token: object, keys: KeySet) -> tuple[AccessClaims, Key]:
+def read_signed(token: object, keys: Keys) -> tuple[AccessClaims, Key]:
     """Return what one of ``keys`` has signed, and the key: true of this token for ever.
 
     Raises:
@@ -137,7 +137,7 @@ def _object(segment: str) -> dict[str, Any]:
         raise TokenMalformed("a segment is not a strict JSON object") from None
 
 
-def _find_key(header: dict[str, Any], keys: KeySet) -> Key:
+def _find_key(header: dict[str, Any], keys: Keys) -> Key:
     typ, kid = header.get("typ"), header.get("kid")
     if not isinstance(typ, str) or typ.lower() not in _TYPES:
         raise TokenMalformed("the header's typ is not at+jwt")

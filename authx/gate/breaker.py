@@ -27,7 +27,8 @@ class Breaker:
     @property
     def is_due(self) -> bool:
         """True if ``allows`` would allow a try now."""
-        return self._open_until is None or self._clock() >= self._open_until
+        open_until = self._open_until  # another thread may close it meanwhile
+        return open_until is None or self._clock() >= open_until
 
     def allows(self) -> bool:
         """True if the caller may try; it must then tell how that went."""

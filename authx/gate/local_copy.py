@@ -14,6 +14,8 @@ from authx.gate.endings import LARGEST, Endings, Feed
 PAUSE = 60.0
 #: Seconds after a failed reading in which nobody tries again.
 REST = 0.25
+#: A copy so many seconds old is read again, however much older the lag lets it get.
+EAGER = 5.0
 #: A copy so many seconds old is read anew: going on would cost more.
 STALE = 600.0
 
@@ -25,8 +27,8 @@ class NoCopy(Exception):
 class LocalCopy:
     """Reasons by ``sid``, read again when older than the lag.
 
-    Age counts from the moment a reading began. The first who finds the copy half as old as it may get reads
-    for all; who finds it too old waits for that reading.
+    Age counts from the moment a reading began. The first who finds the copy half as old as it may get, or
+    five seconds, reads for all; who finds it too old waits for that reading.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class LocalCopy:
         """
         now = self._clock()
         age = now - self._read_at
-        if age * 2 > lag:
+        if age > min(lag / 2, EAGER):
             self._renew(now, lag, must=age > lag)
         return self._ended.get(sid)
 
@@ -67,7 +69,7 @@ class LocalCopy:
             return  # somebody is reading, and the copy is good meanwhile
         try:
             began = self._clock()
-            if (began - self._read_at) * 2 > lag:  # nobody has read while we waited
+            if began - self._read_at > min(lag / 2, EAGER):  # nobody has read while we waited
                 self._read(began)
         except StoreUnavailable:
             if must:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from threading import Lock
 
 from authx.core.claims import AccessClaims
-from authx.core.keys import Key, KeySet
+from authx.core.keys import Key, Keys
 from authx.core.tokens import MAX_LENGTH, read_signed
 
 #: Tokens remembered by one process; about 2 KB each.
@@ -33,7 +33,7 @@ class Remembered:
     def __len__(self) -> int:
         return len(self._found)
 
-    def read(self, token: object, keys: KeySet, *, now: float) -> AccessClaims:
+    def read(self, token: object, keys: Keys, *, now: float) -> AccessClaims:
         """What ``read_signed`` returns, remembered where the same key is still one of ``keys``.
 
         ``now`` is seconds since the epoch; what has expired by then makes room.

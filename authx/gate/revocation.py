@@ -17,6 +17,7 @@ from authx.errors import StoreUnavailable
 from authx.gate.endings import Feed, window
 from authx.gate.local_copy import LocalCopy, NoCopy
 from authx.gate.redis_store import RedisStore
+from authx.gate.remote import IntrospectionSource, RemoteFeed
 
 #: Sources and feeds that are found by name, for the gate imports no models.
 _TRUTH = "authx.sessions.standing.DatabaseSource"
@@ -77,9 +78,36 @@ class QuickSource:
         return reason
 
 
-def source() -> RevocationSource:
-    """A fresh source of the configured kind."""
+class FeedSource:
+    """A verify-only service's copy of what the issuer's feed tells; there is nobody else to ask."""
+
+    def end_reason(self, claims: AccessClaims, now: datetime | None) -> str | None:
+        try:
+            return _copy("remote").reason(claims.sid, lag=conf.REVOCATION_LAG.total_seconds())
+        except NoCopy as error:
+            raise StoreUnavailable("no copy is kept: there are too many endings") from error
+
+
+class LifeSource:
+    """Believes a token until it expires."""
+
+    def end_reason(self, claims: AccessClaims, now: datetime | None) -> str | None:
+        return None
+
+
+def _remote_source(token: object) -> RevocationSource:
+    if conf.REVOCATIONS_URL:
+        return FeedSource()
+    if conf.INTROSPECTION_URL:
+        return IntrospectionSource(str(token), conf.INTROSPECTION_URL)
+    return LifeSource()
+
+
+def source(token: object = None) -> RevocationSource:
+    """A fresh source of the configured kind, for one verification of ``token``."""
     store, lag = conf.REVOCATION_STORE, conf.REVOCATION_LAG
+    if store == "remote":
+        return _remote_source(token)
     if store == "redis" or (store == "database" and lag):
         return QuickSource(store, lag)
     found: RevocationSource = _class(_TRUTH if store == "database" else store)()
@@ -101,9 +129,16 @@ _copies: dict[str, LocalCopy] = {}
 def _copy(store: str) -> LocalCopy:
     copy = _copies.get(store)
     if copy is None:
-        feed: Feed = _class(_LOG)() if store == "database" else _redis(conf.REDIS_ALIAS).feed()
-        copy = _copies.setdefault(store, LocalCopy(feed, keep=lambda: window().total_seconds()))
+        copy = _copies.setdefault(store, _new_copy(store))
     return copy
+
+
+def _new_copy(store: str) -> LocalCopy:
+    if store == "remote":
+        remote = RemoteFeed(str(conf.REVOCATIONS_URL))
+        return LocalCopy(remote, keep=lambda: remote.keep)
+    feed: Feed = _class(_LOG)() if store == "database" else _redis(conf.REDIS_ALIAS).feed()
+    return LocalCopy(feed, keep=lambda: window().total_seconds())
 
 
 @lru_cache(maxsize=8)
@@ -117,7 +152,7 @@ def _class(path: str) -> Any:
 
 
 def _forget(*, setting: str, **kwargs: Any) -> None:
-    if setting in {"CACHES", "AUTHX_ISSUER", "AUTHX_REDIS_ALIAS"}:
+    if setting in {"CACHES", "AUTHX_ISSUER", "AUTHX_REDIS_ALIAS", "AUTHX_REVOCATIONS_URL"}:
         _redis.cache_clear()
         _copies.clear()
 

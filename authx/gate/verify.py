@@ -12,6 +12,7 @@ from authx.core.claims import AccessClaims
 from authx.core.tokens import check_claims
 from authx.errors import SessionEnded
 from authx.gate import keyring, revocation
+from authx.gate.jwks import remote_keys
 from authx.gate.remembered import signatures
 
 
@@ -28,7 +29,7 @@ def verify_access_token(
         StoreUnavailable: whether the session is alive cannot be known.
     """
     claims = read_claims(token, now=now)
-    reason = (store or revocation.source()).end_reason(claims, now)
+    reason = (store or revocation.source(token)).end_reason(claims, now)
     if reason is not None:
         raise SessionEnded(reason)
     return claims
@@ -42,7 +43,8 @@ def read_claims(token: object, *, now: datetime | None = None) -> AccessClaims:
         TokenError: see ``verify_access_token``.
     """
     seconds = time.time() if now is None else now.timestamp()
-    claims = signatures.read(token, keyring.keyset(), now=seconds)
+    url = conf.JWKS_URL
+    claims = signatures.read(token, remote_keys(url) if url else keyring.keyset(), now=seconds)
     audience = conf.AUDIENCE
     check_claims(
         claims,

@@ -6,7 +6,7 @@ from copy import copy
 from typing import Any
 
 from django.contrib.auth import HASH_SESSION_KEY
-from django.http import HttpRequest
+from django.http import FileResponse, HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 
@@ -29,10 +29,13 @@ def deliver(visit: Visit, response: HttpResponseBase) -> None:
     elif visit.delivery is not None:
         _set(visit, visit.delivery, response)
     asked = notes(visit.request).identity_header
-    used = "Cookie" if visit.touched else asked
+    # What is streamed may still ask who it is for, when its headers have left; a file does not.
+    late = response.streaming and not isinstance(response, FileResponse)
+    used = "Cookie" if visit.touched or late else asked
     if used is not None:
         patch_vary_headers(response, [used])
         known = visit.settled_session is not None or asked is not None
+        known = known or (late and cookies.has_credentials(visit.request))
         if known and "no-store" not in response.get("Cache-Control", ""):
             patch_cache_control(response, private=True)
 

@@ -1,0 +1,20 @@
+"""The app of a verify-only service: no models, no signals, nothing but checks."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.core.checks import Tags, register
+
+
+class VerifierConfig(AppConfig):
+    name = "authx.contrib.verifier"
+    label = "authx_verifier"
+    verbose_name = "authx, verify-only"
+
+    def ready(self) -> None:
+        from authx.checks import check_settings
+        from authx.checks.stores import check_store
+        from authx.checks.verifier import check_verifier
+
+        for check in (check_settings, check_store, check_verifier):
+            register(check, Tags.security)

@@ -1,0 +1,76 @@
+"""Whom a token speaks of, at a service that has none of the issuer's users."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from authx.core.claims import AccessClaims
+
+
+class Principal:
+    """``request.user`` of a verify-only service: all it knows is what the token says."""
+
+    is_authenticated = is_active = True
+    is_anonymous = is_staff = is_superuser = False
+
+    def __init__(self, claims: AccessClaims) -> None:
+        self.claims = claims
+        #: The user's key at the issuer, as text.
+        self.pk = self.id = self.username = claims.sub
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The claim ``scope``, split at its spaces (RFC 9068 §2.2.3)."""
+        scope = self.claims.extra.get("scope", "")
+        return tuple(scope.split()) if isinstance(scope, str) else _texts(scope)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The claim ``roles``, where AUTHX_CLAIMS of the issuer puts it (RFC 9068 §2.2.3.1)."""
+        return _texts(self.claims.extra.get("roles"))
+
+    def get_username(self) -> str:
+        return self.username
+
+    def has_perm(self, perm: str, obj: Any = None) -> bool:
+        """Django's permissions stayed with the issuer: use scopes and roles."""
+        return False
+
+    def has_perms(self, perms: Any, obj: Any = None) -> bool:
+        return False
+
+    def has_module_perms(self, app_label: str) -> bool:
+        return False
+
+    def __str__(self) -> str:
+        return self.username
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Principal) and self._name() == other._name()
+
+    def __hash__(self) -> int:
+        return hash(self._name())
+
+    def _name(self) -> tuple[str, str]:
+        return self.claims.iss, self.claims.sub
+
+
+class Stranger:
+    """Whoever presents a good token to a service without our tables; what ``Caller`` is at the issuer."""
+
+    is_read = False
+
+    def __init__(self, claims: AccessClaims) -> None:
+        self.claims = claims
+
+    def user(self, wrapped: Callable[..., Any] | None = None) -> Principal:
+        """``wrapped`` is not needed: nothing has to be read."""
+        return Principal(self.claims)
+
+    def note_use(self) -> None:
+        """A token shown to another service confirms nothing (T2)."""
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(part for part in value if isinstance(part, str)) if isinstance(value, list) else ()

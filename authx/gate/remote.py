@@ -1,0 +1,77 @@
+"""A verify-only service's questions to the issuer: what has ended, or is this token good."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from authx.core.claims import AccessClaims
+from authx.errors import StoreUnavailable
+from authx.gate.endings import Endings
+from authx.gate.fetch import fetch_json
+
+#: Pages of one reading; more would be a feed that does not end.
+MOST_PAGES = 1000
+#: Said of a session that introspection calls inactive: it does not say why.
+UNKNOWN_REASON = ""
+
+
+class RemoteFeed:
+    """The issuer's feed of endings, from where the last reading ended."""
+
+    def __init__(self, url: str, *, fetch: Callable[..., dict[str, Any]] = fetch_json) -> None:
+        self._url, self._fetch = url, fetch
+        self._cursor = ""
+        #: For how many seconds the issuer says that an ending matters.
+        self.keep = 0.0
+
+    def read(self) -> Endings:
+        ended: dict[str, str] = {}
+        cursor, whole = self._cursor, False
+        for _ in range(MOST_PAGES):
+            page = self._fetch(self._address(cursor), authenticated=True)
+            told, cursor, keep = _checked(page)
+            if page.get("whole") is True:
+                ended, whole = {}, True
+            ended.update(told)
+            self.keep = max(self.keep, keep)
+            if page.get("more") is not True:
+                self._cursor = cursor
+                return Endings(ended, cursor, whole)
+        raise StoreUnavailable("the feed of endings does not end")
+
+    def begin_again(self) -> None:
+        self._cursor = ""
+
+    def _address(self, cursor: str) -> str:
+        separator = "&" if "?" in self._url else "?"
+        return f"{self._url}{separator}{urlencode({'since': cursor})}" if cursor else self._url
+
+
+def _checked(page: Mapping[str, Any]) -> tuple[dict[str, str], str, float]:
+    """Endings, cursor and seconds of one page, if it is one."""
+    try:
+        told = {str(sid): str(reason) for sid, reason in page["endings"]}
+        cursor, keep = page["cursor"], float(page["keep"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreUnavailable("the feed of endings is not what it should be") from error
+    if not isinstance(cursor, str) or not cursor or not 0 < keep < 1e7:
+        raise StoreUnavailable("the feed of endings is not what it should be")
+    return told, cursor, keep
+
+
+class IntrospectionSource:
+    """Asks the issuer about each token (RFC 7662): exact, and a round trip per request."""
+
+    def __init__(self, token: str, url: str, *, fetch: Callable[..., dict[str, Any]] = fetch_json) -> None:
+        self._token, self._url, self._fetch = token, url, fetch
+
+    def end_reason(self, claims: AccessClaims, now: datetime | None) -> str | None:
+        told = self._fetch(self._url, form={"token": self._token}, authenticated=True)
+        active = told.get("active")
+        if not isinstance(active, bool):
+            raise StoreUnavailable("the issuer's introspection is not what it should be")
+        same = (told.get("sid"), told.get("jti")) == (claims.sid, claims.jti)
+        return None if active and same else UNKNOWN_REASON

@@ -1,0 +1,670 @@
+"""A verify-only service: another's keys and another's endings, fetched, kept, and never believed blindly."""
+
+import http.server
+import json
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import pytest
+from django.core.checks import run_checks
+from django.core.handlers.wsgi import WSGIHandler
+from django.urls import reverse
+
+from authx.checks.verifier import check_verifier
+from authx.core.keys import Key, KeySet
+from authx.core.tokens import write_access_token
+from authx.errors import KeyInvalid, KeyUnknown, SessionEnded, StoreUnavailable, TokenMalformed
+from authx.gate import jwks, revocation, verify_access_token
+from authx.gate.endings import Endings
+from authx.gate.fetch import LARGEST, fetch_json
+from authx.gate.jwks import COOL_DOWN, MAX_AGE, RemoteKeys
+from authx.gate.local_copy import LocalCopy
+from authx.gate.principal import Principal
+from authx.gate.remote import IntrospectionSource, RemoteFeed
+from authx.sessions import end_session, open_session
+from authx.sessions.services import create_service
+from tests.test_tokens import CLAIMS
+
+ROOT = Path(__file__).parent.parent
+KEYS = [Key.derive("one"), Key.derive("two"), Key.derive("three")]
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+class Issuer:
+    """What an issuer answers: JSON by address, or a failure; counts who asks."""
+
+    def __init__(self, **answers):
+        self.answers, self.asked, self.down = answers, [], False
+
+    def __call__(self, url, *, form=None, authenticated=False):
+        self.asked.append((url, form, authenticated))
+        if self.down:
+            raise StoreUnavailable("down")
+        answer = self.answers[url]
+        return answer(form) if callable(answer) else answer
+
+
+# --- the keys
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def issuer():
+    return Issuer(jwks=KeySet(KEYS[:2]).jwks())
+
+
+@pytest.fixture
+def keys(issuer, clock):
+    return RemoteKeys("jwks", fetch=issuer, clock=clock)
+
+
+def test_keys_are_fetched_once_and_kept(keys, issuer, clock):
+    for _ in range(5):
+        assert keys.find(KEYS[0].kid).kid == KEYS[0].kid
+        clock.now += MAX_AGE / 10
+    assert len(issuer.asked) == 1
+
+
+def test_they_verify_what_the_issuer_signed(keys):
+    from authx.core.tokens import read_signed
+
+    assert read_signed(write_access_token(CLAIMS, KEYS[1]), keys)[0] == CLAIMS
+    with pytest.raises(KeyUnknown):
+        read_signed(write_access_token(CLAIMS, KEYS[2]), keys)
+
+
+def test_a_flood_of_unknown_kids_is_one_fetch_per_cool_down(keys, issuer, clock):
+    keys.find(KEYS[0].kid)
+    for number in range(1500):
+        clock.now += COOL_DOWN / 1000
+        assert keys.find(f"nobody-{number}") is None
+    assert len(issuer.asked) == 2
+
+
+def test_a_new_key_is_found_when_its_first_token_comes(keys, issuer, clock):
+    keys.find(KEYS[0].kid)
+    issuer.answers["jwks"] = KeySet(KEYS).jwks()
+    clock.now += COOL_DOWN
+    assert keys.find(KEYS[2].kid) is not None
+
+
+def test_a_key_withdrawn_is_gone_when_the_set_is_fetched_again(keys, issuer, clock):
+    keys.find(KEYS[0].kid)
+    issuer.answers["jwks"] = KeySet(KEYS[:1]).jwks()
+    clock.now += MAX_AGE + 1
+    assert keys.find(KEYS[1].kid) is None
+
+
+def test_an_issuer_that_is_down_for_an_hour_takes_no_key_away(keys, issuer, clock):
+    one = keys.find(KEYS[0].kid)
+    issuer.down = True
+    for _ in range(360):
+        clock.now += 10
+        assert keys.find(KEYS[0].kid) is one
+    assert len(issuer.asked) <= 1 + (3600 - MAX_AGE) / COOL_DOWN + 1
+
+
+def test_without_any_keys_nothing_is_known(keys, issuer, clock):
+    issuer.down = True
+    for _ in range(5):
+        with pytest.raises(StoreUnavailable):
+            keys.find(KEYS[0].kid)
+    assert len(issuer.asked) == 1
+    issuer.down = False
+    clock.now += COOL_DOWN
+    assert keys.find(KEYS[0].kid) is not None
+
+
+def test_a_key_that_stays_is_the_same_object(keys, issuer, clock):
+    one = keys.find(KEYS[0].kid)
+    issuer.answers["jwks"] = KeySet([KEYS[2], KEYS[0]]).jwks()
+    clock.now += MAX_AGE + 1
+    assert keys.find(KEYS[0].kid) is one
+
+
+JWK = KEYS[0].public_jwk()
+RSA_SMALL = {"kty": "RSA", "kid": "r", "alg": "RS256", "n": "AQAB" * 20, "e": "AQAB"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"keys": None},
+        {"keys": []},
+        {"keys": {"0": JWK}},
+        {"keys": ["x"]},
+        {"keys": [JWK, JWK]},
+        {"keys": [{**JWK, "kid": ""}]},
+        {"keys": [{**JWK, "kid": "k" * 65}]},
+        {"keys": [{**JWK, "kid": 7}]},
+        {"keys": [{**JWK, "use": "enc"}]},
+        {"keys": [{**JWK, "key_ops": ["sign"]}]},
+        {"keys": [{**JWK, "key_ops": "verify"}]},
+        {"keys": [{**JWK, "alg": "HS256"}]},
+        {"keys": [{**JWK, "alg": "RS256"}]},
+        {"keys": [{**JWK, "alg": ["ES256"]}]},
+        {"keys": [{**JWK, "kty": ["EC"]}]},
+        {"keys": [{key: value for key, value in JWK.items() if key != "alg"}]},
+        {"keys": [{**JWK, "d": "AAAA"}]},
+        {"keys": [{**JWK, "x": "AAAA"}]},
+        {"keys": [{**JWK, "crv": "P-384"}]},
+        {"keys": [JWK, {"kty": "oct", "kid": "o", "alg": "HS256", "k": "AAAA"}]},
+        {"keys": [RSA_SMALL]},
+        {"keys": [{**JWK, "kid": f"k{number}"} for number in range(51)]},
+    ],
+)
+def test_a_set_with_anything_odd_in_it_is_refused_whole(keys, issuer, clock, answer):
+    keys.find(KEYS[0].kid)
+    issuer.answers["jwks"] = answer
+    clock.now += MAX_AGE + 1
+    assert keys.find(KEYS[0].kid) is not None
+    assert keys.find("o") is None
+    alone = RemoteKeys("jwks", fetch=issuer, clock=clock)
+    with pytest.raises(StoreUnavailable):
+        alone.find(KEYS[0].kid)
+
+
+def test_threads_that_find_no_keys_fetch_them_once(issuer):
+    started = threading.Barrier(8)
+    slow = threading.Event()
+
+    def fetch(url):
+        slow.wait(0.05)
+        return issuer(url)
+
+    keys = RemoteKeys("jwks", fetch=fetch)
+    found = []
+
+    def find():
+        started.wait()
+        found.append(keys.find(KEYS[0].kid))
+
+    threads = [threading.Thread(target=find) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(issuer.asked) == 1
+    assert len({id(key) for key in found}) == 1
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_jwk_is_read_back(key):
+    assert Key.from_jwk(key.public_jwk()) == key
+    assert not Key.from_jwk(key.public_jwk()).can_sign
+    with pytest.raises(KeyInvalid):
+        Key.from_jwk({})
+
+
+# --- the feed
+
+
+def page(*endings, cursor="c1", whole=False, more=False, keep=4500, **odd):
+    told = {"endings": list(endings), "cursor": cursor, "whole": whole, "more": more, "keep": keep}
+    return told | odd
+
+
+def test_a_feed_goes_on_from_its_cursor():
+    issuer = Issuer(**{"f": page(["a", "kicked"], cursor="x y", whole=True)})
+    feed = RemoteFeed("f", fetch=issuer)
+    assert feed.read() == Endings({"a": "kicked"}, "x y", whole=True)
+    issuer.answers["f?since=x+y"] = page(["b", "logout"], cursor="c2")
+    assert feed.read() == Endings({"b": "logout"}, "c2", whole=False)
+    assert all(authenticated for _, _, authenticated in issuer.asked)
+    assert feed.keep == 4500
+
+
+def test_a_feed_reads_all_pages():
+    issuer = Issuer(
+        **{
+            "f": page(["a", "kicked"], cursor="c1", whole=True, more=True),
+            "f?since=c1": page(["b", "kicked"], cursor="c2", more=True),
+            "f?since=c2": page(["c", "kicked"], cursor="c3"),
+        }
+    )
+    found = RemoteFeed("f", fetch=issuer).read()
+    assert (set(found.ended), found.whole, found.position) == ({"a", "b", "c"}, True, "c3")
+
+
+def test_a_reading_that_fails_half_way_is_begun_again():
+    issuer = Issuer(**{"f": page(["a", "kicked"], cursor="c1", whole=True, more=True)})
+    feed = RemoteFeed("f", fetch=issuer)
+    with pytest.raises(KeyError):
+        feed.read()
+    issuer.answers["f?since=c1"] = page(["b", "kicked"], cursor="c2")
+    assert set(feed.read().ended) == {"a", "b"}
+
+
+def test_a_feed_that_never_ends_is_given_up():
+    issuer = Issuer(**{"f": page(more=True), "f?since=c1": page(more=True)})
+    with pytest.raises(StoreUnavailable):
+        RemoteFeed("f", fetch=issuer).read()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        page(keep=0),
+        page(keep=-1),
+        page(keep="x"),
+        page(keep=float("nan")),
+        page(cursor=""),
+        page(cursor=7),
+        page(["a"]),
+        page("ab", endings=None),
+        page(endings=7),
+        page(["a", "b", "c"]),
+    ],
+)
+def test_a_feed_that_is_odd_is_no_feed(answer):
+    with pytest.raises(StoreUnavailable):
+        RemoteFeed("f", fetch=Issuer(f=answer)).read()
+
+
+def test_staleness_is_what_the_setting_says_and_no_more(clock):
+    issuer = Issuer(**{"f": page(whole=True), "f?since=c1": page()})
+    feed = RemoteFeed("f", fetch=issuer)
+    copy = LocalCopy(feed, clock, keep=lambda: feed.keep)
+    assert copy.reason("a", lag=60) is None
+    issuer.down = True
+    clock.now += 59
+    assert copy.reason("a", lag=60) is None
+    clock.now += 2
+    with pytest.raises(StoreUnavailable):
+        copy.reason("a", lag=60)
+
+
+def test_a_long_lag_does_not_make_a_good_issuer_late(clock):
+    issuer = Issuer(**{"f": page(whole=True), "f?since=c1": page(["a", "kicked"])})
+    feed = RemoteFeed("f", fetch=issuer)
+    copy = LocalCopy(feed, clock, keep=lambda: feed.keep)
+    copy.reason("a", lag=3600)
+    clock.now += 5.1
+    assert copy.reason("a", lag=3600) == "kicked"
+
+
+# --- introspection
+
+
+@pytest.mark.parametrize(
+    ("told", "ended"),
+    [
+        ({"active": True, "sid": CLAIMS.sid, "jti": CLAIMS.jti}, False),
+        ({"active": True, "sid": CLAIMS.sid, "jti": "other"}, True),
+        ({"active": True}, True),
+        ({"active": False}, True),
+    ],
+)
+def test_introspection_tells_of_this_token(told, ended):
+    issuer = Issuer(i=told)
+    reason = IntrospectionSource("the-token", "i", fetch=issuer).end_reason(CLAIMS, None)
+    assert (reason is not None) is ended
+    assert issuer.asked == [("i", {"token": "the-token"}, True)]
+
+
+@pytest.mark.parametrize("told", [{}, {"active": None}, {"active": "true"}, {"active": 1}])
+def test_an_introspection_that_is_odd_is_none(told):
+    with pytest.raises(StoreUnavailable):
+        IntrospectionSource("t", "i", fetch=Issuer(i=told)).end_reason(CLAIMS, None)
+
+
+# --- over the wire
+
+
+class Odd(http.server.BaseHTTPRequestHandler):
+    """A server that answers in every wrong way."""
+
+    def do_GET(self):
+        self.server.seen.append((self.path, self.headers.get("Authorization")))
+        if self.path == "/redirect":
+            self.send_response(302)
+            self.send_header("Location", "/good")
+            self.end_headers()
+            return
+        if self.path == "/slow":
+            self.server.wait.wait(10)
+        bodies = {
+            "/good": b'{"a": 1}',
+            "/list": b"[]",
+            "/text": b"hello",
+            "/deep": b"[" * 100_000,
+            "/large": b'{"a": "' + b"x" * LARGEST + b'"}',
+            "/latin": '{"a": "\xe9"}'.encode("latin-1"),
+            "/slow": b"{}",
+        }
+        self.send_response(500 if self.path == "/error" else 200)
+        self.end_headers()
+        with suppress(OSError):  # who asked had enough
+            self.wfile.write(bodies.get(self.path, b"{}"))
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def odd():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Odd)
+    server.seen, server.wait = [], threading.Event()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.wait.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def at(server, path):
+    return f"http://127.0.0.1:{server.server_address[1]}{path}"
+
+
+def test_what_is_good_is_fetched(odd, settings):
+    settings.AUTHX_SERVICE_CREDENTIALS = ("a:b", "s e/c")
+    assert fetch_json(at(odd, "/good"), authenticated=True) == {"a": 1}
+    path, header = odd.seen[-1]
+    assert path == "/good"
+    import base64
+
+    assert base64.b64decode(header.removeprefix("Basic ")) == b"a%3Ab:s+e%2Fc"
+
+
+@pytest.mark.parametrize("path", ["/redirect", "/list", "/text", "/deep", "/large", "/latin", "/error"])
+def test_what_is_odd_is_refused(odd, path):
+    with pytest.raises(StoreUnavailable):
+        fetch_json(at(odd, path))
+    assert odd.seen[-1][0] == path
+
+
+def test_a_slow_issuer_is_not_waited_for(odd, monkeypatch):
+    monkeypatch.setattr("authx.gate.fetch.PATIENCE", 0.2)
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        fetch_json(at(odd, "/slow"))
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1/", "file:///etc/passwd", "ftp://x/", "data:,{}", "nonsense"]
+)
+def test_what_cannot_be_fetched_is_refused(url):
+    with pytest.raises(StoreUnavailable):
+        fetch_json(url)
+
+
+@pytest.mark.parametrize("name", ["JWKS_URL", "REVOCATIONS_URL", "INTROSPECTION_URL"])
+def test_http_is_for_debug(settings, name):
+    from authx.conf import Conf
+
+    (setting,) = (one for one in Conf.declared() if one.name == f"AUTHX_{name}")
+    setattr(settings, setting.name, "http://issuer.example/jwks")
+    assert setting.complaint() is not None
+    settings.DEBUG = True
+    assert setting.complaint() is None
+    for bad in ("file:///x", "https://", "https://user:pw@x/", "x", 7, ""):
+        setattr(settings, setting.name, bad)
+        assert setting.complaint() is not None
+
+
+# --- the whole of it
+
+
+class ThreadingServer(socketserver.ThreadingMixIn, WSGIServer):
+    """Each request in a thread, and so on a connection, of its own."""
+
+    daemon_threads = False
+
+
+class Quiet(WSGIRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+class Running:
+    def __init__(self, server):
+        self.url = f"http://127.0.0.1:{server.server_port}"
+
+
+@pytest.fixture
+def issuer_site(transactional_db):
+    """The test site over HTTP, on the tests' own database."""
+    server = make_server("127.0.0.1", 0, WSGIHandler(), ThreadingServer, Quiet)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield Running(server)
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def service_credentials(transactional_db):
+    service, secret = create_service("orders")
+    return service.client_id, secret
+
+
+@pytest.fixture
+def remote(settings, issuer_site, service_credentials):
+    """This process, as if it were the service."""
+    settings.DEBUG = True
+    settings.AUTHX_REVOCATION_STORE = "remote"
+    settings.AUTHX_JWKS_URL = issuer_site.url + reverse("authx-wellknown:jwks")
+    settings.AUTHX_SERVICE_CREDENTIALS = service_credentials
+    revocation._copies.clear()
+    jwks.remote_keys.cache_clear()
+    yield settings
+    revocation._copies.clear()
+    jwks.remote_keys.cache_clear()
+
+
+def test_the_feed_of_a_real_issuer_ends_a_session_here(remote, issuer_site, ada):
+    remote.AUTHX_REVOCATIONS_URL = issuer_site.url + reverse("authx-api:revocations")
+    gone, stays = open_session(ada), open_session(ada)
+    assert verify_access_token(gone.access_token).sid == gone.claims.sid
+    end_session(gone.session, "kicked")
+    with pytest.raises(SessionEnded, match="kicked"):
+        verify_access_token(gone.access_token)
+    assert verify_access_token(stays.access_token).sid == stays.claims.sid
+
+
+def test_its_introspection_does_too(remote, issuer_site, ada):
+    remote.AUTHX_INTROSPECTION_URL = issuer_site.url + reverse("authx-api:introspect")
+    gone = open_session(ada)
+    assert verify_access_token(gone.access_token).sid == gone.claims.sid
+    end_session(gone.session, "kicked")
+    with pytest.raises(SessionEnded):
+        verify_access_token(gone.access_token)
+
+
+def test_with_neither_a_token_lives_its_life(remote, ada):
+    gone = open_session(ada)
+    end_session(gone.session, "kicked")
+    assert verify_access_token(gone.access_token).sid == gone.claims.sid
+
+
+def test_wrong_credentials_are_no_ending(remote, issuer_site, ada):
+    remote.AUTHX_REVOCATIONS_URL = issuer_site.url + reverse("authx-api:revocations")
+    remote.AUTHX_SERVICE_CREDENTIALS = ("nobody", "nothing")
+    opened = open_session(ada)
+    with pytest.raises(StoreUnavailable):
+        verify_access_token(opened.access_token)
+
+
+def test_our_own_keys_sign_nothing_for_a_service(remote, ada):
+    token = write_access_token(CLAIMS, KEYS[0])
+    with pytest.raises(KeyUnknown):
+        verify_access_token(token)
+    with pytest.raises(TokenMalformed):
+        verify_access_token("x")
+
+
+class Service:
+    """``tests.verify_only_site`` in a process of its own."""
+
+    def __init__(self, **settings):
+        command = [sys.executable, "-m", "tests.verify_only_site", json.dumps(settings)]
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self):
+        lines = iter(self.process.stdout.readline, "")
+        if not any(line == "ready\n" for line in lines):
+            self.__exit__()
+            pytest.fail("it did not start")
+        return self
+
+    def ask(self, token):
+        self.process.stdin.write(f"{token}\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def loaded(self):
+        """Which modules it should never have needed were imported after all."""
+        self.process.stdin.close()
+        return json.loads(self.process.stdout.readline())
+
+    def __exit__(self, *exc):
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            stream.close()
+
+
+def claims_with_roles(session):
+    return {"roles": ["clerk", "buyer"], "scope": "orders:read orders:write"}
+
+
+def test_a_service_without_our_tables_refuses_whom_we_kick(
+    transactional_db, issuer_site, settings, service_credentials, ada
+):
+    settings.AUTHX_CLAIMS = f"{__name__}.claims_with_roles"
+    gone, stays = open_session(ada), open_session(ada)
+    with Service(
+        AUTHX_JWKS_URL=issuer_site.url + reverse("authx-wellknown:jwks"),
+        AUTHX_REVOCATIONS_URL=issuer_site.url + reverse("authx-api:revocations"),
+        AUTHX_SERVICE_CREDENTIALS=service_credentials,
+        AUTHX_REVOCATION_LAG=0.4,
+    ) as service:
+        status, told = service.ask(gone.access_token)
+        assert (status, told) == (
+            200,
+            {
+                "user": str(ada.pk),
+                "name": str(ada.pk),
+                "roles": ["clerk", "buyer"],
+                "scopes": ["orders:read", "orders:write"],
+                "sid": gone.claims.sid,
+            },
+        )
+        end_session(gone.session, "kicked")
+        ended = time.monotonic()
+        while (answer := service.ask(gone.access_token))[0] == 200:
+            assert time.monotonic() - ended < 5, "never refused"
+        status, told = answer
+        assert (status, told["code"], told["reason"]) == (401, "session_ended", "kicked")
+        assert service.ask(stays.access_token)[0] == 200
+        assert service.ask("garbage")[0] == 401
+        assert service.loaded() == []
+
+
+def test_a_service_goes_on_with_the_keys_it_has_and_not_with_old_endings(
+    transactional_db, issuer_site, settings, service_credentials, ada
+):
+    opened = open_session(ada)
+    with Service(
+        AUTHX_JWKS_URL=issuer_site.url + reverse("authx-wellknown:jwks"),
+        AUTHX_REVOCATIONS_URL="http://127.0.0.1:1/revocations/",
+        AUTHX_SERVICE_CREDENTIALS=service_credentials,
+        AUTHX_REVOCATION_LAG=0.2,
+    ) as service:
+        status, told = service.ask(opened.access_token)
+        assert (status, told["code"]) == (503, "store_unavailable")
+
+
+# --- the principal
+
+
+def principal(**extra):
+    from dataclasses import replace
+
+    return Principal(replace(CLAIMS, extra=extra))
+
+
+def test_a_principal_is_what_the_token_says():
+    one = principal(roles=["clerk"], scope="read write")
+    assert (one.pk, one.roles, one.scopes) == (CLAIMS.sub, ("clerk",), ("read", "write"))
+    assert one.is_authenticated
+    assert not any((one.is_staff, one.is_superuser, one.has_perm("x"), one.has_module_perms("x")))
+    assert one == principal()
+    assert hash(one) == hash(principal())
+    assert str(one) == one.get_username() == CLAIMS.sub
+    assert principal(scope=["read", 7]).scopes == ("read",)
+
+
+@pytest.mark.parametrize("odd", [None, 7, "admin", {"admin": True}, [["admin"]], True])
+def test_odd_claims_give_no_role(odd):
+    assert principal(roles=odd).roles == ()
+
+
+def test_what_odd_scopes_give():
+    for odd in (None, 7, {"a": 1}, True, [["a"]]):
+        assert principal(scope=odd).scopes == ()
+
+
+# --- the checks
+
+
+def ids(found):
+    return [message.id for message in found]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, []),
+        ({"AUTHX_JWKS_URL": None}, ["authx.E016"]),
+        ({"AUTHX_SERVICE_CREDENTIALS": None}, ["authx.E017"]),
+        ({"AUTHX_REVOCATIONS_URL": None}, ["authx.W011"]),
+        ({"AUTHX_REVOCATION_LAG": timedelta(0)}, ["authx.W012"]),
+        ({"AUTHX_REVOCATION_STORE": "database"}, ["authx.E015"]),
+        ({"AUTHX_JWKS_URL": "http://issuer.example/jwks"}, []),
+    ],
+)
+def test_the_checks_name_the_setting_and_the_fix(settings, changes, expected):
+    good = {
+        "AUTHX_REVOCATION_STORE": "remote",
+        "AUTHX_JWKS_URL": "https://issuer.example/.well-known/jwks.json",
+        "AUTHX_REVOCATIONS_URL": "https://issuer.example/api/auth/revocations/",
+        "AUTHX_SERVICE_CREDENTIALS": ("service-1", "secret"),
+        "AUTHX_REVOCATION_LAG": timedelta(seconds=5),
+    }
+    for name, value in (good | changes).items():
+        setattr(settings, name, value)
+    found = check_verifier()
+    assert ids(found) == expected
+    assert all(message.hint for message in found)
+
+
+def test_a_site_of_its_own_needs_none_of_it(db):
+    assert check_verifier() == []
+    assert not [id for id in ids(run_checks()) if id in {"authx.E015", "authx.E016", "authx.W011"}]
