@@ -1,0 +1,316 @@
+"""The managed signing keys: made, published, withdrawn; private halves encrypted under SECRET_KEY."""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from django.db import IntegrityError, OperationalError, ProgrammingError, connections, models
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+
+from authx.conf import conf
+from authx.core.keyring_states import (
+    IN_USE,
+    LEAD,
+    Judgement,
+    KeyState,
+    finished_for_long,
+    judge_keys,
+)
+from authx.core.keys import Key, derive_secret
+from authx.errors import KeyInvalid, StoreUnavailable
+from authx.gate import keyring
+from authx.gate.keyring import ManagedKey, hold
+from authx.models import SigningKey
+from authx.sessions import database
+
+logger = logging.getLogger("authx")
+
+T = TypeVar("T")
+
+ALGORITHMS = ("ES256", "EdDSA", "RS256", "PS256")
+
+
+class KeyringRefused(Exception):
+    """What was asked of the keyring cannot be done; the text says why, and what can."""
+
+
+def load(known: Mapping[str, Key], now: datetime) -> list[ManagedKey]:
+    """All managed keys, decrypted where they are in use; those of ``known`` are the same objects again.
+
+    Raises:
+        StoreUnavailable: the database cannot be asked.
+    """
+    rows = _apart(_read)
+    states = judge(rows, now).states
+    return [ManagedKey(row.times(), _key(row, known) if states[row.kid] in IN_USE else None) for row in rows]
+
+
+def judge(rows: Iterable[SigningKey], now: datetime | None = None) -> Judgement:
+    """What each key is for; sets ``state`` on the rows."""
+    rows = list(rows)
+    judged = judge_keys((row.times() for row in rows), now=now or timezone.now(), hold=hold())
+    for row in rows:
+        row.state = judged.states[row.kid]
+    return judged
+
+
+def all_keys() -> list[SigningKey]:
+    """The keyring as the writing database has it, oldest first, each with its ``state``.
+
+    Raises:
+        StoreUnavailable: the database cannot be asked.
+    """
+    with database.store_errors():
+        rows = list(_rows().order_by("number"))
+    judge(rows)
+    return rows
+
+
+def settings_keys() -> tuple[Key, ...]:
+    """The keys that the settings give, which sign until the first managed key does."""
+    return keyring.keyset().given
+
+
+def rotate(
+    *, alg: str = "ES256", at_once: bool = False, by: Any = None, now: datetime | None = None
+) -> SigningKey:
+    """Make the next key: published now, it signs after ``LEAD``; ``at_once`` if there is no time for that.
+
+    Encrypts anew what a fallback of SECRET_KEY had encrypted, and forgets keys that have been out of use
+    for AUTHX_RETENTION.
+
+    Raises:
+        KeyringRefused: a key is waiting already, or ``alg`` is none of ours.
+        StoreUnavailable: the database cannot be written.
+    """
+    at = now or timezone.now()
+    pair = _generate(alg)
+
+    def write() -> SigningKey:
+        rows = _locked()
+        judged = judge(rows, at)
+        waiting = judged.first(KeyState.NEXT)
+        if waiting is not None and not at_once:
+            row = next(row for row in rows if row.kid == waiting)
+            raise KeyringRefused(
+                f"A key is waiting already: {row.kid} signs from {row.signs_at:%Y-%m-%d %H:%M:%S} UTC on."
+            )
+        _tidy(rows, at)
+        return _insert(rows, pair, by=by, at=at, signs_at=at if at_once else at + LEAD)
+
+    return _change(write)
+
+
+def withdraw(
+    kid: str, *, by: Any = None, now: datetime | None = None
+) -> tuple[SigningKey, SigningKey | None]:
+    """Let a key verify and sign no more, at once; if it signed, the next one signs at once.
+
+    Returns the key, and that which signs in its place: made for it if none was waiting, None if the key did
+    not sign.
+
+    Raises:
+        KeyringRefused: there is no such managed key, or it was withdrawn before.
+        StoreUnavailable: the database cannot be written.
+    """
+    at = now or timezone.now()
+
+    def write() -> tuple[SigningKey, SigningKey | None]:
+        rows = _locked()
+        row = _named(kid, rows)
+        judged = judge(rows, at)
+        row.withdrawn_at, row.withdrawn_by = at, by
+        row.save(using=database.alias(), update_fields=["withdrawn_at", "withdrawn_by"])
+        heir = _inherit(rows, judged, row, by, at) if judged.signing == row.kid else None
+        judge([*rows, *([heir] if heir and heir not in rows else [])], at)
+        return row, heir
+
+    return _change(write)
+
+
+def _inherit(
+    rows: list[SigningKey], judged: Judgement, withdrawn: SigningKey, by: Any, at: datetime
+) -> SigningKey:
+    """The waiting key, whose turn is now; or a new one of the same algorithm."""
+    waiting = judged.first(KeyState.NEXT)
+    for row in rows:
+        if row.kid == waiting:
+            row.signs_at = at
+            row.save(using=database.alias(), update_fields=["signs_at"])
+            return row
+    return _insert(rows, _generate(withdrawn.alg), by=by, at=at, signs_at=at)
+
+
+def _named(kid: str, rows: list[SigningKey]) -> SigningKey:
+    for row in rows:
+        if row.kid == kid:
+            if row.withdrawn_at is not None:
+                raise KeyringRefused(f"{kid} was withdrawn on {row.withdrawn_at:%Y-%m-%d %H:%M:%S} UTC.")
+            return row
+    if keyring.keyset().find(kid) is not None:
+        raise KeyringRefused(
+            f"{kid} is a key of the settings (AUTHX_SIGNING_KEYS, or derived from SECRET_KEY): change those."
+        )
+    raise KeyringRefused(f"There is no managed key {kid}.")
+
+
+def _change(write: Callable[[], T]) -> T:
+    """Write in one transaction, judging anew where somebody else was first; then tell this process."""
+    for _ in range(database.ATTEMPTS):
+        try:
+            done = database.transact(write)
+        except IntegrityError:
+            continue  # the number is taken
+        database.after_commit(lambda: keyring.keyset().look())
+        return done
+    raise StoreUnavailable("too many others are changing the keyring")
+
+
+def _rows() -> models.QuerySet[SigningKey]:
+    return SigningKey.objects.using(database.alias())
+
+
+def _locked() -> list[SigningKey]:
+    """All rows, and nobody else may change them. Read once more: those made while we waited for the lock."""
+    list(_rows().select_for_update().order_by("number"))
+    return list(_rows().select_for_update().order_by("number"))
+
+
+def _insert(
+    rows: list[SigningKey], pair: tuple[Key, str, bytes], *, by: Any, at: datetime, signs_at: datetime
+) -> SigningKey:
+    key, public, private = pair
+    row = SigningKey(
+        number=max((row.number for row in rows), default=0) + 1,
+        kid=key.kid,
+        alg=key.alg,
+        public_key=public,
+        encrypted_private_key=_fernet().encrypt(private).decode(),
+        created_at=at,
+        signs_at=signs_at,
+        created_by=by,
+    )
+    row.save(using=database.alias(), force_insert=True)
+    judge([*rows, row], at)
+    return row
+
+
+def _tidy(rows: list[SigningKey], at: datetime) -> None:
+    """Forget what nobody misses; encrypt the rest under the first SECRET_KEY."""
+    times = [row.times() for row in rows]
+    gone = finished_for_long(times, now=at, hold=hold(), keep=conf.RETENTION)
+    if gone:
+        _rows().filter(kid__in=gone).delete()
+    for row in rows:
+        if row.kid not in gone and (renewed := _renewed(row.encrypted_private_key)):
+            row.encrypted_private_key = renewed
+            row.save(using=database.alias(), update_fields=["encrypted_private_key"])
+    rows[:] = [row for row in rows if row.kid not in gone]
+
+
+# The private halves
+
+
+@sensitive_variables()
+def _generate(alg: str) -> tuple[Key, str, bytes]:
+    """A fresh key, its public half as PEM text and its private one as PEM bytes."""
+    made: Any
+    if alg == "ES256":
+        made = ec.generate_private_key(ec.SECP256R1())
+    elif alg == "EdDSA":
+        made = ed25519.Ed25519PrivateKey.generate()
+    elif alg in {"RS256", "PS256"}:
+        made = rsa.generate_private_key(65537, 3072)
+    else:
+        raise KeyringRefused(f"{alg} is none of {', '.join(ALGORITHMS)}.")
+    private: bytes = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    public: bytes = made.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return Key.load(private, alg=alg), public.decode(), private
+
+
+@sensitive_variables()
+def _key(row: SigningKey, known: Mapping[str, Key]) -> Key | None:
+    """The key of a row; None if it cannot be decrypted, or is not what the row says.
+
+    The whole key is decrypted, also where it only verifies: that the ciphertext is ours shows that nobody has
+    put a public key of theirs into the table.
+    """
+    key = known.get(row.kid)
+    if key is not None and key.alg == row.alg:
+        return key
+    try:
+        key = Key.load(_fernet().decrypt(row.encrypted_private_key), alg=row.alg)
+    except (InvalidToken, KeyInvalid):
+        key = None
+    if key is None or key.kid != row.kid:
+        logger.error("The managed signing key %s cannot be decrypted with SECRET_KEY or a fallback.", row.kid)
+        return None
+    return key
+
+
+@sensitive_variables()
+def _renewed(encrypted: str) -> str | None:
+    """The same under the first SECRET_KEY; None if it is that already, or cannot be read."""
+    secrets = tuple(keyring.secrets())
+    try:
+        _fernets(secrets[:1]).decrypt(encrypted)
+    except InvalidToken:
+        try:
+            return _fernets(secrets).rotate(encrypted).decode()
+        except InvalidToken:
+            return None
+    return None
+
+
+def _fernet() -> MultiFernet:
+    return _fernets(tuple(keyring.secrets()))
+
+
+@lru_cache(maxsize=4)
+def _fernets(secrets: tuple[str | bytes, ...]) -> MultiFernet:
+    keys = (base64.urlsafe_b64encode(derive_secret(secret, "keyring")) for secret in secrets)
+    return MultiFernet([Fernet(key) for key in keys])
+
+
+# Reading from the gate, in the middle of whatever
+
+
+def _read() -> list[SigningKey]:
+    with database.store_errors():
+        try:
+            return list(_rows().order_by("number"))
+        except (OperationalError, ProgrammingError) as error:
+            connection = connections[database.alias()]
+            if SigningKey._meta.db_table not in connection.introspection.table_names():
+                return []  # before migrate
+            raise StoreUnavailable("the signing keys cannot be read") from error
+
+
+def _apart(read: Callable[[], T]) -> T:
+    """Run ``read`` on a connection of its own, in a thread that ends with it.
+
+    The caller may be in a transaction that looks at the past, or that an error would break, or in an event
+    loop; it must see what is committed now.
+    """
+    connection = connections[database.alias()]
+    if getattr(connection, "is_in_memory_db", bool)():
+        return read()  # there is no other connection to it
+
+    def run() -> T:
+        try:
+            return read()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(run).result()
