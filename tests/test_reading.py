@@ -4,10 +4,13 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from authx.errors import StoreUnavailable
 from authx.models import DeviceSession
-from authx.sessions import Device, database, open_session
+from authx.sessions import Device, database, open_session, reading
+from authx.sessions.prepared import THRESHOLD
 from authx.sessions.reading import read_session
 from tests.test_refreshing import outage
 
@@ -56,3 +59,96 @@ def test_a_database_that_is_down_is_said_so(ada):
     sid = open_session(ada).session.pk
     with outage(), pytest.raises(StoreUnavailable):
         read_session(sid)
+
+
+# --- prepared, on PostgreSQL
+
+
+def read_often(sid, times=THRESHOLD + 2):
+    with CaptureQueriesContext(connection) as asked:
+        found = [read_session(sid) for _ in range(times)]
+    return found, [query["sql"].split()[0] for query in asked.captured_queries]
+
+
+@pytest.fixture
+def sid(transactional_db, ada):
+    connection.close()
+    return open_session(ada).session.pk
+
+
+@pytest.mark.databases("postgresql")
+def test_what_is_read_often_is_prepared_once_and_reads_the_same(sid):
+    expected = columns(database.rows().get(pk=sid))
+    found, asked = read_often(sid)
+    assert asked == ["SELECT"] * (THRESHOLD - 1) + ["EXECUTE"] * 3
+    assert [columns(session) for session in found] == [expected] * len(found)
+
+
+@pytest.mark.databases("postgresql")
+def test_a_new_connection_is_begun_with_again(sid):
+    read_often(sid)
+    connection.close()
+    found, asked = read_often(sid)
+    assert asked[0] == "SELECT"
+    assert asked[-1] == "EXECUTE"
+    assert all(session.pk == sid for session in found)
+
+
+@pytest.mark.databases("postgresql")
+def test_inside_a_transaction_nothing_is_prepared(sid):
+    read_often(sid)
+    with transaction.atomic():
+        _, asked = read_often(sid)
+    assert set(asked) == {"SELECT"}
+
+
+@pytest.mark.databases("postgresql")
+def test_behind_a_pooler_nothing_is_prepared(sid, monkeypatch):
+    monkeypatch.setitem(connection.settings_dict, "DISABLE_SERVER_SIDE_CURSORS", True)
+    _, asked = read_often(sid)
+    assert set(asked) == {"SELECT"}
+
+
+@pytest.mark.databases("postgresql")
+def test_a_server_that_does_not_know_it_is_asked_plainly(sid):
+    """As behind a pooler that hands each statement to another server."""
+    read_often(sid)
+    with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")
+    found, asked = read_often(sid)
+    assert asked[0] == "EXECUTE"
+    assert set(asked[1:]) == {"SELECT"}
+    assert all(session.pk == sid for session in found)
+
+
+@pytest.mark.databases("postgresql")
+def test_a_name_that_is_taken_is_left_alone(sid):
+    read_session(sid)
+    (statement,) = reading._compiled.values()
+    name = statement.prepared.name
+    connection.close()
+    with connection.cursor() as cursor:
+        cursor.execute(f"PREPARE {name} AS SELECT 'not a session'")
+    found, asked = read_often(sid)
+    assert set(asked) == {"SELECT"}
+    assert all(session.pk == sid for session in found)
+
+
+@pytest.mark.databases("postgresql")
+def test_a_lost_connection_is_said_so_and_not_tried_twice(sid):
+    read_often(sid)
+    pid = connection.connection.info.backend_pid
+    other = connection.copy()
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+    other.close()
+    with pytest.raises(StoreUnavailable):
+        read_session(sid)
+    connection.close()
+    assert read_session(sid).pk == sid
+
+
+@pytest.mark.databases("sqlite", "mariadb")
+def test_elsewhere_nothing_is_prepared(sid):
+    _, asked = read_often(sid)
+    assert set(asked) == {"SELECT"}

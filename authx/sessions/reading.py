@@ -11,6 +11,7 @@ from django.db import connections
 
 from authx.models import DeviceSession
 from authx.sessions import database
+from authx.sessions.prepared import Prepared
 
 #: By database alias and kind of connection.
 _compiled: dict[tuple[str, type], _Statement] = {}
@@ -25,16 +26,15 @@ class _Statement:
         self.user_columns = [field.attname for field in get_user_model()._meta.concrete_fields]
         self.user_key = self.user_columns.index(get_user_model()._meta.pk.attname)
         names = [*self.session_columns, *(f"user__{name}" for name in self.user_columns), "database_now"]
-        query = database.rows().filter(pk=uuid4()).values_list(*names).query
+        query = database.rows().filter(pk=uuid4()).order_by().values_list(*names).query
         compiler = query.get_compiler(using=alias)
         self.sql, (_key,) = compiler.as_sql()
         self.converters = list(_converters([column for column, *_ in compiler.select], connection))
+        self.prepared = Prepared(self.sql)
 
     def read(self, connection: Any, sid: UUID) -> DeviceSession | None:
         key = DeviceSession._meta.pk.get_db_prep_value(sid, connection)
-        with connection.cursor() as cursor:
-            cursor.execute(self.sql, (key,))
-            row = cursor.fetchone()
+        row = self.prepared.fetch(connection, key)
         return None if row is None else self._build(list(row), connection)
 
     def _build(self, row: list[Any], connection: Any) -> DeviceSession:

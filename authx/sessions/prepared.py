@@ -1,0 +1,71 @@
+"""A statement that PostgreSQL parses and plans once per connection, where that is safe."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any
+
+from django.db import Error, OperationalError
+
+#: How often a connection runs a statement before it is worth preparing; few connections of CONN_MAX_AGE 0 do.
+THRESHOLD = 5
+#: Where a connection keeps, by name, the driver's connection that counts and how often it was used.
+_USES = "_authx_prepared"
+
+
+class Prepared:
+    """One SELECT with one parameter, run as it is, or by the name it was prepared under.
+
+    Never inside a transaction, where a failure would cost more than the statement, and never where
+    DISABLE_SERVER_SIDE_CURSORS says that a pooler stands before the server: the next statement may reach a
+    server that does not know the name. Where one stands there unannounced, the statement runs as it is.
+    """
+
+    def __init__(self, sql: str) -> None:
+        self.sql = sql
+        # Named by its text: another release behind the same pooler has another statement.
+        self.name = f"authx_{sha256(sql.encode()).hexdigest()[:16]}"
+
+    def fetch(self, connection: Any, value: Any) -> Any:
+        """The first row, or None."""
+        if self._is_ready(connection):
+            try:
+                return _fetch(connection, f"EXECUTE {self.name} (%s)", value)
+            except OperationalError:
+                raise
+            except Error:  # not known on this server, or its tables have changed
+                self._give_up(connection)
+        return _fetch(connection, self.sql, value)
+
+    def _is_ready(self, connection: Any) -> bool:
+        if connection.vendor != "postgresql" or connection.in_atomic_block or connection.connection is None:
+            return False
+        if connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
+            return False
+        uses = connection.__dict__.setdefault(_USES, {})
+        raw, count = uses.get(self.name, (None, 0))
+        count = count + 1 if raw is connection.connection else 1
+        uses[self.name] = connection.connection, count
+        return count > THRESHOLD or (count == THRESHOLD and self._prepare(connection))
+
+    def _prepare(self, connection: Any) -> bool:
+        """On the driver's own cursor: it belongs to the connection, not to this request."""
+        statement = self.sql.replace("%s", "$1").replace("%%", "%")
+        try:
+            with connection.wrap_database_errors, connection.connection.cursor() as cursor:
+                cursor.execute(f"PREPARE {self.name} AS {statement}")
+        except OperationalError:
+            raise
+        except Error:
+            self._give_up(connection)
+            return False
+        return True
+
+    def _give_up(self, connection: Any) -> None:
+        connection.__dict__[_USES][self.name] = connection.connection, float("-inf")
+
+
+def _fetch(connection: Any, sql: str, value: Any) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, (value,))
+        return cursor.fetchone()
