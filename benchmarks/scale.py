@@ -129,23 +129,59 @@ def live_session(user: Any, now: datetime, drawn: Random | None = None) -> Any:
 
 
 def fill(number: int) -> None:
-    """So many live sessions, each with the event of its opening."""
+    """So many live sessions, each with the event of its opening: a thousand users', then copies of those."""
     from django.contrib.auth import get_user_model
+    from django.db import connection
 
-    from authx.models import DeviceSession, SessionEvent
+    from authx.models import DeviceSession
     from authx.sessions.database import database_now
 
     model, now, drawn = get_user_model(), database_now(), Random(number)
     template = model.objects.create_user("template", password="benchmark")
     fields = {"password": template.password, "date_joined": now}
-    for start in range(0, number, BATCH):
-        size = min(BATCH, number - start)
-        names = range(start, start + size, SESSIONS_EACH)
-        users = model.objects.bulk_create([model(username=f"user{name}", **fields) for name in names])
-        sessions = [live_session(users[place // SESSIONS_EACH], now, drawn) for place in range(size)]
-        DeviceSession.objects.bulk_create(sessions)
-        opened = [SessionEvent(session=one, kind="opened", at=one.created_at) for one in sessions]
-        SessionEvent.objects.bulk_create(opened)
+    size = min(BATCH, number)
+    names = range(0, size, SESSIONS_EACH)
+    users = model.objects.bulk_create([model(username=f"user{name}-0", **fields) for name in names])
+    sessions = [live_session(users[place // SESSIONS_EACH], now, drawn) for place in range(size)]
+    DeviceSession.objects.bulk_create(sessions)
+    with connection.cursor() as cursor:
+        for copy in range(1, number // BATCH):
+            cursor.execute(copied_users(), [f"-{copy}"])
+            cursor.execute(copied_sessions(connection.vendor), [f"-{copy}"])
+        cursor.execute(OPENINGS)
+
+
+def copied_users() -> str:
+    from django.contrib.auth import get_user_model
+
+    kept = _columns(get_user_model(), but=("id", "username"))
+    return (
+        f"INSERT INTO auth_user (username, {kept}) SELECT replace(username, '-0', %s), {kept} "
+        "FROM auth_user WHERE username LIKE 'user%%-0'"
+    )
+
+
+def copied_sessions(vendor: str) -> str:
+    from authx.models import DeviceSession
+
+    new_id = "gen_random_uuid()" if vendor == "postgresql" else "lower(hex(randomblob(16)))"
+    kept = _columns(DeviceSession, but=("id", "user_id", "subject"))
+    return (
+        f"INSERT INTO authx_devicesession (id, user_id, subject, {kept}) "
+        f"SELECT {new_id}, copy.id, CAST(copy.id AS varchar), {kept} FROM authx_devicesession "
+        "JOIN auth_user original ON original.id = user_id AND original.username LIKE 'user%%-0' "
+        "JOIN auth_user copy ON copy.username = replace(original.username, '-0', %s)"
+    )
+
+
+def _columns(model: Any, but: Sequence[str]) -> str:
+    return ", ".join(one.column for one in model._meta.concrete_fields if one.column not in but)
+
+
+OPENINGS = (
+    "INSERT INTO authx_sessionevent (session_id, kind, at, outcome, actor_label, user_agent, note) "
+    "SELECT id, 'opened', created_at, '', '', '', '' FROM authx_devicesession"
+)
 
 
 class Site:
@@ -178,7 +214,9 @@ class Site:
 
         found: list[Any] = []
         while len(found) < number:
-            name = f"user{self.drawn.randrange(0, self.sessions, SESSIONS_EACH)}"
+            size = min(BATCH, self.sessions)
+            user = self.drawn.randrange(0, size, SESSIONS_EACH)
+            name = f"user{user}-{self.drawn.randrange(self.sessions // size)}"
             live = DeviceSession.objects.live().select_related("user").filter(user__username=name)
             found += list(live)[:1]
         return found
