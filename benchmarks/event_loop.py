@@ -4,10 +4,10 @@
     python -m benchmarks.event_loop [--requests 200] [--latency 20]
 
 Each contestant is a process of its own that sends requests through its ASGI handler, four at a time, while a
-heartbeat in the same loop measures how late it comes: that long was the loop blocked, or the machine busy. The
-view that asks nobody tells these apart: it only waits, for 100 ms. Once the stores are near, once `--latency`
+heartbeat in the same loop measures how late it comes: so long was the loop blocked, or the machine busy. A view
+that asks nobody and only waits, for 100 ms, tells these apart. Once the stores are near, once `--latency`
 milliseconds away, there and back, behind a proxy of the benchmark's own. The same requests go through the WSGI
-handler, one at a time, for the time each takes. Blocks of all contestants take turns.
+handler, one at a time, for the time that each takes. Blocks of all contestants take turns.
 
 PostgreSQL is found at PGPORT of this machine; the database is created and dropped.
 """
