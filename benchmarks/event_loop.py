@@ -3,11 +3,11 @@
     pip install -e ".[redis]" "psycopg[binary]"
     python -m benchmarks.event_loop [--requests 200] [--latency 20]
 
-Each contestant is a process of its own that sends requests through its ASGI handler, four at a time, while a
-heartbeat in the same loop measures how late it comes: so long was the loop blocked, or the machine busy. A view
-that asks nobody and only waits, for 100 ms, tells these apart. Once the stores are near, once `--latency`
-milliseconds away, there and back, behind a proxy of the benchmark's own. The same requests go through the WSGI
-handler, one at a time, for the time that each takes. Blocks of all contestants take turns.
+Each contestant is a process of its own that sends requests through its ASGI handler, four at a time. A
+heartbeat in the same loop measures how late it comes: so long was the loop blocked, or the machine busy. A
+view that asks nobody and only waits, for 100 ms, tells these apart. Once the stores are near; once they are
+`--latency` milliseconds away, there and back, behind a proxy of the benchmark's own. The same requests go
+through the WSGI handler, one at a time, for the time that each takes. Blocks of all contestants take turns.
 
 PostgreSQL is found at PGPORT of this machine; the database is created and dropped.
 """
