@@ -17,10 +17,13 @@ import jwt
 import pytest
 from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.asymmetric import ec
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection, transaction
 from django.db.backends.signals import connection_created
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from authx.conf import conf
 from authx.core.claims import AccessClaims
@@ -35,6 +38,7 @@ from authx.gate.verify import read_claims
 from authx.models import SigningKey
 from authx.sessions import open_session, recognize, signing_keys
 from authx.sessions.signing_keys import KeyringRefused, rotate, withdraw
+from authx.wellknown import views
 from tests.racing import race
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -755,6 +759,153 @@ def test_the_set_of_a_process_that_neither_signs_nor_verifies_is_no_older_than_t
     assert made.kid in [key["kid"] for key in process.keys.jwks()["keys"]]
 
 
+def test_tag_and_body_are_of_one_moment(rf):
+    """A key made between the two would be kept under the tag of the set without it."""
+    request = rf.get(JWKS)
+    tag = views._etag(request)
+    made = rotate()
+    assert made.kid not in views._published(request).__repr__()
+    assert views._etag(request) == tag != views._etag(rf.get(JWKS))
+
+
+# The admin
+
+
+@pytest.fixture
+def desk(staff, password):
+    """A staff member's browser, with these permissions."""
+
+    def sit_down(*names):
+        staff.user_permissions.add(*Permission.objects.filter(codename__in=names))
+        client = Client(enforce_csrf_checks=True)
+        client.get("/admin/login/")
+        sent = {"username": "staff", "password": password, "next": "/admin/"}
+        answer = client.post("/admin/login/", {**sent, **csrf(client)})
+        assert answer.status_code == 302
+        return client
+
+    return sit_down
+
+
+def csrf(client):
+    return {"csrfmiddlewaretoken": client.cookies["csrftoken"].value}
+
+
+def act(client, page, **sent):
+    """Open the page that asks, and say yes."""
+    assert client.get(page).status_code == 200
+    answer = client.post(page, {**sent, **csrf(client)}, follow=True)
+    return [str(message) for message in answer.context["messages"]]
+
+
+@pytest.fixture
+def several():
+    """One managed key in each of four states, by state."""
+    withdrawn, retiring, signing = (rotate(at_once=True) for _ in range(3))
+    withdraw(withdrawn.kid)
+    return {"Withdrawn": withdrawn, "Retiring": retiring, "Signing": signing, "Next": rotate(alg="EdDSA")}
+
+
+def test_the_list_shows_states_and_dates_and_never_private_bytes(desk, several):
+    page = desk("view_signingkey").get(ADMIN).content.decode()
+    rows = re.findall(r"<tr>.*?</tr>", page, re.DOTALL)
+    for state, key in several.items():
+        (row,) = (row for row in rows if key.kid in row)
+        assert f">{state}<" in row
+    assert derived().kid in page
+    for key in SigningKey.objects.all():
+        detail = desk("view_signingkey").get(f"{ADMIN}{key.number}/change/").content.decode()
+        assert key.kid in detail
+        assert "BEGIN PUBLIC KEY" in detail
+        for spelling in {*every_spelling_of(key), key.encrypted_private_key}:
+            assert spelling not in page
+            assert spelling not in detail
+
+
+def test_the_list_costs_the_same_however_many_keys_there_are(desk, several, django_assert_num_queries):
+    client = desk("view_signingkey")
+    with CaptureQueriesContext(connection) as few:
+        client.get(ADMIN)
+    for _ in range(10):
+        rotate(at_once=True)
+    with CaptureQueriesContext(connection) as many:
+        client.get(ADMIN)
+    assert len(many) <= len(few)
+
+
+def test_rotate_now_asks_and_makes_the_next_key(desk, staff):
+    client = desk("manage_signing_keys")
+    assert "rotate/" in client.get(ADMIN).content.decode()
+    (said,) = act(client, f"{ADMIN}rotate/", alg="EdDSA")
+    row = SigningKey.objects.get()
+    assert said.startswith(f"The key {row.kid} is published, and signs from ")
+    assert (row.alg, row.created_by, row.signs_at - row.created_at) == ("EdDSA", staff, LEAD)
+    assert LogEntry.objects.get().object_id == "1"
+    (said,) = act(client, f"{ADMIN}rotate/", alg="ES256")
+    assert said.startswith("A key is waiting already")
+    (said,) = act(client, f"{ADMIN}rotate/", alg="ES256", at_once="on")
+    assert keyring.keyset().signing.kid == SigningKey.objects.get(number=2).kid
+
+
+def test_withdraw_asks_and_withdraws(desk, staff, several):
+    client, key = desk("manage_signing_keys"), several["Signing"]
+    assert "/withdraw/" in client.get(f"{ADMIN}{key.number}/change/").content.decode()
+    page = f"{ADMIN}{key.number}/withdraw/"
+    said = act(client, page)
+    instead = several["Next"].kid
+    assert said == [
+        f"The key {key.kid} is withdrawn: its tokens are refused. The key {instead} signs from now on."
+    ]
+    key.refresh_from_db()
+    assert key.withdrawn_by == staff
+    assert keyring.keyset().find(key.kid) is None
+    assert "/withdraw/" not in client.get(f"{ADMIN}{key.number}/change/").content.decode()
+    (said,) = act(client, page)
+    assert "was withdrawn on" in said
+
+
+def test_to_ask_changes_nothing(desk, several):
+    client, before = desk("manage_signing_keys"), dump()
+    client.get(f"{ADMIN}rotate/")
+    client.get(f"{ADMIN}{several['Signing'].number}/withdraw/")
+    assert (
+        client.post(f"{ADMIN}rotate/", {"alg": "ES256", "at_once": "on"}).status_code == 403
+    )  # no CSRF token
+    assert client.post(f"{ADMIN}rotate/", {"alg": "none", **csrf(client)}).status_code == 200
+    assert dump() == before
+
+
+@pytest.mark.parametrize("permission", [None, "view_signingkey", "kick_everywhere_devicesession"])
+def test_without_the_permission_nobody_rotates_or_withdraws(desk, several, permission):
+    client, before = desk(*filter(None, [permission])), dump()
+    for page in (f"{ADMIN}rotate/", f"{ADMIN}{several['Signing'].number}/withdraw/", f"{ADMIN}99/withdraw/"):
+        assert client.get(page).status_code == 403
+        assert client.post(page, {"alg": "ES256", **csrf(client)}).status_code == 403
+    assert client.get(ADMIN).status_code == (200 if permission == "view_signingkey" else 403)
+    assert "rotate/" not in client.get(ADMIN).content.decode()
+    assert dump() == before
+
+
+def test_nobody_adds_edits_or_deletes_and_nobody_guesses_by_filters(desk, several):
+    client, before = desk("manage_signing_keys"), dump()
+    key = several["Signing"]
+    assert client.get(f"{ADMIN}add/").status_code == 403
+    assert client.get(f"{ADMIN}{key.number}/delete/").status_code == 403
+    assert client.post(f"{ADMIN}{key.number}/change/", {"kid": "x", **csrf(client)}).status_code == 403
+    guess = key.encrypted_private_key[:10]
+    answer = client.get(ADMIN, {"encrypted_private_key__startswith": guess})
+    assert answer.status_code == 400
+    assert dump() == before
+
+
+def test_a_sign_in_too_long_ago_does_not_do(desk, settings):
+    client = desk("manage_signing_keys")
+    settings.AUTHX_STAFF_MAX_AUTH_AGE = timedelta(microseconds=1)
+    (said,) = act(client, f"{ADMIN}rotate/", alg="ES256")
+    assert "too long ago" in said
+    assert not SigningKey.objects.exists()
+
+
 # manage.py authx_keys
 
 
@@ -815,9 +966,9 @@ def test_withdraw_says_which_key_signs_instead():
             run("withdraw", kid)
 
 
-def test_a_kid_may_begin_with_a_dash():
-    with pytest.raises(CommandError, match="no managed key -abc"):
-        run("withdraw", "--", "-abc")
+def test_no_kid_looks_like_an_option_of_a_command():
+    kids = [signing_keys._generate("EdDSA")[0].kid for _ in range(500)]
+    assert not [kid for kid in kids if kid.startswith("-")]  # of 64, one would
 
 
 @pytest.mark.parametrize("args", [[], ["forget"], ["withdraw"], ["rotate", "--alg", "none"]], ids=" ".join)

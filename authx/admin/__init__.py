@@ -1,5 +1,7 @@
 """The door of staff: looks and ends, never edits."""
 
 from authx.admin.device_sessions import DeviceSessionAdmin
+from authx.admin.service_clients import ServiceClientAdmin
+from authx.admin.signing_keys import SigningKeyAdmin
 
-__all__ = ["DeviceSessionAdmin"]
+__all__ = ["DeviceSessionAdmin", "ServiceClientAdmin", "SigningKeyAdmin"]

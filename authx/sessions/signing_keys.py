@@ -26,7 +26,7 @@ from authx.core.keyring_states import (
     finished_for_long,
     judge_keys,
 )
-from authx.core.keys import Key, derive_secret
+from authx.core.keys import Key, PrivateKey, derive_secret
 from authx.errors import KeyInvalid, StoreUnavailable
 from authx.gate import keyring
 from authx.gate.keyring import ManagedKey, hold
@@ -224,18 +224,23 @@ def _tidy(rows: list[SigningKey], at: datetime) -> None:
 @sensitive_variables()
 def _generate(alg: str) -> tuple[Key, str, bytes]:
     """A fresh key, its public half as PEM text and its private one as PEM bytes."""
-    made: Any
-    if alg == "ES256":
-        made = ec.generate_private_key(ec.SECP256R1())
-    elif alg == "EdDSA":
-        made = ed25519.Ed25519PrivateKey.generate()
-    elif alg in {"RS256", "PS256"}:
-        made = rsa.generate_private_key(65537, 3072)
-    else:
+    if alg not in ALGORITHMS:
         raise KeyringRefused(f"{alg} is none of {', '.join(ALGORITHMS)}.")
-    private: bytes = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    public: bytes = made.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    return Key.load(private, alg=alg), public.decode(), private
+    while True:
+        made = _fresh(alg)
+        private = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        public = made.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        key = Key.load(private, alg=alg)
+        if not key.kid.startswith("-"):  # a shell would take that for an option
+            return key, public.decode(), private
+
+
+def _fresh(alg: str) -> PrivateKey:
+    if alg == "ES256":
+        return ec.generate_private_key(ec.SECP256R1())
+    if alg == "EdDSA":
+        return ed25519.Ed25519PrivateKey.generate()
+    return rsa.generate_private_key(65537, 3072)
 
 
 @sensitive_variables()

@@ -18,8 +18,17 @@ from authx.gate.keyring import keyset
 MAX_AGE = 300
 
 
+def _published(request: HttpRequest) -> dict[str, Any]:
+    """The set to answer with: one for tag and body, though the keys may change meanwhile."""
+    kept = vars(request)
+    if "authx_jwks" not in kept:
+        kept["authx_jwks"] = keyset().jwks()
+    found: dict[str, Any] = kept["authx_jwks"]
+    return found
+
+
 def _etag(request: HttpRequest) -> str:
-    return '"' + "-".join(key.kid[:16] for key in keyset()) + '"'
+    return '"' + "-".join(key["kid"][:16] for key in _published(request)["keys"]) + '"'
 
 
 @login_not_required
@@ -27,8 +36,8 @@ def _etag(request: HttpRequest) -> str:
 @cache_control(public=True, max_age=MAX_AGE)
 @condition(etag_func=_etag)
 def jwks(request: HttpRequest) -> HttpResponse:
-    """Our public keys: those that sign, and those that still verify."""
-    return JsonResponse(keyset().jwks(), content_type="application/jwk-set+json")
+    """Our public keys: those that will sign, that which does, and those that still verify."""
+    return JsonResponse(_published(request), content_type="application/jwk-set+json")
 
 
 @login_not_required

@@ -1,0 +1,220 @@
+"""Signing keys in the admin: what each is for and since when; the next one made, and one withdrawn."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils import formats, timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+
+from authx.conf import conf
+from authx.core.keyring_states import LEAD, KeyState
+from authx.errors import StoreUnavailable
+from authx.models import SigningKey
+from authx.sessions.proving import is_recent
+from authx.sessions.signing_keys import (
+    ALGORITHMS,
+    KeyringRefused,
+    all_keys,
+    judge,
+    rotate,
+    settings_keys,
+    withdraw,
+)
+
+STATES = {
+    KeyState.NEXT: _("Next"),
+    KeyState.SIGNING: _("Signing"),
+    KeyState.RETIRING: _("Retiring"),
+    KeyState.RETIRED: _("Retired"),
+    KeyState.WITHDRAWN: _("Withdrawn"),
+}
+
+
+class RotateForm(forms.Form):
+    """Which kind of key, and how urgent it is."""
+
+    alg = forms.ChoiceField(label=_("Algorithm"), choices=[(alg, alg) for alg in ALGORITHMS])
+    at_once = forms.BooleanField(
+        label=_("Emergency: sign at once"),
+        required=False,
+        help_text=_("Services that keep our published keys may refuse its tokens for five minutes."),
+    )
+
+
+class KeyList(ChangeList):
+    """The rows, judged together."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        _judge(self.result_list)
+
+
+@admin.register(SigningKey)
+class SigningKeyAdmin(admin.ModelAdmin):
+    """Shows the managed keyring; rotates and withdraws. The private halves are nowhere to be seen."""
+
+    list_display = ["short_kid", "alg", "state_now", "created_at", "signs_at", "withdrawn_at"]
+    ordering = ["-number"]
+    actions = None
+    readonly_fields = [
+        "kid",
+        "alg",
+        "state_now",
+        "created_at",
+        "created_by",
+        "signs_at",
+        "withdrawn_at",
+        "withdrawn_by",
+        "public_key",
+    ]
+
+    @admin.display(description=_("key id"))
+    def short_kid(self, key: SigningKey) -> str:
+        """Enough to tell keys apart; whole, it would push the dates out of sight."""
+        return format_html('<span title="{}">{}…</span>', key.kid, key.kid[:8])
+
+    @admin.display(description=_("state"))
+    def state_now(self, key: SigningKey) -> str:
+        return str(STATES[KeyState(key.state)])
+
+    # Permissions: to manage is to see; nobody adds, edits or deletes.
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_view_permission(request, obj) or self.has_manage_permission(request)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_manage_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("authx.manage_signing_keys"))
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        """None: a private half could be guessed from answers, letter by letter."""
+        return False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return KeyList
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        key = super().get_object(request, object_id, from_field)
+        if key is not None:
+            _judge([key])
+        return key
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.readonly_fields
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """The list, with the settings' keys where those sign or verify."""
+        extra = {"given": _given(), "may_manage": self.has_manage_permission(request)}
+        return super().changelist_view(request, {**(extra_context or {}), **extra})
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        extra = {"may_manage": self.has_manage_permission(request)}
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **extra})
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view
+        return [
+            path("rotate/", view(self.rotate_page), name="authx_signingkey_rotate"),
+            path("<int:number>/withdraw/", view(self.withdraw_page), name="authx_signingkey_withdraw"),
+            *super().get_urls(),
+        ]
+
+    def rotate_page(self, request: HttpRequest) -> HttpResponse:
+        """Ask, then make the next key."""
+        self._check(request)
+        form = RotateForm(request.POST or None)
+        if form.is_valid() and self._may_act(request):
+            return self._act(request, lambda: self._rotate(request, form.cleaned_data))
+        waiting = next((key for key in all_keys() if key.state == KeyState.NEXT), None)
+        extra = {"form": form, "waiting": waiting, "lead": LEAD.seconds // 60, "title": _("Rotate now")}
+        return self._ask(request, extra)
+
+    def withdraw_page(self, request: HttpRequest, number: int) -> HttpResponse:
+        """Ask, then withdraw one key."""
+        self._check(request)
+        key = self.get_object(request, str(number))
+        if key is None:
+            raise Http404("there is no such key")
+        if request.method == "POST" and self._may_act(request):
+            return self._act(request, lambda: self._withdraw(request, key.kid))
+        return self._ask(request, {"key": key, "state": self.state_now(key), "title": _("Withdraw")})
+
+    def _check(self, request: HttpRequest) -> None:
+        if not self.has_manage_permission(request):
+            raise PermissionDenied
+
+    def _may_act(self, request: HttpRequest) -> bool:
+        if is_recent(getattr(request, "device_session", None), conf.STAFF_MAX_AUTH_AGE):
+            return True
+        text = _("Your own sign-in is too long ago for this: sign out, sign in and try again.")
+        self.message_user(request, text, messages.ERROR)
+        return False
+
+    def _act(self, request: HttpRequest, act: Any) -> HttpResponse:
+        try:
+            self.message_user(request, act(), messages.SUCCESS)
+        except (KeyringRefused, StoreUnavailable) as error:
+            self.message_user(request, str(error), messages.ERROR)
+        name = "admin:authx_signingkey_changelist"
+        return HttpResponseRedirect(reverse(name, current_app=self.admin_site.name))
+
+    def _ask(self, request: HttpRequest, extra: dict[str, Any]) -> HttpResponse:
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media, **extra}
+        return TemplateResponse(request, "admin/authx/signingkey/confirm.html", context)
+
+    def _rotate(self, request: HttpRequest, chosen: dict[str, Any]) -> str:
+        row = rotate(alg=chosen["alg"], at_once=chosen["at_once"], by=request.user)
+        LogEntry.objects.log_actions(str(request.user.pk), [row], ADDITION, str(_("Rotated.")))
+        return str(_("The key %(kid)s is published, and signs from %(when)s on.")) % {
+            "kid": row.kid,
+            "when": _local(row.signs_at),
+        }
+
+    def _withdraw(self, request: HttpRequest, kid: str) -> str:
+        row, heir = withdraw(kid, by=request.user)
+        LogEntry.objects.log_actions(str(request.user.pk), [row], CHANGE, str(_("Withdrawn.")))
+        said = str(_("The key %s is withdrawn: its tokens are refused.")) % row.kid
+        return f"{said} {_('The key %s signs from now on.') % heir.kid}" if heir else said
+
+
+def _judge(keys: Any) -> None:
+    """Set the state of each of ``keys``: it follows from all there are."""
+    states = {key.kid: key.state for key in all_keys()}
+    for key in keys:
+        key.state = states.get(key.kid, KeyState.RETIRED)
+
+
+def _given() -> dict[str, Any]:
+    """The settings' keys and their state; none once they verify no more."""
+    state = judge(all_keys()).settings
+    if state is KeyState.RETIRED:
+        return {}
+    return {"state": STATES[state], "signs": state is KeyState.SIGNING, "keys": settings_keys()}
+
+
+def _local(at: datetime) -> str:
+    return str(formats.date_format(timezone.localtime(at), "DATETIME_FORMAT"))
