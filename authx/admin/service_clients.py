@@ -21,6 +21,9 @@ from authx.models import ServiceClient
 from authx.sessions.services import create_service, disable_service, renew_secret
 
 
+_SHOWN = ("name", "client_id", "created_at", "disabled_at")
+
+
 class ServiceForm(forms.Form):
     """What staff call the service."""
 
@@ -33,8 +36,8 @@ class ServiceClientAdmin(admin.ModelAdmin):
 
     list_display = ["name", "client_id", "created_at", "is_active"]
     search_fields = ["name", "client_id"]
-    fields = ["name", "client_id", "created_at", "disabled_at"]
-    readonly_fields = fields
+    fields = _SHOWN
+    readonly_fields = _SHOWN
     actions = None
 
     @admin.display(description=_("active"), boolean=True)
