@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 from argparse import ArgumentParser
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from django.conf import settings
@@ -18,6 +21,8 @@ from django.template.loader import render_to_string
 
 HOST = "127.0.0.1"
 USERS = {"admin": "admin-demo", "ada": "ada-demo", "bob": "bob-demo"}
+#: What the second site is called in the admin.
+SERVICE = "orders (demo)"
 Announce = Callable[[Any], None]
 
 
@@ -28,18 +33,25 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=8000, help="default: 8000")
         parser.add_argument("--asgi", action="store_true", help="serve with uvicorn instead of WSGI threads")
         parser.add_argument(
+            "--with-service", action="store_true", help="serve a second site on the next port, by our tokens"
+        )
+        parser.add_argument(
             "--prepare-only", action="store_true", help="make database and users; do not serve"
         )
 
-    def handle(self, *args: Any, port: int, asgi: bool, prepare_only: bool, **options: Any) -> None:
+    def handle(
+        self, *args: Any, port: int, asgi: bool, with_service: bool, prepare_only: bool, **options: Any
+    ) -> None:
         call_command("migrate", interactive=False, verbosity=0)
         users = [(username, ensure_user(username, password)) for username, password in USERS.items()]
-        connections.close_all()
         origin = f"http://{HOST}:{port}"
+        service = service_environment(origin) if with_service else None
+        connections.close_all()
         settings.AUTHX_ISSUER = origin  # read at every use, so the port given here is in time
-        self.stdout.write(render_to_string("demo/welcome.txt", {"origin": origin, "users": users}))
+        told = {"origin": origin, "users": users, "service": f"http://{HOST}:{port + 1}" if service else ""}
+        self.stdout.write(render_to_string("demo/welcome.txt", told))
         if not prepare_only:
-            with suppress(KeyboardInterrupt):
+            with suppress(KeyboardInterrupt), running(service, port + 1):
                 self.serve(port, serve_asgi if asgi else serve_wsgi)
             self.stdout.write("")
 
@@ -65,6 +77,31 @@ def ensure_user(username: str, password: str) -> str:
     elif not user.check_password(password):
         return "(changed since)"
     return password
+
+
+def service_environment(issuer: str) -> dict[str, str]:
+    """What the second site is told: who it is, with a secret of this run."""
+    from authx.models import ServiceClient
+    from authx.sessions.services import create_service, renew_secret
+
+    client = ServiceClient.objects.filter(name=SERVICE).first()
+    client, secret = (client, renew_secret(client)) if client else create_service(SERVICE)
+    return {"ORDERS_ISSUER": issuer, "ORDERS_ID": client.client_id, "ORDERS_SECRET": secret}
+
+
+@contextmanager
+def running(environment: dict[str, str] | None, port: int) -> Iterator[None]:
+    """The second site in a process of its own, where one is wanted, as long as ours runs."""
+    if environment is None:
+        yield
+        return
+    command = [sys.executable, "-m", "demo_project.orders", str(port)]
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, env={**os.environ, **environment}, stdout=quiet) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
 
 
 def serve_wsgi(port: int, announce: Announce) -> None:
