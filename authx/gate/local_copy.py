@@ -69,7 +69,8 @@ class LocalCopy:
             return  # somebody is reading, and the copy is good meanwhile
         try:
             began = self._clock()
-            if began - self._read_at > min(lag / 2, EAGER):  # nobody has read while we waited
+            # A reading that began after we were asked is as good as one of our own.
+            if self._read_at < now and began - self._read_at > min(lag / 2, EAGER):
                 self._read(began)
         except StoreUnavailable:
             if must:

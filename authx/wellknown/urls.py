@@ -14,4 +14,5 @@ urlpatterns = [
         non_atomic_requests(views.authorization_server),
         name="authorization-server",
     ),
+    path(".well-known/authx-ready", non_atomic_requests(views.ready), name="ready"),
 ]

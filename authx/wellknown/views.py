@@ -8,11 +8,14 @@ from urllib.parse import urljoin, urlsplit
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.urls import NoReverseMatch, reverse
-from django.views.decorators.cache import cache_control
+from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import condition, require_safe
 
 from authx.conf import conf
+from authx.errors import StoreUnavailable
+from authx.gate.agreement import agrees, fingerprint
 from authx.gate.keyring import keyset
+from authx.sessions.database import database_now
 
 #: Seconds for which other services may keep our keys; a new key is published for longer before it signs.
 MAX_AGE = 300
@@ -78,3 +81,20 @@ def _for_services(issuer: str) -> dict[str, Any]:
 def _address(issuer: str, view: str) -> str:
     """From the issuer, never from the Host header: that is the caller's word (C10)."""
     return urljoin(issuer, reverse(view))
+
+
+@login_not_required
+@require_safe
+@never_cache
+def ready(request: HttpRequest) -> HttpResponse:
+    """For load balancers: 503 where the database does not answer, or ``?expect=`` is another fingerprint."""
+    expected = request.GET.get("expect")
+    body = {"ready": expected is None or agrees(expected), "fingerprint": fingerprint()}
+    try:
+        database_now()
+    except StoreUnavailable:
+        body["ready"] = False
+    response = JsonResponse(body, status=200 if body["ready"] else 503)
+    if not body["ready"]:
+        response["Retry-After"] = "5"
+    return response
