@@ -20,7 +20,6 @@ from authx.http.cookies import never_cache
 from authx.models import ServiceClient
 from authx.sessions.services import create_service, disable_service, renew_secret
 
-
 _SHOWN = ("name", "client_id", "created_at", "disabled_at")
 
 
