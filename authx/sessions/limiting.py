@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -52,11 +52,12 @@ def make_room(session: DeviceSession, actor: Actor, limits: Sequence[Limit]) -> 
 def over_the_limits() -> Iterator[tuple[DeviceSession, Limit]]:
     """The live sessions beyond the configured limits today, user by user. Changes nothing."""
     limits = configured_limits()
+    if not limits:
+        return
     live = DeviceSession.objects.using(database.alias()).live().exclude(user=None)
-    by_user: defaultdict[str, dict[UUID, DeviceSession]] = defaultdict(dict)
-    for session in live.select_related("user").order_by("subject").iterator():
-        by_user[session.subject][session.pk] = session
-    for sessions in by_user.values():
+    ordered = live.select_related("user").order_by("subject").iterator()
+    for _subject, owned in groupby(ordered, key=lambda session: session.subject):
+        sessions = {session.pk: session for session in owned}
         for occupant, limit in excess(limits, _occupants(sessions.values())):
             yield sessions[occupant.sid], limit
 
