@@ -269,6 +269,8 @@ LONG_AGO = {"auth_time": 0}
         (READ & RECENT, LONG_AGO, LACKS_READ),
         # with permissions of others, on either side and nested
         (IsAuthenticated & READ, {}, LACKS_READ),
+        (IsAdminUser & READ, {}, NOT_ALLOWED),
+        (IsAdminUser | READ, {}, LACKS_READ),
         (READ & IsAuthenticated, {}, LACKS_READ),
         (IsAuthenticated & READ & RECENT, {**LONG_AGO, **GOOD}, TOO_OLD),
         (IsAuthenticated & (READ | RECENT), LONG_AGO, LACKS_READ),
