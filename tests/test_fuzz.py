@@ -51,7 +51,7 @@ LIFE = int(conf.ACCESS_TOKEN_LIFETIME.total_seconds())
 SLACK = int(conf.CLOCK_LEEWAY.total_seconds())
 SID = "01890a5d-ac96-774b-bcce-b302099a8057"
 MEMORY = 20 * 2**20  # octets that a run may grow by
-SLOWEST = 0.05  # seconds, p99.9: a loaded machine is not what is tested
+SLOWEST = 0.05  # seconds of the processor, p99.9: how long it is waited for says more of its other work
 
 CLAIMS = AccessClaims(
     iss="authx",
@@ -483,7 +483,7 @@ class Run:
 
     def __init__(self, count):
         self.seconds = array("f", bytes(4 * count))
-        self.busy = array("f", bytes(4 * count))  # of the processor: a loaded machine counts for less
+        self.busy = array("f", bytes(4 * count))  # of the processor
         self.done = 0
         self._warm, self._memory = count // 10, 0
 
@@ -522,7 +522,7 @@ class Run:
             with capsys.disabled():
                 print(f"\n{name}: {told}")
         assert self.done == len(self.seconds)
-        assert seconds[rank] < SLOWEST
+        assert busy[rank] < SLOWEST
         assert grown < MEMORY
 
 
