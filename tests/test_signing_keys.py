@@ -40,6 +40,7 @@ from authx.sessions import open_session, recognize, signing_keys
 from authx.sessions.signing_keys import KeyringRefused, rotate, withdraw
 from authx.wellknown import views
 from tests.racing import race
+from tests.test_async_stores import ASKS, LATEST, SLOW, ask_all, slow_database
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -976,3 +977,21 @@ def test_the_command_refuses_what_it_does_not_know(args):
     with pytest.raises(CommandError):
         run(*args)
     assert not SigningKey.objects.exists()
+
+
+# Under ASGI
+
+
+@pytest.mark.parametrize("asked", ASKS)
+def test_a_look_does_not_hold_the_event_loop_up(asked, ada, monkeypatch):
+    rotate(at_once=True)
+    opened = open_session(ada)
+    path, headers = ASKS[asked]
+    ask_all((path, headers(opened)))
+    keyring.keyset()._looked_at = float("-inf")  # a look is due
+    with slow_database(monkeypatch):
+        ((status, said),), took, worst = ask_all((path, headers(opened)))
+    assert (status, said["user"] in {ada.get_username(), str(ada.pk)}) == (200, True)
+    assert keyring.keyset()._looked_at > 0
+    assert took >= SLOW
+    assert worst < LATEST
