@@ -73,7 +73,7 @@ def test_it_travels_as_json():
 
 @pytest.mark.parametrize("text", ["null", "7", "[]", "[1]", '[1, "a", [[1]]]', '["x", "a", []]', '{"a": 1}'])
 def test_what_is_no_position_is_refused(text):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="not a position in a log"):
         LogPosition.from_json(json.loads(text))
 
 

@@ -62,7 +62,7 @@ class LogPosition:
         try:
             last, mark, gaps = value
             return cls(int(last), str(mark), tuple(Gap(int(a), int(b), float(at)) for a, b, at in gaps))
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise ValueError("not a position in a log") from error
 
 
