@@ -439,6 +439,43 @@ def test_one_thread_looks_while_the_others_go_on(ada):
     assert kid_of(presented) == made.kid
 
 
+def test_a_look_that_began_before_a_key_was_made_does_not_answer_for_it():
+    """The other thread has read the table and is slow to say so; meanwhile comes a token of a newer key."""
+    process, has_read, go_on, answers = Process(), Event(), Event(), []
+    rotate(at_once=True, now=START - timedelta(hours=1))
+    presented, plain = process.sign(), process.load
+
+    def dawdle(known, now):
+        found = plain(known, now)
+        has_read.set()
+        assert go_on.wait(10)
+        return found
+
+    process.keys._load = dawdle
+    process.after(seconds=6)
+    first = Thread(target=lambda: answers.append(process.accepts(presented)))
+    first.start()
+    assert has_read.wait(10)
+    newer = rotate(at_once=True, now=process.at)
+    process.after(seconds=0.1)
+    with_new = token(signing_keys._key(newer, {}), process.clock)
+    second = Thread(target=lambda: answers.append(process.accepts(with_new)))
+    second.start()
+    while not process.keys._lock.locked():
+        time.sleep(0.001)
+    go_on.set()
+    first.join(10), second.join(10)
+    assert answers == [True, True]
+
+
+def test_a_clock_put_back_does_not_hide_new_keys_from_who_only_verifies():
+    process, signer = Process(), Process(START - timedelta(days=1))
+    process.sign()
+    rotate(at_once=True, now=signer.at)
+    process.at = signer.at
+    assert process.accepts(signer.sign())
+
+
 def test_a_forked_process_does_not_wait_for_its_parents_lock():
     process = Process()
     process.sign()
@@ -512,6 +549,7 @@ def test_a_key_made_at_once_is_known_at_once_where_its_token_comes():
     process, other = Process(), Process()
     other.sign(), process.sign()
     for number in range(3):
+        process.after(seconds=1), other.after(seconds=1)  # no look is due
         rotate(at_once=True, now=process.at)
         process.keys.look()
         issued = process.sign()

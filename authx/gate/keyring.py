@@ -89,10 +89,10 @@ class Keyring(KeySet):
 
     def find(self, kid: str) -> Key | None:
         """The key with this ``kid``: a lookup in memory, but for the looks that the class tells of."""
-        before = self._looked_at
+        asked_at = self._clock()
         if self._rows or not self._is_known:
-            self._keep_up(wait=before == _NEVER)
-        return self._keys.get(kid) or self._find_unknown(kid, before)
+            self._keep_up(wait=self._looked_at == _NEVER)
+        return self._keys.get(kid) or self._find_unknown(kid, asked_at)
 
     def look(self) -> None:
         """Take a look at the database now: the keyring has just been changed by this process."""
@@ -122,16 +122,16 @@ class Keyring(KeySet):
         else:
             self._look(now)
 
-    def _find_unknown(self, kid: str, before: float) -> Key | None:
+    def _find_unknown(self, kid: str, asked_at: float) -> Key | None:
         """Look once in ``POLL`` whether it was made meanwhile; who comes while one looks waits (J10).
 
-        A look since ``before`` is as good as one now.
+        A look that began after ``asked_at`` is as good as one now; one that ended after it is not.
         """
         with self._lock:
             now = self._clock()
             if kid not in self._keys and not _is_within(now, self._unknown_at):
                 self._unknown_at = now
-                if self._looked_at == before:
+                if not asked_at <= self._looked_at <= now:
                     self._look(now)
             return self._keys.get(kid)
 
