@@ -194,9 +194,7 @@ def test_a_form_by_its_usual_name_is_read(service, opened):
 @pytest.mark.parametrize("path", [INTROSPECT, REVOKE, FEED])
 def test_a_database_that_is_down_is_503_and_never_inactive(service, opened, path):
     with outage():
-        answer = (
-            service.get(path) if path == FEED else service.post(path, {"token": opened.access_token})
-        )
+        answer = service.get(path) if path == FEED else service.post(path, {"token": opened.access_token})
     assert answer.status_code == 503
     assert answer["Retry-After"]
 
