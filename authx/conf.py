@@ -187,13 +187,15 @@ def _configured(name: str, default: T) -> T:
     if holder is empty:
         return getattr(settings, name, default)  # the first to ask sets them up
     while holder is not None:
-        members = vars(holder)
+        members = holder.__dict__
         if name in members:
             found: T = members[name]
             return found
-        if name in members.get("_deleted", ()):
+        if "default_settings" not in members:
             return default
-        holder = members.get("default_settings")  # what these override
+        if name in members["_deleted"]:
+            return default
+        holder = members["default_settings"]  # what these override
     return default
 
 

@@ -6,7 +6,7 @@ Must not import ``rest_framework.views``, which imports this module through DRF'
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.views.decorators.debug import sensitive_variables
@@ -101,12 +101,17 @@ def bearer_token(request: Request) -> str:
 
 
 def _admit(access_token: object) -> Caller | Stranger:
-    """A verify-only service has neither our tables nor our users, so it must not import them."""
     if conf.REVOCATION_STORE == "remote":
         return Stranger(verify_access_token(access_token))
+    return _admitter()(access_token)
+
+
+@cache
+def _admitter() -> Callable[[object], Caller]:
+    """A verify-only service has neither our tables nor our users, so it must not import them."""
     from authx.sessions.callers import admit
 
-    return admit(access_token)
+    return admit
 
 
 def _let_in(request: Request, caller: Caller | Stranger, *, confirms: bool) -> tuple[Any, AccessClaims]:

@@ -108,7 +108,8 @@ def check_claims(
         TokenMalformed: it lives longer than ``max_lifetime``, or is from the future.
         TokenExpired: it was valid once.
     """
-    if claims.iss != issuer or set(audience).isdisjoint(claims.aud):
+    for_us = claims.aud == audience or not set(audience).isdisjoint(claims.aud)
+    if claims.iss != issuer or not for_us:
         raise TokenNotForUs("the token is from another issuer or for another audience")
     slack = leeway.total_seconds()
     if not 0 < claims.exp - claims.iat <= max_lifetime.total_seconds():
