@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 #: Where a connection keeps what must be done after its transaction, whatever becomes of that.
 _PENDING = "_authx_pending"
+#: The ids of the connections that keep something: mostly none, and then a request need not look.
+_keeping: set[int] = set()
 
 #: An optimistic write that keeps losing, or a deadlock, is tried so often before it is a 503.
 ATTEMPTS = 3
@@ -134,6 +136,7 @@ def in_any_case(function: Callable[[], Any]) -> None:
     if connection.in_atomic_block:
         pending = connection.__dict__.setdefault(_PENDING, [])
         pending.append(function)
+        _keeping.add(id(connection))
         after_commit(lambda: function in pending and (pending.remove(function), function()))
     else:
         after_commit(function)
@@ -141,10 +144,13 @@ def in_any_case(function: Callable[[], Any]) -> None:
 
 def run_pending(**kwargs: Any) -> None:
     """Do what ``in_any_case`` left for the time after the request's transaction; errors are logged."""
+    if not _keeping:
+        return
     for connection in connections.all(initialized_only=True):
         pending = connection.__dict__.get(_PENDING, [])
         while pending:
             after_commit(pending.pop(0))
+        _keeping.discard(id(connection))
 
 
 request_finished.connect(run_pending, dispatch_uid="authx.sessions.database")

@@ -54,6 +54,9 @@ class Here:
         DOORS[self.contestant.kind][1](held.handle)
 
     def prepare(self, path: str, held: Held) -> None:
+        from django.db import connection
+
+        connection.ensure_connection()  # as any site has one; Django looks after it at each request
         self.caller = Caller(path, held.headers)
 
     def block(self, requests: int) -> list[int]:
