@@ -1,6 +1,7 @@
 """authx.gate.redis_store: the lease, who gives it, and what it is worth. Real Redis servers, one per test."""
 
 import json
+import os
 from contextlib import suppress
 
 import pytest
@@ -483,6 +484,7 @@ def test_a_dead_redis_is_not_asked_at_every_request(use, clock, monkeypatch):
     with pytest.raises(StoreUnavailable):
         store.reason("a")
     monkeypatch.setattr(store._client, "execute_command", None)  # whoever asked it would fail
+    monkeypatch.setattr(store._line, "execute", None)
     for _ in range(10):
         with pytest.raises(StoreUnavailable):
             store.reason("a")
@@ -518,3 +520,51 @@ def test_a_write_that_failed_does_not_keep_the_lease_from_being_renewed(store, s
     server.ask("PEXPIRE", store.key, 5000)
     clock.now += LEASE / 3 * 1.1
     assert store.reason("a") == "kicked"
+
+
+def test_a_connection_that_the_server_has_closed_is_made_anew(store, server):
+    assert store.reason("a") is None
+    server.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    assert store.reason("a") is None
+    assert store._reads.is_closed
+
+
+def test_a_late_answer_is_never_taken_for_the_next(store, server, clock):
+    store.publish({"a": "kicked"})
+    assert store.reason("a") == "kicked"
+    server.stall()
+    try:
+        with pytest.raises(StoreUnavailable):
+            store.reason("a")
+    finally:
+        server.go_on()
+    clock.now += LONGEST
+    assert store.reason("b") is None
+    assert store.reason("a") == "kicked"
+
+
+def test_each_thread_has_a_connection_of_its_own(store, server):
+    from threading import Thread
+
+    told = []
+    threads = [Thread(target=lambda: told.extend(store.reason("a") for _ in range(50))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert told == [None] * 200
+
+
+def test_a_forked_child_does_not_talk_on_its_parents_connection(store):
+    store.publish({"a": "kicked"})
+    assert store.reason("b") is None
+    child = os.fork()
+    if child == 0:
+        try:
+            told = [store.reason(sid) for sid in "ab" * 50]
+            os._exit(0 if told == ["kicked", None] * 50 else 2)
+        finally:
+            os._exit(1)
+    told = [store.reason(sid) for sid in "ba" * 50]
+    assert told == [None, "kicked"] * 50
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from os import getpid
+from threading import local
 from typing import Any
 
 from django.core.cache import caches
@@ -32,6 +35,48 @@ def connect(alias: str) -> Any:
     if pool := getattr(client, "connection_pool", None):
         pool.connection_kwargs.update(patience)  # over what stands in the URL
     return client
+
+
+class Line(local):
+    """A connection per thread: a pool's looking at it twice costs as much as the command itself.
+
+    For commands that may be given twice: one that fails on a connection from before, which the server may
+    have closed meanwhile, is given once more on a new one. A time-out is not.
+    """
+
+    def __init__(self, client: Any) -> None:
+        from redis.exceptions import ConnectionError as Lost
+        from redis.exceptions import TimeoutError as Late
+
+        self._client, self._lost, self._late = client, Lost, Late
+        self._pool = getattr(client, "connection_pool", None)  # a cluster's client has none
+        self._connection: Any = None
+        self._pid = 0
+
+    def execute(self, *words: Any) -> Any:
+        """What the client's ``execute_command`` answers, without its decoding."""
+        if self._pool is None:
+            return self._client.execute_command(*words)
+        if self._connection is not None and self._pid == getpid():
+            try:
+                return self._ask(self._connection, words)
+            except self._late:
+                raise
+            except self._lost:
+                pass
+        connection = self._pool.make_connection()
+        connection.connect()  # by itself, for Sentinel's has to find out where to
+        self._connection, self._pid = connection, getpid()
+        return self._ask(connection, words)
+
+    def _ask(self, connection: Any, words: Sequence[Any]) -> Any:
+        try:
+            connection.send_command(*words)
+            return connection.read_response()
+        except BaseException:
+            self._connection = None
+            connection.disconnect()  # what comes late must not be taken for the next answer
+            raise
 
 
 def failures() -> tuple[type[Exception], ...]:

@@ -22,7 +22,7 @@ from authx.errors import StoreUnavailable
 from authx.gate import redis_scripts as scripts
 from authx.gate.breaker import Breaker
 from authx.gate.endings import Endings, Feed, window
-from authx.gate.redis_connection import connect, failures, key_name
+from authx.gate.redis_connection import Line, connect, failures, key_name
 
 logger = logging.getLogger("authx")
 
@@ -45,6 +45,7 @@ class RedisStore:
         self, alias: str, log: Callable[..., Any], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._client, self._failures = connect(alias), failures()
+        self._line = Line(self._client)
         issuer = sha256(conf.ISSUER.encode()).hexdigest()[:12]
         self.key = key_name(alias, f"authx:endings:{issuer}")
         self._log, self._clock = log, clock
@@ -58,7 +59,7 @@ class RedisStore:
             StoreUnavailable: Redis does not answer, or nobody has read the log lately.
         """
         self.keep_lease()
-        lease, reason = self._command(self._reads, "HMGET", self.key, "lease", sid)
+        lease, reason = self._command(self._reads, self._line.execute, "HMGET", self.key, "lease", sid)
         if lease is None:
             self._renew_soon()
             raise StoreUnavailable("nobody has read the log of endings lately")
@@ -90,7 +91,8 @@ class RedisStore:
             StoreUnavailable: as ``reason``.
         """
         self.keep_lease()
-        found = self._command(self._reads, "EVAL", scripts.SINCE, 1, self.key, epoch, number, line, CHUNK)
+        told = (1, self.key, epoch, number, line, CHUNK)
+        found = self._command(self._reads, self._line.execute, "EVAL", scripts.SINCE, *told)
         if not found:
             self._renew_soon()
             raise StoreUnavailable("nobody has read the log of endings lately")
@@ -130,13 +132,15 @@ class RedisStore:
         self._script(scripts.FINISH, owner, position, at + _ms(LEASE), oldest)
 
     def _script(self, script: str, *arguments: Any) -> Any:
-        return self._command(self._writes, "EVAL", script, 1, self.key, *arguments)
+        return self._command(
+            self._writes, self._client.execute_command, "EVAL", script, 1, self.key, *arguments
+        )
 
-    def _command(self, breaker: Breaker, *words: Any) -> Any:
+    def _command(self, breaker: Breaker, execute: Callable[..., Any], *words: Any) -> Any:
         if not breaker.allows():
             raise StoreUnavailable("Redis has failed a moment ago")
         try:
-            found = self._client.execute_command(*words)
+            found = execute(*words)
         except self._failures as error:
             if breaker.is_closed:
                 logger.warning("Redis failed; the database answers meanwhile: %s", type(error).__name__)
