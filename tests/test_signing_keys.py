@@ -36,7 +36,7 @@ from authx.gate.keyring import Keyring
 from authx.gate.remembered import Remembered
 from authx.gate.verify import read_claims
 from authx.models import SigningKey
-from authx.sessions import open_session, recognize, signing_keys
+from authx.sessions import open_session, private_keys, recognize, signing_keys
 from authx.sessions.signing_keys import KeyringRefused, rotate, withdraw
 from authx.wellknown import views
 from tests.racing import race
@@ -426,7 +426,7 @@ def test_one_thread_looks_while_the_others_go_on(ada):
     process.keys._load = stall
     newer = rotate(at_once=True, now=START + timedelta(seconds=6))
     process.after(seconds=6)
-    with_new, answers = token(signing_keys._key(newer, {}), process.clock), []
+    with_new, answers = token(private_keys.key_of(newer, {}), process.clock), []
     first = Thread(target=lambda: answers.append(process.accepts(presented)))
     first.start()
     assert looking.wait(10)
@@ -458,7 +458,7 @@ def test_a_look_that_began_before_a_key_was_made_does_not_answer_for_it():
     assert has_read.wait(10)
     newer = rotate(at_once=True, now=process.at)
     process.after(seconds=0.1)
-    with_new = token(signing_keys._key(newer, {}), process.clock)
+    with_new = token(private_keys.key_of(newer, {}), process.clock)
     second = Thread(target=lambda: answers.append(process.accepts(with_new)))
     second.start()
     while not process.keys._lock.locked():
@@ -632,7 +632,7 @@ def pem(key):
 
 def every_spelling_of(row):
     """The private half of a row in every spelling it might be found in."""
-    key = signing_keys._key(row, {})
+    key = private_keys.key_of(row, {})
     private = pem(key._private)
     body = base64.b64decode("".join(private.decode().splitlines()[1:-1]))
     found = {private.decode(), private.hex(), body.hex(), base64.b64encode(body).decode()}
@@ -662,7 +662,7 @@ def test_a_dump_of_the_table_and_the_source_give_no_key(alg, settings):
         assert spelling not in rows
     # Whoever has the dump and this source still lacks the SECRET_KEY.
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "a guess", []
-    assert signing_keys._key(SigningKey.objects.get(), {}) is None
+    assert private_keys.key_of(SigningKey.objects.get(), {}) is None
     assert signing_keys.load({}, datetime.now(UTC))[0].key is None
     for purpose in ("cookie", "refresh-token", "device", "signing"):
         secret = derive_secret("a guess", purpose)
@@ -1006,7 +1006,7 @@ def test_withdraw_says_which_key_signs_instead():
 
 
 def test_no_kid_looks_like_an_option_of_a_command():
-    kids = [signing_keys._generate("EdDSA")[0].kid for _ in range(500)]
+    kids = [private_keys.generate("EdDSA")[0].kid for _ in range(500)]
     assert not [kid for kid in kids if kid.startswith("-")]  # of 64, one would
 
 

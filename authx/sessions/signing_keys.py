@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, TypeVar
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from django.db import IntegrityError, OperationalError, ProgrammingError, connections, models
 from django.utils import timezone
-from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf
 from authx.core.keyring_states import (
@@ -26,18 +20,17 @@ from authx.core.keyring_states import (
     finished_for_long,
     judge_keys,
 )
-from authx.core.keys import Key, PrivateKey, derive_secret
-from authx.errors import KeyInvalid, StoreUnavailable
+from authx.core.keys import Key
+from authx.errors import StoreUnavailable
 from authx.gate import keyring
 from authx.gate.keyring import ManagedKey, hold
 from authx.models import SigningKey
 from authx.sessions import database
+from authx.sessions.private_keys import ALGORITHMS, encrypt, generate, key_of, renewed
 
 logger = logging.getLogger("authx")
 
 T = TypeVar("T")
-
-ALGORITHMS = ("ES256", "EdDSA", "RS256", "PS256")
 
 
 class KeyringRefused(Exception):
@@ -52,7 +45,9 @@ def load(known: Mapping[str, Key], now: datetime) -> list[ManagedKey]:
     """
     rows = _apart(_read)
     states = judge(rows, now).states
-    return [ManagedKey(row.times(), _key(row, known) if states[row.kid] in IN_USE else None) for row in rows]
+    return [
+        ManagedKey(row.times(), key_of(row, known) if states[row.kid] in IN_USE else None) for row in rows
+    ]
 
 
 def judge(rows: Iterable[SigningKey], now: datetime | None = None) -> Judgement:
@@ -94,7 +89,9 @@ def rotate(
         StoreUnavailable: the database cannot be written.
     """
     at = now or timezone.now()
-    pair = _generate(alg)
+    if alg not in ALGORITHMS:
+        raise KeyringRefused(f"{alg} is none of {', '.join(ALGORITHMS)}.")
+    pair = generate(alg)
 
     def write() -> SigningKey:
         rows = _locked()
@@ -148,7 +145,7 @@ def _inherit(
             row.signs_at = at
             row.save(using=database.alias(), update_fields=["signs_at"])
             return row
-    return _insert(rows, _generate(withdrawn.alg), by=by, at=at, signs_at=at)
+    return _insert(rows, generate(withdrawn.alg), by=by, at=at, signs_at=at)
 
 
 def _named(kid: str, rows: list[SigningKey]) -> SigningKey:
@@ -195,7 +192,7 @@ def _insert(
         kid=key.kid,
         alg=key.alg,
         public_key=public,
-        encrypted_private_key=_fernet().encrypt(private).decode(),
+        encrypted_private_key=encrypt(private),
         created_at=at,
         signs_at=signs_at,
         created_by=by,
@@ -212,79 +209,10 @@ def _tidy(rows: list[SigningKey], at: datetime) -> None:
     if gone:
         _rows().filter(kid__in=gone).delete()
     for row in rows:
-        if row.kid not in gone and (renewed := _renewed(row.encrypted_private_key)):
-            row.encrypted_private_key = renewed
+        if row.kid not in gone and (fresh := renewed(row.encrypted_private_key)):
+            row.encrypted_private_key = fresh
             row.save(using=database.alias(), update_fields=["encrypted_private_key"])
     rows[:] = [row for row in rows if row.kid not in gone]
-
-
-# The private halves
-
-
-@sensitive_variables()
-def _generate(alg: str) -> tuple[Key, str, bytes]:
-    """A fresh key, its public half as PEM text and its private one as PEM bytes."""
-    if alg not in ALGORITHMS:
-        raise KeyringRefused(f"{alg} is none of {', '.join(ALGORITHMS)}.")
-    while True:
-        made = _fresh(alg)
-        private = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        public = made.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        key = Key.load(private, alg=alg)
-        if not key.kid.startswith("-"):  # a shell would take that for an option
-            return key, public.decode(), private
-
-
-def _fresh(alg: str) -> PrivateKey:
-    if alg == "ES256":
-        return ec.generate_private_key(ec.SECP256R1())
-    if alg == "EdDSA":
-        return ed25519.Ed25519PrivateKey.generate()
-    return rsa.generate_private_key(65537, 3072)
-
-
-@sensitive_variables()
-def _key(row: SigningKey, known: Mapping[str, Key]) -> Key | None:
-    """The key of a row; None if it cannot be decrypted, or is not what the row says.
-
-    The whole key is decrypted, also where it only verifies: that the ciphertext is ours shows that nobody has
-    put a public key of theirs into the table.
-    """
-    key = known.get(row.kid)
-    if key is not None and key.alg == row.alg:
-        return key
-    try:
-        key = Key.load(_fernet().decrypt(row.encrypted_private_key), alg=row.alg)
-    except (InvalidToken, KeyInvalid):
-        key = None
-    if key is None or key.kid != row.kid:
-        logger.error("The managed signing key %s cannot be decrypted with SECRET_KEY or a fallback.", row.kid)
-        return None
-    return key
-
-
-@sensitive_variables()
-def _renewed(encrypted: str) -> str | None:
-    """The same under the first SECRET_KEY; None if it is that already, or cannot be read."""
-    secrets = tuple(keyring.secrets())
-    try:
-        _fernets(secrets[:1]).decrypt(encrypted)
-    except InvalidToken:
-        try:
-            return _fernets(secrets).rotate(encrypted).decode()
-        except InvalidToken:
-            return None
-    return None
-
-
-def _fernet() -> MultiFernet:
-    return _fernets(tuple(keyring.secrets()))
-
-
-@lru_cache(maxsize=4)
-def _fernets(secrets: tuple[str | bytes, ...]) -> MultiFernet:
-    keys = (base64.urlsafe_b64encode(derive_secret(secret, "keyring")) for secret in secrets)
-    return MultiFernet([Fernet(key) for key in keys])
 
 
 # Reading from the gate, in the middle of whatever
