@@ -21,9 +21,9 @@ from authx.conf import conf
 from authx.core.keyring_states import LEAD, KeyState
 from authx.errors import StoreUnavailable
 from authx.models import SigningKey
+from authx.sessions.private_keys import ALGORITHMS
 from authx.sessions.proving import is_recent
 from authx.sessions.signing_keys import (
-    ALGORITHMS,
     KeyringRefused,
     all_keys,
     judge,

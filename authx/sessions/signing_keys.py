@@ -45,9 +45,8 @@ def load(known: Mapping[str, Key], now: datetime) -> list[ManagedKey]:
     """
     rows = _apart(_read)
     states = judge(rows, now).states
-    return [
-        ManagedKey(row.times(), key_of(row, known) if states[row.kid] in IN_USE else None) for row in rows
-    ]
+    in_use = {kid for kid, state in states.items() if state in IN_USE}
+    return [ManagedKey(row.times(), key_of(row, known) if row.kid in in_use else None) for row in rows]
 
 
 def judge(rows: Iterable[SigningKey], now: datetime | None = None) -> Judgement:

@@ -10,8 +10,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from authx.core.keyring_states import KeyState
 from authx.errors import StoreUnavailable
 from authx.models import SigningKey
+from authx.sessions.private_keys import ALGORITHMS
 from authx.sessions.signing_keys import (
-    ALGORITHMS,
     KeyringRefused,
     all_keys,
     judge,
