@@ -44,6 +44,8 @@ from authx.http import cookies
 from authx.http.device import browser_device_id, remember_device
 from tests.forging import as_raw, b64, changed, forge, sign, unb64
 
+pytestmark = pytest.mark.slow
+
 ORDINARY = 100_000  # access tokens, both halves together
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 T = int(NOW.timestamp())

@@ -19,7 +19,7 @@ def test_the_journeys_pass_on_a_variant_of_the_site(variant):
     environment["DJANGO_SETTINGS_MODULE"] = f"tests.settings.{variant}"
     command = [sys.executable, "-m", "pytest", "tests/journeys", "-q", "-p", "no:cacheprovider"]
     # The browser looks the same on every variant: one look is enough.
-    command += ["-m", "not browser", "-rs"]
+    command += ["-m", "not browser and not slow", "-rs"]
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, f"{variant}\n{run.stdout}\n{run.stderr}"
     summary = run.stdout.strip().splitlines()[-1]

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
@@ -17,7 +18,7 @@ from tests.faults import free_port, wait_for
 ROOT = Path(__file__).parents[2]
 
 # Two processes on SQLite, whatever database the other tests are on.
-pytestmark = pytest.mark.databases("sqlite")
+pytestmark = [pytest.mark.databases("sqlite"), pytest.mark.slow]
 
 
 def ask(url, body=None, token=None):
@@ -57,7 +58,13 @@ def demo(tmp_path, port):
     environment.pop("DJANGO_SETTINGS_MODULE", None)
     command = [sys.executable, "manage.py", "demo", "--port", str(port), "--with-service"]
     process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
     )
     try:
         site, service = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port + 1}/orders/"
@@ -65,8 +72,12 @@ def demo(tmp_path, port):
         wait_for(lambda: ask(service)[0] == 401)
         yield site, service
     finally:
-        process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=30)
+        process.terminate()
+        try:
+            output, _ = process.communicate(timeout=30)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     assert service in output
     wait_for(lambda: ask(service)[0] == 0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -97,6 +98,7 @@ def running(environment: dict[str, str] | None, port: int) -> Iterator[None]:
         return
     command = [sys.executable, "-m", "demo_project.orders", str(port)]
     quiet = subprocess.DEVNULL
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # else it would leave that process behind
     with subprocess.Popen(command, env={**os.environ, **environment}, stdout=quiet) as process:
         try:
             yield
