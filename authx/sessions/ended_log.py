@@ -50,7 +50,7 @@ class EndedLog:
     def read(self) -> Endings:
         """The endings committed since the last reading; all that matter, where there was none.
 
-        One statement, on a connection that sees what is committed now.
+        One statement, two where numbers are missing, on a connection that sees what is committed now.
 
         Raises:
             StoreUnavailable: the database cannot be asked.
