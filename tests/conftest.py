@@ -15,6 +15,7 @@ import pytest
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
+from django.db import connections
 from rest_framework.test import APIClient
 
 PASSWORD = "correct-horse-battery-staple"
@@ -27,6 +28,16 @@ def _fresh_cache() -> Iterator[None]:
     cache.clear()
     yield
     cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_over() -> Iterator[None]:
+    """What a rolled back test left for the end of its request belongs to no other test's request."""
+    yield
+    from authx.sessions import database  # not before Django is set up
+
+    for connection in connections.all(initialized_only=True):
+        connection.__dict__.pop(database._PENDING, None)
 
 
 @pytest.fixture

@@ -87,7 +87,11 @@ class Actor:
     def statement(self, execute, sql, params, many, context):
         point = next((point for start, point in WRITES.items() if spelled(sql).startswith(start)), None)
         if point is None or not self.stage.is_about(point, params):
-            return execute(sql, params, many, context)
+            result = execute(sql, params, many, context)
+            if "FOR UPDATE" in sql and self.stage.is_about("the lock", params) and connection.in_atomic_block:
+                self.holds |= {"session"}  # as a refusal's event does; it skips what another has locked
+                self.await_commit()
+            return result
         needs = LOCKS[connection.vendor].get(point, set())
         if not self.has_begun:  # or it has stood there already
             self.stop(point, needs)
