@@ -1,0 +1,178 @@
+"""What a setting's value must look like: each rule gives its complaint, or None."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from authx.core.alarms import CHOSEN, Action
+from authx.core.limits import Limit
+
+#: The complaint about a value, to be read after the setting's name; None when it is fine.
+Rule = Callable[[Any], "str | None"]
+
+_RATE = re.compile(r"([1-9]\d{0,8})/(s|sec|second|m|min|minute|h|hour|d|day)")
+_PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}")
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_TYPE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+
+
+def parse_rate(rate: str) -> tuple[int, int]:
+    """Read ``"10/min"`` as (10 requests, 60 seconds)."""
+    matched = _RATE.fullmatch(rate)
+    if matched is None:
+        raise ValueError(f"not a rate: {rate!r}")
+    return int(matched[1]), _PERIODS[matched[2][0]]
+
+
+def positive(value: Any) -> str | None:
+    if isinstance(value, timedelta) and value > timedelta(0):
+        return None
+    return "must be a positive timedelta, such as timedelta(minutes=15)"
+
+
+def lifetime(value: Any) -> str | None:
+    if isinstance(value, timedelta) and value >= timedelta(seconds=1):
+        return None
+    return "must be a timedelta of at least one second"
+
+
+def at_most(limit: timedelta) -> Rule:
+    def rule(value: Any) -> str | None:
+        if isinstance(value, timedelta) and timedelta(0) <= value <= limit:
+            return None
+        return f"must be a timedelta from 0 to {limit.total_seconds():.0f} seconds"
+
+    return rule
+
+
+def filled(value: Any) -> str | None:
+    return None if isinstance(value, str) and value else "must be a non-empty string"
+
+
+def filled_or_list(value: Any) -> str | None:
+    members = value if isinstance(value, list | tuple) and value else [value]
+    if all(isinstance(member, str) and member for member in members):
+        return None
+    return "must be a non-empty string or a list of them"
+
+
+def boolean(value: Any) -> str | None:
+    return None if isinstance(value, bool) else "must be True or False"
+
+
+def one_of(*choices: object) -> Rule:
+    def rule(value: Any) -> str | None:
+        named = ", ".join(map(repr, choices))
+        return None if any(value == choice for choice in choices) else f"must be one of {named}"
+
+    return rule
+
+
+def cookie_name(value: Any) -> str | None:
+    if isinstance(value, str) and _COOKIE_NAME.fullmatch(value):
+        return None
+    return "must be a cookie name: letters, digits and - _ . alone"
+
+
+def dotted(value: Any) -> str | None:
+    if isinstance(value, str) and _DOTTED.fullmatch(value):
+        return None
+    return "must be a dotted path to an importable name"
+
+
+def optional(rule: Rule) -> Rule:
+    def either(value: Any) -> str | None:
+        return None if value is None or (complaint := rule(value)) is None else f"{complaint}, or None"
+
+    return either
+
+
+def boolean_or_dotted(value: Any) -> str | None:
+    if isinstance(value, bool) or dotted(value) is None:
+        return None
+    return "must be True, False, or the dotted path of a function (request, user) -> bool"
+
+
+def store(value: Any) -> str | None:
+    if value in ("database", "redis", "remote") or dotted(value) is None:
+        return None
+    return 'must be "database", "redis", "remote", or the dotted path of a revocation source'
+
+
+def address(value: Any) -> str | None:
+    """A URL we fetch: https, or http where the site is in DEBUG."""
+    parts = urlsplit(value) if isinstance(value, str) else None
+    schemes = {"https", "http"} if settings.DEBUG else {"https"}
+    if parts is None or parts.scheme not in schemes or not parts.hostname or parts.username:
+        return "must be an https URL (http too in DEBUG), without a user name in it"
+    return None
+
+
+def credentials(value: Any) -> str | None:
+    pair = isinstance(value, list | tuple) and len(value) == 2
+    if pair and all(isinstance(part, str) and part for part in value):
+        return None
+    return "must be a pair of texts: client id and secret"
+
+
+def rate(value: Any) -> str | None:
+    if isinstance(value, str) and _RATE.fullmatch(value):
+        return None
+    return 'must be a rate such as "10/min" (per s, min, hour or day)'
+
+
+def count(value: Any) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 32:
+        return None
+    return "must be a whole number from 0 to 32"
+
+
+def type_names(value: Any) -> str | None:
+    listed = isinstance(value, list | tuple) and value
+    if listed and all(isinstance(name, str) and _TYPE_NAME.fullmatch(name) for name in value):
+        return None
+    return "must be a list of short lower-case names"
+
+
+def session_limits(value: Any) -> str | None:
+    if not isinstance(value, list | tuple):
+        return "must be a list of dicts with types, limit and when_full"
+    try:
+        limits = [Limit.read(rule) for rule in value]
+    except ValueError as error:
+        return str(error)
+    from authx.conf import conf
+
+    if type_names(conf.DEVICE_TYPES):
+        return None  # that is the setting to complain about
+    known = set(conf.DEVICE_TYPES)
+    if unknown := set().union(*(limit.types or () for limit in limits)) - known:
+        return f"names types that AUTHX_DEVICE_TYPES does not: {', '.join(sorted(map(str, unknown)))}"
+    return None
+
+
+def alarm_actions(value: Any) -> str | None:
+    if isinstance(value, dict) and set(value) <= set(CHOSEN) and set(value.values()) <= set(Action):
+        return None
+    return f"must map {', '.join(CHOSEN)} to one of {', '.join(Action)}"
+
+
+def signing_keys(value: Any) -> str | None:
+    if not isinstance(value, list | tuple):
+        return "must be a list of PEM texts, paths, or dicts with key, alg and password"
+    for entry in value:
+        if isinstance(entry, dict):
+            if extra := set(entry) - {"key", "alg", "password"}:
+                return f"has an entry with unknown members: {', '.join(sorted(map(str, extra)))}"
+            if not entry.get("key"):
+                return "has an entry without its key"
+        elif not entry or not (isinstance(entry, str | bytes) or hasattr(entry, "__fspath__")):
+            return "must list PEM texts, paths, or dicts with key, alg and password"
+    return None
