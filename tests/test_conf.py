@@ -8,7 +8,8 @@ import pytest
 from django.test import override_settings
 
 from authx import conf as module
-from authx.conf import Conf, conf, parse_rate
+from authx.conf import Conf, conf
+from authx.conf.rules import parse_rate
 from authx.core.keys import Key
 
 HOUR = timedelta(hours=1)

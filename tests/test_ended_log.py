@@ -16,7 +16,7 @@ from tests.test_refreshing import outage
 
 
 def line(sid="a", reason="kicked", age=timedelta(0)):
-    return EndedSession.objects.create(sid=sid, reason=reason, at=timezone.now() - age)
+    return EndedSession.objects.create(name=sid, told=reason, at=timezone.now() - age)
 
 
 def in_a_thread(function):
@@ -39,7 +39,7 @@ def in_a_thread(function):
 def test_an_ending_writes_its_line(ada):
     session = open_session(ada).session
     end_session(session, "kicked")
-    assert list(EndedSession.objects.values_list("sid", "reason")) == [(str(session.pk), "kicked")]
+    assert list(EndedSession.objects.values_list("name", "told")) == [(str(session.pk), "kicked")]
     end_session(session, "logout")
     assert EndedSession.objects.count() == 1
 
@@ -54,7 +54,18 @@ def test_many_write_a_line_each(ada, bob):
     sids = {str(open_session(user).session.pk) for user in (ada, ada, bob)}
     end_sessions(ada.device_sessions.all(), "logout")
     end_sessions(bob.device_sessions.all(), "kicked")
-    assert set(EndedSession.objects.values_list("sid", flat=True)) == sids
+    assert set(EndedSession.objects.values_list("name", flat=True)) == sids
+
+
+@pytest.mark.django_db
+def test_what_is_told_twice_does_not_hide_that_there_is_more():
+    """Two marks of one user are one name: names may be few where lines are too many."""
+    line("@7", "1:kicked")
+    line("@7", "2:kicked")
+    for number in range(6):
+        line(f"sid-{number}")
+    found = EndedLog(limit=5).read()
+    assert (found.more, found.too_many, "sid-5" in found.ended) == (True, True, False)
 
 
 @pytest.mark.django_db
@@ -84,7 +95,7 @@ def test_a_log_that_is_not_the_one_we_read_is_read_whole():
     log = EndedLog()
     log.read()
     EndedSession.objects.all().delete()
-    EndedSession.objects.create(pk=first.pk, sid="other", reason="logout", at=timezone.now())
+    EndedSession.objects.create(pk=first.pk, name="other", told="logout", at=timezone.now())
     found = log.read()
     assert (found.ended, found.whole) == ({"other": "logout"}, True)
 
@@ -107,7 +118,7 @@ def test_pruning_keeps_what_a_copy_may_still_ask_for():
     for number in range(5):
         line(f"old{number}", age=2 * window() + timedelta(seconds=number + 1))
     assert list(ended_log.prune(2)) == [2, 2, 1]
-    assert list(EndedSession.objects.values_list("sid", flat=True)) == ["needed"]
+    assert list(EndedSession.objects.values_list("name", flat=True)) == ["needed"]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -174,7 +174,9 @@ def test_a_log_whose_numbers_are_given_anew_hides_no_ending(site, cluster):
 def forget_endings(cluster, people):
     """Take their lines out of the log, and give their numbers to the next."""
     sids = ", ".join(f"'{whose['sid']}'" for whose in people)
-    ((first, count),) = cluster.ask(f"SELECT min(id), count(*) FROM authx_endedsession WHERE sid IN ({sids})")
+    ((first, count),) = cluster.ask(
+        f"SELECT min(id), count(*) FROM authx_endedsession WHERE name IN ({sids})"
+    )
     assert count == len(people)
     cluster.ask(f"DELETE FROM authx_endedsession WHERE id >= {first}")
     cluster.ask(f"SELECT setval(pg_get_serial_sequence('authx_endedsession', 'id'), {first}, false)")

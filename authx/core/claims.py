@@ -35,6 +35,10 @@ class AccessClaims:
     #: The device's own id, and its type.
     did: str | None = None
     dtp: str | None = None
+    #: The number of the newest not-before mark when the session was opened; None if there was none.
+    era: int | None = None
+    #: The ``kid`` of the key that signed it, which is no claim; empty where none did.
+    kid: str = field(default="", compare=False)
     #: Every other claim, as JSON gave it.
     extra: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
 
@@ -59,8 +63,8 @@ class AccessClaims:
         return said | dict(self.extra)
 
     @classmethod
-    def from_payload(cls, payload: dict[str, Any]) -> AccessClaims:
-        """Read claims out of a JSON object, refusing every wrong type (RFC 9068 §4).
+    def from_payload(cls, payload: dict[str, Any], *, kid: str = "") -> AccessClaims:
+        """Read claims out of a JSON object that key ``kid`` signed, refusing every wrong type (RFC 9068 §4).
 
         ``nbf`` is checked and left in ``extra``, for authx issues none.
 
@@ -73,7 +77,7 @@ class AccessClaims:
         extra = {name: payload[name] for name in payload.keys() - _FORMS}
         if "nbf" in extra:
             _instant("nbf", extra["nbf"])
-        return cls(**known, extra=MappingProxyType(extra))
+        return cls(**known, kid=kid, extra=MappingProxyType(extra))
 
 
 def _identifier(name: str, value: Any) -> str:
@@ -120,4 +124,5 @@ _FORMS: Final[dict[str, Callable[[str, Any], Any]]] = {
     "amr": _identifiers,
     "did": _identifier,
     "dtp": _identifier,
+    "era": _instant,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from jwt.utils import base64url_decode, base64url_encode
@@ -46,31 +46,6 @@ def write_access_token(claims: AccessClaims, key: Key) -> str:
     return token
 
 
-def read_access_token(
-    token: object,
-    keys: Keys,
-    *,
-    issuer: str,
-    audience: Collection[str],
-    max_lifetime: timedelta,
-    leeway: timedelta,
-    now: datetime,
-) -> AccessClaims:
-    """Return the claims of a token that one of ``keys`` signed, for us, and that is valid now.
-
-    Whether its session is still alive is another question. No text of an exception holds anything
-    from the token.
-
-    Raises:
-        TokenMalformed, KeyUnknown: see ``read_signed``.
-        TokenNotForUs, TokenExpired: see ``check_claims``.
-    """
-    claims, _key = read_signed(token, keys)
-    at = now.timestamp()
-    check_claims(claims, issuer=issuer, audience=audience, max_lifetime=max_lifetime, leeway=leeway, now=at)
-    return claims
-
-
 def read_signed(token: object, keys: Keys) -> tuple[AccessClaims, Key]:
     """Return what one of ``keys`` has signed, and the key: true of this token for ever.
 
@@ -87,7 +62,7 @@ def read_signed(token: object, keys: Keys) -> tuple[AccessClaims, Key]:
     key = _find_key(_object(header), keys)
     if not key.verify(f"{header}.{payload}".encode(), _octets(signature)):
         raise TokenMalformed("the signature is wrong")
-    return AccessClaims.from_payload(_object(payload)), key
+    return AccessClaims.from_payload(_object(payload), kid=key.kid), key
 
 
 def check_claims(

@@ -2,6 +2,7 @@
 
 from authx.sessions.credentials import Credentials
 from authx.sessions.ending import end_session, end_sessions
+from authx.sessions.not_before import end_everyone, end_user_sessions
 from authx.sessions.opening import Device, open_session
 from authx.sessions.refreshing import refresh_session
 from authx.sessions.standing import recognize
@@ -9,8 +10,10 @@ from authx.sessions.standing import recognize
 __all__ = [
     "Credentials",
     "Device",
+    "end_everyone",
     "end_session",
     "end_sessions",
+    "end_user_sessions",
     "open_session",
     "recognize",
     "refresh_session",

@@ -28,10 +28,6 @@ class Caller:
         self._session = session
 
     @property
-    def sid(self) -> str:
-        return self.claims.sid
-
-    @property
     def is_read(self) -> bool:
         """True once the row has been read."""
         return self._session is not None

@@ -76,6 +76,7 @@ def _claims(session: DeviceSession, generation: int, now: datetime) -> AccessCla
         amr=tuple(session.amr),
         did=session.device_id or None,
         dtp=session.device_type,
+        era=session.era or None,
         extra=_extra(session),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
+from functools import reduce
 from typing import Any, TypeVar
 
 from django.core.signals import request_finished
@@ -42,28 +43,34 @@ def alias() -> str:
     return router.db_for_write(DeviceSession)
 
 
-def rows() -> models.QuerySet[DeviceSession]:
-    """All device sessions, each with ``database_now`` on it."""
-    clock = DatabaseNow(output_field=models.DateTimeField())
-    return DeviceSession.objects.using(alias()).annotate(**{"database_now": clock})
-
-
 def database_now() -> datetime:
     """The database's clock, for a row that is not there yet. One statement."""
+    found: datetime
+    (found,) = evaluate(DatabaseNow(output_field=models.DateTimeField()))
+    return found
+
+
+def evaluate(*expressions: Any) -> list[Any]:
+    """The values of expressions that belong to no row. One statement.
+
+    Raises:
+        StoreUnavailable: the database cannot be asked.
+    """
     connection = connections[alias()]
     with store_errors(), connection.cursor() as cursor:
         compiler = DeviceSession.objects.using(alias()).query.get_compiler(connection=connection)
-        clock = DatabaseNow(output_field=models.DateTimeField())
-        sql, params = compiler.compile(clock)
-        cursor.execute(f"SELECT {sql}", params)
-        value = cursor.fetchone()[0]
-        for convert in [
-            *connection.ops.get_db_converters(clock),
-            *clock.get_db_converters(connection),
-        ]:
-            value = convert(value, clock, connection)
-    found: datetime = value
-    return found
+        compiled = [compiler.compile(expression) for expression in expressions]
+        sql = ", ".join(sql for sql, _params in compiled)
+        cursor.execute(f"SELECT {sql}", [value for _sql, params in compiled for value in params])
+        values = cursor.fetchone()
+    return [
+        reduce(
+            lambda found, convert: convert(found, expression, connection),
+            [*connection.ops.get_db_converters(expression), *expression.get_db_converters(connection)],
+            value,
+        )
+        for expression, value in zip(expressions, values, strict=True)
+    ]
 
 
 @contextmanager

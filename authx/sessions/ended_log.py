@@ -1,4 +1,7 @@
-"""The log of endings: written with each, read in pieces by whoever keeps a copy."""
+"""The log of endings: written with each, read in pieces by whoever keeps a copy.
+
+What its lines say is told in ``authx.core.log_entries``.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from authx.core import log_entries
 from authx.core.log_position import Gap, LogPosition
 from authx.gate import revocation
 from authx.gate.endings import LARGEST, Endings, window
@@ -28,11 +32,27 @@ def write(keys: Sequence[UUID], reason: str) -> None:
     """Append endings made in this transaction, and publish them after its commit."""
     if reason in _NOBODY_ASKS:
         return
+    _append({str(key): reason for key in keys})
+
+
+def write_mark(subject: str, number: int, reason: str) -> None:
+    """Append a mark on the sessions of ``subject``, of everybody if that is empty; published alike."""
+    _append({log_entries.name_of_subject(subject): log_entries.mark(number, reason)})
+
+
+def write_withdrawal(kid: str) -> None:
+    """Append that a signing key was withdrawn; published alike."""
+    _append({log_entries.name_of_key(kid): ""})
+
+
+def _append(entries: dict[str, str]) -> None:
     now = timezone.now()
-    lines = [EndedSession(sid=str(key), reason=reason, at=now) for key in keys]
-    EndedSession.objects.using(database.alias()).bulk_create(lines)
-    ended = {line.sid: reason for line in lines}
-    database.after_commit(lambda: revocation.publish(ended))
+    _log().bulk_create([EndedSession(name=name, told=told, at=now) for name, told in entries.items()])
+    database.after_commit(lambda: revocation.publish(entries))
+
+
+def _log() -> models.QuerySet[EndedSession]:
+    return EndedSession.objects.using(database.alias())
 
 
 class EndedLog:
@@ -59,7 +79,7 @@ class EndedLog:
             return database.outside_transactions(self._read)
 
     def _read(self) -> Endings:
-        log = EndedSession.objects.using(database.alias()).order_by("id")
+        log = _log().order_by("id")
         return self._read_on(log) or self._read_whole(log)
 
     def begin_again(self) -> None:
@@ -80,7 +100,7 @@ class EndedLog:
 
     def _read_whole(self, log: models.QuerySet[EndedSession]) -> Endings:
         start = timezone.now() - window()
-        older = log.filter(at__lte=start).order_by("-at", "-id").values_list("id", "sid").first()
+        older = log.filter(at__lte=start).order_by("-at", "-id").values_list("id", "name").first()
         floor, mark = older or (0, "")
         rows = _lines(log.filter(id__gt=floor, at__gt=start)[: self._limit + 1])
         return self._taken(LogPosition(floor, mark), [], rows, whole=True)
@@ -88,12 +108,13 @@ class EndedLog:
     def _taken(self, before: LogPosition, late: list[_Line], rows: list[_Line], *, whole: bool) -> Endings:
         more = len(rows) > self._limit
         rows = late + rows[: self._limit]
-        self.position = before.advanced(((number, sid) for number, sid, _ in rows), self._clock())
-        return Endings({sid: reason for _, sid, reason in rows}, self.position, whole, more)
+        self.position = before.advanced(((number, name) for number, name, _ in rows), self._clock())
+        ended = log_entries.merged((name, told) for _, name, told in rows)
+        return Endings(ended, self.position, whole, more)
 
 
 def _lines(log: models.QuerySet[EndedSession]) -> list[_Line]:
-    return list(log.values_list("id", "sid", "reason"))
+    return list(log.values_list("id", "name", "told"))
 
 
 def _in(gaps: Sequence[Gap]) -> Q:
@@ -107,7 +128,7 @@ def _in(gaps: Sequence[Gap]) -> Q:
 
 def prune(batch: int, *, now: datetime | None = None) -> Iterator[int]:
     """Delete what no copy asks for any more; yields how many lines each time."""
-    log = EndedSession.objects.using(database.alias())
+    log = _log()
     old = log.filter(at__lt=(now or timezone.now()) - 2 * window())
     while keys := list(old.order_by("at").values_list("pk", flat=True)[:batch]):
         yield database.transact(lambda: log.filter(pk__in=keys).delete()[0])

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db import models
+from django.db import models, transaction
 
 from authx import signals
 from authx.models import DeviceSession, EndReason, SessionEvent
@@ -30,6 +30,17 @@ class Ending:
     note: str = ""
     #: The device type of the login that took the place, where ``reason`` is ``replaced``.
     replaced_by: str = ""
+
+    @classmethod
+    def of(cls, reason: str, by: Any, request: Any, note: str, now: datetime | None) -> Ending:
+        """As the public functions are told; ``now`` is the database's clock unless a test gives one.
+
+        Raises:
+            ValueError: ``reason`` is not an ``EndReason``.
+            StoreUnavailable: the database cannot be asked for its clock.
+        """
+        known = EndReason(reason)
+        return cls(known, now or database.database_now(), Actor.of(by, request), note)
 
     def columns(self) -> dict[str, Any]:
         """What an ended row says."""
@@ -56,7 +67,7 @@ def end_session(
         ValueError: ``reason`` is not an ``EndReason``.
         StoreUnavailable: the database cannot be written; the session has not been ended.
     """
-    return end_all([session.pk], _ending(reason, by, request, note, now)) == 1
+    return end_all([session.pk], Ending.of(reason, by, request, note, now)) == 1
 
 
 def end_sessions(
@@ -78,18 +89,13 @@ def end_sessions(
     with database.store_errors():
         keys = queryset.using(database.alias()).filter(ended_at=None).order_by("pk")
         found = list(keys.values_list("pk", flat=True))
-    return end_all(found, _ending(reason, by, request, note, now)) if found else 0
+    return end_all(found, Ending.of(reason, by, request, note, now)) if found else 0
 
 
 def end_all(keys: Sequence[UUID], ending: Ending) -> int:
     """End the live ones among these sessions; how many ended now."""
     chunks = (keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK))
     return sum(database.transact(partial(_end, chunk, ending)) for chunk in chunks)
-
-
-def _ending(reason: str, by: Any, request: Any, note: str, now: datetime | None) -> Ending:
-    known = EndReason(reason)
-    return Ending(known, now or database.database_now(), Actor.of(by, request), note)
 
 
 def _end(keys: Sequence[UUID], ending: Ending) -> int:
@@ -100,7 +106,35 @@ def _end(keys: Sequence[UUID], ending: Ending) -> int:
     return len(ended)
 
 
-def record(keys: Sequence[UUID], ending: Ending) -> None:
+def end_together(
+    found: models.QuerySet[DeviceSession], ending: Ending, batch: int, *, logged: bool = True
+) -> Iterator[int]:
+    """End all sessions of ``found``, which must find none that has ended; yields how many each time.
+
+    A transaction and one UPDATE for each ``batch``. ``logged`` is False where the log knows already.
+    """
+    last = UUID(int=0)
+    while keys := list(found.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:batch]):
+        last = keys[-1]
+        yield database.transact(partial(_end_together, found, keys, ending, logged))
+
+
+def _end_together(
+    found: models.QuerySet[DeviceSession], keys: list[UUID], ending: Ending, logged: bool
+) -> int:
+    """One by one only where somebody else was first with one of them."""
+    columns = ending.columns()
+    with transaction.atomic(using=database.alias()):
+        count = found.filter(pk__in=keys).update(**columns)
+        if count < len(keys):
+            transaction.set_rollback(True, using=database.alias())
+    if count < len(keys):
+        keys = [key for key in keys if found.filter(pk=key).update(**columns)]
+    record(keys, ending, logged=logged)
+    return len(keys)
+
+
+def record(keys: Sequence[UUID], ending: Ending, *, logged: bool = True) -> None:
     """Write the events of endings made in this transaction; publish and announce them after its commit."""
     kind = SessionEvent.Kind.ENDED
     reason = ending.reason.value
@@ -118,7 +152,8 @@ def record(keys: Sequence[UUID], ending: Ending) -> None:
         )
     )
     if keys:
-        ended_log.write(keys, reason)
+        if logged:
+            ended_log.write(keys, reason)
         database.after_commit(lambda: _announce(keys, ending))
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
 from itsdangerous import BadData, Signer, base64_decode, base64_encode
 
 from authx.core.keys import derive_secret
+from authx.core.log_entries import is_key, is_mark, read_mark
 from authx.core.log_position import LogPosition
 from authx.gate import keyring
 from authx.gate.endings import window
 from authx.sessions.ended_log import EndedLog
 
+#: The members of an answer that tell something.
+KINDS = ("endings", "not_before", "withdrawn_keys")
 #: Endings in one answer; a reader asks again while there are more.
 PAGE = 5000
 
@@ -22,8 +26,10 @@ PAGE = 5000
 def endings_since(cursor: str) -> dict[str, Any]:
     """The endings committed since the reading that gave ``cursor``; all that matter, without a good one.
 
-    ``endings`` are pairs of sid and reason; ``whole`` says that they are all there are, ``more`` that the
-    next ones wait behind ``cursor``; ``keep`` is for how many seconds an ending matters.
+    ``endings`` are pairs of sid and reason. ``not_before`` are marks: triples of a subject, or None for
+    everybody's, a number and a reason; the mark ends each session whose tokens carry a lesser ``era``, or
+    none. ``withdrawn_keys`` are kids. ``whole`` says that this is all there is, ``more`` that the next ones
+    wait behind ``cursor``; ``keep`` is for how many seconds an ending matters.
 
     Raises:
         StoreUnavailable: the database cannot be asked.
@@ -31,12 +37,26 @@ def endings_since(cursor: str) -> dict[str, Any]:
     log = EndedLog(_position(cursor), limit=PAGE)
     found = log.read()
     return {
-        "endings": list(found.ended.items()),
+        **_by_kind(found.ended),
         "whole": found.whole,
         "more": found.more,
         "cursor": _cursor(found.position),
         "keep": int(window().total_seconds()),
     }
+
+
+def _by_kind(ended: Mapping[str, str]) -> dict[str, list[Any]]:
+    endings: list[Any] = []
+    not_before: list[Any] = []
+    withdrawn: list[Any] = []
+    for name, told in ended.items():
+        if is_mark(name):
+            not_before.append((name[1:] or None, *read_mark(told)))
+        elif is_key(name):
+            withdrawn.append(name[1:])
+        else:
+            endings.append((name, told))
+    return {"endings": endings, "not_before": not_before, "withdrawn_keys": withdrawn}
 
 
 def _cursor(position: LogPosition) -> str:

@@ -49,15 +49,7 @@ def rename_session(session: DeviceSession, name: str, *, by: Any = None, request
 
 
 def _live(user: Any) -> Any:
-    clock = DatabaseNow()
-    return DeviceSession.objects.using(database.alias()).filter(
-        user=user, ended_at=None, idle_expires_at__gt=clock, expires_at__gt=clock
-    )
-
-
-def sessions_of(user: Any) -> Any:
-    """All sessions of a user, live or not, for ``end_sessions``."""
-    return DeviceSession.objects.using(database.alias()).filter(user=user)
+    return DeviceSession.objects.using(database.alias()).filter(user=user).live(DatabaseNow())
 
 
 def find_session(sid: UUID) -> DeviceSession | None:
@@ -68,7 +60,7 @@ def find_session(sid: UUID) -> DeviceSession | None:
 
 def search_sessions(*, user: str | None, device_type: str | None, status: str | None) -> Any:
     """Everybody's sessions, newest first; live ones unless ``status`` is ``ended`` or ``all``."""
-    found = DeviceSession.objects.using(database.alias()).select_related("user")
+    found = DeviceSession.objects.using(database.alias()).select_related("user").with_marks()
     if "\x00" in f"{user}{device_type}":  # PostgreSQL cannot be asked for it, and nobody has it
         return found.none()
     if user:
@@ -76,7 +68,7 @@ def search_sessions(*, user: str | None, device_type: str | None, status: str | 
     if device_type:
         found = found.filter(device_type=device_type)
     if status == "ended":
-        found = found.exclude(ended_at=None)
+        found = found.ended()
     elif status != "all":
         found = found.live()
     return found.order_by("-created_at", "-pk")

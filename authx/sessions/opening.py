@@ -23,6 +23,7 @@ from authx.sessions.credentials import Credentials, credentials_for
 from authx.sessions.ending import end_session
 from authx.sessions.events import Actor
 from authx.sessions.limiting import configured_limits, make_room, replace_same_device, take_turn
+from authx.sessions.not_before import opening_moment
 from authx.sessions.standing import fingerprint
 
 #: What a session takes over from the one it continues.
@@ -119,8 +120,9 @@ def open_session(
     """
     if getattr(user, "pk", None) is None or not user.is_active:
         raise LoginRefused("an inactive or unsaved user cannot have a session")
-    at = now or database.database_now()
-    columns = {"amr": list(amr), "persistent": persistent, "adopted_from": adopted_from}
+    moment, era = opening_moment()
+    at = now or moment
+    columns = {"amr": list(amr), "persistent": persistent, "adopted_from": adopted_from, "era": era}
     if auth_time is not None:
         columns["auth_time"] = auth_time
     if continues is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -14,7 +15,7 @@ _USES = "_authx_prepared"
 
 
 class Prepared:
-    """One SELECT with one parameter, run as it is, or by the name it was prepared under.
+    """One SELECT, run as it is, or by the name it was prepared under.
 
     Never inside a transaction, where a failure would cost more than the statement, and never where
     DISABLE_SERVER_SIDE_CURSORS says that a pooler stands before the server: the next statement may reach a
@@ -26,16 +27,17 @@ class Prepared:
         # Named by its text: another release behind the same pooler has another statement.
         self.name = f"authx_{sha256(sql.encode()).hexdigest()[:16]}"
 
-    def fetch(self, connection: Any, value: Any) -> Any:
+    def fetch(self, connection: Any, values: Sequence[Any]) -> Any:
         """The first row, or None."""
         if self._is_ready(connection):
             try:
-                return _fetch(connection, f"EXECUTE {self.name} (%s)", value)
+                places = ", ".join(["%s"] * len(values))
+                return _fetch(connection, f"EXECUTE {self.name} ({places})", values)
             except OperationalError:
                 raise
             except Error:  # not known on this server, or its tables have changed
                 self._give_up(connection)
-        return _fetch(connection, self.sql, value)
+        return _fetch(connection, self.sql, values)
 
     def _is_ready(self, connection: Any) -> bool:
         if connection.vendor != "postgresql" or connection.in_atomic_block or connection.connection is None:
@@ -50,7 +52,8 @@ class Prepared:
 
     def _prepare(self, connection: Any) -> bool:
         """On the driver's own cursor: it belongs to the connection, not to this request."""
-        statement = self.sql.replace("%s", "$1").replace("%%", "%")
+        first, *others = self.sql.replace("%%", "%").split("%s")
+        statement = first + "".join(f"${number}{text}" for number, text in enumerate(others, 1))
         try:
             with connection.wrap_database_errors, connection.connection.cursor() as cursor:
                 cursor.execute(f"PREPARE {self.name} AS {statement}")
@@ -65,7 +68,7 @@ class Prepared:
         connection.__dict__[_USES][self.name] = connection.connection, float("-inf")
 
 
-def _fetch(connection: Any, sql: str, value: Any) -> Any:
+def _fetch(connection: Any, sql: str, values: Sequence[Any]) -> Any:
     with connection.cursor() as cursor:
-        cursor.execute(sql, (value,))
+        cursor.execute(sql, values)
         return cursor.fetchone()

@@ -8,9 +8,10 @@ from typing import Any
 from django.utils import timezone
 
 from authx.errors import SessionEnded
-from authx.models import DeviceSession, SessionEvent
+from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import database, events
 from authx.sessions.events import Actor
+from authx.sessions.reading import read_session
 
 
 def is_recent(session: DeviceSession | None, max_age: timedelta | None) -> bool:
@@ -38,6 +39,6 @@ def record_proof(session: DeviceSession, *, by: Any = None, request: Any = None)
         return True
 
     if not database.transact(write):
-        session.refresh_from_db(using=database.alias())
-        raise SessionEnded(session.ended_reason(at) or "")
+        found = read_session(session.pk)
+        raise SessionEnded((found and found.ended_reason(at)) or EndReason.EXPIRED.value)
     session.auth_time = at

@@ -7,12 +7,11 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from django.db import transaction
 from django.db.models import F
 
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import database
-from authx.sessions.ending import Ending, record
+from authx.sessions.ending import Ending, end_together
 
 
 def mark_expired(batch: int, *, now: datetime | None = None) -> Iterator[int]:
@@ -21,19 +20,7 @@ def mark_expired(batch: int, *, now: datetime | None = None) -> Iterator[int]:
     overdue = _sessions().filter(ended_at=None, idle_expires_at__lte=at)
     idle = overdue.filter(idle_expires_at__lt=F("expires_at"))
     for found, reason in ((idle, EndReason.IDLE), (overdue, EndReason.EXPIRED)):
-        while keys := list(found.order_by("idle_expires_at").values_list("pk", flat=True)[:batch]):
-            yield database.transact(partial(_mark, keys, reason, at))
-
-
-def _mark(keys: list[Any], reason: EndReason, at: datetime) -> int:
-    ending = Ending(reason, at)
-    overdue = _sessions().filter(ended_at=None, idle_expires_at__lte=at)
-    marked = overdue.filter(pk__in=keys).update(**ending.columns())
-    if marked < len(keys):  # one was refreshed or ended meanwhile: begin again with those that are left
-        transaction.set_rollback(True, using=database.alias())
-        return 0
-    record(keys, ending)
-    return int(marked)
+        yield from end_together(found, Ending(reason, at), batch)
 
 
 def prune(keep: timedelta, batch: int, *, now: datetime | None = None) -> Iterator[int]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
 from django.contrib.auth import get_user_model
-from django.db import connections
+from django.db import connections, models
+from django.db.models import Exists
 
-from authx.models import DeviceSession
+from authx.models import DeviceSession, SigningKey, is_marked
 from authx.sessions import database
+from authx.sessions.database import DatabaseNow
+from authx.sessions.not_before import apply_mark
 from authx.sessions.prepared import Prepared
 
 #: By database alias and kind of connection.
@@ -25,29 +29,42 @@ class _Statement:
         self.session_columns = [field.attname for field in DeviceSession._meta.concrete_fields]
         self.user_columns = [field.attname for field in get_user_model()._meta.concrete_fields]
         self.user_key = self.user_columns.index(get_user_model()._meta.pk.attname)
-        names = [*self.session_columns, *(f"user__{name}" for name in self.user_columns), "database_now"]
-        query = database.rows().filter(pk=uuid4()).order_by().values_list(*names).query
-        compiler = query.get_compiler(using=alias)
-        self.sql, (_key,) = compiler.as_sql()
+        user_columns = [f"user__{name}" for name in self.user_columns]
+        key = SigningKey.objects.filter(kid="kid").exclude(withdrawn_at=None)
+        clock = DatabaseNow(output_field=models.DateTimeField())
+        found = DeviceSession.objects.filter(pk=uuid4()).order_by()
+        found = found.annotate(_clock=clock, _marked=is_marked(), _withdrawn=Exists(key))
+        names = [*self.session_columns, *user_columns, "_clock", "_marked", "_withdrawn"]
+        compiler = found.values_list(*names).query.get_compiler(using=alias)
+        self.sql = _written_out(*compiler.as_sql())
         self.converters = list(_converters([column for column, *_ in compiler.select], connection))
         self.prepared = Prepared(self.sql)
 
-    def read(self, connection: Any, sid: UUID) -> DeviceSession | None:
+    def read(self, connection: Any, sid: UUID, kid: str) -> Reading | None:
         key = DeviceSession._meta.pk.get_db_prep_value(sid, connection)
-        row = self.prepared.fetch(connection, key)
+        row = self.prepared.fetch(connection, (kid, key))  # what is selected comes before the condition
         return None if row is None else self._build(list(row), connection)
 
-    def _build(self, row: list[Any], connection: Any) -> DeviceSession:
+    def _build(self, row: list[Any], connection: Any) -> Reading:
         for place, convert, column in self.converters:
             row[place] = convert(row[place], column, connection)
         middle = len(self.session_columns)
         session = DeviceSession.from_db(self.alias, self.session_columns, row[:middle])
-        values = row[middle:-1]
+        values = row[middle:-3]
         model = get_user_model()
         user = None if values[self.user_key] is None else model.from_db(self.alias, self.user_columns, values)
         DeviceSession._meta.get_field("user").set_cached_value(session, user)
-        session.database_now = row[-1]
-        return session
+        session.database_now, session.is_marked, has_withdrawn_key = row[-3:]
+        return Reading(session, has_withdrawn_key)
+
+
+def _written_out(sql: str, given: Iterable[Any]) -> str:
+    """The statement with its constants in the text: each parameter costs."""
+    constants = {1: "1", "": "''"}
+    first, *others = sql.split("%s")
+    return first + "".join(
+        constants.get(value, "%s") + text for value, text in zip(given, others, strict=True)
+    )
 
 
 def _converters(columns: list[Any], connection: Any) -> Any:
@@ -60,10 +77,38 @@ def _converters(columns: list[Any], connection: Any) -> Any:
         yield from ((place, convert, column) for convert in found)
 
 
+@dataclass(slots=True)
+class Reading:
+    """A session with its user, and what else the statement has found."""
+
+    session: DeviceSession
+    #: The key that was asked for has been withdrawn.
+    has_withdrawn_key: bool
+
+
 def read_session(sid: UUID) -> DeviceSession | None:
     """The session, live or ended, with its user and ``database_now``; None if it is not there.
 
-    One statement. A queryset would build and compile it at every request, which costs more than asking.
+    Raises:
+        StoreUnavailable: the database cannot be asked.
+    """
+    found = read(sid)
+    return None if found is None else found.session
+
+
+def find_adopted(mark: str) -> DeviceSession | None:
+    """The session that was adopted from the Django session of this ``mark``, as ``read_session``."""
+    with database.store_errors():
+        adopted = DeviceSession.objects.using(database.alias()).filter(adopted_from=mark)
+        sid = adopted.values_list("pk", flat=True).first()
+    return None if sid is None else read_session(sid)
+
+
+def read(sid: UUID, *, kid: str = "") -> Reading | None:
+    """As ``read_session``, and whether signing key ``kid`` was withdrawn.
+
+    One statement. A queryset would build and compile it at every request, which costs more than asking. A
+    second where a mark has ended the session: what it says is not in the row.
 
     Raises:
         StoreUnavailable: the database cannot be asked.
@@ -75,4 +120,7 @@ def read_session(sid: UUID) -> DeviceSession | None:
         statement = _compiled.get(key)
         if statement is None:
             statement = _compiled[key] = _Statement(alias, connection)
-        return statement.read(connection, sid)
+        found = statement.read(connection, sid, kid)
+        if found is not None and found.session.is_marked and found.session.ended_at is None:
+            apply_mark(found.session)
+        return found

@@ -16,7 +16,14 @@ from authx.conf import conf
 from authx.core.alarms import Action, Alarm
 from authx.core.refresh import read_refresh_token
 from authx.core.rotation import Refusal, Row, Verdict, judge
-from authx.errors import RefreshConflict, RefreshError, RefreshReused, SessionEnded, StoreUnavailable
+from authx.errors import (
+    RefreshConflict,
+    RefreshError,
+    RefreshMalformed,
+    RefreshReused,
+    SessionEnded,
+    StoreUnavailable,
+)
 from authx.gate import keyring
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import database, events
@@ -66,6 +73,24 @@ def refresh_session(
             if carried := _carry_out(session, verdict, at, request):
                 return _answer(session, carried, now or timezone.now())
     raise StoreUnavailable("too many others are refreshing this session")
+
+
+@sensitive_variables("refresh_token")
+def refreshable_session(refresh_token: object) -> DeviceSession | None:
+    """The session that ``refresh_session`` would renew with this token; None if it would refuse it.
+
+    Changes nothing, and spends nothing.
+
+    Raises:
+        StoreUnavailable: the database cannot be asked.
+    """
+    try:
+        presented = read_refresh_token(refresh_token, keyring.secrets())
+        session = find_genuine(presented)
+    except RefreshMalformed:
+        return None
+    verdict = _judge(session, presented.generation, session.database_now)
+    return session if verdict.issue is not None else None
 
 
 def _judge(session: DeviceSession, presented: int, now: datetime) -> Verdict:

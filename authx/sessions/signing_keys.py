@@ -23,9 +23,9 @@ from authx.core.keyring_states import (
 from authx.core.keys import Key
 from authx.errors import StoreUnavailable
 from authx.gate import keyring
-from authx.gate.keyring import ManagedKey, hold
+from authx.gate.managed_keyring import ManagedKey, hold
 from authx.models import SigningKey
-from authx.sessions import database
+from authx.sessions import database, ended_log
 from authx.sessions.private_keys import ALGORITHMS, encrypt, generate, key_of, renewed
 
 logger = logging.getLogger("authx")
@@ -127,6 +127,7 @@ def withdraw(
         judged = judge(rows, at)
         row.withdrawn_at, row.withdrawn_by = at, by
         row.save(using=database.alias(), update_fields=["withdrawn_at", "withdrawn_by"])
+        ended_log.write_withdrawal(row.kid)
         heir = _inherit(rows, judged, row, by, at) if judged.signing == row.kid else None
         judge([*rows, *([heir] if heir and heir not in rows else [])], at)
         return row, heir

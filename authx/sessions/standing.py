@@ -13,11 +13,11 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
 from authx.core.claims import AccessClaims
-from authx.errors import SessionEnded, TokenMalformed
+from authx.errors import KeyUnknown, SessionEnded, TokenMalformed
 from authx.gate import verify_access_token
 from authx.models import DeviceSession, EndReason
 from authx.sessions import database
-from authx.sessions.reading import read_session
+from authx.sessions.reading import read, read_session
 
 
 def fingerprint(user: AbstractBaseUser) -> str:
@@ -59,10 +59,12 @@ class DatabaseSource:
         self.session: DeviceSession | None = None
 
     def end_reason(self, claims: AccessClaims, now: datetime | None) -> str | None:
-        sid = _uuid(claims.sid)
-        session = read_session(sid)
-        if session is None:
+        found = read(_uuid(claims.sid), kid=claims.kid)
+        if found is None:
             return EndReason.EXPIRED.value  # pruned long after it ended
+        session = found.session
+        if found.has_withdrawn_key:
+            raise KeyUnknown("the token's key has been withdrawn")
         if session.subject != claims.sub:
             raise TokenMalformed("its session belongs to another subject")
         self.session = session

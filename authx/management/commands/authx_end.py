@@ -7,9 +7,8 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from authx.models import DeviceSession, EndReason
-from authx.sessions import end_sessions
-from authx.sessions.listing import sessions_of
+from authx.models import EndReason
+from authx.sessions import end_everyone, end_user_sessions
 
 
 class Command(BaseCommand):
@@ -22,10 +21,10 @@ class Command(BaseCommand):
         parser.add_argument("--note", default="", help="Why, for the audit trail.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        targets = DeviceSession.objects.all()
-        if not options["all"]:
-            targets = sessions_of(self._user(options["user"]))
-        ended = end_sessions(targets, EndReason.KICKED, note=options["note"])
+        if options["all"]:
+            ended = end_everyone(EndReason.KICKED, note=options["note"])
+        else:
+            ended = end_user_sessions(self._user(options["user"]), EndReason.KICKED, note=options["note"])
         self.stdout.write(f"{ended} sessions ended.")
 
     def _user(self, username: str) -> Any:

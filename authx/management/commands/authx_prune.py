@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from authx.conf import conf
-from authx.sessions import ended_log
+from authx.sessions import ended_log, not_before
 from authx.sessions.pruning import mark_expired, prune
 
 
@@ -30,6 +30,8 @@ class Command(BaseCommand):
         if batch < 1 or (days is not None and not 0 <= days <= 36500):
             raise CommandError("--batch must be at least 1, --days from 0 to 36500.")
         keep = conf.RETENTION if days is None else timedelta(days=days)
+        deque(self._take_turns("caught up with", not_before.catch_up(batch), pause, options), 0)
+        not_before.prune_marks()
         marked = sum(self._take_turns("marked", mark_expired(batch), pause, options))
         deleted = sum(self._take_turns("deleted", prune(keep, batch), pause, options))
         deque(self._take_turns("lines of the log deleted", ended_log.prune(batch), pause, options), 0)

@@ -1,23 +1,21 @@
-"""Device sessions and what happened to them: states and questions, no verbs.
-
-Only ``authx.sessions`` writes here.
-"""
+"""Device sessions: one login on one device."""
 
 from __future__ import annotations
 
 import secrets
 import time
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Exists, Func, OuterRef, Q, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from authx.core.keyring_states import KeyTimes
 from authx.core.rotation import RotationState
+from authx.models.endings import NotBeforeMark, is_marked, marks_of_session
 
 if TYPE_CHECKING:
     from authx.core.claims import AccessClaims
@@ -56,10 +54,28 @@ class EndReason(models.TextChoices):
 class DeviceSessionQuerySet(models.QuerySet["DeviceSession"]):
     """Questions about many device sessions."""
 
-    def live(self, now: datetime | None = None) -> DeviceSessionQuerySet:
-        """Those that have neither ended nor expired."""
+    def live(self, now: datetime | Func | None = None) -> DeviceSessionQuerySet:
+        """Those that have neither ended nor expired, nor were opened before a mark that ends them.
+
+        ``now`` may also be an expression.
+        """
         now = now or timezone.now()
-        return self.filter(ended_at=None, idle_expires_at__gt=now, expires_at__gt=now)
+        return self.filter(~is_marked(), ended_at=None, idle_expires_at__gt=now, expires_at__gt=now)
+
+    def ended(self) -> DeviceSessionQuerySet:
+        """Those that were ended, also by a mark that their rows do not tell of yet."""
+        return self.filter(Q(Exists(_ending_marks())) | Q(ended_at__isnull=False))
+
+    def with_marks(self) -> DeviceSessionQuerySet:
+        """Each as its first mark has left it, for lists; ``sessions`` reads a single one so anyway."""
+        first = _ending_marks()[:1]
+        told = {"marked_at": Subquery(first.values("at")), "marked_reason": Subquery(first.values("reason"))}
+        return self.annotate(**told)
+
+
+def _ending_marks() -> models.QuerySet[NotBeforeMark]:
+    """The marks that found the session of the outer query live."""
+    return marks_of_session().filter(at__lt=OuterRef("idle_expires_at")).filter(at__lt=OuterRef("expires_at"))
 
 
 class DeviceSession(models.Model):
@@ -107,6 +123,9 @@ class DeviceSession(models.Model):
     #: HMAC of the Django session key this session was adopted from; unique, so adopted once ever.
     adopted_from = models.CharField(max_length=64, null=True, unique=True)
 
+    #: The number of the newest not-before mark when it was opened.
+    era = models.PositiveBigIntegerField(default=0, db_default=0, editable=False)
+
     idle_expires_at = models.DateTimeField(_("idle until"))
     expires_at = models.DateTimeField(_("expires"), db_index=True)
     ended_at = models.DateTimeField(_("ended"), null=True)
@@ -129,6 +148,11 @@ class DeviceSession(models.Model):
     is_current: bool = False
     #: The database's clock when the row was read, where ``sessions`` read it.
     database_now: datetime
+    #: A mark has hit it, whether or not its row says so; where ``sessions`` read it.
+    is_marked: bool = False
+    #: When and why a mark has ended it, where ``with_marks`` read it.
+    marked_at: datetime | None = None
+    marked_reason: str | None = None
 
     class Meta:
         verbose_name = _("device session")
@@ -164,149 +188,6 @@ class DeviceSession(models.Model):
 
     def ended_reason(self, now: datetime | None = None) -> str | None:
         """The reason this session is over, or None while it is live."""
-        if self.ended_at:
-            return self.end_reason
+        if self.ended_at or self.marked_reason:
+            return self.end_reason or self.marked_reason
         return self.rotation_state().expiry_reason(now or timezone.now())
-
-
-class SessionEventQuerySet(models.QuerySet["SessionEvent"]):
-    """Append-only: what happened is neither edited nor, except by pruning, removed."""
-
-    def update(self, **kwargs: Any) -> NoReturn:
-        raise TypeError("Session events are append-only.")
-
-    def delete(self) -> NoReturn:
-        raise TypeError("Session events are append-only; authx_prune removes old ones.")
-
-
-class SessionEvent(models.Model):
-    """One thing that happened to a device session, written in the same transaction."""
-
-    class Kind(models.TextChoices):
-        OPENED = "opened", _("Signed in")
-        REFRESHED = "refreshed", _("Refreshed")
-        LATE_REPLAY = "late_replay", _("Spent token returned")
-        REFUSED = "refused", _("Refused")
-        STATE_ROLLBACK = "state_rollback", _("Storage had been rolled back")
-        REAUTHENTICATED = "reauthenticated", _("Password confirmed")
-        FLAGGED = "flagged", _("Flagged")
-        RENAMED = "renamed", _("Renamed")
-        ENDED = "ended", _("Ended")
-
-    session = models.ForeignKey(DeviceSession, models.CASCADE, related_name="events")
-    kind = models.CharField(_("kind"), max_length=32, choices=Kind)
-    #: The state machine's row for a refresh, the machine word of the reason for an ending.
-    outcome = models.CharField(_("outcome"), max_length=32, blank=True)
-    at = models.DateTimeField(_("at"), db_index=True)
-    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
-    actor_label = models.CharField(_("actor"), max_length=150, blank=True)
-    ip = models.GenericIPAddressField(_("IP address"), null=True)
-    user_agent = models.CharField(_("user agent"), max_length=512, blank=True)
-    note = models.CharField(_("note"), max_length=255, blank=True)
-
-    objects = SessionEventQuerySet.as_manager()
-
-    class Meta:
-        verbose_name = _("session event")
-        verbose_name_plural = _("session events")
-        ordering = ["at", "id"]
-
-    def __str__(self) -> str:
-        return f"{self.get_kind_display()} {self.outcome}".strip()
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if not self._state.adding:
-            raise TypeError("Session events are append-only.")
-        super().save(*args, **(kwargs | {"force_insert": True}))
-
-    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError("Session events are append-only; authx_prune removes old ones.")
-
-
-class EndedSession(models.Model):
-    """One line of the log of endings, from which copies of the ended sessions are kept up to date.
-
-    Written in the transaction of the ending, so its numbers may appear in another order than they were drawn
-    in. Needed only while a token of the session could still be accepted; ``authx_prune`` removes old lines.
-    """
-
-    id = models.BigAutoField(primary_key=True)
-    sid = models.CharField(max_length=36)
-    reason = models.CharField(max_length=32)
-    #: By the clock of the process that ended it.
-    at = models.DateTimeField(db_index=True)
-
-    class Meta:
-        verbose_name = _("ended session")
-        verbose_name_plural = _("ended sessions")
-        default_permissions = ()
-
-    def __str__(self) -> str:
-        return f"{self.sid} {self.reason}"
-
-
-class ServiceClient(models.Model):
-    """A service that may ask us about tokens: introspection, revocation, the feed of endings."""
-
-    client_id = models.CharField(_("client id"), max_length=64, unique=True)
-    name = models.CharField(_("name"), max_length=100)
-    #: SHA-256 hex of a secret of 256 random bits, which nobody can guess back.
-    secret_hash = models.CharField(max_length=64)
-    created_at = models.DateTimeField(_("created"))
-    disabled_at = models.DateTimeField(_("disabled"), null=True)
-
-    class Meta:
-        verbose_name = _("service client")
-        verbose_name_plural = _("service clients")
-        ordering = ["name", "client_id"]
-        default_permissions = ("add", "change", "view")
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class SigningKey(models.Model):
-    """A managed signing key: rotation adds one, withdrawal stamps one, the rest is told by the clock."""
-
-    #: 1, 2, 3 ...: of two who make the next key at once, one finds its number taken.
-    number = models.PositiveIntegerField(_("number"), primary_key=True)
-    #: RFC 7638 thumbprint, 43 characters.
-    kid = models.CharField(_("key id"), max_length=64, unique=True)
-    alg = models.CharField(_("algorithm"), max_length=16)
-    public_key = models.TextField(_("public key"))
-    #: A Fernet token under a key that is not in the database.
-    encrypted_private_key = models.TextField(editable=False)
-    created_at = models.DateTimeField(_("published"))
-    signs_at = models.DateTimeField(_("signs from"))
-    withdrawn_at = models.DateTimeField(_("withdrawn"), null=True)
-    created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        models.SET_NULL,
-        null=True,
-        related_name="+",
-        verbose_name=_("made by"),
-    )
-    withdrawn_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        models.SET_NULL,
-        null=True,
-        related_name="+",
-        verbose_name=_("withdrawn by"),
-    )
-
-    #: Its ``KeyState``, where ``sessions`` has judged it.
-    state: str = ""
-
-    class Meta:
-        verbose_name = _("signing key")
-        verbose_name_plural = _("signing keys")
-        ordering = ["-number"]
-        default_permissions = ("view",)
-        permissions = [("manage_signing_keys", "Can rotate and withdraw signing keys")]
-
-    def __str__(self) -> str:
-        return self.kid
-
-    def times(self) -> KeyTimes:
-        """What its state is judged by."""
-        return KeyTimes(self.kid, self.signs_at, self.withdrawn_at)

@@ -1,0 +1,76 @@
+"""Services that may ask us about tokens, and the keys that sign these."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from authx.core.keyring_states import KeyTimes
+
+
+class ServiceClient(models.Model):
+    """A service that may ask us about tokens: introspection, revocation, the feed of endings."""
+
+    client_id = models.CharField(_("client id"), max_length=64, unique=True)
+    name = models.CharField(_("name"), max_length=100)
+    #: SHA-256 hex of a secret of 256 random bits, which nobody can guess back.
+    secret_hash = models.CharField(max_length=64)
+    created_at = models.DateTimeField(_("created"))
+    disabled_at = models.DateTimeField(_("disabled"), null=True)
+
+    class Meta:
+        verbose_name = _("service client")
+        verbose_name_plural = _("service clients")
+        ordering = ["name", "client_id"]
+        default_permissions = ("add", "change", "view")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SigningKey(models.Model):
+    """A managed signing key: rotation adds one, withdrawal stamps one, the rest is told by the clock."""
+
+    #: 1, 2, 3 ...: of two who make the next key at once, one finds its number taken.
+    number = models.PositiveIntegerField(_("number"), primary_key=True)
+    #: RFC 7638 thumbprint, 43 characters.
+    kid = models.CharField(_("key id"), max_length=64, unique=True)
+    alg = models.CharField(_("algorithm"), max_length=16)
+    public_key = models.TextField(_("public key"))
+    #: A Fernet token under a key that is not in the database.
+    encrypted_private_key = models.TextField(editable=False)
+    created_at = models.DateTimeField(_("published"))
+    signs_at = models.DateTimeField(_("signs from"))
+    withdrawn_at = models.DateTimeField(_("withdrawn"), null=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        related_name="+",
+        verbose_name=_("made by"),
+    )
+    withdrawn_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        related_name="+",
+        verbose_name=_("withdrawn by"),
+    )
+
+    #: Its ``KeyState``, where ``sessions`` has judged it.
+    state: str = ""
+
+    class Meta:
+        verbose_name = _("signing key")
+        verbose_name_plural = _("signing keys")
+        ordering = ["-number"]
+        default_permissions = ("view",)
+        permissions = [("manage_signing_keys", "Can rotate and withdraw signing keys")]
+
+    def __str__(self) -> str:
+        return self.kid
+
+    def times(self) -> KeyTimes:
+        """What its state is judged by."""
+        return KeyTimes(self.kid, self.signs_at, self.withdrawn_at)

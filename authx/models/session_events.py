@@ -1,0 +1,65 @@
+"""What happened to device sessions: the audit trail."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from authx.models.device_sessions import DeviceSession
+
+
+class SessionEventQuerySet(models.QuerySet["SessionEvent"]):
+    """Append-only: what happened is neither edited nor, except by pruning, removed."""
+
+    def update(self, **kwargs: Any) -> NoReturn:
+        raise TypeError("Session events are append-only.")
+
+    def delete(self) -> NoReturn:
+        raise TypeError("Session events are append-only; authx_prune removes old ones.")
+
+
+class SessionEvent(models.Model):
+    """One thing that happened to a device session, written in the same transaction."""
+
+    class Kind(models.TextChoices):
+        OPENED = "opened", _("Signed in")
+        REFRESHED = "refreshed", _("Refreshed")
+        LATE_REPLAY = "late_replay", _("Spent token returned")
+        REFUSED = "refused", _("Refused")
+        STATE_ROLLBACK = "state_rollback", _("Storage had been rolled back")
+        REAUTHENTICATED = "reauthenticated", _("Password confirmed")
+        FLAGGED = "flagged", _("Flagged")
+        RENAMED = "renamed", _("Renamed")
+        ENDED = "ended", _("Ended")
+
+    session = models.ForeignKey(DeviceSession, models.CASCADE, related_name="events")
+    kind = models.CharField(_("kind"), max_length=32, choices=Kind)
+    #: The state machine's row for a refresh, the machine word of the reason for an ending.
+    outcome = models.CharField(_("outcome"), max_length=32, blank=True)
+    at = models.DateTimeField(_("at"), db_index=True)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    actor_label = models.CharField(_("actor"), max_length=150, blank=True)
+    ip = models.GenericIPAddressField(_("IP address"), null=True)
+    user_agent = models.CharField(_("user agent"), max_length=512, blank=True)
+    note = models.CharField(_("note"), max_length=255, blank=True)
+
+    objects = SessionEventQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("session event")
+        verbose_name_plural = _("session events")
+        ordering = ["at", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.outcome}".strip()
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise TypeError("Session events are append-only.")
+        super().save(*args, **(kwargs | {"force_insert": True}))
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("Session events are append-only; authx_prune removes old ones.")
