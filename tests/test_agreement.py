@@ -4,6 +4,8 @@ from datetime import timedelta
 from io import StringIO
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.core.management import CommandError, call_command
 from django.test import Client
 
@@ -47,6 +49,15 @@ def test_one_that_differs_is_told_apart(settings, name, value):
         run("--expect", before)
     now = parts()
     assert name.removesuffix("_FALLBACKS") in {part for part in told if told[part] != now[part]}
+
+
+def test_one_key_for_another_algorithm_is_told_apart(settings):
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    settings.AUTHX_SIGNING_KEYS = [{"key": pem, "alg": "RS256"}]
+    before = fingerprint()
+    settings.AUTHX_SIGNING_KEYS = [{"key": pem, "alg": "PS256"}]
+    assert fingerprint() != before
 
 
 def test_what_only_one_process_cares_for_is_not_compared(settings):

@@ -7,8 +7,9 @@ import pytest
 
 from authx.errors import StoreUnavailable
 from authx.gate import local_copy
+from authx.gate.apart import in_a_thread
 from authx.gate.endings import Endings
-from authx.gate.local_copy import PAUSE, REST, STALE, LocalCopy, NoCopy
+from authx.gate.local_copy import LONGEST_REST, PAUSE, REST, STALE, LocalCopy, NoCopy
 
 KEEP = 4500.0
 
@@ -65,8 +66,19 @@ def copy(store, clock):
     return LocalCopy(store, clock, keep=lambda: KEEP)
 
 
+def hang(store, clock):
+    """Let its readings fail, each after three seconds."""
+    read = store.read
+
+    def slow():
+        clock.now += 3
+        return read()
+
+    store.read, store.down = slow, True
+
+
 def ask(copy, sid="a", lag=1.0):
-    return copy.reason(sid, lag=lag)
+    return copy.told([sid], lag=lag)[0]
 
 
 def test_it_is_read_when_first_asked_and_not_again_within_half_the_lag(copy, store, clock):
@@ -160,6 +172,86 @@ def test_after_a_failure_nobody_tries_for_a_moment(copy, store, clock):
     store.down = False
     assert ask(copy) is None
     assert store.readings == 2
+
+
+def test_who_goes_on_failing_is_tried_ever_more_seldom(copy, store, clock):
+    store.down = True
+    for _ in range(1000):
+        clock.now += 0.1
+        with pytest.raises(StoreUnavailable):
+            ask(copy)
+    assert store.readings <= 5 + 100 / LONGEST_REST + 1
+    store.down = False
+    clock.now += LONGEST_REST
+    assert ask(copy) is None
+
+
+def test_a_rest_counts_from_the_end_of_a_reading_that_hung(copy, store, clock):
+    ask(copy)
+    hang(store, clock)
+    clock.now += 1.1
+    with pytest.raises(StoreUnavailable):
+        ask(copy)
+    readings = store.readings
+    clock.now += REST / 2
+    with pytest.raises(StoreUnavailable):
+        ask(copy)
+    assert store.readings == readings
+
+
+def test_a_copy_that_got_too_old_while_it_was_read_in_vain_is_not_served(copy, store, clock):
+    """Good when it was asked, half as old as it may get; and the reading took its time to fail."""
+    ask(copy)
+    hang(store, clock)
+    clock.now += 0.9
+    with pytest.raises(StoreUnavailable):
+        ask(copy)
+
+
+def test_a_reading_in_a_thread_keeps_nobody_waiting(store, clock):
+    work = []
+    copy = LocalCopy(store, clock, keep=lambda: KEEP, apart=work.append)
+    assert ask(copy) is None  # the first has to wait
+    assert work == []
+    store.end("a")
+    clock.now += 0.9
+    assert ask(copy) is None
+    assert ask(copy) is None  # one at a time
+    assert (len(work), store.readings) == (1, 1)
+    work.pop()()
+    assert ask(copy) == "kicked"
+    assert (work, store.readings) == ([], 2)
+
+
+def test_where_no_thread_can_be_had_the_reading_goes_on_all_the_same(store, clock, monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    copy = LocalCopy(store, clock, keep=lambda: KEEP, apart=in_a_thread)
+    ask(copy)
+    store.end("a")
+    clock.now += 0.9
+    assert ask(copy) == "kicked"
+
+
+def test_nobody_waits_for_who_has_failed_a_moment_ago(store, clock):
+    work = []
+    copy = LocalCopy(store, clock, keep=lambda: KEEP, apart=work.append)
+    ask(copy)
+    store.down = True
+    clock.now += 1.1
+    with pytest.raises(StoreUnavailable):
+        ask(copy)  # this one has
+    clock.now += REST
+    with pytest.raises(StoreUnavailable):
+        ask(copy)
+    with pytest.raises(StoreUnavailable):
+        ask(copy)
+    assert (len(work), store.readings) == (1, 2)
+    store.down = False
+    work.pop()()
+    assert ask(copy) is None
 
 
 def test_what_this_process_ends_it_knows_at_once(copy, store):

@@ -3,16 +3,23 @@
 import http.server
 import json
 import socketserver
+import ssl
 import subprocess
 import sys
 import threading
 import time
 from contextlib import suppress
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.core.checks import run_checks
 from django.core.handlers.wsgi import WSGIHandler
 from django.urls import reverse
@@ -21,19 +28,30 @@ from authx.checks.verifier import check_verifier
 from authx.core.keys import Key, KeySet
 from authx.core.tokens import write_access_token
 from authx.errors import KeyInvalid, KeyUnknown, SessionEnded, StoreUnavailable, TokenMalformed
-from authx.gate import jwks, revocation, verify_access_token
+from authx.gate import jwks, keyring, revocation, verify_access_token
 from authx.gate.endings import Endings
 from authx.gate.fetch import LARGEST, fetch_json
-from authx.gate.jwks import COOL_DOWN, MAX_AGE, RemoteKeys
+from authx.gate.jwks import COOL_DOWN, LATE, MAX_AGE, RemoteKeys
 from authx.gate.local_copy import LocalCopy
 from authx.gate.principal import Principal
 from authx.gate.remote import IntrospectionSource, RemoteFeed
-from authx.sessions import end_session, open_session
+from authx.sessions import end_everyone, end_session, end_user_sessions, open_session
 from authx.sessions.services import create_service
+from authx.sessions.signing_keys import rotate, withdraw
 from tests.test_tokens import CLAIMS
 
 ROOT = Path(__file__).parent.parent
 KEYS = [Key.derive("one"), Key.derive("two"), Key.derive("three")]
+
+
+@pytest.fixture(autouse=True)
+def _http_between_the_two(settings):
+    settings.DEBUG = True
+
+
+def at_once(work):
+    """Run what would be a thread's."""
+    work()
 
 
 class Clock:
@@ -73,7 +91,7 @@ def issuer():
 
 @pytest.fixture
 def keys(issuer, clock):
-    return RemoteKeys("jwks", fetch=issuer, clock=clock)
+    return RemoteKeys("jwks", fetch=issuer, clock=clock, apart=at_once)
 
 
 def test_keys_are_fetched_once_and_kept(keys, issuer, clock):
@@ -183,12 +201,47 @@ def test_a_set_with_anything_odd_in_it_is_refused_whole(keys, issuer, clock, ans
         alone.find(KEYS[0].kid)
 
 
+def test_a_key_of_a_kind_yet_to_come_is_left_out(keys, issuer, clock):
+    """RFC 7517 §5: the day an issuer publishes one, older services go on learning the others."""
+    issuer.answers["jwks"] = {"keys": [{"kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA", "kid": "p"}, JWK]}
+    assert keys.find(KEYS[0].kid) is not None
+    assert keys.find("p") is None
+    issuer.answers["jwks"] = {"keys": [{"kty": "AKP", "kid": "p"}]}
+    with pytest.raises(StoreUnavailable):
+        RemoteKeys("jwks", fetch=issuer, clock=clock).find("p")
+
+
+def test_a_hung_issuer_makes_nobody_wait_who_has_the_key(issuer, clock):
+    work = []
+    keys = RemoteKeys("jwks", fetch=issuer, clock=clock, apart=work.append)
+    one = keys.find(KEYS[0].kid)
+    issuer.down = True
+    clock.now += MAX_AGE + 1
+    for _ in range(3):
+        assert keys.find(KEYS[0].kid) is one
+    assert (len(work), len(issuer.asked)) == (1, 1)
+    work.pop()()
+    clock.now += 3600  # as long as it cannot be fetched
+    assert keys.find(KEYS[0].kid) is one
+    assert (len(work), len(issuer.asked)) == (1, 2)
+
+
+def test_after_a_long_rest_a_withdrawn_key_is_not_the_first_to_be_let_in(issuer, clock):
+    work = []
+    keys = RemoteKeys("jwks", fetch=issuer, clock=clock, apart=work.append)
+    keys.find(KEYS[1].kid)
+    issuer.answers["jwks"] = KeySet(KEYS[:1]).jwks()
+    clock.now += LATE + 1
+    assert keys.find(KEYS[1].kid) is None
+    assert work == []
+
+
 def test_threads_that_find_no_keys_fetch_them_once(issuer):
     started = threading.Barrier(8)
     slow = threading.Event()
 
     def fetch(url):
-        slow.wait(0.05)
+        slow.wait(0.2)
         return issuer(url)
 
     keys = RemoteKeys("jwks", fetch=fetch)
@@ -204,7 +257,17 @@ def test_threads_that_find_no_keys_fetch_them_once(issuer):
     for thread in threads:
         thread.join()
     assert len(issuer.asked) == 1
+    assert len(found) == 8  # those that came while it was fetched have waited
     assert len({id(key) for key in found}) == 1
+
+
+def test_nobody_waits_for_keys_that_could_not_be_fetched_a_moment_ago(issuer, clock):
+    keys = RemoteKeys("jwks", fetch=issuer, clock=clock, apart=at_once)
+    issuer.down = True
+    with pytest.raises(StoreUnavailable):
+        keys.find(KEYS[0].kid)
+    with keys._lock, pytest.raises(StoreUnavailable):  # somebody is trying again
+        keys.find(KEYS[0].kid)
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -245,6 +308,27 @@ def test_a_feed_reads_all_pages():
     assert (set(found.ended), found.whole, found.position) == ({"a", "b", "c"}, True, "c3")
 
 
+def test_marks_and_withdrawn_keys_are_told_by_name():
+    told = page(
+        ["a", "kicked"],
+        whole=True,
+        not_before=[["7", 12, "kicked"], [None, 9, "logout"], ["7", 10, "logout"]],
+        withdrawn_keys=["k1"],
+    )
+    found = RemoteFeed("f", fetch=Issuer(f=told)).read()
+    assert found.ended == {"a": "kicked", "@7": "12:kicked", "*": "9:logout", "!k1": ""}
+
+
+def test_a_later_page_may_tell_of_an_earlier_mark():
+    issuer = Issuer(
+        **{
+            "f": page(whole=True, more=True, not_before=[[None, 7, "kicked"]]),
+            "f?since=c1": page(cursor="c2", not_before=[[None, 5, "logout"]]),
+        }
+    )
+    assert RemoteFeed("f", fetch=issuer).read().ended == {"*": "7:kicked"}
+
+
 def test_a_reading_that_fails_half_way_is_begun_again():
     issuer = Issuer(**{"f": page(["a", "kicked"], cursor="c1", whole=True, more=True)})
     feed = RemoteFeed("f", fetch=issuer)
@@ -274,6 +358,19 @@ def test_a_feed_that_never_ends_is_given_up():
         page("ab", endings=None),
         page(endings=7),
         page(["a", "b", "c"]),
+        page(not_before=[["7", "12", "kicked"]]),
+        page(not_before=[["7", None, "kicked"]]),
+        page(not_before=[["7", True, "kicked"]]),
+        page(not_before=[["7", 1.5, "kicked"]]),
+        page(not_before=[["7", 12]]),
+        page(not_before=[["7"]]),
+        page(not_before=[[]]),
+        page(not_before="x"),
+        page(["*", "kicked"]),
+        page(["@7", "kicked"]),
+        page(["!k1", ""]),
+        page(not_before=7),
+        page(withdrawn_keys=7),
     ],
 )
 def test_a_feed_that_is_odd_is_no_feed(answer):
@@ -285,22 +382,22 @@ def test_staleness_is_what_the_setting_says_and_no_more(clock):
     issuer = Issuer(**{"f": page(whole=True), "f?since=c1": page()})
     feed = RemoteFeed("f", fetch=issuer)
     copy = LocalCopy(feed, clock, keep=lambda: feed.keep)
-    assert copy.reason("a", lag=60) is None
+    assert copy.told(["a"], lag=60)[0] is None
     issuer.down = True
     clock.now += 59
-    assert copy.reason("a", lag=60) is None
+    assert copy.told(["a"], lag=60)[0] is None
     clock.now += 2
     with pytest.raises(StoreUnavailable):
-        copy.reason("a", lag=60)
+        copy.told(["a"], lag=60)[0]
 
 
 def test_a_long_lag_does_not_make_a_good_issuer_late(clock):
     issuer = Issuer(**{"f": page(whole=True), "f?since=c1": page(["a", "kicked"])})
     feed = RemoteFeed("f", fetch=issuer)
     copy = LocalCopy(feed, clock, keep=lambda: feed.keep)
-    copy.reason("a", lag=3600)
+    copy.told(["a"], lag=3600)[0]
     clock.now += 5.1
-    assert copy.reason("a", lag=3600) == "kicked"
+    assert copy.told(["a"], lag=3600)[0] == "kicked"
 
 
 # --- introspection
@@ -343,6 +440,8 @@ class Odd(http.server.BaseHTTPRequestHandler):
             return
         if self.path == "/slow":
             self.server.wait.wait(10)
+        if self.path.startswith("/drip"):
+            return self.drip()
         bodies = {
             "/good": b'{"a": 1}',
             "/list": b"[]",
@@ -356,6 +455,16 @@ class Odd(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         with suppress(OSError):  # who asked had enough
             self.wfile.write(bodies.get(self.path, b"{}"))
+
+    def drip(self):
+        """An octet now and then, as long as somebody listens."""
+        self.send_response(200)
+        if self.path == "/drip":
+            self.end_headers()
+        self.flush_headers()
+        with suppress(OSError):
+            while not self.server.wait.wait(0.01):
+                self.wfile.write(b" ")
 
     def log_message(self, *args):
         pass
@@ -403,6 +512,59 @@ def test_a_slow_issuer_is_not_waited_for(odd, monkeypatch):
     assert time.monotonic() - began < 3
 
 
+@pytest.mark.parametrize("path", ["/drip", "/drip-headers"])
+def test_an_issuer_that_never_finishes_is_not_waited_for(odd, monkeypatch, path):
+    monkeypatch.setattr("authx.gate.fetch.LONGEST", 0.2)
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        fetch_json(at(odd, path))
+    assert time.monotonic() - began < 3
+
+
+@pytest.fixture
+def tls(tmp_path):
+    """The same server behind TLS, and the file of whoever vouches for its certificate."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    day = timedelta(days=1)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(datetime.now(UTC) - day)
+    builder = builder.not_valid_after(datetime.now(UTC) + day)
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    certificate = builder.sign(key, SHA256()).public_bytes(Encoding.PEM)
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "both.pem").write_bytes(private + certificate)
+    (tmp_path / "certificate.pem").write_bytes(certificate)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "both.pem")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Odd)
+    server.seen, server.wait = [], threading.Event()
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"https://localhost:{server.server_address[1]}", tmp_path / "certificate.pem"
+    server.wait.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_over_tls_it_is_the_issuer_and_no_other(tls, odd, monkeypatch):
+    url, vouched = tls
+    with pytest.raises(StoreUnavailable):  # nobody vouches for it
+        fetch_json(f"{url}/good")
+    monkeypatch.setenv("SSL_CERT_FILE", str(vouched))
+    assert fetch_json(f"{url}/good") == {"a": 1}
+    with pytest.raises(StoreUnavailable):  # for that name, they do not
+        fetch_json(f"{url.replace('localhost', '127.0.0.1')}/good")
+    monkeypatch.setattr("authx.gate.fetch.PATIENCE", 0.5)
+    with pytest.raises(StoreUnavailable):  # nor for who speaks no TLS
+        fetch_json(at(odd, "/good").replace("http:", "https:"))
+    monkeypatch.setattr("authx.gate.fetch.LONGEST", 0.2)
+    with pytest.raises(StoreUnavailable):
+        fetch_json(f"{url}/drip")
+
+
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:1/", "file:///etc/passwd", "ftp://x/", "data:,{}", "nonsense"]
 )
@@ -412,8 +574,14 @@ def test_what_cannot_be_fetched_is_refused(url):
 
 
 @pytest.mark.parametrize("name", ["JWKS_URL", "REVOCATIONS_URL", "INTROSPECTION_URL"])
-def test_http_is_for_debug(settings, name):
+def test_http_is_for_debug(settings, name, odd):
     from authx.conf import Conf
+
+    settings.DEBUG = False
+    seen = len(odd.seen)
+    with pytest.raises(StoreUnavailable, match="https"):  # whoever runs no checks is stopped here
+        fetch_json(at(odd, "/good"), authenticated=True)
+    assert len(odd.seen) == seen
 
     (setting,) = (one for one in Conf.declared() if one.name == f"AUTHX_{name}")
     setattr(settings, setting.name, "http://issuer.example/jwks")
@@ -486,6 +654,86 @@ def test_the_feed_of_a_real_issuer_ends_a_session_here(remote, issuer_site, ada)
     assert verify_access_token(stays.access_token).sid == stays.claims.sid
 
 
+def test_a_mark_of_a_real_issuer_ends_everybody_here_but_who_comes_after(remote, issuer_site, ada, bob):
+    remote.AUTHX_REVOCATIONS_URL = issuer_site.url + reverse("authx-api:revocations")
+    hers, his = open_session(ada), open_session(bob)
+    assert verify_access_token(hers.access_token).era is None
+    end_user_sessions(ada, "kicked")
+    new = open_session(ada)
+    with pytest.raises(SessionEnded, match="kicked"):
+        verify_access_token(hers.access_token)
+    assert verify_access_token(his.access_token)
+    assert verify_access_token(new.access_token).era > 0
+    end_everyone("logout")
+    for one in (his, new):
+        with pytest.raises(SessionEnded, match="logout"):
+            verify_access_token(one.access_token)
+    assert verify_access_token(open_session(bob).access_token)
+
+
+def test_a_key_that_the_issuer_withdraws_is_refused_here_as_soon(remote, issuer_site, ada):
+    remote.AUTHX_REVOCATIONS_URL = issuer_site.url + reverse("authx-api:revocations")
+    keyring.keyset.cache_clear()
+    key = rotate(at_once=True)
+    opened = open_session(ada)
+    assert verify_access_token(opened.access_token).kid == key.kid
+    withdraw(key.kid)
+    with pytest.raises(KeyUnknown):
+        verify_access_token(opened.access_token)
+    keyring.keyset.cache_clear()
+
+
+@pytest.mark.parametrize("lag", [timedelta(seconds=5), timedelta(hours=1)])
+def test_an_hour_without_the_issuer(settings, clock, monkeypatch, lag):
+    """Keys go on; how old the endings may get is what the setting says, and then it is 503, not a guess."""
+    settings.AUTHX_REVOCATION_STORE, settings.AUTHX_REVOCATION_LAG = "remote", lag
+    settings.AUTHX_JWKS_URL, settings.AUTHX_REVOCATIONS_URL = "jwks", "f"
+    settings.AUTHX_ISSUER, settings.AUTHX_AUDIENCE = CLAIMS.iss, list(CLAIMS.aud)
+    settings.AUTHX_ACCESS_TOKEN_LIFETIME = timedelta(hours=3)
+    began = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    issuer = Issuer(jwks=KeySet(KEYS[:1]).jwks(), **{"f": page(whole=True), "f?since=c1": page()})
+    keys = RemoteKeys("jwks", fetch=issuer, clock=clock, apart=at_once)
+    feed = RemoteFeed("f", fetch=issuer)
+    copy = LocalCopy(feed, clock, keep=lambda: feed.keep, apart=at_once)
+    monkeypatch.setattr("authx.gate.verify.remote_keys", lambda url: keys)
+    monkeypatch.setitem(revocation._copies, "remote", copy)
+    start = clock.now
+
+    @cache
+    def token(sid, key=KEYS[0]):
+        life = {"iat": int(began.timestamp()), "exp": int(began.timestamp()) + 3 * 3600}
+        return write_access_token(replace(CLAIMS, sid=sid, **life), key)
+
+    def ask(*told):
+        return verify_access_token(token(*told), now=began + timedelta(seconds=clock.now - start)).sid
+
+    assert (ask("a"), ask("b")) == ("a", "b")
+    issuer.down = True
+    issuer.answers["f"] = page(["a", "kicked"], cursor="c2", whole=True)  # which nobody can read
+    issuer.answers["f?since=c2"] = page(cursor="c2")
+    issuer.answers["jwks"] = KeySet(KEYS[:2]).jwks()
+    served = refused = 0
+    while clock.now < start + 3600 - 1:
+        clock.now += 1
+        try:
+            assert ask("b") == "b"
+        except StoreUnavailable:
+            refused += 1
+            assert clock.now - start > lag.total_seconds()
+        else:
+            served += 1
+            assert clock.now - start <= lag.total_seconds()
+    assert (served, refused) == ((5, 3594) if lag < timedelta(minutes=1) else (3599, 0))
+    with pytest.raises((KeyUnknown, StoreUnavailable)):
+        ask("b", KEYS[1])
+    issuer.down = False
+    clock.now += COOL_DOWN
+    assert ask("b") == "b"
+    assert ask("b", KEYS[1]) == "b"
+    with pytest.raises(SessionEnded, match="kicked"):
+        ask("a")
+
+
 def test_its_introspection_does_too(remote, issuer_site, ada):
     remote.AUTHX_INTROSPECTION_URL = issuer_site.url + reverse("authx-api:introspect")
     gone = open_session(ada)
@@ -501,12 +749,18 @@ def test_with_neither_a_token_lives_its_life(remote, ada):
     assert verify_access_token(gone.access_token).sid == gone.claims.sid
 
 
-def test_wrong_credentials_are_no_ending(remote, issuer_site, ada):
-    remote.AUTHX_REVOCATIONS_URL = issuer_site.url + reverse("authx-api:revocations")
+@pytest.mark.parametrize("asks", ["revocations", "introspect"])
+def test_wrong_credentials_are_no_ending_and_the_log_says_so(remote, issuer_site, ada, asks, caplog):
+    name = {"revocations": "AUTHX_REVOCATIONS_URL", "introspect": "AUTHX_INTROSPECTION_URL"}[asks]
+    setattr(remote, name, issuer_site.url + reverse(f"authx-api:{asks}"))
     remote.AUTHX_SERVICE_CREDENTIALS = ("nobody", "nothing")
     opened = open_session(ada)
     with pytest.raises(StoreUnavailable):
         verify_access_token(opened.access_token)
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "authx"]
+    assert name in said
+    assert "401" in said
+    assert opened.access_token not in said
 
 
 def test_our_own_keys_sign_nothing_for_a_service(remote, ada):
@@ -605,8 +859,6 @@ def test_a_service_goes_on_with_the_keys_it_has_and_not_with_old_endings(
 
 
 def principal(**extra):
-    from dataclasses import replace
-
     return Principal(replace(CLAIMS, extra=extra))
 
 

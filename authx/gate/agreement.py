@@ -39,7 +39,7 @@ AGREED = (
 def parts() -> dict[str, str]:
     """A word for each of ``AGREED``, for the keys and for the secrets; none tells what it was made of."""
     told = {f"AUTHX_{name}": _word(getattr(conf, name)) for name in AGREED}
-    told["AUTHX_SIGNING_KEYS"] = _word([key.kid for key in keyring.keyset().given])
+    told["AUTHX_SIGNING_KEYS"] = _word([(key.kid, key.alg) for key in keyring.keyset().given])
     marks = [derive_secret(secret, "agreement") for secret in keyring.secrets()]
     told["SECRET_KEY"] = _word([sha256(mark).hexdigest() for mark in marks])
     return told

@@ -14,8 +14,11 @@ TRIAL = 0.5
 class Breaker:
     """Closed while all is well; one per process and kind of work. Lock-free: at worst two try at once."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, *, first: float = FIRST, longest: float = LONGEST
+    ) -> None:
+        """``first`` and ``longest`` are seconds."""
+        self._clock, self._first, self._longest = clock, first, longest
         self._open_until: float | None = None
         self._pause = 0.0
 
@@ -39,7 +42,7 @@ class Breaker:
         return True
 
     def failed(self) -> None:
-        self._pause = min(self._pause * 2 or FIRST, LONGEST)
+        self._pause = min(self._pause * 2 or self._first, self._longest)
         self._open_until = self._clock() + self._pause
 
     def worked(self) -> None:

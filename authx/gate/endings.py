@@ -10,13 +10,13 @@ from typing import Any, Final, Protocol
 from authx.conf import conf
 from authx.core.log_position import LONGEST_TRANSACTION
 
-#: More endings than this in a copy cost more memory than asking costs time; about 25 MB.
+#: More endings than this in a copy cost more memory than asking costs time; about 35 MB.
 LARGEST: Final = 200_000
 
 
 @dataclass(frozen=True, slots=True)
 class Endings:
-    """What one reading has found: reasons by ``sid``."""
+    """What one reading has found: what is told by name, as ``core.log_entries`` has it."""
 
     ended: Mapping[str, str]
     #: Where the next reading goes on.
@@ -28,8 +28,8 @@ class Endings:
 
     @property
     def too_many(self) -> bool:
-        """True if nobody should keep a copy of these."""
-        return len(self.ended) > LARGEST
+        """True if nobody should keep a copy of these. ``more`` counts, for some may be told twice."""
+        return self.more or len(self.ended) > LARGEST
 
 
 class Feed(Protocol):

@@ -5,7 +5,11 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from http.client import HTTPException
+from contextlib import suppress
+from functools import partial
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from socket import SHUT_RDWR
+from threading import Timer
 from typing import Any, NoReturn
 from urllib.error import HTTPError
 from urllib.parse import quote_plus, urlencode
@@ -22,10 +26,11 @@ from urllib.request import (
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf
+from authx.conf.rules import address
 from authx.errors import StoreUnavailable
 
-#: Seconds that connecting, and each read, may take.
-PATIENCE = 3.0
+#: Seconds that connecting, and each wait for more, may take; and the whole of it, once connected.
+PATIENCE, LONGEST = 3.0, 10.0
 #: Bytes of an answer.
 LARGEST = 4 * 1024 * 1024
 
@@ -36,23 +41,80 @@ def fetch_json(
     """The JSON object at ``url``; ``form`` makes it a POST, ``authenticated`` adds our credentials.
 
     Raises:
-        StoreUnavailable: whatever else it was.
+        StoreUnavailable: whatever else it was; also where ``url`` is none that may be asked.
     """
+    if complaint := address(url):
+        raise StoreUnavailable(f"the address {complaint}")
+    watch = _Watch()
     try:
-        with _opener().open(_request(url, form, authenticated), timeout=PATIENCE) as answer:
+        with _opener(watch).open(_request(url, form, authenticated), timeout=PATIENCE) as answer:
             return _object(answer.read(LARGEST + 1))
     except HTTPError as error:
         error.close()
         _fail(f"the issuer answered {error.code}", error)
     except (OSError, HTTPException, ValueError) as error:
-        _fail("the issuer does not answer as it should", error)
+        reason = getattr(error, "reason", error)  # of a URLError: what lies beneath
+        _fail(f"the issuer does not answer as it should ({type(reason).__name__})", error)
+    finally:
+        watch.over()
 
 
-def _opener() -> OpenerDirector:
+class _Watch:
+    """Hangs up on an issuer that goes on for ever: an octet now and then would keep a thread waiting."""
+
+    def __init__(self) -> None:
+        self._timer: Timer | None = None
+
+    def connected(self, connection: HTTPConnection) -> None:
+        self._timer = Timer(LONGEST, self._hang_up, [connection.sock])
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _hang_up(self, socket: Any) -> None:
+        with suppress(OSError):
+            socket.shutdown(SHUT_RDWR)
+
+    def over(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+class _Watched(HTTPConnection):
+    """Watched from when it stands."""
+
+    def __init__(self, *args: Any, watch: _Watch, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._watch = watch
+
+    def connect(self) -> None:
+        super().connect()
+        self._watch.connected(self)
+
+
+class _WatchedTLS(_Watched, HTTPSConnection):
+    pass
+
+
+class _WatchedHandler(HTTPHandler, HTTPSHandler):
+    """Both schemes, each on connections that are watched."""
+
+    def __init__(self, watch: _Watch) -> None:
+        super().__init__()
+        self._watch = watch
+
+    def http_open(self, request: Request) -> Any:
+        return self.do_open(partial(_Watched, watch=self._watch), request)
+
+    def https_open(self, request: Request) -> Any:
+        return self.do_open(partial(_WatchedTLS, watch=self._watch), request)
+
+
+def _opener(watch: _Watch) -> OpenerDirector:
     """HTTP and nothing else: no files, no redirects, no proxies of the environment."""
     opener = OpenerDirector()
-    for handler in (HTTPHandler, HTTPSHandler, HTTPDefaultErrorHandler, HTTPErrorProcessor, UnknownHandler):
-        opener.add_handler(handler())
+    errors = (HTTPDefaultErrorHandler(), HTTPErrorProcessor(), UnknownHandler())
+    for handler in (_WatchedHandler(watch), *errors):
+        opener.add_handler(handler)
     return opener
 
 

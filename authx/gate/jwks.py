@@ -14,14 +14,19 @@ from django.core.signals import setting_changed
 
 from authx.core.keys import Key
 from authx.errors import KeyInvalid, StoreUnavailable
+from authx.gate.apart import Apart, in_a_thread
 from authx.gate.fetch import fetch_json
 
 logger = logging.getLogger("authx")
 
 #: Seconds after which a set is fetched again, and between two tries whatever happens (J10).
 MAX_AGE, COOL_DOWN = 300.0, 10.0
+#: Seconds after which a set is too old to go on with while it is fetched, unless it cannot be.
+LATE = 2 * MAX_AGE
 #: More keys than any issuer has.
 MOST_KEYS = 50
+#: The kinds of keys that there are today (RFC 7518 §6.1, RFC 8037 §2): an odd one of these is no oversight.
+KNOWN_TYPES = {"EC", "RSA", "OKP", "oct"}
 
 
 class RemoteKeys:
@@ -33,39 +38,50 @@ class RemoteKeys:
         *,
         fetch: Callable[[str], dict[str, Any]] = fetch_json,
         clock: Callable[[], float] = time.monotonic,
+        apart: Apart = in_a_thread,
     ) -> None:
-        self._url, self._fetch, self._clock = url, fetch, clock
+        self._url, self._fetch, self._clock, self._apart = url, fetch, clock, apart
         self._keys: dict[str, tuple[dict[str, Any], Key]] = {}
         self._fetched_at = self._tried_at = float("-inf")
+        #: The last fetch has failed: nobody waits for the next.
+        self._is_failing = False
         self._lock = Lock()
 
     def find(self, kid: str) -> Key | None:
         """The key of this ``kid``, or None; fetches where that may help and was not tried lately.
 
+        Who finds the key in an old set does not wait for a new one, unless that set is very old.
+
         Raises:
             StoreUnavailable: no set has ever been fetched.
         """
         known = self._keys.get(kid)
-        if known is None or self._clock() - self._fetched_at > MAX_AGE:
-            self._renew(must=not self._keys)
+        if known is None:
+            if self._lock.acquire(blocking=not self._keys and not self._is_failing):
+                self._renew()
+            if not self._keys:
+                raise StoreUnavailable("the issuer's keys are not known")
+            known = self._keys.get(kid)
+        elif (age := self._clock() - self._fetched_at) > MAX_AGE and self._lock.acquire(blocking=False):
+            if age > LATE and not self._is_failing:
+                self._renew()  # after a long rest: a key withdrawn since must not get in
+            else:
+                self._apart(self._renew)
             known = self._keys.get(kid)
         return None if known is None else known[1]
 
-    def _renew(self, *, must: bool) -> None:
-        """Fetch, one for all; who has keys does not wait for it, and goes on with them if it fails."""
-        if not self._lock.acquire(blocking=must):
-            return
+    def _renew(self) -> None:
+        """Fetch, one for all; what cannot be fetched takes no key away. The lock is held, and given back."""
         try:
             if self._clock() - self._tried_at >= COOL_DOWN:
                 self._tried_at = self._clock()
                 self._keys = self._read(self._fetch(self._url))
-                self._fetched_at = self._tried_at
+                self._fetched_at, self._is_failing = self._tried_at, False
         except (StoreUnavailable, KeyInvalid) as error:
+            self._is_failing = True
             logger.warning("The keys at AUTHX_JWKS_URL were not renewed: %s.", error)
         finally:
             self._lock.release()
-        if not self._keys:
-            raise StoreUnavailable("the issuer's keys are not known")
 
     def _read(self, jwks: dict[str, Any]) -> dict[str, tuple[dict[str, Any], Key]]:
         """All or nothing: a set with anything odd in it is not the issuer's (K4)."""
@@ -74,6 +90,8 @@ class RemoteKeys:
             raise KeyInvalid("it is no JWK Set")
         found: dict[str, tuple[dict[str, Any], Key]] = {}
         for jwk in members:
+            if isinstance(jwk, dict) and isinstance(kty := jwk.get("kty"), str) and kty not in KNOWN_TYPES:
+                continue  # of a kind yet to come (RFC 7517 §5)
             kid = jwk.get("kid") if isinstance(jwk, dict) else None
             if not isinstance(kid, str) or not 0 < len(kid) <= 64 or kid in found:
                 raise KeyInvalid("a key has no kid of its own")
@@ -81,6 +99,8 @@ class RemoteKeys:
             # The same object while the key is the same: what was verified with it stays remembered.
             same = before is not None and before[0] == jwk
             found[kid] = before if before is not None and same else (jwk, Key.from_jwk(jwk))
+        if not found:
+            raise KeyInvalid("it holds no key that we can use")
         return found
 
     def after_fork(self) -> None:

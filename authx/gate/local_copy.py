@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from threading import Lock
 
+from authx.core.log_entries import merged
 from authx.errors import StoreUnavailable
+from authx.gate.apart import Apart
+from authx.gate.breaker import Breaker
 from authx.gate.endings import LARGEST, Endings, Feed
 
 #: Seconds without a copy, after there were too many endings to keep.
 PAUSE = 60.0
-#: Seconds after a failed reading in which nobody tries again.
-REST = 0.25
+#: Seconds after a failed reading in which nobody tries again: at first, and after many in a row.
+REST, LONGEST_REST = 0.25, 4.0
 #: A copy so many seconds old is read again, however much older the lag lets it get.
 EAGER = 5.0
 #: A copy so many seconds old is read anew: going on would cost more.
@@ -25,28 +29,37 @@ class NoCopy(Exception):
 
 
 class LocalCopy:
-    """Reasons by ``sid``, read again when older than the lag.
+    """What is told by name, read again when older than the lag.
 
     Age counts from the moment a reading began. The first who finds the copy half as old as it may get, or
-    five seconds, reads for all; who finds it too old waits for that reading.
+    five seconds, reads for all, or has it read; who finds it too old waits for that reading.
     """
 
     def __init__(
-        self, feed: Feed, clock: Callable[[], float] = time.monotonic, *, keep: Callable[[], float]
+        self,
+        feed: Feed,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        keep: Callable[[], float],
+        apart: Apart | None = None,
     ) -> None:
-        """``keep`` tells how many seconds an ending matters."""
-        self._feed, self._clock, self._keep = feed, clock, keep
+        """``keep`` tells how many seconds an ending matters.
+
+        ``apart`` runs the readings that nobody has to wait for; without it whoever notices reads.
+        """
+        self._feed, self._clock, self._keep, self._apart = feed, clock, keep, apart
         self._ended: dict[str, str] = {}
         #: What each reading added, and when it began, oldest first.
-        self._told: deque[tuple[float, list[str]]] = deque()
-        self._read_at = self._failed_at = self._paused_until = float("-inf")
+        self._told: deque[tuple[float, Mapping[str, str]]] = deque()
+        self._read_at = self._paused_until = float("-inf")
+        self._breaker = Breaker(clock, first=REST, longest=LONGEST_REST)
         self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self._ended)
 
-    def reason(self, sid: str, *, lag: float) -> str | None:
-        """Why a session has ended, as of at most ``lag`` seconds ago; None if it had not.
+    def told(self, names: Iterable[str], *, lag: float) -> list[str | None]:
+        """What is told under each of ``names``, as of at most ``lag`` seconds ago.
 
         Raises:
             NoCopy: there are too many endings.
@@ -56,38 +69,52 @@ class LocalCopy:
         age = now - self._read_at
         if age > min(lag / 2, EAGER):
             self._renew(now, lag, must=age > lag)
-        return self._ended.get(sid)
+            if self._read_at < now and self._clock() - self._read_at > lag:
+                raise StoreUnavailable("the endings have not been read lately enough")
+        return list(map(self._ended.get, names))
 
     def add(self, ended: Mapping[str, str]) -> None:
         """Take over endings that this process has just committed; the next reading tells them again."""
-        self._ended.update(ended)
+        merged(ended.items(), self._ended)
 
     def _renew(self, now: float, lag: float, *, must: bool) -> None:
+        """One reads for all. Who must have a newer copy waits, unless the last reading has failed."""
         if now < self._paused_until:
             raise NoCopy
-        if not self._lock.acquire(blocking=must):
-            return  # somebody is reading, and the copy is good meanwhile
+        waits = must and self._breaker.is_closed
+        if not self._lock.acquire(blocking=waits):
+            return
+        if self._apart is None or waits:
+            self._renew_here(now, lag)
+        else:
+            self._apart(lambda: self._renew_there(now, lag))
+
+    def _renew_there(self, now: float, lag: float) -> None:
+        with suppress(NoCopy):  # who asks next is told
+            self._renew_here(now, lag)
+
+    def _renew_here(self, now: float, lag: float) -> None:
+        """The lock is held, and given back."""
         try:
             began = self._clock()
             # A reading that began after we were asked is as good as one of our own.
             if self._read_at < now and began - self._read_at > min(lag / 2, EAGER):
                 self._read(began)
-        except StoreUnavailable:
-            if must:
-                raise
         finally:
             self._lock.release()
 
     def _read(self, began: float) -> None:
-        if began - self._failed_at < REST:
-            raise StoreUnavailable("the endings could not be read a moment ago")
+        """One that fails changes nothing but how long the next one waits; the feed says why in the log."""
+        if not self._breaker.allows():
+            return
         if began - self._read_at > STALE:
             self._feed.begin_again()
         try:
             found = self._feed.read()
         except StoreUnavailable:
-            self._failed_at = began
-            raise
+            self._breaker.failed()
+            return
+        self._breaker.worked()
         if found.too_many or (not found.whole and len(self._ended) > LARGEST):
             self._give_up(began)
         self._take(found, began)
@@ -96,13 +123,14 @@ class LocalCopy:
         if found.whole:
             self._ended, self._told = dict(found.ended), deque()
         else:
-            self._ended.update(found.ended)
+            self.add(found.ended)
         if found.ended:
-            self._told.append((began, list(found.ended)))
+            self._told.append((began, found.ended))
         oldest = began - self._keep()
         while self._told and self._told[0][0] < oldest:
-            for sid in self._told.popleft()[1]:
-                self._ended.pop(sid, None)
+            for name, told in self._told.popleft()[1].items():
+                if self._ended.get(name) == told:  # not a later mark
+                    del self._ended[name]
         self._read_at = began
 
     def _give_up(self, now: float) -> None:

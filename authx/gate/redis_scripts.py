@@ -2,8 +2,8 @@
 
 Its fields:
 
-    <sid>        the reason of that ending
-    #<n>         "<seconds> <sid> <reason>", the endings in the order they arrived
+    <name>       what is told under it, as ``core.log_entries`` has it: the reason of a session's ending ...
+    #<n>         "<seconds> <what> <name>", the same in the order it arrived
     first, last  the numbers of the oldest and the newest of these
     epoch        drawn when the hash was made: numbers of another epoch mean nothing
     upto         how far the log in the database has been read
@@ -15,19 +15,23 @@ Times are Redis's own.
 
 from typing import Final
 
+#: What is there stands, but for a mark, which gives way to a later one.
 _APPEND: Final = """
 local function append(key, pairs_from)
   local now = redis.call('TIME')[1]
   for i = pairs_from, #ARGV, 2 do
-    if redis.call('HSETNX', key, ARGV[i], ARGV[i + 1]) == 1 then
+    local name, told = ARGV[i], ARGV[i + 1]
+    local before = redis.call('HGET', key, name)
+    local number = tonumber(string.match(told, '^(%d+):'))
+    if not before or (number and number > tonumber(string.match(before, '^(%d+):'))) then
       local n = redis.call('HINCRBY', key, 'last', 1)
-      redis.call('HSET', key, '#' .. n, now .. ' ' .. ARGV[i] .. ' ' .. ARGV[i + 1])
+      redis.call('HSET', key, name, told, '#' .. n, now .. ' ' .. told .. ' ' .. name)
     end
   end
 end
 """
 
-#: ARGV: sid, reason, sid, reason ... Adds them if there is a hash to add them to; without one nobody looks.
+#: ARGV: name, told, name, told ... Adds them if there is a hash to add them to; without one nobody looks.
 PUBLISH: Final = (
     _APPEND
     + """
@@ -64,9 +68,10 @@ local first = tonumber(redis.call('HGET', KEYS[1], 'first') or '1')
 for _ = 1, 2000 do
   local entry = redis.call('HGET', KEYS[1], '#' .. first)
   if not entry then break end
-  local at, sid = string.match(entry, '^(%d+) (%S+)')
+  local at, told, name = string.match(entry, '^(%d+) (%S*) (.*)$')
   if tonumber(at) >= tonumber(ARGV[4]) then break end
-  redis.call('HDEL', KEYS[1], '#' .. first, sid)
+  redis.call('HDEL', KEYS[1], '#' .. first)
+  if redis.call('HGET', KEYS[1], name) == told then redis.call('HDEL', KEYS[1], name) end
   first = first + 1
 end
 redis.call('HSET', KEYS[1], 'first', first)
@@ -92,7 +97,7 @@ for n = from, to do found[#found + 1] = redis.call('HGET', KEYS[1], '#' .. n) or
 return found
 """
 
-#: ARGV: sid, reason ... as PUBLISH, but only for the owner of the lock, who comes first. Answers 1 if added.
+#: ARGV: name, told ... as PUBLISH, but only for the owner of the lock, who comes first. Answers 1 if added.
 ADD: Final = (
     _APPEND
     + """

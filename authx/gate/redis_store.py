@@ -12,11 +12,12 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import Any, Final
 
 from authx.conf import conf
+from authx.core import log_entries
 from authx.core.log_position import LogPosition
 from authx.errors import StoreUnavailable
 from authx.gate import redis_scripts as scripts
@@ -32,6 +33,8 @@ LEASE: Final = 10.0
 LOCK: Final = 5.0
 #: Seconds after which a worker that found no lease tries again to give one.
 AGAIN: Final = 0.5
+#: Another release that writes otherwise has another hash.
+FORMAT: Final = 2
 #: Where a feed stands that has read nothing.
 _NOWHERE: Final = ("", 0, "")
 #: Endings in one command: it must fit into the time-out.
@@ -47,23 +50,24 @@ class RedisStore:
         self._client, self._failures = connect(alias), failures()
         self._line = Line(self._client)
         issuer = sha256(conf.ISSUER.encode()).hexdigest()[:12]
-        self.key = key_name(alias, f"authx:endings:{issuer}")
+        self.key = key_name(alias, f"authx:endings:{FORMAT}:{issuer}")
         self._log, self._clock = log, clock
         self._reads, self._writes = Breaker(clock), Breaker(clock)
         self._renew_at = float("-inf")
 
-    def reason(self, sid: str) -> str | None:
-        """Why a session has ended, or None if it has not, as far as the last reading of the log tells.
+    def told(self, names: Iterable[str]) -> list[str | None]:
+        """What is told under each of ``names``, as far as the last reading of the log tells.
 
         Raises:
             StoreUnavailable: Redis does not answer, or nobody has read the log lately.
         """
         self.keep_lease()
-        lease, reason = self._command(self._reads, self._line.execute, "HMGET", self.key, "lease", sid)
+        asked = (self.key, "lease", *names)
+        lease, *found = self._command(self._reads, self._line.execute, "HMGET", *asked)
         if lease is None:
             self._renew_soon()
             raise StoreUnavailable("nobody has read the log of endings lately")
-        return None if reason is None else _text(reason)
+        return [None if told is None else _text(told) for told in found]
 
     def publish(self, ended: Mapping[str, str]) -> None:
         """Add endings that have just been committed; one that does not arrive is read from the log later."""
@@ -88,7 +92,7 @@ class RedisStore:
         """What ``SINCE`` answers.
 
         Raises:
-            StoreUnavailable: as ``reason``.
+            StoreUnavailable: as ``told``.
         """
         self.keep_lease()
         told = (1, self.key, epoch, number, line, CHUNK)
@@ -161,7 +165,7 @@ class RedisFeed:
     def read(self) -> Endings:
         try:
             found = self._read_redis()
-        except StoreUnavailable:
+        except (StoreUnavailable, ValueError):  # unknown, or nothing that we have written
             self._epoch, self._number, self._line = _NOWHERE  # the log says nothing of numbers in Redis
             return self._log.read()
         self._log.begin_again()
@@ -180,8 +184,8 @@ class RedisFeed:
             if anew:
                 ended, line, whole = {}, "", True
             lines = [_text(part) for part in answer[4:]]
-            for _at, sid, reason in (part.split(" ", 2) for part in lines if part):
-                ended[sid] = reason
+            told = (part.split(" ", 2) for part in lines if part)
+            log_entries.merged(((name, what) for _at, what, name in told), ended)
             line = lines[-1] if lines else line
             if number >= last:
                 break
@@ -197,7 +201,7 @@ def _position(upto: str) -> LogPosition | None:
 
 
 def _chunks(ended: Mapping[str, str]) -> Iterator[list[str]]:
-    """``sid, reason, sid, reason ...``, so many at a time."""
+    """``name, told, name, told ...``, so many at a time."""
     items = list(ended.items())
     for start in range(0, len(items), CHUNK):
         yield [word for item in items[start : start + CHUNK] for word in item]

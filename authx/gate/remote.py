@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from authx.core import log_entries
 from authx.core.claims import AccessClaims
 from authx.errors import StoreUnavailable
 from authx.gate.endings import Endings
 from authx.gate.fetch import fetch_json
+
+logger = logging.getLogger("authx")
 
 #: Pages of one reading; more would be a feed that does not end.
 MOST_PAGES = 1000
@@ -28,6 +32,13 @@ class RemoteFeed:
         self.keep = 0.0
 
     def read(self) -> Endings:
+        try:
+            return self._read()
+        except StoreUnavailable as error:
+            logger.warning("The endings at AUTHX_REVOCATIONS_URL were not read: %s.", error)
+            raise
+
+    def _read(self) -> Endings:
         ended: dict[str, str] = {}
         cursor, whole = self._cursor, False
         for _ in range(MOST_PAGES):
@@ -35,7 +46,7 @@ class RemoteFeed:
             told, cursor, keep = _checked(page)
             if page.get("whole") is True:
                 ended, whole = {}, True
-            ended.update(told)
+            log_entries.merged(told.items(), ended)
             self.keep = max(self.keep, keep)
             if page.get("more") is not True:
                 self._cursor = cursor
@@ -51,15 +62,34 @@ class RemoteFeed:
 
 
 def _checked(page: Mapping[str, Any]) -> tuple[dict[str, str], str, float]:
-    """Endings, cursor and seconds of one page, if it is one."""
+    """What one page tells, its cursor and its seconds, if it is one."""
     try:
-        told = {str(sid): str(reason) for sid, reason in page["endings"]}
+        told = log_entries.merged(_told(page))
         cursor, keep = page["cursor"], float(page["keep"])
     except (KeyError, TypeError, ValueError) as error:
         raise StoreUnavailable("the feed of endings is not what it should be") from error
     if not isinstance(cursor, str) or not cursor or not 0 < keep < 1e7:
         raise StoreUnavailable("the feed of endings is not what it should be")
     return told, cursor, keep
+
+
+def _told(page: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a page tells, by name.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is not a page of the feed.
+    """
+    for sid, reason in page["endings"]:
+        if log_entries.is_mark(str(sid)) or log_entries.is_key(str(sid)):
+            raise ValueError("the sid of an ending is none")
+        yield str(sid), str(reason)
+    for subject, number, reason in page.get("not_before", ()):
+        if type(number) is not int:
+            raise TypeError("the number of a mark is none")
+        name = log_entries.name_of_subject("" if subject is None else str(subject))
+        yield name, log_entries.mark(number, str(reason))
+    for kid in page.get("withdrawn_keys", ()):
+        yield log_entries.name_of_key(str(kid)), ""
 
 
 class IntrospectionSource:
@@ -69,9 +99,12 @@ class IntrospectionSource:
         self._token, self._url, self._fetch = token, url, fetch
 
     def end_reason(self, claims: AccessClaims, now: datetime | None) -> str | None:
-        told = self._fetch(self._url, form={"token": self._token}, authenticated=True)
-        active = told.get("active")
-        if not isinstance(active, bool):
-            raise StoreUnavailable("the issuer's introspection is not what it should be")
+        try:
+            told = self._fetch(self._url, form={"token": self._token}, authenticated=True)
+            if not isinstance(active := told.get("active"), bool):
+                raise StoreUnavailable("the answer is not what it should be")
+        except StoreUnavailable as error:
+            logger.warning("AUTHX_INTROSPECTION_URL did not tell of a token: %s.", error)
+            raise
         same = (told.get("sid"), told.get("jti")) == (claims.sid, claims.jti)
         return None if active and same else UNKNOWN_REASON

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Protocol
@@ -12,8 +12,10 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from authx.conf import conf
+from authx.core import log_entries
 from authx.core.claims import AccessClaims
 from authx.errors import StoreUnavailable
+from authx.gate.apart import in_a_thread
 from authx.gate.endings import Feed, window
 from authx.gate.local_copy import LocalCopy, NoCopy
 from authx.gate.redis_store import RedisStore
@@ -31,6 +33,7 @@ class RevocationSource(Protocol):
         """Why the session of ``claims`` is over, or None while it is live.
 
         Raises:
+            KeyUnknown: its key has been withdrawn.
             StoreUnavailable: it cannot be known.
         """
 
@@ -46,29 +49,29 @@ class QuickSource:
 
     def end_reason(self, claims: AccessClaims, now: datetime | None) -> str | None:
         try:
-            reason = self._quick_reason(claims.sid)
-        except StoreUnavailable:
+            told = self._told(log_entries.asked_of(claims))
+            if not log_entries.is_hit(claims, told):
+                return None
+        except (StoreUnavailable, ValueError):  # unknown, or nothing that we have written
             return self._confirmed(claims, now)
-        if reason is None:
-            return None
         try:
             return self._confirmed(claims, now)
         except StoreUnavailable:
-            return reason  # we do know that it has ended
+            return log_entries.end_reason(claims, told)  # what we do know
 
-    def _quick_reason(self, sid: str) -> str | None:
-        """What a copy of known age says, or Redis.
+    def _told(self, names: Sequence[str]) -> list[str | None]:
+        """What a copy of known age tells, or Redis.
 
         Raises:
             StoreUnavailable: neither knows.
         """
         if self._lag:
             try:
-                return _copy(self._store).reason(sid, lag=self._lag.total_seconds())
+                return _copy(self._store).told(names, lag=self._lag.total_seconds())
             except NoCopy:
                 pass
         if self._store == "redis":
-            return _redis(conf.REDIS_ALIAS).reason(sid)
+            return _redis(conf.REDIS_ALIAS).told(names)
         raise StoreUnavailable("no copy is kept: there are too many endings")
 
     def _confirmed(self, claims: AccessClaims, now: datetime | None) -> str | None:
@@ -82,8 +85,9 @@ class FeedSource:
     """A verify-only service's copy of what the issuer's feed tells; there is nobody else to ask."""
 
     def end_reason(self, claims: AccessClaims, now: datetime | None) -> str | None:
+        lag = conf.REVOCATION_LAG.total_seconds()
         try:
-            return _copy("remote").reason(claims.sid, lag=conf.REVOCATION_LAG.total_seconds())
+            return log_entries.end_reason(claims, _copy("remote").told(log_entries.asked_of(claims), lag=lag))
         except NoCopy as error:
             raise StoreUnavailable("no copy is kept: there are too many endings") from error
 
@@ -115,7 +119,7 @@ def source(token: object = None) -> RevocationSource:
 
 
 def publish(ended: Mapping[str, str]) -> None:
-    """Tell what this process has just committed, reasons by ``sid``; what is not told is read later."""
+    """Tell what this process has just written to the log; what is not told is read later."""
     for copy in _copies.values():
         copy.add(ended)
     if conf.REVOCATION_STORE == "redis":
@@ -136,7 +140,7 @@ def _copy(store: str) -> LocalCopy:
 def _new_copy(store: str) -> LocalCopy:
     if store == "remote":
         remote = RemoteFeed(str(conf.REVOCATIONS_URL))
-        return LocalCopy(remote, keep=lambda: remote.keep)
+        return LocalCopy(remote, keep=lambda: remote.keep, apart=in_a_thread)
     feed: Feed = _class(_LOG)() if store == "database" else _redis(conf.REDIS_ALIAS).feed()
     return LocalCopy(feed, keep=lambda: window().total_seconds())
 

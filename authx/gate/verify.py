@@ -10,7 +10,7 @@ from django.views.decorators.debug import sensitive_variables
 from authx.conf import conf
 from authx.core.claims import AccessClaims
 from authx.core.tokens import check_claims
-from authx.errors import SessionEnded
+from authx.errors import KeyUnknown, SessionEnded
 from authx.gate import keyring, revocation
 from authx.gate.jwks import remote_keys
 from authx.gate.remembered import signatures
@@ -29,7 +29,12 @@ def verify_access_token(
         StoreUnavailable: whether the session is alive cannot be known.
     """
     claims = read_claims(token, now=now)
-    reason = (store or revocation.source(token)).end_reason(claims, now)
+    try:
+        reason = (store or revocation.source(token)).end_reason(claims, now)
+    except KeyUnknown:
+        if not conf.JWKS_URL:
+            keyring.keyset().look()  # withdrawn elsewhere, a moment ago: nor may it sign here any more
+        raise
     if reason is not None:
         raise SessionEnded(reason)
     return claims

@@ -10,7 +10,8 @@ import unicodedata
 from django.core.cache import cache
 from django.http import HttpRequest
 
-from authx.conf import conf, parse_rate
+from authx.conf import conf
+from authx.conf.rules import parse_rate
 from authx.http.client import client_network
 
 logger = logging.getLogger("authx")

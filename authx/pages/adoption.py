@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
@@ -14,7 +14,7 @@ from authx.models import DeviceSession
 from authx.pages import django_login
 from authx.sessions import Device, open_session
 from authx.sessions.credentials import credentials_for
-from authx.sessions.database import rows, store_errors
+from authx.sessions.reading import find_adopted, read_session
 from authx.sessions.standing import user_end, write_down
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def find_by_django_login(visit: Visit) -> None:
     if bound is None:
         _adopt(visit)
     elif bound:
-        _follow(visit, _read(pk=UUID(bound)))
+        _follow(visit, read_session(UUID(bound)))
     elif django_login.lies_on(request):  # the session beneath was not presented
         visit.identify(None, AnonymousUser())
     else:
@@ -67,15 +67,10 @@ def _adopt(visit: Visit) -> None:
         visit.identify(None, AnonymousUser())
         return
     except LoginRefused:  # another tab was first, or it was adopted and ended long ago
-        _follow(visit, _read(adopted_from=mark))
+        _follow(visit, find_adopted(mark))
         return
     visit.delivery, visit.binds = credentials, True
     visit.identify(credentials.session, user)
-
-
-def _read(**key: Any) -> DeviceSession | None:
-    with store_errors():
-        return rows().select_related("user").filter(**key).first()
 
 
 def _follow(visit: Visit, session: DeviceSession | None) -> None:

@@ -93,7 +93,7 @@ def keep_own_password_change(visit: Visit) -> None:
         return
     after = read_again(before)
     user: Any = after.user if after is not None else None
-    if after is None or user is None or not user.is_active:
+    if after is None or user is None or not user.is_active or after.is_marked:
         return
     if request.session[HASH_SESSION_KEY] != user.get_session_auth_hash():
         return

@@ -28,6 +28,7 @@ from authx.pages import django_login
 from authx.sessions import Credentials, recognize, refresh_session
 from authx.sessions.database import store_errors
 from authx.sessions.presented import find_presented
+from authx.sessions.refreshing import refreshable_session
 from authx.sessions.standing import user_end
 from authx.sessions.using import note_use
 
@@ -52,6 +53,8 @@ class Visit:
         #: The response shall take the cookies back.
         self.clears = False
         self.failure: StoreUnavailable | None = None
+        #: There was nothing to renew: the access cookie was good, as far as this process could tell.
+        self._was_fresh = False
         self._known = False
         self._session: DeviceSession | None = None
         self._user: Any = None
@@ -62,11 +65,12 @@ class Visit:
         """Renew silently where the access cookie is missing, past its ``exp`` or unreadable."""
         request = self.request
         refresh_token = cookies.read_cookie(request, conf.REFRESH_COOKIE)
-        if refresh_token is None or renewal.has_bearer(request) or self._has_fresh_access():
-            return
-        if not renewal.may_renew(request):
+        if refresh_token is None or renewal.has_bearer(request):
             return
         try:
+            self._was_fresh = self._has_fresh_access()
+            if self._was_fresh or not renewal.may_renew(request):
+                return
             credentials = refresh_session(refresh_token, request)
         except AuthxError as error:
             notes(request).not_renewed = error
@@ -149,15 +153,23 @@ class Visit:
         except SessionEnded as error:
             self.refuse_ended(error)
         except TokenError:
-            self._find_for_logout()
+            self._find_by_refresh_cookie()
         else:
             if session.access_claims is not None:
                 note_use(session, session.access_claims)
             self._admit(session)
 
-    def _find_for_logout(self) -> None:
-        """The admin lets only staff log out: any genuine refresh token, which is not spent, will do there."""
-        session = cookie_session(self.request) if renewal.is_admin_logout(self.request) else None
+    def _find_by_refresh_cookie(self) -> None:
+        """Without spending it, where that is too late, or would do harm.
+
+        The admin lets only staff log out: any genuine one will do there. And one that could be spent, where
+        another process has just withdrawn the key of an access token that had seemed good.
+        """
+        session = None
+        if renewal.is_admin_logout(self.request):
+            session = cookie_session(self.request)
+        elif self._was_fresh:
+            session = refreshable_session(cookies.read_cookie(self.request, conf.REFRESH_COOKIE))
         if session is None or session.ended_reason(session.database_now) or user_end(session):
             self.identify(None, AnonymousUser())
         else:

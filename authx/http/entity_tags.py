@@ -1,0 +1,12 @@
+"""The tag of what an answer says (RFC 9110 §8.8.3)."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import Any
+
+
+def entity_tag(said: Any) -> str:
+    """A strong tag, quoted, of anything that JSON can hold."""
+    return f'"{sha256(json.dumps(said).encode()).hexdigest()[:32]}"'
