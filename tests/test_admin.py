@@ -561,6 +561,20 @@ def test_kicking_everywhere_ends_all_sessions_of_the_selected_users(boss, ada, b
     assert [status_of(credentials) for credentials in (phone, laptop, other)] == ["kicked", "kicked", "live"]
 
 
+def test_kicking_everywhere_spares_no_login_under_way(boss, ada, bob):
+    """One that began before the kick, and is committed after it."""
+    phone, other = sign_in(ada), sign_in(bob)
+    question = boss.choose("kick_everywhere", phone.session)
+    late = sign_in(ada)
+    row = DeviceSession.objects.filter(pk=late.session.pk)
+    row.update(idle_expires_at=late.session.created_at)  # no door sees it yet
+    assert said(boss.confirm(question)) == ["1 session was ended."]
+    row.update(idle_expires_at=late.session.idle_expires_at)
+    with pytest.raises(SessionEnded):
+        recognize(late.access_token)
+    assert recognize(other.access_token) == other.session
+
+
 def test_kicking_everywhere_from_a_session_that_has_ended_ends_the_others_of_its_user(boss, ada, bob):
     phone, laptop, other = sign_in(ada), sign_in(ada), sign_in(bob)
     end_session(phone.session, EndReason.LOGOUT)

@@ -45,6 +45,59 @@ def introspect(service, token, **more):
     return service.post(INTROSPECT, {"token": token, **more}, format="multipart")
 
 
+# --- the protocol
+
+
+@pytest.mark.parametrize("path", [INTROSPECT, REVOKE])
+def test_a_parameter_that_is_there_twice_is_refused(service, opened, path):
+    """RFC 6749 §3.2: MUST NOT be included more than once."""
+    body = f"token={opened.access_token}&token=x"
+    answer = service.post(path, body, content_type=FORM)
+    assert (answer.status_code, answer.data["error"]) == (400, "invalid_request")
+    assert opened.session.ended_reason() is None
+
+
+def test_so_is_a_client_id_that_is_there_twice(credentials, opened):
+    name, secret = credentials
+    body = f"token=x&client_id={name}&client_id={name}&client_secret={secret}"
+    answer = APIClient().post(INTROSPECT, body, content_type=FORM)
+    assert (answer.status_code, answer.data["error"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("{", "application/json"),
+        ("[" * 5000, "application/json"),
+        ("&".join(f"a{number}=1" for number in range(1001)), FORM),
+        ("token=" + "x" * 3_000_000, FORM),
+        ('{"token": "' + "x" * 3_000_000 + '"}', "application/json"),
+    ],
+)
+def test_a_body_that_is_malformed_is_an_invalid_request(service, body, kind):
+    answer = service.post(INTROSPECT, body, content_type=kind)
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+
+
+def test_what_is_no_error_of_oauth_is_not_called_one(service):
+    answer = service.get(INTROSPECT)
+    assert (answer.status_code, "error" in answer.data) == (405, False)
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/xml;q=0.9", "nonsense"])
+def test_whatever_a_service_accepts_its_token_is_revoked(service, opened, accept):
+    answer = service.post(REVOKE, {"token": opened.access_token}, headers={"Accept": accept})
+    assert answer.status_code == 200
+    opened.session.refresh_from_db()
+    assert opened.session.end_reason == "logout"
+    answer = service.post(INTROSPECT, {"token": opened.access_token}, headers={"Accept": accept})
+    assert answer.json() == INACTIVE
+
+
+def test_any_tag_will_do_where_any_is_asked_for(service):
+    assert service.get(FEED, headers={"If-None-Match": "*"}).status_code == 304
+
+
 # --- who is a service
 
 

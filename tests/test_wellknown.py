@@ -144,6 +144,24 @@ def test_the_documents_are_only_read(path, site, settings):
         assert getattr(site, method)(path).status_code == 405
 
 
+@pytest.mark.parametrize("path", [JWKS, METADATA, "/.well-known/authx-ready"])
+def test_who_writes_is_told_that_they_are_only_read(path, settings):
+    settings.AUTHX_ISSUER = "https://id.example"
+    assert Client(enforce_csrf_checks=True).post(path).status_code == 405
+
+
+@pytest.mark.parametrize("path", [JWKS, METADATA])
+def test_the_tag_is_of_what_is_said(path, site, settings):
+    """An RSA key may be for either algorithm: the same kid, another document."""
+    settings.AUTHX_ISSUER = "https://id.example"
+    key = pem(rsa.generate_private_key(public_exponent=65537, key_size=2048))
+    settings.AUTHX_SIGNING_KEYS = [{"key": key, "alg": "RS256"}]
+    tag = site.get(path)["ETag"]
+    assert site.get(path, headers={"If-None-Match": tag}).status_code == 304
+    settings.AUTHX_SIGNING_KEYS = [{"key": key, "alg": "PS256"}]
+    assert site.get(path, headers={"If-None-Match": tag}).status_code == 200
+
+
 def test_a_bad_credential_is_no_obstacle(site, db):
     headers = {"Authorization": "Bearer garbage", "Cookie": "__Host-authx_access=garbage"}
     assert site.get(JWKS, headers=headers).status_code == 200
@@ -166,7 +184,8 @@ def test_the_metadata_say_what_is_really_served(site, settings):
     said = response.json()
     assert said["issuer"] == "https://id.example"  # byte for byte (RFC 8414 §3.3)
     assert said["jwks_uri"] == "https://id.example/.well-known/jwks.json"
-    assert said["grant_types_supported"] == ["refresh_token"]
+    assert said["grant_types_supported"] == []
+    assert "token_endpoint" not in said
     assert said["response_types_supported"] == []
     assert said["access_token_signing_alg_values_supported"] == ["ES256"]
     assert site.get(said["jwks_uri"].removeprefix("https://id.example")).status_code == 200

@@ -82,6 +82,10 @@ class DeviceSessionAdmin(admin.ModelAdmin):
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         return found_by(queryset, search_term), False
 
+    def get_queryset(self, request: HttpRequest) -> Any:
+        found: Any = super().get_queryset(request)
+        return found.with_marks()
+
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         """Only what the filters beside the list ask for (Django allows every column)."""
         return lookup.partition("__")[0] in FILTERED and "\x00" not in str(value)
@@ -98,7 +102,8 @@ class DeviceSessionAdmin(admin.ModelAdmin):
         reason = session.ended_reason()
         if reason is None:
             return str(_("Live"))
-        return str(_("Ended")) if session.ended_at else str(_("Expired"))
+        is_ended = session.ended_at or session.marked_reason
+        return str(_("Ended")) if is_ended else str(_("Expired"))
 
     @admin.display(description=_("reason"))
     def why(self, session: DeviceSession) -> str:

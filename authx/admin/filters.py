@@ -25,7 +25,7 @@ class StatusFilter(admin.SimpleListFilter):
         if self.value() == "live":
             return queryset.live()
         if self.value() == "ended":
-            return queryset.exclude(ended_at=None)
+            return queryset.ended()
         if self.value() == "expired":
             return queryset.filter(ended_at=None, idle_expires_at__lte=timezone.now())
         return queryset

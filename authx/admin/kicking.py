@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -15,7 +16,7 @@ from django.utils.translation import ngettext
 
 from authx.conf import conf
 from authx.models import DeviceSession, DeviceSessionQuerySet, EndReason
-from authx.sessions import end_sessions
+from authx.sessions import end_sessions, end_user_sessions
 from authx.sessions.proving import is_recent
 
 #: Rows listed on a confirmation page; the rest are counted.
@@ -45,7 +46,8 @@ def kick_or_ask(
         return None
     form = KickForm(request.POST if "post" in request.POST else None)
     if form.is_valid():
-        _kick(model_admin, request, targets, form.cleaned_data["reason"])
+        end = _end_users if action == "kick_everywhere" else _end_rows
+        _kick(model_admin, request, targets, form.cleaned_data["reason"], end)
         return None
     live = targets.live().select_related("user")
     listed = list(live[:LISTED])
@@ -66,15 +68,28 @@ def kick_or_ask(
     return TemplateResponse(request, "admin/authx/devicesession/kick_confirm.html", context)
 
 
-def _kick(model_admin: Any, request: HttpRequest, targets: DeviceSessionQuerySet, note: str) -> None:
-    affected = list(targets.live().order_by("pk"))
-    count = end_sessions(
-        DeviceSession.objects.filter(pk__in=[session.pk for session in affected]),
-        EndReason.KICKED,
-        by=request.user,
-        request=request,
-        note=note,
-    )
+def _end_rows(sessions: list[DeviceSession], **told: Any) -> int:
+    rows = DeviceSession.objects.filter(pk__in=[session.pk for session in sessions])
+    return end_sessions(rows, EndReason.KICKED, **told)
+
+
+def _end_users(sessions: list[DeviceSession], **told: Any) -> int:
+    """All that they have, a login under way included."""
+    users = {session.user_id: session.user for session in sessions if session.user is not None}
+    ownerless = [session for session in sessions if session.user is None]
+    ended = sum(end_user_sessions(user, EndReason.KICKED, **told) for user in users.values())
+    return ended + _end_rows(ownerless, **told)
+
+
+def _kick(
+    model_admin: Any,
+    request: HttpRequest,
+    targets: DeviceSessionQuerySet,
+    note: str,
+    end: Callable[..., int],
+) -> None:
+    affected = list(targets.live().select_related("user").order_by("pk"))
+    count = end(affected, by=request.user, request=request, note=note)
     if affected:
         message = f"{_('Kicked out.')} {note}".strip()
         LogEntry.objects.log_actions(str(request.user.pk), affected, CHANGE, message)

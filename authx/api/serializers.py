@@ -83,6 +83,8 @@ class StaffSessionSerializer(SessionSerializer):
 
     user_id = serializers.CharField(source="subject")
     username = serializers.SerializerMethodField()
+    ended_at = serializers.SerializerMethodField()
+    end_reason = serializers.SerializerMethodField()
 
     class Meta(SessionSerializer.Meta):
         fields = [*SessionSerializer.Meta.fields, "user_id", "username", "ended_at", "end_reason"]
@@ -90,3 +92,10 @@ class StaffSessionSerializer(SessionSerializer):
 
     def get_username(self, session: DeviceSession) -> str | None:
         return session.user.get_username() if session.user is not None else None
+
+    def get_ended_at(self, session: DeviceSession) -> str | None:
+        at = session.ended_at or session.marked_at
+        return serializers.DateTimeField().to_representation(at) if at else None
+
+    def get_end_reason(self, session: DeviceSession) -> str:
+        return session.end_reason or session.marked_reason or ""

@@ -34,5 +34,6 @@ urlpatterns = [
     path("revocations/", _own_verdict(oauth.Revocations), name="revocations"),
     path("staff/sessions/", staff.StaffSessions.as_view(), name="staff-sessions"),
     path("staff/sessions/<uuid:sid>/kick/", staff.KickSession.as_view(), name="staff-kick"),
-    path("staff/users/<str:pk>/kick/", staff.KickUser.as_view(), name="staff-kick-user"),
+    # A mark that is not committed keeps the next one waiting.
+    path("staff/users/<str:pk>/kick/", non_atomic_requests(staff.KickUser.as_view()), name="staff-kick-user"),
 ]

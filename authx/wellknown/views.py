@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -9,13 +11,17 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.urls import NoReverseMatch, reverse
 from django.views.decorators.cache import cache_control, never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import condition, require_safe
 
 from authx.conf import conf
 from authx.errors import StoreUnavailable
 from authx.gate.agreement import agrees, fingerprint
 from authx.gate.keyring import keyset
+from authx.http.entity_tags import entity_tag
 from authx.sessions.database import database_now
+
+View = Callable[[HttpRequest], HttpResponse]
 
 #: Seconds for which other services may keep our keys; a new key is published for longer before it signs.
 MAX_AGE = 300
@@ -30,39 +36,61 @@ def _published(request: HttpRequest) -> dict[str, Any]:
     return found
 
 
-def _etag(request: HttpRequest) -> str:
-    return '"' + "-".join(key["kid"][:16] for key in _published(request)["keys"]) + '"'
+def _or_unavailable(view: View) -> View:
+    """503 where the keys are not known: to publish others would be worse than none."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest) -> HttpResponse:
+        try:
+            return view(request)
+        except StoreUnavailable:
+            body = {"detail": "The keys cannot be read.", "code": StoreUnavailable.code}
+            return JsonResponse(body, status=503, headers={"Retry-After": "5", "Cache-Control": "no-store"})
+
+    return wrapped
+
+
+def _etag(made: Callable[[HttpRequest], dict[str, Any]]) -> Callable[[HttpRequest], str]:
+    return lambda request: entity_tag(made(request))
 
 
 @login_not_required
+@csrf_exempt
 @require_safe
+@_or_unavailable
 @cache_control(public=True, max_age=MAX_AGE)
-@condition(etag_func=_etag)
+@condition(etag_func=_etag(_published))
 def jwks(request: HttpRequest) -> HttpResponse:
     """Our public keys: those that will sign, that which does, and those that still verify."""
     return JsonResponse(_published(request), content_type="application/jwk-set+json")
 
 
-@login_not_required
-@require_safe
-@cache_control(public=True, max_age=MAX_AGE)
-def authorization_server(request: HttpRequest) -> HttpResponse:
-    """What is really served; 404 while AUTHX_ISSUER is not a URL."""
+def _metadata(request: HttpRequest) -> dict[str, Any]:
+    """There is no token endpoint: ``login/`` and ``refresh/`` speak JSON of their own."""
     issuer = conf.ISSUER
     if urlsplit(issuer).scheme not in {"https", "http"}:
         raise Http404("AUTHX_ISSUER is not a URL")
-    keys = keyset()
-    return JsonResponse(
-        {
-            "issuer": issuer,
-            "jwks_uri": _address(issuer, "authx-wellknown:jwks"),
-            "response_types_supported": [],
-            "grant_types_supported": ["refresh_token"],
-            "token_endpoint_auth_methods_supported": ["none"],
-            "access_token_signing_alg_values_supported": sorted({key.alg for key in keys}),
-            **_for_services(issuer),
-        }
-    )
+    return {
+        "issuer": issuer,
+        "jwks_uri": _address(issuer, "authx-wellknown:jwks"),
+        "response_types_supported": [],
+        "grant_types_supported": [],
+        "access_token_signing_alg_values_supported": sorted(
+            {key["alg"] for key in _published(request)["keys"]}
+        ),
+        **_for_services(issuer),
+    }
+
+
+@login_not_required
+@csrf_exempt
+@require_safe
+@_or_unavailable
+@cache_control(public=True, max_age=MAX_AGE)
+@condition(etag_func=_etag(_metadata))
+def authorization_server(request: HttpRequest) -> HttpResponse:
+    """What is really served; 404 while AUTHX_ISSUER is not a URL."""
+    return JsonResponse(_metadata(request))
 
 
 def _for_services(issuer: str) -> dict[str, Any]:
@@ -84,6 +112,7 @@ def _address(issuer: str, view: str) -> str:
 
 
 @login_not_required
+@csrf_exempt
 @require_safe
 @never_cache
 def ready(request: HttpRequest) -> HttpResponse:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import Any
 
+from django.core.exceptions import SuspiciousOperation
 from django.http import HttpResponseBase
+from django.utils.cache import get_conditional_response
+from django.utils.datastructures import MultiValueDict
 from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from rest_framework import status
 from rest_framework.exceptions import APIException
+from rest_framework.negotiation import BaseContentNegotiation, DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from authx.api.refusals import InvalidRequest
 from authx.api.views.door import OpenView
 from authx.http.client_credentials import TwoMethods, client_credentials
+from authx.http.entity_tags import entity_tag
 from authx.models import EndReason, ServiceClient
 from authx.sessions import end_session
-from authx.sessions.feeding import endings_since
+from authx.sessions.feeding import KINDS, endings_since
 from authx.sessions.introspecting import find_session_of, introspect
 from authx.sessions.services import find_service
 
@@ -31,10 +35,30 @@ class InvalidClient(APIException):
     default_code = "invalid_client"
 
 
+#: Our codes in the words of OAuth (RFC 6749 §5.2, §4.1.2.1); others are none of its errors.
+_OAUTH = {
+    "invalid_client": "invalid_client",
+    "invalid_request": "invalid_request",
+    "parse_error": "invalid_request",
+    "store_unavailable": "temporarily_unavailable",
+}
+
+
+class OnlyJSON(BaseContentNegotiation):
+    """Answers are JSON or empty, whatever a client says that it accepts."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return DefaultContentNegotiation().select_parser(request, parsers)
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
 class ServiceDoor(OpenView):
     """A view for services, by client id and secret."""
 
     service: ServiceClient
+    content_negotiation_class = OnlyJSON
 
     @sensitive_variables()
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -51,12 +75,26 @@ class ServiceDoor(OpenView):
     def handle_exception(self, exc: Exception) -> Response:
         """Errors also by the name that OAuth clients look for."""
         response = super().handle_exception(exc)
-        if isinstance(response.data, dict) and "code" in response.data:
-            response.data["error"] = response.data["code"]
+        if isinstance(response.data, dict) and (error := _OAUTH.get(response.data.get("code", ""))):
+            response.data["error"] = error
         if isinstance(exc, InvalidClient):
             response.status_code = 401
             response["WWW-Authenticate"] = 'Basic realm="services", charset="UTF-8"'
         return response
+
+    def body(self) -> dict[str, Any]:
+        """The parameters, each at most once (RFC 6749 §3.2).
+
+        Raises:
+            InvalidRequest: one is there twice, or there are too many, or too large.
+        """
+        try:
+            found = super().body()
+        except SuspiciousOperation as error:
+            raise InvalidRequest("There is too much of it.") from error
+        if isinstance(found, MultiValueDict) and any(len(values) > 1 for _name, values in found.lists()):
+            raise InvalidRequest("A parameter is there more than once.")
+        return found
 
     def token(self) -> str:
         """The token that is asked about.
@@ -100,15 +138,7 @@ class Revocations(ServiceDoor):
 
     def get(self, request: Request) -> HttpResponseBase:
         body = endings_since(request.query_params.get("since", ""))
-        told = repr(sorted(map(tuple, body["endings"]))).encode()
         response = Response(body)
-        etag = f'"{sha256(told).hexdigest()[:32]}"'
-        if etag in _named(request.headers.get("If-None-Match", "")):
-            response = Response(status=304)
-        response["ETag"] = etag
-        return response
-
-
-def _named(header: str) -> set[str]:
-    """The entity tags of ``If-None-Match``, weak ones too (RFC 9110 §13.1.2)."""
-    return {tag.strip().removeprefix("W/") for tag in header.split(",")}
+        response["ETag"] = entity_tag([sorted(body[kind], key=repr) for kind in KINDS])
+        told = get_conditional_response(request._request, response["ETag"], response=response)
+        return told or response

@@ -17,8 +17,8 @@ from authx.api.permissions import MayKick
 from authx.api.serializers import KickSerializer, StaffSessionSerializer
 from authx.api.views.door import SessionDoor
 from authx.models import EndReason
-from authx.sessions import end_session, end_sessions
-from authx.sessions.listing import find_session, search_sessions, sessions_of
+from authx.sessions import end_session, end_user_sessions
+from authx.sessions.listing import find_session, search_sessions
 
 PAGE = 100
 
@@ -67,8 +67,8 @@ class KickUser(SessionDoor):
 
     def post(self, request: Request, pk: str) -> Response:
         note = _note(request)
-        owned = sessions_of(_find_user(pk))
-        ended = end_sessions(owned, EndReason.KICKED, by=request.user, request=request, note=note)
+        user = _find_user(pk)
+        ended = end_user_sessions(user, EndReason.KICKED, by=request.user, request=request, note=note)
         return Response({"ended": ended})
 
 
