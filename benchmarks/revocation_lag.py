@@ -6,7 +6,8 @@
 One process opens sessions and ends them one by one; the observers, each a process, verify the access tokens
 of all of them in a loop. All read CLOCK_MONOTONIC, which the processes of one machine share. PostgreSQL is
 found by the usual PGHOST, PGUSER, ...; the database is created and dropped. Redis is a redis-server of the
-benchmark's own, which the second table breaks at the moment of an ending, in several ways.
+benchmark's own, which the second table breaks at the moment of an ending, in several ways. Where the
+observers are verify-only services, the process that ends sessions is their issuer too, over HTTP.
 """
 
 from __future__ import annotations
@@ -24,10 +25,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from random import Random
+from socketserver import ThreadingMixIn
 from statistics import quantiles
+from threading import Thread
 from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from benchmarks.peers.contestants import BY_NAME, Contestant, Place
+from benchmarks.peers.contestants import BY_NAME, SERVICES, Contestant, Place
 from benchmarks.peers.place import free_port, new_keys, postgresql, redis_server, wait_for
 from benchmarks.peers.process import Here, There
 from benchmarks.peers.setup import configure
@@ -38,6 +42,9 @@ STORES = {
     "authx database (lag 1 s)": (250, 1.0),
     "authx redis": (20, 0.0),
     "authx redis (lag 1 s)": (250, 1.0),
+    "authx feed (lag 1 s)": (250, 1.0),
+    "authx feed (lag 5 s)": (1000, 5.0),
+    "authx introspection": (20, 0.0),
 }
 #: The same after a Redis that lost what it had been told: its lease, and the lag on top.
 AFTER_FAILOVER = {"authx redis": 10.0, "authx redis (lag 1 s)": 11.0}
@@ -79,6 +86,28 @@ class Revoker(Here):
         from authx.gate import revocation
 
         revocation.publish({sid: "logout"})
+
+    def serve(self) -> tuple[str, tuple[str, str]]:
+        """Begin to serve the site from a thread; its URL, and the id and secret of a service."""
+        from django.core.wsgi import get_wsgi_application
+
+        from authx.sessions.services import create_service
+
+        server = make_server("127.0.0.1", 0, get_wsgi_application(), ThreadingServer, Quiet)
+        Thread(target=server.serve_forever, daemon=True).start()
+        service, secret = create_service("benchmark")
+        return f"http://127.0.0.1:{server.server_port}", (service.client_id, secret)
+
+
+class ThreadingServer(ThreadingMixIn, WSGIServer):
+    """Each request in a thread, and so on a connection, of its own."""
+
+    daemon_threads = True
+
+
+class Quiet(WSGIRequestHandler):
+    def log_message(self, *args: Any) -> None:
+        pass
 
 
 class Observer(Here):
@@ -167,7 +196,11 @@ class Crew:
     """A process that ends sessions, and those that look on."""
 
     def __init__(self, contestant: Contestant, place: Place, observers: int, stack: ExitStack) -> None:
-        self.revoker = stack.enter_context(There(contestant, place, Revoker))
+        issuer = BY_NAME["authx database"] if contestant in SERVICES else contestant
+        self.revoker = stack.enter_context(There(issuer, place, Revoker))
+        if contestant in SERVICES:
+            url, service = self.revoker.ask("serve")
+            place = replace(place, issuer=url, service=service)
         self.observers = [stack.enter_context(There(contestant, place, Observer)) for _ in range(observers)]
         self.pool = stack.enter_context(ThreadPoolExecutor(observers))
 

@@ -15,12 +15,17 @@ HOUR = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run takes place: its database, its Redis (a URL) and the keys (PEM) of those that need one."""
+    """Where a run takes place: its database, its Redis (a URL) and the keys (PEM) of those that need one.
+
+    ``issuer`` is the URL of a site of ours with what its services need, ``service`` one's id and secret.
+    """
 
     database: Mapping[str, Any]
     redis: str
     es256: tuple[str, str]
     rs256: str
+    issuer: str = ""
+    service: tuple[str, str] = ("", "")
 
 
 def nothing(place: Place) -> dict[str, Any]:
@@ -100,6 +105,24 @@ def authx(store: str, lag: float) -> Callable[[Place], dict[str, Any]]:
             "AUTHX_REFRESH_GRACE": timedelta(milliseconds=1),  # a refresh right after a login rotates
         }
         return found | ({"CACHES": redis_cache(place)} if store == "redis" else {})
+
+    return settings
+
+
+def verify_only(lag: float, *, feed: bool) -> Callable[[Place], dict[str, Any]]:
+    """A service beside the issuer, which asks it over HTTP."""
+
+    def settings(place: Place) -> dict[str, Any]:
+        asks = "REVOCATIONS_URL" if feed else "INTROSPECTION_URL"
+        return {
+            "DEBUG": True,  # http between the two
+            "AUTHX_ACCESS_TOKEN_LIFETIME": HOUR,
+            "AUTHX_REVOCATION_STORE": "remote",
+            "AUTHX_REVOCATION_LAG": timedelta(seconds=lag),
+            "AUTHX_JWKS_URL": f"{place.issuer}/.well-known/jwks.json",
+            f"AUTHX_{asks}": f"{place.issuer}/auth/{'revocations' if feed else 'introspect'}/",
+            "AUTHX_SERVICE_CREDENTIALS": place.service,
+        }
 
     return settings
 
@@ -188,7 +211,14 @@ ALL = [
         ("oauth2_provider",),
     ),
 ]
-BY_NAME = {contestant.name: contestant for contestant in ALL}
+VERIFIER = ("authx.contrib.verifier",)
+#: Those that need an issuer beside them.
+SERVICES = [
+    Contestant("authx feed (lag 1 s)", "", BEARER, VERIFIER, settings=verify_only(1, feed=True)),
+    Contestant("authx feed (lag 5 s)", "", BEARER, VERIFIER, settings=verify_only(5, feed=True)),
+    Contestant("authx introspection", "", BEARER, VERIFIER, settings=verify_only(0, feed=False)),
+]
+BY_NAME = {contestant.name: contestant for contestant in [*ALL, *SERVICES]}
 
 
 def chosen(only: str) -> list[Contestant]:

@@ -38,7 +38,10 @@ def _knox() -> list[Any]:
 
 urlpatterns: list[Any] = [path("hello/", Hello.as_view()), path("hello-user/", HelloUser.as_view())]
 if apps.is_installed("authx"):
-    urlpatterns.append(path("auth/", include("authx.api.urls")))
+    urlpatterns += [
+        path("auth/", include("authx.api.urls")),
+        path("", include("authx.wellknown.urls")),
+    ]
 if apps.is_installed("rest_framework_simplejwt"):
     urlpatterns += _simplejwt()
 if apps.is_installed("knox"):
