@@ -172,12 +172,15 @@ class Profile:
         return self
 
     def click(self, name, role="button"):
-        self.page.get_by_role(role, name=name, exact=True).click()
-        return self
+        return self._press(self.page.get_by_role(role, name=name, exact=True))
 
     def follow(self, name):
         """Click a link of the page's navigation."""
-        self.page.get_by_role("navigation").get_by_role("link", name=name, exact=True).click()
+        return self._press(self.page.get_by_role("navigation").get_by_role("link", name=name, exact=True))
+
+    def _press(self, what):
+        what.click()  # returns as soon as the new address is known, before there is a page
+        self.page.wait_for_load_state()
         return self
 
     def sign_in(self, user, password=None, *, path="/account/login/", remember=True):
@@ -461,6 +464,7 @@ def test_signing_out_ends_this_session_and_no_other(site, open_profile):
     tab.goto("/private/")
     assert laptop.go("/").click("Sign out").heading == "You are signed out"
     tab.get_by_role("link", name="Devices").click()
+    tab.wait_for_load_state()
     assert tab.url == f"{site.origin}/account/login/?next=/account/devices/"
     assert tab.locator("[data-reason]").count() == 0
     assert not {ACCESS, REFRESH} & laptop.cookies().keys()
