@@ -264,6 +264,8 @@ class Proxy:
 
     def __init__(self, to: int) -> None:
         self.to, self.latency = to, 0.0
+        #: Called before anything is passed on.
+        self.hold: Callable[[], None] = lambda: None
         self.resets = False
         self._flows = threading.Event()
         self._flows.set()
@@ -323,6 +325,7 @@ class Proxy:
         try:
             while data := source.recv(65536):
                 time.sleep(self.latency)
+                self.hold()
                 self._flows.wait()
                 sink.sendall(data)
         except OSError:
