@@ -3,12 +3,14 @@
 import json
 import os
 from contextlib import suppress
+from threading import Barrier, Thread
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from authx.core.log_position import LogPosition
 from authx.errors import StoreUnavailable
+from authx.gate import redis_connection
 from authx.gate import redis_scripts as scripts
 from authx.gate.breaker import FIRST, LONGEST, TRIAL, Breaker
 from authx.gate.endings import Endings, window
@@ -65,6 +67,15 @@ def server():
 
 def reason_in(store, sid):
     return store.told([sid])[0]
+
+
+def together(work, count):
+    """Do the same in so many threads of its own."""
+    threads = [Thread(target=work) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 @pytest.fixture
@@ -488,7 +499,7 @@ def test_a_dead_redis_is_not_asked_at_every_request(use, clock, monkeypatch):
     with pytest.raises(StoreUnavailable):
         reason_in(store, "a")
     monkeypatch.setattr(store._client, "execute_command", None)  # whoever asked it would fail
-    monkeypatch.setattr(store._line, "execute", None)
+    monkeypatch.setattr(store._connections, "execute", None)
     for _ in range(10):
         with pytest.raises(StoreUnavailable):
             reason_in(store, "a")
@@ -547,16 +558,29 @@ def test_a_late_answer_is_never_taken_for_the_next(store, server, clock):
     assert reason_in(store, "a") == "kicked"
 
 
-def test_each_thread_has_a_connection_of_its_own(store, server):
-    from threading import Thread
+def test_no_two_threads_talk_on_one_connection_at_once(use, monkeypatch):
+    monkeypatch.setattr(redis_connection, "TIMEOUT", 10)  # so many threads, and so few cores
+    store = use()
+    store.keep_lease()
+    told, begin = [], Barrier(150)  # more than redis-py lets a pool have
 
-    told = []
-    threads = [Thread(target=lambda: told.extend(reason_in(store, "a") for _ in range(50))) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert told == [None] * 200
+    def ask():
+        begin.wait()
+        told.extend(reason_in(store, "a") for _ in range(20))
+
+    together(ask, 150)
+    assert told == [None] * 3000
+    assert store._reads.is_closed
+
+
+def test_a_thread_leaves_its_connection_to_the_next(store, server):
+    def made():
+        return server.ask("INFO", "stats")["total_connections_received"]
+
+    before = made()
+    for _ in range(150):  # as under ASGI, where each request has a thread
+        together(lambda: reason_in(store, "a"), 1)
+    assert made() - before == 1  # the one that asks this
 
 
 def test_a_forked_child_does_not_talk_on_its_parents_connection(store):

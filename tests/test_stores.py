@@ -108,8 +108,8 @@ def test_a_request_costs_redis_one_command(settings, bearer):
     bearer.get(WHOAMI)
     store = revocation._redis("sessions")
     calls = []
-    execute = store._line.execute
-    store._line.execute = lambda *words: calls.append(words[0]) or execute(*words)
+    execute = store._connections.execute
+    store._connections.execute = lambda *words: calls.append(words[0]) or execute(*words)
     store._client.execute_command = None  # whoever called it would fail
     for _ in range(5):
         assert bearer.get(WHOAMI).status_code == 200
@@ -120,7 +120,7 @@ def test_a_lag_costs_redis_nothing(settings, bearer):
     choose(settings, "redis", timedelta(minutes=5))
     bearer.get(WHOAMI)
     store = revocation._redis("sessions")
-    store._client.execute_command = store._line.execute = None  # whoever called one would fail
+    store._client.execute_command = store._connections.execute = None  # whoever called one would fail
     for _ in range(5):
         assert bearer.get(WHOAMI).status_code == 200
 

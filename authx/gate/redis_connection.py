@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from os import getpid
-from threading import local
 from typing import Any
 
 from django.core.cache import caches
@@ -37,8 +37,11 @@ def connect(alias: str) -> Any:
     return client
 
 
-class Line(local):
-    """A connection per thread: a pool's looking at it twice costs as much as the command itself.
+class Connections:
+    """Connections of our own, each used by one at a time and left to the next.
+
+    A pool's looking at one twice costs as much as the command itself; and it counts those it has made, of
+    which it allows a hundred.
 
     For commands that may be given twice: one that fails on a connection from before, which the server may
     have closed meanwhile, is given once more on a new one. A time-out is not.
@@ -50,33 +53,42 @@ class Line(local):
 
         self._client, self._lost, self._late = client, Lost, Late
         self._pool = getattr(client, "connection_pool", None)  # a cluster's client has none
-        self._connection: Any = None
-        self._pid = 0
+        #: Those that nobody uses, with the process that made them; the last one left is taken first.
+        self._idle: list[tuple[int, Any]] = []
 
     def execute(self, *words: Any) -> Any:
         """What the client's ``execute_command`` answers, without its decoding."""
         if self._pool is None:
             return self._client.execute_command(*words)
-        if self._connection is not None and self._pid == getpid():
+        if (connection := self._take()) is not None:
             try:
-                return self._ask(self._connection, words)
+                return self._ask(connection, words)
             except self._late:
                 raise
             except self._lost:
                 pass
-        connection = self._pool.make_connection()
+        connection = self._pool.connection_class(**self._pool.connection_kwargs)
         connection.connect()  # by itself, for Sentinel's has to find out where to
-        self._connection, self._pid = connection, getpid()
         return self._ask(connection, words)
+
+    def _take(self) -> Any:
+        """One that is idle, if there is one; a parent's are not for its forked children."""
+        with suppress(IndexError):
+            while True:
+                pid, connection = self._idle.pop()
+                if pid == getpid():
+                    return connection
+        return None
 
     def _ask(self, connection: Any, words: Sequence[Any]) -> Any:
         try:
             connection.send_command(*words)
-            return connection.read_response()
+            answer = connection.read_response()
         except BaseException:
-            self._connection = None
             connection.disconnect()  # what comes late must not be taken for the next answer
             raise
+        self._idle.append((getpid(), connection))
+        return answer
 
 
 def failures() -> tuple[type[Exception], ...]:

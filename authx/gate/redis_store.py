@@ -23,7 +23,7 @@ from authx.errors import StoreUnavailable
 from authx.gate import redis_scripts as scripts
 from authx.gate.breaker import Breaker
 from authx.gate.endings import Endings, Feed, window
-from authx.gate.redis_connection import Line, connect, failures, key_name
+from authx.gate.redis_connection import Connections, connect, failures, key_name
 
 logger = logging.getLogger("authx")
 
@@ -48,7 +48,7 @@ class RedisStore:
         self, alias: str, log: Callable[..., Any], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._client, self._failures = connect(alias), failures()
-        self._line = Line(self._client)
+        self._connections = Connections(self._client)
         issuer = sha256(conf.ISSUER.encode()).hexdigest()[:12]
         self.key = key_name(alias, f"authx:endings:{FORMAT}:{issuer}")
         self._log, self._clock = log, clock
@@ -63,7 +63,7 @@ class RedisStore:
         """
         self.keep_lease()
         asked = (self.key, "lease", *names)
-        lease, *found = self._command(self._reads, self._line.execute, "HMGET", *asked)
+        lease, *found = self._command(self._reads, self._connections.execute, "HMGET", *asked)
         if lease is None:
             self._renew_soon()
             raise StoreUnavailable("nobody has read the log of endings lately")
@@ -96,7 +96,7 @@ class RedisStore:
         """
         self.keep_lease()
         told = (1, self.key, epoch, number, line, CHUNK)
-        found = self._command(self._reads, self._line.execute, "EVAL", scripts.SINCE, *told)
+        found = self._command(self._reads, self._connections.execute, "EVAL", scripts.SINCE, *told)
         if not found:
             self._renew_soon()
             raise StoreUnavailable("nobody has read the log of endings lately")
