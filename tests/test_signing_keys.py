@@ -30,7 +30,7 @@ from authx.core.claims import AccessClaims
 from authx.core.keyring_states import LEAD, POLL, KeyState
 from authx.core.keys import Key, KeySet, derive_secret
 from authx.core.tokens import check_claims, read_signed, write_access_token
-from authx.errors import KeyInvalid, KeyUnknown, StoreUnavailable
+from authx.errors import KeyUnknown, StoreUnavailable
 from authx.gate import keyring, managed_keyring, revocation, verify_access_token
 from authx.gate.managed_keyring import REST, Keyring, hold
 from authx.gate.remembered import Remembered
@@ -42,7 +42,7 @@ from authx.wellknown import views
 from tests.faults_in_database import outage
 from tests.racing import race
 from tests.test_async_stores import ASKS, Heart, ask_all, slow_database
-from tests.test_middleware import ACCESS
+from tests.test_middleware import ACCESS, NAVIGATION, REFRESH
 from tests.test_stores import NAMES, QUICK, choose
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -755,14 +755,43 @@ def test_the_wrong_secret_key_fails_closed_and_says_what_to_do(ada, settings, ca
     made = rotate(at_once=True)
     opened = open_session(ada)
     settings.SECRET_KEY = "another, and the old one was forgotten"
-    with pytest.raises(KeyInvalid, match="into SECRET_KEY_FALLBACKS, or make another"):
+    with pytest.raises(StoreUnavailable, match="into SECRET_KEY_FALLBACKS, or make another"):
         open_session(ada)
     with pytest.raises(KeyUnknown):
         verify_access_token(opened.access_token)
     assert f"{made.kid} cannot be decrypted" in caplog.text
     assert made.encrypted_private_key not in caplog.text
+    keyring.keyset().look()
+    assert caplog.text.count(f"{made.kid} cannot be decrypted") == 1
     rotate(at_once=True)
     assert verify_access_token(open_session(ada).access_token)
+
+
+def test_a_key_that_cannot_be_decrypted_signs_nobody_out(ada, password, client, api):
+    rotate(at_once=True)
+    opened = open_session(ada)
+    row = SigningKey.objects.get()
+    SigningKey.objects.update(encrypted_private_key="lost")
+    keyring.keyset.cache_clear()
+    login = {"username": ada.get_username(), "password": password}
+    assert api.post("/api/auth/login/", login).status_code == 503
+    assert api.post("/api/auth/refresh/", {"refresh_token": opened.refresh_token}).status_code == 503
+    for path in ("/whoami/", "/account/login/"):
+        client.cookies[ACCESS], client.cookies[REFRESH] = opened.access_token, opened.refresh_token
+        answer = client.get(path, headers=NAVIGATION)
+        assert (answer.status_code, set(answer.cookies)) == (503, set())
+    SigningKey.objects.update(encrypted_private_key=row.encrypted_private_key)
+    keyring.keyset.cache_clear()
+    assert client.get("/whoami/").json()["user"] == str(ada)
+
+
+def test_keys_of_the_settings_that_are_broken_sign_nobody_out(ada, settings, client):
+    opened = open_session(ada)
+    settings.AUTHX_SIGNING_KEYS = ["broken"]
+    client.cookies[ACCESS], client.cookies[REFRESH] = opened.access_token, opened.refresh_token
+    client.raise_request_exception = False
+    answer = client.get("/account/login/", headers=NAVIGATION)
+    assert (answer.status_code, set(answer.cookies)) == (500, set())
 
 
 def test_a_new_secret_key_with_the_old_one_as_a_fallback_changes_nothing(ada, settings):

@@ -14,7 +14,7 @@ from weakref import WeakSet
 from authx.conf import conf
 from authx.core.keyring_states import IN_USE, POLL, KeyState, KeyTimes, judge_keys, verifies_for
 from authx.core.keys import Key, KeySet
-from authx.errors import KeyInvalid, StoreUnavailable
+from authx.errors import StoreUnavailable
 
 logger = logging.getLogger("authx")
 
@@ -73,12 +73,12 @@ class Keyring(KeySet):
         """The key that signs now.
 
         Raises:
-            KeyInvalid: it cannot be decrypted.
+            StoreUnavailable: the keys have not been read yet, or it cannot be decrypted.
         """
         self._keep_up()
         self._demand_read()
         if self._signing is None:
-            raise KeyInvalid(
+            raise StoreUnavailable(
                 "the managed key in turn to sign cannot be decrypted: put the SECRET_KEY under which it was"
                 " made into SECRET_KEY_FALLBACKS, or make another with manage.py authx_keys rotate --now"
             )

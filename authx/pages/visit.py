@@ -13,8 +13,8 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf
 from authx.errors import (
-    AuthxError,
     RefreshConflict,
+    RefreshError,
     RefreshReused,
     SessionEnded,
     StoreUnavailable,
@@ -72,14 +72,14 @@ class Visit:
             if self._was_fresh or not renewal.may_renew(request):
                 return
             credentials = refresh_session(refresh_token, request)
-        except AuthxError as error:
+        except (RefreshError, StoreUnavailable) as error:
             notes(request).not_renewed = error
             self._note_failure(error)
         else:
             self.delivery = credentials
             notes(request).renewed = credentials.access_token
 
-    def _note_failure(self, error: AuthxError) -> None:
+    def _note_failure(self, error: RefreshError | StoreUnavailable) -> None:
         if isinstance(error, StoreUnavailable):
             self.failure = error
         elif isinstance(error, RefreshReused | SessionEnded):

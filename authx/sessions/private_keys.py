@@ -57,9 +57,15 @@ def key_of(row: SigningKey, known: Mapping[str, Key]) -> Key | None:
     except (InvalidToken, KeyInvalid):
         key = None
     if key is None or key.kid != row.kid:
-        logger.error("The managed signing key %s cannot be decrypted with SECRET_KEY or a fallback.", row.kid)
+        _complain(row.kid)
         return None
     return key
+
+
+@lru_cache(maxsize=64)
+def _complain(kid: str) -> None:
+    """Once: the table is read every few seconds."""
+    logger.error("The managed signing key %s cannot be decrypted with SECRET_KEY or a fallback.", kid)
 
 
 @sensitive_variables()
