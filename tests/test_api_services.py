@@ -1,6 +1,7 @@
 """introspect/, revoke/ and revocations/: what services may ask, and who is a service."""
 
 import base64
+import json
 from datetime import timedelta
 from io import StringIO
 
@@ -82,6 +83,16 @@ def test_a_body_that_is_malformed_is_an_invalid_request(service, body, kind):
 def test_what_is_no_error_of_oauth_is_not_called_one(service):
     answer = service.get(INTROSPECT)
     assert (answer.status_code, "error" in answer.data) == (405, False)
+
+
+@pytest.mark.parametrize("path", [INTROSPECT, REVOKE])
+@pytest.mark.parametrize("member", ["client_id", "client_secret"])
+@pytest.mark.parametrize("odd", [r"\ud800", r"\u0000", r"\u202e", "é"])
+def test_odd_characters_in_credentials_are_nobodys(db, path, member, odd):
+    given = {"client_id": "a", "client_secret": "b", "token": "x", member: "ODD"}
+    body = json.dumps(given).replace("ODD", odd)
+    answer = APIClient().post(path, body, content_type="application/json")
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/xml;q=0.9", "nonsense"])
@@ -324,6 +335,17 @@ def test_the_feed_comes_in_pages(service, ada, monkeypatch):
         if not body["more"]:
             break
     assert (told, pages) == (sids, 3)
+
+
+def test_an_etag_never_hides_that_there_is_more(service, ada, monkeypatch):
+    monkeypatch.setattr("authx.sessions.feeding.PAGE", 2)
+    sessions = [open_session(ada).session for _ in range(4)]
+    end_session(sessions[0], "kicked"), end_session(sessions[1], "kicked")
+    first = service.get(FEED)
+    for session in sessions[2:]:
+        end_session(session, "kicked")
+        answer = service.get(FEED, HTTP_IF_NONE_MATCH=first["ETag"])
+        assert (answer.status_code, answer.json()["more"], answer.has_header("ETag")) == (200, True, False)
 
 
 def test_an_etag_says_that_nothing_has_ended_since(service, opened):

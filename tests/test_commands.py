@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import end_session, open_session
+from tests.faults_in_database import outage
 
 LONG_AGO = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -28,6 +29,27 @@ def ended(user, days_ago):
     session = opened(user, days_ago)
     assert end_session(session, "kicked", now=session.created_at)
     return session
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["authx_end", "--all"],
+        ["authx_end", "--user", "ada"],
+        ["authx_keys", "list"],
+        ["authx_keys", "rotate"],
+        ["authx_limits"],
+        ["authx_prune"],
+        ["authx_services", "create", "billing"],
+        ["authx_services", "list"],
+    ],
+    ids=" ".join,
+)
+def test_an_outage_is_told_in_a_line(command, settings):
+    settings.AUTHX_SESSION_LIMITS = [{"limit": 1}]
+    with outage(), pytest.raises(CommandError, match=r"The database cannot be asked\. Run it again"):
+        run(*command)
 
 
 # authx_end

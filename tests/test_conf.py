@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.conf import UserSettingsHolder, global_settings, settings
 from django.test import override_settings
 
 from authx import conf as module
@@ -18,6 +19,16 @@ COOKIES = ["ACCESS_COOKIE", "REFRESH_COOKIE", "DEVICE_COOKIE"]
 FLAGS = ["COOKIE_SECURE", "COOKIE_ENCRYPTION", "EXPOSE_ACCESS_TOKEN"]
 PEM = "-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----\n"
 LIMIT = {"types": ["ios", "android"], "limit": 1, "when_full": "end_least_recent"}
+
+
+class SitesOwn:
+    """Settings of a site that configures Django without a module."""
+
+    AUTHX_CLIENT_ID = "on the class"
+
+    def __getattr__(self, name):
+        return getattr(global_settings, name)
+
 
 GOOD = {
     "ISSUER": ["authx", "https://id.example"],
@@ -247,3 +258,15 @@ def test_settings_are_read_as_django_reads_them(settings):
     assert conf.ISSUER == "authx"
     settings.AUTHX_ISSUER = "three"
     assert conf.ISSUER == ours.AUTHX_ISSUER == "three"
+
+
+def test_settings_that_are_no_module_are_read_as_django_reads_them(monkeypatch):
+    """As with ``settings.configure(SitesOwn())``."""
+    monkeypatch.setattr(settings, "_wrapped", UserSettingsHolder(SitesOwn()))
+    assert conf.CLIENT_ID == settings.AUTHX_CLIENT_ID == "on the class"
+    with override_settings(AUTHX_CLIENT_ID="overridden", DEBUG=True):
+        assert conf.CLIENT_ID == "overridden"
+        del settings.AUTHX_CLIENT_ID
+        assert conf.CLIENT_ID == "first-party"
+    monkeypatch.setattr(settings, "_wrapped", UserSettingsHolder(global_settings))
+    assert conf.CLIENT_ID == "first-party"

@@ -8,8 +8,8 @@ import pytest
 from authx.errors import StoreUnavailable
 from authx.gate import local_copy
 from authx.gate.apart import in_a_thread
-from authx.gate.endings import Endings
-from authx.gate.local_copy import LONGEST_REST, PAUSE, REST, STALE, LocalCopy, NoCopy
+from authx.gate.endings import PAUSE, Endings
+from authx.gate.local_copy import LONGEST_REST, REST, STALE, LocalCopy, NoCopy
 
 KEEP = 4500.0
 
@@ -29,7 +29,7 @@ class Store:
 
     def __init__(self):
         self.ended, self.fresh, self.readings, self.whole = {}, {}, 0, True
-        self.down = False
+        self.down, self.meanwhile = False, lambda: None
         self.held = threading.Event()
         self.held.set()
         self.reached = threading.Event()
@@ -45,6 +45,7 @@ class Store:
             raise StoreUnavailable("down")
         told = dict(self.ended if self.whole else self.fresh)
         self.fresh, whole, self.whole = {}, self.whole, False
+        self.meanwhile()
         return Endings(told, None, whole)
 
     def begin_again(self):
@@ -311,6 +312,16 @@ def test_a_store_that_names_too_many_is_given_up(copy, store, clock, monkeypatch
     store.ended = {"s1": "kicked"}
     clock.now += PAUSE + 1
     assert ask(copy, "s1") == "kicked"
+
+
+def test_an_ending_of_this_process_outlives_a_whole_reading_that_missed_it(copy, store, clock):
+    store.meanwhile = lambda: copy.add({"ours": "kicked"})
+    assert ask(copy, "ours") == "kicked"
+    store.meanwhile = lambda: None
+    store.end("ours")
+    clock.now += STALE + 1
+    assert ask(copy, "ours") == "kicked"
+    assert not copy._added
 
 
 def test_a_forked_child_waits_for_no_thread_of_its_parent(copy, store):

@@ -13,7 +13,7 @@ from authx.errors import StoreUnavailable
 from authx.gate import redis_connection
 from authx.gate import redis_scripts as scripts
 from authx.gate.breaker import FIRST, LONGEST, TRIAL, Breaker
-from authx.gate.endings import Endings, window
+from authx.gate.endings import PAUSE, Endings, window
 from authx.gate.redis_connection import TIMEOUT, connect
 from authx.gate.redis_store import AGAIN, CHUNK, LEASE, LOCK, RedisStore
 from tests.faults import RedisServer, free_port, wait_for
@@ -241,12 +241,19 @@ def test_a_position_that_cannot_be_read_is_read_from_the_beginning(store, server
     assert LogPosition.from_json(json.loads(server.ask("HGET", store.key, "upto"))).last == 1
 
 
-def test_too_many_endings_are_not_kept(use, log, monkeypatch):
+def test_too_many_endings_are_not_kept(use, server, log, clock, monkeypatch):
     monkeypatch.setattr("authx.gate.endings.LARGEST", 5)
     log.end(*"abcdef")
     store = use()
-    with pytest.raises(StoreUnavailable):
-        reason_in(store, "a")
+    for _ in range(10):
+        with pytest.raises(StoreUnavailable):
+            reason_in(store, "a")
+        clock.now += PAUSE / 11
+    assert len(log.readings) == 1
+    monkeypatch.undo()
+    clock.now += PAUSE
+    server.ask("DEL", store.key)  # the lock of the first, who has not come to its end
+    assert reason_in(store, "a") == "kicked"
 
 
 def test_what_no_longer_matters_is_thrown_away(store, server, clock):

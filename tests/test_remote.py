@@ -151,6 +151,23 @@ def test_without_any_keys_nothing_is_known(keys, issuer, clock):
     assert keys.find(KEYS[0].kid) is not None
 
 
+def test_while_the_issuer_is_down_nobody_waits_for_the_key_of_a_stranger(issuer, clock):
+    left = []
+    keys = RemoteKeys("jwks", fetch=issuer, clock=clock, apart=left.append)
+    keys.find(KEYS[0].kid)
+    issuer.down = True
+    clock.now += COOL_DOWN
+    assert keys.find("nobody") is None  # the one who notices
+    asked = len(issuer.asked)
+    for number in range(10):
+        clock.now += COOL_DOWN
+        assert keys.find(f"nobody-{number}") is None
+    assert (len(issuer.asked), len(left)) == (asked, 1)
+    issuer.down = False
+    left.pop()()
+    assert len(issuer.asked) == asked + 1
+
+
 def test_a_key_that_stays_is_the_same_object(keys, issuer, clock):
     one = keys.find(KEYS[0].kid)
     issuer.answers["jwks"] = KeySet([KEYS[2], KEYS[0]]).jwks()
@@ -566,7 +583,7 @@ def test_over_tls_it_is_the_issuer_and_no_other(tls, odd, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:1/", "file:///etc/passwd", "ftp://x/", "data:,{}", "nonsense"]
+    "url", ["http://127.0.0.1:1/", "file:///etc/passwd", "ftp://x/", "data:,{}", "nonsense", "https://["]
 )
 def test_what_cannot_be_fetched_is_refused(url):
     with pytest.raises(StoreUnavailable):
@@ -588,7 +605,7 @@ def test_http_is_for_debug(settings, name, odd):
     assert setting.complaint() is not None
     settings.DEBUG = True
     assert setting.complaint() is None
-    for bad in ("file:///x", "https://", "https://user:pw@x/", "x", 7, ""):
+    for bad in ("file:///x", "https://", "https://user:pw@x/", "https://[", "x", 7, ""):
         setattr(settings, setting.name, bad)
         assert setting.complaint() is not None
 

@@ -1188,6 +1188,21 @@ def test_it_reads_them_as_soon_as_it_can(cold):
     assert derived().kid not in [key["kid"] for key in process.keys.jwks()["keys"]]
 
 
+def test_one_that_can_start_no_thread_to_read_them_has_not(cold, monkeypatch):
+    process, made = cold
+    process.down = False
+
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "is_in_memory_db", lambda: False, raising=False)
+        patch.setattr(Thread, "start", refuse)
+        with pytest.raises(StoreUnavailable):
+            process.sign()
+    assert kid_of(process.after(seconds=REST).sign()) == made.kid
+
+
 def test_one_that_has_read_them_goes_on_with_what_it_knows(cold):
     process, made = cold
     process.down = False

@@ -178,3 +178,16 @@ def test_a_cache_that_is_down_locks_nobody_out_and_is_logged(settings, caplog):
 def test_a_cache_that_keeps_nothing_locks_nobody_out(settings):
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
     assert attempts(9) == 9 * [0]
+
+
+def test_neither_does_one_that_hides_that_it_is_down(settings):
+    pytest.importorskip("django_redis")
+    settings.CACHES = {
+        "default": {
+            "BACKEND": "django_redis.cache.RedisCache",
+            "LOCATION": "redis://127.0.0.1:1/0",  # where nobody listens
+            "OPTIONS": {"IGNORE_EXCEPTIONS": True},
+        }
+    }
+    assert attempts(9) == 9 * [0]
+    assert refresh_wait("sid-1", now=NOON) == 0

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
-from django.conf import settings
-from django.utils.functional import empty
+from django.conf import Settings, UserSettingsHolder, global_settings, settings
 
 from authx.conf import rules
 from authx.conf.rules import Rule
@@ -21,19 +20,15 @@ def _configured(name: str, default: T) -> T:
     A request reads eight of ours, most of them at their defaults.
     """
     holder: Any = object.__getattribute__(settings, "_wrapped")
-    if holder is empty:
-        return getattr(settings, name, default)  # the first to ask sets them up
-    while holder is not None:
+    while type(holder) is UserSettingsHolder:  # of override_settings, or of settings.configure
         members = holder.__dict__
-        if name in members:
-            found: T = members[name]
-            return found
-        if "default_settings" not in members:
-            return default
-        if name in members["_deleted"]:
-            return default
-        holder = members["default_settings"]  # what these override
-    return default
+        if name in members or name in members["_deleted"]:
+            break
+        holder = members["default_settings"]
+    if type(holder) in {Settings, UserSettingsHolder} or holder is global_settings:
+        found: T = holder.__dict__.get(name, default)
+        return found
+    return getattr(settings, name, default)  # not set up yet, or something of the site's own
 
 
 class Setting(Generic[T]):

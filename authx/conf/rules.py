@@ -108,7 +108,10 @@ def store(value: Any) -> str | None:
 
 def address(value: Any) -> str | None:
     """A URL we fetch: https, or http where the site is in DEBUG."""
-    parts = urlsplit(value) if isinstance(value, str) else None
+    try:
+        parts = urlsplit(value) if isinstance(value, str) else None
+    except ValueError:
+        parts = None
     schemes = {"https", "http"} if settings.DEBUG else {"https"}
     if parts is None or parts.scheme not in schemes or not parts.hostname or parts.username:
         return "must be an https URL (http too in DEBUG), without a user name in it"

@@ -71,8 +71,8 @@ class AccessClaims:
         Raises:
             TokenMalformed: one is missing or of the wrong form; the text names the claim.
         """
-        for name in sorted(_REQUIRED - payload.keys()):
-            raise TokenMalformed(f"the claim {name} is missing")
+        if missing := _REQUIRED - payload.keys():
+            raise TokenMalformed(f"the claim {min(missing)} is missing")
         known = {name: _FORMS[name](name, payload[name]) for name in _FORMS.keys() & payload}
         extra = {name: payload[name] for name in payload.keys() - _FORMS}
         if "nbf" in extra:

@@ -10,6 +10,8 @@ from typing import Any, Final, Protocol
 from authx.conf import conf
 from authx.core.log_position import LONGEST_TRANSACTION
 
+#: Seconds without a copy, after there were too many endings to keep.
+PAUSE: Final = 60.0
 #: More endings than this in a copy cost more memory than asking costs time; about 35 MB.
 LARGEST: Final = 200_000
 

@@ -58,7 +58,7 @@ class RemoteKeys:
         known = self._keys.get(kid)
         if known is None:
             if self._lock.acquire(blocking=not self._keys and not self._is_failing):
-                self._renew()
+                self._apart(self._renew) if self._is_failing else self._renew()
             if not self._keys:
                 raise StoreUnavailable("the issuer's keys are not known")
             known = self._keys.get(kid)

@@ -12,10 +12,8 @@ from authx.core.log_entries import merged
 from authx.errors import StoreUnavailable
 from authx.gate.apart import Apart
 from authx.gate.breaker import Breaker
-from authx.gate.endings import LARGEST, Endings, Feed
+from authx.gate.endings import LARGEST, PAUSE, Endings, Feed
 
-#: Seconds without a copy, after there were too many endings to keep.
-PAUSE = 60.0
 #: Seconds after a failed reading in which nobody tries again: at first, and after many in a row.
 REST, LONGEST_REST = 0.25, 4.0
 #: A copy so many seconds old is read again, however much older the lag lets it get.
@@ -51,6 +49,8 @@ class LocalCopy:
         self._ended: dict[str, str] = {}
         #: What each reading added, and when it began, oldest first.
         self._told: deque[tuple[float, Mapping[str, str]]] = deque()
+        #: What was added since the last reading began, and when.
+        self._added: deque[tuple[float, Mapping[str, str]]] = deque()
         self._read_at = self._paused_until = float("-inf")
         self._breaker = Breaker(clock, first=REST, longest=LONGEST_REST)
         self._lock = Lock()
@@ -75,6 +75,7 @@ class LocalCopy:
 
     def add(self, ended: Mapping[str, str]) -> None:
         """Take over endings that this process has just committed; the next reading tells them again."""
+        self._added.append((self._clock(), ended))
         merged(ended.items(), self._ended)
 
     def _renew(self, now: float, lag: float, *, must: bool) -> None:
@@ -120,10 +121,14 @@ class LocalCopy:
         self._take(found, began)
 
     def _take(self, found: Endings, began: float) -> None:
+        while self._added and self._added[0][0] < began:
+            self._added.popleft()
         if found.whole:
             self._ended, self._told = dict(found.ended), deque()
+            for _, ended in list(self._added):  # this reading may not have seen them
+                merged(ended.items(), self._ended)
         else:
-            self.add(found.ended)
+            merged(found.ended.items(), self._ended)
         if found.ended:
             self._told.append((began, found.ended))
         oldest = began - self._keep()

@@ -22,7 +22,7 @@ from authx.core.log_position import LogPosition
 from authx.errors import StoreUnavailable
 from authx.gate import redis_scripts as scripts
 from authx.gate.breaker import Breaker
-from authx.gate.endings import Endings, Feed, window
+from authx.gate.endings import PAUSE, Endings, Feed, window
 from authx.gate.redis_connection import Connections, connect, failures, key_name
 
 logger = logging.getLogger("authx")
@@ -53,7 +53,7 @@ class RedisStore:
         self.key = key_name(alias, f"authx:endings:{FORMAT}:{issuer}")
         self._log, self._clock = log, clock
         self._reads, self._writes = Breaker(clock), Breaker(clock)
-        self._renew_at = float("-inf")
+        self._renew_at = self._rests_until = float("-inf")
 
     def told(self, names: Iterable[str]) -> list[str | None]:
         """What is told under each of ``names``, as far as the last reading of the log tells.
@@ -109,7 +109,7 @@ class RedisStore:
     def keep_lease(self) -> None:
         """Read the log and renew the lease, if that is due and nobody else is at it; never fails."""
         now = self._clock()
-        if now < self._renew_at or not self._writes.is_due:
+        if now < self._renew_at or now < self._rests_until or not self._writes.is_due:
             return
         self._renew_at = now + LEASE / 3 * random.uniform(0.9, 1.1)
         try:
@@ -128,6 +128,7 @@ class RedisStore:
         at, upto = int(begun[0]), _text(begun[1])
         found: Endings = self._log(_position(upto)).read()
         if found.too_many:
+            self._rests_until = self._clock() + PAUSE
             raise StoreUnavailable("there are too many endings to keep in Redis")
         for pairs in _chunks(found.ended):
             self._script(scripts.ADD, owner, *pairs)

@@ -62,7 +62,7 @@ def _count(key: str, period: int) -> int:
     """How often this window was counted; 0 if the cache is down, which locks nobody out."""
     try:
         cache.add(key, 0, timeout=period + 1)
-        return cache.incr(key)
+        return cache.incr(key) or 0  # None from a cache that hides its errors
     except ValueError:  # evicted between the two calls
         return 1
     except Exception:  # each cache backend has its own errors

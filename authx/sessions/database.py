@@ -115,23 +115,40 @@ def after_commit(function: Callable[[], Any]) -> None:
 def outside_transactions(read: Callable[[], T]) -> T:
     """Run ``read`` where it sees all that has been committed by now.
 
-    A transaction may be looking at the past (REPEATABLE READ): where we are in one, another thread reads, on
-    a connection of its own. A test's transaction is not one: nobody else sees what happens in it.
+    A transaction may be looking at the past (REPEATABLE READ): where we are in one, another thread reads. A
+    test's transaction is not one: nobody else sees what happens in it.
     """
     connection = connections[alias()]
     blocks = getattr(connection, "atomic_blocks", [])
     is_real = connection.in_atomic_block and not all(block._from_testcase for block in blocks)
-    if not is_real or getattr(connection, "is_in_memory_db", bool)():
-        return read()
+    return on_own_connection(read) if is_real else read()
 
-    def apart() -> T:
+
+def on_own_connection(read: Callable[[], T]) -> T:
+    """Run ``read`` in a thread that ends with it, on a connection of its own.
+
+    The caller may be in a transaction that looks at the past, or that an error would break, or in an event
+    loop; ``read`` sees what is committed now.
+
+    Raises:
+        StoreUnavailable: there can be no more threads.
+    """
+    connection = connections[alias()]
+    if getattr(connection, "is_in_memory_db", bool)():
+        return read()  # there is no other connection to it
+
+    def run() -> T:
         try:
             return read()
         finally:
             connections.close_all()
 
     with ThreadPoolExecutor(1) as executor:
-        return executor.submit(apart).result()
+        try:
+            running = executor.submit(run)
+        except RuntimeError as error:
+            raise StoreUnavailable("no thread can be started") from error
+        return running.result()
 
 
 def in_any_case(function: Callable[[], Any]) -> None:

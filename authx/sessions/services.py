@@ -60,7 +60,7 @@ def find_service(client_id: str, secret: str) -> ServiceClient | None:
     Raises:
         StoreUnavailable: the database cannot be asked.
     """
-    if len(client_id) > 64 or "\x00" in client_id:
+    if len(client_id) > 64 or not client_id.isascii() or not client_id.isprintable():
         return None
     with database.store_errors():
         found = _services().filter(client_id=client_id, disabled_at=None).first()

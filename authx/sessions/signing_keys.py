@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -28,8 +26,6 @@ from authx.models import SigningKey
 from authx.sessions import database, ended_log
 from authx.sessions.private_keys import ALGORITHMS, encrypt, generate, key_of, renewed
 
-logger = logging.getLogger("authx")
-
 T = TypeVar("T")
 
 
@@ -43,7 +39,7 @@ def load(known: Mapping[str, Key], now: datetime) -> list[ManagedKey]:
     Raises:
         StoreUnavailable: the database cannot be asked.
     """
-    rows = _apart(_read)
+    rows = database.on_own_connection(_read)
     states = judge(rows, now).states
     in_use = {kid for kid, state in states.items() if state in IN_USE}
     return [ManagedKey(row.times(), key_of(row, known) if row.kid in in_use else None) for row in rows]
@@ -215,9 +211,6 @@ def _tidy(rows: list[SigningKey], at: datetime) -> None:
     rows[:] = [row for row in rows if row.kid not in gone]
 
 
-# Reading from the gate, in the middle of whatever
-
-
 def _read() -> list[SigningKey]:
     with database.store_errors():
         try:
@@ -227,23 +220,3 @@ def _read() -> list[SigningKey]:
             if SigningKey._meta.db_table not in connection.introspection.table_names():
                 return []  # before migrate
             raise StoreUnavailable("the signing keys cannot be read") from error
-
-
-def _apart(read: Callable[[], T]) -> T:
-    """Run ``read`` on a connection of its own, in a thread that ends with it.
-
-    The caller may be in a transaction that looks at the past, or that an error would break, or in an event
-    loop; it must see what is committed now.
-    """
-    connection = connections[database.alias()]
-    if getattr(connection, "is_in_memory_db", bool)():
-        return read()  # there is no other connection to it
-
-    def run() -> T:
-        try:
-            return read()
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(1) as executor:
-        return executor.submit(run).result()

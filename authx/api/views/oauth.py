@@ -66,7 +66,9 @@ class ServiceDoor(OpenView):
         try:
             found = client_credentials(request._request, self.body())
         except TwoMethods as error:
-            raise InvalidRequest("The client is named in two ways.") from error
+            raise InvalidRequest(
+                "Client credentials go into the header or into the body, not into both."
+            ) from error
         service = find_service(*found) if found else None
         if service is None:
             raise InvalidClient
@@ -91,9 +93,9 @@ class ServiceDoor(OpenView):
         try:
             found = super().body()
         except SuspiciousOperation as error:
-            raise InvalidRequest("There is too much of it.") from error
+            raise InvalidRequest("The request has too many parameters, or is too large.") from error
         if isinstance(found, MultiValueDict) and any(len(values) > 1 for _name, values in found.lists()):
-            raise InvalidRequest("A parameter is there more than once.")
+            raise InvalidRequest("A parameter is repeated.")
         return found
 
     def token(self) -> str:
@@ -133,12 +135,15 @@ class Revoke(ServiceDoor):
 class Revocations(ServiceDoor):
     """``GET ?since=``: the recent endings, or those since the answer that gave this cursor.
 
-    With an ETag: who asks again with ``If-None-Match`` is told in 304 that nothing has ended since.
+    With an ETag, unless there is more: who asks again with ``If-None-Match`` is told in 304 that nothing has
+    ended since.
     """
 
     def get(self, request: Request) -> HttpResponseBase:
         body = endings_since(request.query_params.get("since", ""))
         response = Response(body)
-        response["ETag"] = entity_tag([sorted(body[kind], key=repr) for kind in KINDS])
+        if body["more"]:
+            return response
+        response["ETag"] = entity_tag([body["whole"], *(sorted(body[kind], key=repr) for kind in KINDS)])
         told = get_conditional_response(request._request, response["ETag"], response=response)
         return told or response

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from authx.errors import KeyInvalid
 from authx.gate.agreement import agrees, fingerprint, parts
+from authx.management.base import DatabaseCommand
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = (
         "Prints the fingerprint of what workers must agree on: keys, lifetimes, grace, cookies, store. "
         "With --expect it fails where that is another one."

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from authx.management.base import DatabaseCommand
 from authx.models import EndReason
 from authx.sessions import end_everyone, end_user_sessions
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "End all live sessions of one user, or of everybody. They are told: kicked."
+
+    after_outage = "Run it again, or authx_prune if it had begun: whom it had ended by then stays ended."
 
     def add_arguments(self, parser: CommandParser) -> None:
         whose = parser.add_mutually_exclusive_group(required=True)
@@ -25,7 +28,7 @@ class Command(BaseCommand):
             ended = end_everyone(EndReason.KICKED, note=options["note"])
         else:
             ended = end_user_sessions(self._user(options["user"]), EndReason.KICKED, note=options["note"])
-        self.stdout.write(f"{ended} sessions ended.")
+        self.stdout.write("1 session ended." if ended == 1 else f"{ended} sessions ended.")
 
     def _user(self, username: str) -> Any:
         model = get_user_model()

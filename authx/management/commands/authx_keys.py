@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from authx.core.keyring_states import KeyState
-from authx.errors import StoreUnavailable
+from authx.management.base import DatabaseCommand
 from authx.models import SigningKey
 from authx.sessions.private_keys import ALGORITHMS
 from authx.sessions.signing_keys import (
@@ -21,7 +21,7 @@ from authx.sessions.signing_keys import (
 )
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "List the keys that sign access tokens, make the next one, or withdraw one."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -46,7 +46,7 @@ class Command(BaseCommand):
                 self._withdraw(options["kid"])
             else:
                 self._list()
-        except (KeyringRefused, StoreUnavailable) as error:
+        except KeyringRefused as error:
             raise CommandError(str(error)) from error
 
     def _list(self) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from authx.management.base import DatabaseCommand
 from authx.sessions.limiting import configured_limits, over_the_limits
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "List the live sessions beyond AUTHX_SESSION_LIMITS; nothing is changed."
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -7,14 +7,15 @@ from collections import deque
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from authx.conf import conf
+from authx.management.base import DatabaseCommand
 from authx.sessions import ended_log, not_before
 from authx.sessions.pruning import mark_expired, prune
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Mark expired sessions as ended, and delete those that ended longer ago than AUTHX_RETENTION."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -27,8 +28,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, batch: int, pause: float, days: int | None = None, **options: Any) -> None:
         if not 0 <= pause <= 60:
             raise CommandError("--pause must be from 0 to 60 seconds.")
-        if batch < 1 or (days is not None and not 0 <= days <= 36500):
-            raise CommandError("--batch must be at least 1, --days from 0 to 36500.")
+        if not 1 <= batch <= 10_000 or (days is not None and not 0 <= days <= 36500):
+            raise CommandError("--batch must be from 1 to 10000, --days from 0 to 36500.")
         keep = conf.RETENTION if days is None else timedelta(days=days)
         deque(self._take_turns("caught up with", not_before.catch_up(batch), pause, options), 0)
         not_before.prune_marks()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from authx.management.base import DatabaseCommand
 from authx.models import ServiceClient
 from authx.sessions.services import create_service, disable_service, renew_secret
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Credentials of services that introspect tokens, revoke them or read the feed of endings."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -32,7 +33,9 @@ class Command(BaseCommand):
         else:
             service = ServiceClient.objects.filter(client_id=options["client_id"]).first()
             if service is None:
-                raise CommandError(f"There is no service {options['client_id']!r}; authx_services list.")
+                raise CommandError(
+                    f"There is no service {options['client_id']!r}: authx_services list shows them."
+                )
             self._renew(service) if verb == "renew" else self._disable(service)
 
     def _list(self) -> None:
@@ -55,5 +58,5 @@ class Command(BaseCommand):
         self.stdout.write(f"{service.name} is refused from now on.")
 
     def _tell(self, service: ServiceClient, secret: str) -> None:
-        self.stdout.write("Told this once; only a hash of the secret is kept:")
+        self.stdout.write("Shown this once; only a hash of the secret is kept:")
         self.stdout.write(f'AUTHX_SERVICE_CREDENTIALS = ("{service.client_id}", "{secret}")')
