@@ -1,6 +1,7 @@
 """Services in the admin: a secret is shown once, to whoever may, and is nowhere afterwards."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -34,6 +35,17 @@ def test_a_service_is_added_and_its_secret_works(desk):
     assert answer.status_code == 200
     assert "no-store" in answer["Cache-Control"]
     assert find_service(*credentials(answer)).name == "orders"
+
+
+@pytest.mark.parametrize("act", ["add", "renew", "disable"])
+def test_who_signed_in_long_ago_changes_nothing(desk, service, settings, act):
+    settings.AUTHX_STAFF_MAX_AUTH_AGE = timedelta(microseconds=1)
+    before = list(ServiceClient.objects.values())
+    path = f"{LIST}add/" if act == "add" else f"{LIST}{service.pk}/{act}/"
+    assert desk.get(path).status_code == 200
+    answer = desk.post(path, {"name": "billing"}, follow=True)
+    assert "You signed in too long ago" in answer.content.decode()
+    assert list(ServiceClient.objects.values()) == before
 
 
 def test_the_secret_is_shown_once(desk, service):

@@ -651,7 +651,7 @@ def test_a_user_who_cannot_have_a_session_is_not_logged_in(browser, ada, setting
     get_user_model()._default_manager.filter(pk=ada.pk).update(is_active=False)
     response = browser.get(f"/log-in/{ada.get_username()}/", {"backend": LETS_EVERYBODY_IN})
     assert response.status_code == 403
-    assert "This account cannot be signed in." in response.content.decode()
+    assert "You cannot sign in with this account." in response.content.decode()
     assert_nobody_was_logged_in(browser, response)
 
 

@@ -25,7 +25,9 @@ from django.views.debug import ExceptionReporter
 from rest_framework.test import APIClient
 
 from authx import errors
-from authx.core.keys import Key, derive_secret
+from authx.conf import secret_keys
+from authx.core.derived import derive_secret
+from authx.core.keys import Key
 from authx.core.refresh import read_refresh_token
 from authx.gate import keyring, verify_access_token
 from authx.models import DeviceSession
@@ -531,7 +533,7 @@ def test_no_row_of_any_table_holds_what_a_token_is_made_of(day):
     day.sign_in()
     day.sign_in_with_the_phone()
     day.refresh()
-    proof = read_refresh_token(day.tokens["refresh_token"], keyring.secrets()).proof
+    proof = read_refresh_token(day.tokens["refresh_token"], secret_keys()).proof
     day.secrets.add_bytes("the proof", proof)
     assert "the proof" in day.secrets.found_in(spelled(b"x" + proof))
     assert day.secrets.found_in(every_row()) == set()
@@ -555,7 +557,7 @@ def secretive(ada):
     request.COOKIES = {ACCESS: credentials.access_token, REFRESH: credentials.refresh_token}
     visit = Visit(request)
     visit.delivery = refresh_session(credentials.refresh_token)
-    refresh_claims = read_refresh_token(credentials.refresh_token, keyring.secrets())
+    refresh_claims = read_refresh_token(credentials.refresh_token, secret_keys())
     return credentials, [
         credentials,
         visit,

@@ -25,7 +25,7 @@ import pytest
 from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
 
-from authx.conf import conf
+from authx.conf import conf, secret_keys
 from authx.core.claims import AccessClaims
 from authx.core.refresh import _signer, is_genuine, read_refresh_token, write_refresh_token
 from authx.core.tokens import write_access_token
@@ -611,7 +611,7 @@ def spoilt_refresh_token(dice, good, secrets):
 
 
 def test_no_spoilt_refresh_token_is_genuine(fewer, report):
-    secrets = keyring.secrets()
+    secrets = secret_keys()
     good = [write_refresh_token(UUID(SID), generation, SALT, secrets) for generation in range(1, 9)]
     assert all(is_genuine(read_refresh_token(token, secrets), SALT, secrets) for token in good)
     run = Run(fewer)

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from jwt.utils import base64url_decode
 
-from authx.core.keys import Key, KeySet, derive_secret
+from authx.core.derived import derive_secret
+from authx.core.keys import Key, KeySet
 from authx.errors import KeyInvalid
 
 SECRET = "correct horse battery staple"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from itsdangerous import Signer, base64_encode
 
-from authx.core.keys import derive_secret
+from authx.core.derived import derive_secret
 from authx.core.refresh import (
     RefreshClaims,
     is_genuine,

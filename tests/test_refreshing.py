@@ -10,6 +10,7 @@ from django.db import DatabaseError, connection, transaction
 from django.test import RequestFactory
 
 from authx import signals
+from authx.conf import secret_keys
 from authx.core.refresh import write_refresh_token
 from authx.errors import (
     RefreshConflict,
@@ -18,7 +19,6 @@ from authx.errors import (
     SessionEnded,
     StoreUnavailable,
 )
-from authx.gate import keyring
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import end_session, open_session, recognize, refresh_session
 from authx.sessions.using import note_use
@@ -94,7 +94,7 @@ def events(credentials):
 def token(credentials, generation):
     """A genuine refresh token of any generation of the session."""
     session = credentials.session
-    return write_refresh_token(session.pk, generation, bytes(session.salt), keyring.secrets())
+    return write_refresh_token(session.pk, generation, bytes(session.salt), secret_keys())
 
 
 # T0
@@ -363,9 +363,9 @@ def forgeries(credentials):
         "a number": 7,
         "a NUL": good + "\0",
         "a surrogate": "\ud800" + good[1:],
-        "without the salt": write_refresh_token(session.pk, 1, salt, keyring.secrets()),
+        "without the salt": write_refresh_token(session.pk, 1, salt, secret_keys()),
         "without the secret": write_refresh_token(session.pk, 1, bytes(session.salt), ["guessed"]),
-        "without the secret, of the future": write_refresh_token(session.pk, 9, salt, keyring.secrets()),
+        "without the secret, of the future": write_refresh_token(session.pk, 9, salt, secret_keys()),
     }
 
 
@@ -396,7 +396,7 @@ def test_t9_a_token_of_a_session_that_was_pruned_is_no_token(opened, ada):
 
 def test_t9_the_salt_of_another_session_proves_nothing(opened, bob):
     foreign = open_session(bob, now=START)
-    crossed = write_refresh_token(opened.session.pk, 1, bytes(foreign.session.salt), keyring.secrets())
+    crossed = write_refresh_token(opened.session.pk, 1, bytes(foreign.session.salt), secret_keys())
     with pytest.raises(RefreshMalformed):
         refresh_session(crossed, now=START + LATER)
 

@@ -25,10 +25,11 @@ from django.db.backends.signals import connection_created
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from authx.conf import conf
+from authx.conf import conf, secret_keys
 from authx.core.claims import AccessClaims
+from authx.core.derived import derive_secret
 from authx.core.keyring_states import LEAD, POLL, KeyState
-from authx.core.keys import Key, KeySet, derive_secret
+from authx.core.keys import Key, KeySet
 from authx.core.tokens import check_claims, read_signed, write_access_token
 from authx.errors import KeyUnknown, StoreUnavailable
 from authx.gate import keyring, managed_keyring, revocation, verify_access_token
@@ -70,7 +71,7 @@ class Process:
         self.keys = self.keyring()
 
     def keyring(self):
-        secrets = keyring.secrets()
+        secrets = secret_keys()
         return Keyring(KeySet([Key.derive(secret) for secret in secrets]), self.load, lambda: self.clock)
 
     def load(self, known, now):
@@ -132,7 +133,7 @@ def kid_of(presented):
 
 
 def derived():
-    return Key.derive(keyring.secrets()[0])
+    return Key.derive(secret_keys()[0])
 
 
 @contextmanager

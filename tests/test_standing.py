@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import transaction
+from django.test import RequestFactory
 
+from authx.conf import conf
 from authx.core.tokens import write_access_token
 from authx.errors import (
     RefreshMalformed,
@@ -20,7 +22,7 @@ from authx.gate import keyring, verify_access_token
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import Device, end_session, open_session, recognize, refresh_session
 from authx.sessions.database import run_pending
-from authx.sessions.presented import find_by_refresh_token, find_presented
+from authx.sessions.presented import cookie_session, find_by_refresh_token
 from authx.sessions.proving import is_recent, record_proof
 from authx.sessions.standing import is_current, read_again
 from authx.sessions.using import note_use
@@ -408,12 +410,19 @@ def test_any_generation_finds_its_session_live_or_ended_and_changes_nothing(open
 def test_a_browsers_cookies_name_its_session_by_either_of_them(ada):
     opened = open_session(ada)
     sid, access, refresh = opened.session.pk, opened.access_token, opened.refresh_token
-    assert find_presented(refresh, None).pk == sid
-    assert find_presented(None, access).pk == sid
-    assert find_presented("garbage", access).pk == sid
-    assert find_presented(refresh, "garbage").pk == sid
-    assert find_presented("garbage", "garbage") is None
-    assert find_presented(None, None) is None
+
+    def found(refresh_token, access_token):
+        request = RequestFactory().get("/")
+        given = {conf.REFRESH_COOKIE: refresh_token, conf.ACCESS_COOKIE: access_token}
+        request.COOKIES = {name: value for name, value in given.items() if value is not None}
+        return cookie_session(request)
+
+    assert found(refresh, None).pk == sid
+    assert found(None, access).pk == sid
+    assert found("garbage", access).pk == sid
+    assert found(refresh, "garbage").pk == sid
+    assert found("garbage", "garbage") is None
+    assert found(None, None) is None
 
 
 # Step-up

@@ -1,6 +1,6 @@
 """Nothing that is signed is good but in its own place, and no forged token is good anywhere.
 
-Two tables: every artefact in every place that takes one (RFC 8725 §3.12), and every known attack on a token
+Two tables: every artifact in every place that takes one (RFC 8725 §3.12), and every known attack on a token
 through every door that reads an access token. ``test_tokens`` and ``test_refresh_wire`` look at the parsers;
 here everything goes through the doors, and the database must be left as it was.
 """
@@ -36,7 +36,8 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from rest_framework.test import APIClient
 
 from authx.conf import conf
-from authx.core.keys import Key, derive_secret
+from authx.core.derived import derive_secret
+from authx.core.keys import Key
 from authx.errors import RefreshError, TokenError
 from authx.gate import keyring, verify_access_token
 from authx.gate.remembered import signatures
@@ -97,8 +98,8 @@ def old_django_login(ada, settings):
 
 
 @pytest.fixture
-def artefacts(ada, password, settings, encryption):
-    """Everything that authx signs, hands out or keeps, by name. A new kind of artefact belongs here."""
+def artifacts(ada, password, settings, encryption):
+    """Everything that authx signs, hands out or keeps, by name. A new kind of artifact belongs here."""
     plain = cookies_of_a_login(ada, password, settings, encrypted=False)
     secret = cookies_of_a_login(ada, password, settings, encrypted=True)
     settings.AUTHX_COOKIE_ENCRYPTION = encryption
@@ -210,7 +211,7 @@ def in_python(read, error):
     return is_read
 
 
-#: Every place that takes an artefact, and the artefacts that are at home there.
+#: Every place that takes an artifact, and the artifacts that are at home there.
 PLACES = {
     "Bearer": (by_bearer, BEARERS),
     "access cookie, API": (by_access_cookie, ACCESS_COOKIES),
@@ -239,25 +240,25 @@ PLACES = {
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_an_artefact_is_good_in_its_own_place_alone(place, artefacts):
+def test_an_artifact_is_good_in_its_own_place_alone(place, artifacts):
     """Whoever is not at home is presented first, and must leave no trace."""
     take, at_home = PLACES[place]
-    assert at_home <= artefacts.keys()
-    strangers = {name: value for name, value in artefacts.items() if name not in at_home}
+    assert at_home <= artifacts.keys()
+    strangers = {name: value for name, value in artifacts.items() if name not in at_home}
     before = stored()
     assert {name for name, value in strangers.items() if take(value)} == set()
     assert stored() == before
-    assert {name for name in sorted(at_home) if take(artefacts[name])} == at_home
+    assert {name for name in sorted(at_home) if take(artifacts[name])} == at_home
 
 
-def test_a_session_is_named_by_its_sid_alone(artefacts):
+def test_a_session_is_named_by_its_sid_alone(artifacts):
     """``sessions/<sid>/``; opening a session for whoever asks is a trace of the test's own."""
     ada = get_user_model().objects.get(email="ada@example.com")
     headers = {"Authorization": f"Bearer {open_session(ada).access_token}"}
     client = APIClient()
     client.get(WHOAMI, headers=headers)
     before = stored()
-    strangers = [value for name, value in artefacts.items() if name != "sid"]
+    strangers = [value for name, value in artifacts.items() if name != "sid"]
     for path in (SESSIONS, STAFF):
         for value in strangers:
             named = f"{path}{quote(value, safe='')}/"
@@ -265,56 +266,56 @@ def test_a_session_is_named_by_its_sid_alone(artefacts):
             assert client.delete(named, headers=headers).status_code == 404
             assert client.post(f"{named}kick/", headers=headers).status_code == 404
     assert stored() == before
-    assert client.patch(f"{SESSIONS}{artefacts['sid']}/", {"name": "x"}, headers=headers).status_code == 200
+    assert client.patch(f"{SESSIONS}{artifacts['sid']}/", {"name": "x"}, headers=headers).status_code == 200
 
 
-def test_only_a_cursor_of_the_feed_is_a_place_in_it(artefacts):
+def test_only_a_cursor_of_the_feed_is_a_place_in_it(artifacts):
     service, secret = create_service("another reader")
     headers = basic(service, secret)
     assert APIClient().get(FEED, headers=headers).status_code == 200  # whose last use is now written down
     before = stored()
-    for name, value in artefacts.items():
+    for name, value in artifacts.items():
         answer = APIClient().get(FEED, {"since": value}, headers=headers)
         assert (answer.status_code, answer.json()["whole"]) == (200, name != "feed cursor"), name
     assert stored() == before
 
 
-def test_only_a_device_cookie_names_a_known_browser(artefacts, ada, password):
+def test_only_a_device_cookie_names_a_known_browser(artifacts, ada, password):
     """Everything else is a browser never seen before, which logs in all the same."""
     known = set(DeviceSession.objects.values_list("device_id", flat=True))
     body = {"username": ada.get_username(), "password": password, "transport": "cookie"}
-    for name, value in artefacts.items():
+    for name, value in artifacts.items():
         answer = APIClient().post(LOGIN, body, headers=cookie(conf.DEVICE_COOKIE, value))
         assert answer.status_code == 200, name
         opened = DeviceSession.objects.get(pk=answer.json()["session_id"])
         assert (opened.device_id in known) == (name in DEVICE_COOKIES), name
 
 
-def test_no_artefact_is_a_way_to_somebody_elses_device(artefacts, bob, password):
+def test_no_artifact_is_a_way_to_somebody_elses_device(artifacts, bob, password):
     """``device.id`` is the client's to choose; it replaces the chooser's own sessions alone."""
     before = sorted(map(repr, DeviceSession.objects.values_list()))
-    for value in artefacts.values():
+    for value in artifacts.values():
         body = {"username": bob.get_username(), "password": password, "device": {"id": value}}
         assert APIClient().post(LOGIN, body).status_code in {200, 400}
     others = DeviceSession.objects.exclude(user=bob)
     assert sorted(map(repr, others.values_list())) == before
 
 
-def test_no_artefact_is_a_csrf_token(artefacts, ada):
+def test_no_artifact_is_a_csrf_token(artifacts, ada):
     client = APIClient(enforce_csrf_checks=True)
     credentials = open_session(ada)
     client.cookies[conf.ACCESS_COOKIE] = credentials.access_token
-    client.cookies["csrftoken"] = artefacts.pop("CSRF cookie")
-    for name, value in artefacts.items():
+    client.cookies["csrftoken"] = artifacts.pop("CSRF cookie")
+    for name, value in artifacts.items():
         assert client.post(LOGOUT, headers={"X-CSRFToken": value}).status_code == 403, name
     assert DeviceSession.objects.live().filter(pk=credentials.session.pk).exists()
     headers = {"X-CSRFToken": client.cookies["csrftoken"].value}
     assert client.post(LOGOUT, headers=headers).status_code == 204
 
 
-def test_no_artefact_is_a_password(artefacts, ada):
+def test_no_artifact_is_a_password(artifacts, ada):
     before = stored()
-    for name, value in artefacts.items():
+    for name, value in artifacts.items():
         body = {"username": ada.get_username(), "password": value}
         assert APIClient().post(LOGIN, body).status_code == 401, name
     assert stored() == before

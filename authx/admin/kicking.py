@@ -14,10 +14,9 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from authx.conf import conf
+from authx.admin.recent import has_signed_in_recently
 from authx.models import DeviceSession, DeviceSessionQuerySet, EndReason
 from authx.sessions import end_sessions, end_user_sessions
-from authx.sessions.proving import is_recent
 
 #: Rows listed on a confirmation page; the rest are counted.
 LISTED = 100
@@ -40,9 +39,7 @@ def kick_or_ask(
     model_admin: Any, request: HttpRequest, targets: DeviceSessionQuerySet, *, action: str
 ) -> HttpResponse | None:
     """The confirmation page; or None, once it has been confirmed and the sessions have been ended."""
-    if not is_recent(getattr(request, "device_session", None), conf.STAFF_MAX_AUTH_AGE):
-        text = _("Your own sign-in is too long ago for this: sign out, sign in and try again.")
-        model_admin.message_user(request, text, messages.ERROR)
+    if not has_signed_in_recently(model_admin, request):
         return None
     form = KickForm(request.POST if "post" in request.POST else None)
     if form.is_valid():

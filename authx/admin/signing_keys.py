@@ -17,12 +17,11 @@ from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from authx.conf import conf
+from authx.admin.recent import has_signed_in_recently
 from authx.core.keyring_states import LEAD, KeyState
 from authx.errors import StoreUnavailable
 from authx.models import SigningKey
 from authx.sessions.private_keys import ALGORITHMS
-from authx.sessions.proving import is_recent
 from authx.sessions.signing_keys import (
     KeyringRefused,
     all_keys,
@@ -147,7 +146,7 @@ class SigningKeyAdmin(admin.ModelAdmin):
         """Ask, then make the next key."""
         self._check(request)
         form = RotateForm(request.POST or None)
-        if form.is_valid() and self._may_act(request):
+        if form.is_valid() and has_signed_in_recently(self, request):
             return self._act(request, lambda: self._rotate(request, form.cleaned_data))
         waiting = next((key for key in all_keys() if key.state == KeyState.NEXT), None)
         extra = {"form": form, "waiting": waiting, "lead": LEAD.seconds // 60, "title": _("Rotate now")}
@@ -159,20 +158,13 @@ class SigningKeyAdmin(admin.ModelAdmin):
         key = self.get_object(request, str(number))
         if key is None:
             raise Http404("there is no such key")
-        if request.method == "POST" and self._may_act(request):
+        if request.method == "POST" and has_signed_in_recently(self, request):
             return self._act(request, lambda: self._withdraw(request, key.kid))
         return self._ask(request, {"key": key, "state": self.state_now(key), "title": _("Withdraw")})
 
     def _check(self, request: HttpRequest) -> None:
         if not self.has_manage_permission(request):
             raise PermissionDenied
-
-    def _may_act(self, request: HttpRequest) -> bool:
-        if is_recent(getattr(request, "device_session", None), conf.STAFF_MAX_AUTH_AGE):
-            return True
-        text = _("Your own sign-in is too long ago for this: sign out, sign in and try again.")
-        self.message_user(request, text, messages.ERROR)
-        return False
 
     def _act(self, request: HttpRequest, act: Any) -> HttpResponse:
         try:

@@ -71,7 +71,7 @@ class _HasScope(_ByClaims):
     wanted: ClassVar[tuple[str, ...]]
 
     def allows(self, claims: AccessClaims) -> bool:
-        return _scopes(claims.extra.get("scope")).issuperset(self.wanted)
+        return set(self.wanted).issubset(claims.scopes)
 
     def explain(self) -> APIException:
         return InsufficientScope(self.wanted)
@@ -81,7 +81,7 @@ class _HasRole(_ByClaims):
     wanted: ClassVar[tuple[str, ...]]
 
     def allows(self, claims: AccessClaims) -> bool:
-        return not _texts(claims.extra.get("roles")).isdisjoint(self.wanted)
+        return not set(self.wanted).isdisjoint(claims.roles)
 
 
 class _RecentlyAuthenticated(_ByClaims):
@@ -150,15 +150,3 @@ def _check(what: str, names: Collection[Any], form: re.Pattern[str]) -> None:
     for name in names:
         if not isinstance(name, str) or not form.fullmatch(name):
             raise ValueError(f"{name!r} is no {what}")
-
-
-def _scopes(value: Any) -> frozenset[str]:
-    """The scopes of a claim; none of anything that is neither a text nor a list of texts."""
-    return frozenset(value.split(" ")) if isinstance(value, str) else _texts(value)
-
-
-def _texts(value: Any) -> frozenset[str]:
-    """The texts of a list; none if it is no list, or holds anything else."""
-    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
-        return frozenset()
-    return frozenset(value)

@@ -23,9 +23,7 @@ from authx.errors import (
     StoreUnavailable,
 )
 from authx.http.notes import notes
-
-#: Seconds after which a client may ask again when the store was unavailable.
-RETRY_AFTER = 5
+from authx.http.outage import RETRY_AFTER
 
 #: What each machine word says to a person; never the text of an exception (V16.5.1).
 DETAILS = {
@@ -57,6 +55,14 @@ class InvalidRequest(ParseError):
     """The request contradicts itself: two Authorization headers, say (RFC 6750 §3.1)."""
 
     default_code = "invalid_request"
+
+
+class InvalidClient(APIException):
+    """Nobody whose credentials we know (RFC 6749 §5.2)."""
+
+    status_code = status.HTTP_401_UNAUTHORIZED
+    default_detail = "Client authentication failed."
+    default_code = "invalid_client"
 
 
 class InsufficientScope(PermissionDenied):

@@ -31,6 +31,11 @@ def _configured(name: str, default: T) -> T:
     return getattr(settings, name, default)  # not set up yet, or something of the site's own
 
 
+def secret_keys() -> tuple[str | bytes, ...]:
+    """The site's SECRET_KEY, then its fallbacks: the first signs, all verify."""
+    return settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS
+
+
 class Setting(Generic[T]):
     """One setting: default, rule, help. Reads ``settings.AUTHX_<name>`` at every access."""
 

@@ -47,6 +47,20 @@ class AccessClaims:
         """Return ``exp`` as an aware datetime."""
         return datetime.fromtimestamp(self.exp, UTC)
 
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Return what the claim ``scope`` grants: a text with spaces, or a list (RFC 9068 §2.2.3).
+
+        Nothing, where it is anything else or holds anything else.
+        """
+        scope = self.extra.get("scope")
+        return tuple(filter(None, scope.split(" "))) if isinstance(scope, str) else _texts(scope)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Return the claim ``roles``, a list that AUTHX_CLAIMS puts there, read as ``scope`` is."""
+        return _texts(self.extra.get("roles"))
+
     def as_payload(self) -> dict[str, Any]:
         """Return the claims as JSON has them; the optional ones only if they say something.
 
@@ -78,6 +92,11 @@ class AccessClaims:
         if "nbf" in extra:
             _instant("nbf", extra["nbf"])
         return cls(**known, kid=kid, extra=MappingProxyType(extra))
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    is_list = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+    return tuple(value) if is_list else ()
 
 
 def _identifier(name: str, value: Any) -> str:

@@ -1,22 +1,20 @@
-"""Signing keys, the sets they come in, and secrets derived from the site's own."""
+"""Signing keys, and the sets they come in."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final, Protocol
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from jwt.utils import base64url_encode
 
 from authx.core import strict_json
+from authx.core.derived import derive
 from authx.errors import KeyInvalid
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
@@ -55,7 +53,7 @@ class Key:
             KeyInvalid: the secret is empty.
         """
         # 48 bytes for a 32-byte scalar: the remainder's bias is below 2**-128 (FIPS 186-5 §A.2.1).
-        seed = _hkdf(secret, b"authx/signing/ES256/v1", length=48)
+        seed = derive(secret, b"authx/signing/ES256/v1", length=48)
         scalar = int.from_bytes(seed) % (_P256_ORDER - 1) + 1
         return cls._of(ec.derive_private_key(scalar, ec.SECP256R1()), None)
 
@@ -179,26 +177,6 @@ class KeySet:
     def jwks(self) -> dict[str, list[dict[str, str]]]:
         """Return the JWK Set to publish (RFC 7517 §5)."""
         return {"keys": [key.public_jwk() for key in self]}
-
-
-@lru_cache(maxsize=64)
-def derive_secret(secret: str | bytes, purpose: str) -> bytes:
-    """Return 32 bytes that belong to ``secret`` and ``purpose``.
-
-    No two purposes share a secret, so that what is made for one fails for all others
-    (RFC 8725 §3.1).
-
-    Raises:
-        KeyInvalid: the secret is empty.
-    """
-    return _hkdf(secret, b"authx/" + purpose.encode(), length=32)
-
-
-def _hkdf(secret: str | bytes, info: bytes, *, length: int) -> bytes:
-    if not secret:
-        raise KeyInvalid("the secret is empty")
-    hkdf = HKDF(algorithm=hashes.SHA256(), length=length, salt=None, info=info)
-    return hkdf.derive(_as_bytes(secret))
 
 
 def _as_bytes(text: str | bytes) -> bytes:

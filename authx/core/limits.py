@@ -36,7 +36,7 @@ class Limit:
             ValueError: it is not one; the text says why.
         """
         if not isinstance(rule, dict) or (unknown := set(rule) - {"types", "limit", "when_full"}):
-            extra = f": {', '.join(sorted(map(str, unknown)))}" if isinstance(rule, dict) else ""
+            extra = f", not {', '.join(sorted(map(str, unknown)))}" if isinstance(rule, dict) else ""
             raise ValueError(f"must be dicts with types, limit and when_full{extra}")
         types, limit = rule.get("types"), rule.get("limit")
         if types is not None and not (isinstance(types, list | tuple) and types):

@@ -53,7 +53,7 @@ def read_mark(told: str) -> tuple[int, str]:
     """Return number and reason of a mark.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not one.
     """
     number, _, reason = told.partition(":")
     return int(number), reason
@@ -63,7 +63,7 @@ def merged(entries: Iterable[tuple[str, str]], into: dict[str, str] | None = Non
     """Return what a copy keeps of these entries, added to ``into`` if that is given.
 
     Raises:
-        ValueError: one of them is a mark, and none.
+        ValueError: what is told under the name of a mark is not one.
     """
     kept = {} if into is None else into
     for name, told in entries:

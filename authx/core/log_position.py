@@ -79,7 +79,7 @@ def _without(gap: Gap, numbers: Iterable[int]) -> Iterator[Gap]:
 
 
 def _few(gaps: list[Gap]) -> list[Gap]:
-    """Join neighbours until there are few enough to ask for in one statement."""
+    """Join neighbors until there are few enough to ask for in one statement."""
     gaps = sorted(gaps, key=lambda gap: gap.first)
     while len(gaps) > MOST_GAPS:
         gaps = [_joined(gaps[start : start + 2]) for start in range(0, len(gaps), 2)]

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from itsdangerous import BadSignature, Signer, base64_decode, base64_encode
 
-from authx.core.keys import derive_secret
+from authx.core.derived import derive_secret, signer
 from authx.errors import RefreshMalformed
 
 #: 36 octets, a dot, 32 octets. 43 characters leave two spare bits, which must be zero.
@@ -76,6 +76,4 @@ def _proof(sid: UUID, generation: int, salt: bytes, secret: str | bytes) -> byte
 
 
 def _signer(secrets: Sequence[str | bytes]) -> Signer:
-    # itsdangerous signs with the last key; our settings name the newest first.
-    keys = [derive_secret(secret, "refresh-token") for secret in reversed(secrets)]
-    return Signer(keys, salt=b"authx.refresh", key_derivation="hmac", digest_method=sha256)
+    return signer(secrets, "refresh-token", salt=b"authx.refresh")

@@ -8,8 +8,8 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
-from authx.conf import conf
-from authx.core.keys import derive_secret
+from authx.conf import conf, secret_keys
+from authx.core.derived import derive_secret
 from authx.gate import keyring
 
 #: What one process gives out and another must take the same way.
@@ -40,7 +40,7 @@ def parts() -> dict[str, str]:
     """A word for each of ``AGREED``, for the keys and for the secrets; none tells what it was made of."""
     told = {f"AUTHX_{name}": _word(getattr(conf, name)) for name in AGREED}
     told["AUTHX_SIGNING_KEYS"] = _word([(key.kid, key.alg) for key in keyring.keyset().given])
-    marks = [derive_secret(secret, "agreement") for secret in keyring.secrets()]
+    marks = [derive_secret(secret, "agreement") for secret in secret_keys()]
     told["SECRET_KEY"] = _word([sha256(mark).hexdigest() for mark in marks])
     return told
 

@@ -41,7 +41,7 @@ def fetch_json(
     """The JSON object at ``url``; ``form`` makes it a POST, ``authenticated`` adds our credentials.
 
     Raises:
-        StoreUnavailable: whatever else it was; also where ``url`` is none that may be asked.
+        StoreUnavailable: on any failure, and if ``url`` is not allowed.
     """
     if complaint := address(url):
         raise StoreUnavailable(f"the address {complaint}")

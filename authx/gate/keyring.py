@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from django.apps import apps
-from django.conf import settings
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
-from authx.conf import conf
+from authx.conf import conf, secret_keys
 from authx.core.keys import Key, KeySet
 from authx.errors import KeyInvalid
 from authx.gate.managed_keyring import Keyring, Loader, ManagedKey
@@ -30,12 +29,7 @@ def keyset() -> Keyring:
         KeyInvalid: an entry of AUTHX_SIGNING_KEYS is unreadable, weak or mismatched.
     """
     configured = [_load(entry) for entry in conf.SIGNING_KEYS]
-    return Keyring(KeySet(configured or [Key.derive(secret) for secret in secrets()]), _managed)
-
-
-def secrets() -> list[str | bytes]:
-    """The site's SECRET_KEY, then its fallbacks: the first signs, all verify."""
-    return [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    return Keyring(KeySet(configured or [Key.derive(secret) for secret in secret_keys()]), _managed)
 
 
 def _managed(known: Mapping[str, Key], now: datetime) -> Iterable[ManagedKey]:

@@ -91,7 +91,7 @@ class LocalCopy:
             self._apart(lambda: self._renew_there(now, lag))
 
     def _renew_there(self, now: float, lag: float) -> None:
-        with suppress(NoCopy):  # who asks next is told
+        with suppress(NoCopy):  # raised again for whoever asks next
             self._renew_here(now, lag)
 
     def _renew_here(self, now: float, lag: float) -> None:

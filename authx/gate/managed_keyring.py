@@ -129,7 +129,7 @@ class Keyring(KeySet):
     def _find_unknown(self, kid: str, asked_at: float) -> Key | None:
         """Look once in ``POLL`` whether it was made meanwhile; who comes while one looks waits (J10).
 
-        A look that began after ``asked_at`` is as good as one now; one that ended after it is not.
+        A look that began after ``asked_at`` need not be repeated; one from before may have missed the key.
         """
         with self._lock:
             now = self._clock()

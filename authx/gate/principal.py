@@ -18,17 +18,7 @@ class Principal:
         self.claims = claims
         #: The user's key at the issuer, as text.
         self.pk = self.id = self.username = claims.sub
-
-    @property
-    def scopes(self) -> tuple[str, ...]:
-        """The claim ``scope``, split at its spaces (RFC 9068 §2.2.3)."""
-        scope = self.claims.extra.get("scope", "")
-        return tuple(scope.split()) if isinstance(scope, str) else _texts(scope)
-
-    @property
-    def roles(self) -> tuple[str, ...]:
-        """The claim ``roles``, where AUTHX_CLAIMS of the issuer puts it (RFC 9068 §2.2.3.1)."""
-        return _texts(self.claims.extra.get("roles"))
+        self.scopes, self.roles = claims.scopes, claims.roles
 
     def get_username(self) -> str:
         return self.username
@@ -70,7 +60,3 @@ class Stranger:
 
     def note_use(self) -> None:
         """A token shown to another service confirms nothing (T2)."""
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(part for part in value if isinstance(part, str)) if isinstance(value, list) else ()

@@ -81,11 +81,11 @@ def _told(page: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """
     for sid, reason in page["endings"]:
         if log_entries.is_mark(str(sid)) or log_entries.is_key(str(sid)):
-            raise ValueError("the sid of an ending is none")
+            raise ValueError("what should be a sid is not one")
         yield str(sid), str(reason)
     for subject, number, reason in page.get("not_before", ()):
         if type(number) is not int:
-            raise TypeError("the number of a mark is none")
+            raise TypeError("what should be the number of a mark is not one")
         name = log_entries.name_of_subject("" if subject is None else str(subject))
         yield name, log_entries.mark(number, str(reason))
     for kid in page.get("withdrawn_keys", ()):

@@ -82,14 +82,19 @@ class QuickSource:
 
 
 class FeedSource:
-    """A verify-only service's copy of what the issuer's feed tells; there is nobody else to ask."""
+    """A verify-only service's copy of what the issuer's feed tells."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
 
     def end_reason(self, claims: AccessClaims, now: datetime | None) -> str | None:
         lag = conf.REVOCATION_LAG.total_seconds()
         try:
             return log_entries.end_reason(claims, _copy("remote").told(log_entries.asked_of(claims), lag=lag))
         except NoCopy as error:
-            raise StoreUnavailable("no copy is kept: there are too many endings") from error
+            if not conf.INTROSPECTION_URL:
+                raise StoreUnavailable("no copy is kept: there are too many endings") from error
+        return IntrospectionSource(self._token, conf.INTROSPECTION_URL).end_reason(claims, now)
 
 
 class LifeSource:
@@ -101,7 +106,7 @@ class LifeSource:
 
 def _remote_source(token: object) -> RevocationSource:
     if conf.REVOCATIONS_URL:
-        return FeedSource()
+        return FeedSource(str(token))
     if conf.INTROSPECTION_URL:
         return IntrospectionSource(str(token), conf.INTROSPECTION_URL)
     return LifeSource()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from datetime import datetime
+from functools import lru_cache
 
 from django.views.decorators.debug import sensitive_variables
 
@@ -14,6 +16,8 @@ from authx.errors import KeyUnknown, SessionEnded
 from authx.gate import keyring, revocation
 from authx.gate.jwks import remote_keys
 from authx.gate.remembered import signatures
+
+logger = logging.getLogger("authx")
 
 
 @sensitive_variables("token")
@@ -50,13 +54,23 @@ def read_claims(token: object, *, now: datetime | None = None) -> AccessClaims:
     seconds = time.time() if now is None else now.timestamp()
     url = conf.JWKS_URL
     claims = signatures.read(token, remote_keys(url) if url else keyring.keyset(), now=seconds)
-    audience = conf.AUDIENCE
+    audience, longest = conf.AUDIENCE, conf.ACCESS_TOKEN_LIFETIME
+    if url and claims.exp - claims.iat > longest.total_seconds():
+        _complain_of_lifetime(claims.iss)
     check_claims(
         claims,
         issuer=conf.ISSUER,
         audience=(audience,) if isinstance(audience, str) else audience,
-        max_lifetime=conf.ACCESS_TOKEN_LIFETIME,
+        max_lifetime=longest,
         leeway=conf.CLOCK_LEEWAY,
         now=seconds,
     )
     return claims
+
+
+@lru_cache(maxsize=4)
+def _complain_of_lifetime(issuer: str) -> None:
+    """Once: to its client such a token is as malformed as any other."""
+    logger.error(
+        "The tokens of %s live longer than our AUTHX_ACCESS_TOKEN_LIFETIME: set it as there.", issuer
+    )

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import logging
-from functools import lru_cache
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from django.conf import settings
-from django.core.signals import setting_changed
+from cryptography.fernet import InvalidToken, MultiFernet
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.debug import sensitive_variables
 
-from authx.conf import conf
-from authx.core.keys import derive_secret
+from authx.conf import conf, secret_keys
+from authx.core.derived import fernet
 
 #: Browsers keep no cookie longer than 400 days (RFC 6265bis §5.5), nor one over 4096 octets.
 DEVICE_LIFETIME = 400 * 86400
@@ -122,20 +118,9 @@ def never_cache(response: HttpResponseBase) -> None:
     patch_vary_headers(response, ["Cookie"])
 
 
-@lru_cache(maxsize=1)
 def _fernet() -> MultiFernet:
-    secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    keys = (base64.urlsafe_b64encode(derive_secret(secret, "cookie")) for secret in secrets)
-    return MultiFernet([Fernet(key) for key in keys])
+    return fernet(secret_keys(), "cookie")
 
 
 def _padded(value: str) -> str:
     return value + "=" * (-len(value) % 4)
-
-
-def _forget(*, setting: str, **kwargs: object) -> None:
-    if setting in {"SECRET_KEY", "SECRET_KEY_FALLBACKS"}:
-        _fernet.cache_clear()
-
-
-setting_changed.connect(_forget, dispatch_uid="authx.http.cookies")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from hashlib import sha256
 
-from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from itsdangerous import BadData, Signer, base64_decode, base64_encode
 
-from authx.conf import conf
-from authx.core.keys import derive_secret
+from authx.conf import conf, secret_keys
+from authx.core.derived import signer
 from authx.http.cookies import read_cookie, set_device_cookie
 
 
@@ -34,7 +32,4 @@ def _known_id(request: HttpRequest) -> str | None:
 
 
 def _signer() -> Signer:
-    # itsdangerous signs with the last key; our settings name the newest first.
-    newest_first = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    keys = [derive_secret(secret, "device") for secret in reversed(newest_first)]
-    return Signer(keys, salt=b"authx.device", key_derivation="hmac", digest_method=sha256)
+    return signer(secret_keys(), "device", salt=b"authx.device")

@@ -13,9 +13,10 @@ from authx.http.cookies import has_credentials
 from authx.http.device import browser_device_id
 from authx.models import DeviceSession, EndReason
 from authx.pages import django_login
-from authx.pages.visit import Visit, cookie_session, visit_of
+from authx.pages.visit import Visit, visit_of
 from authx.sessions import Device, end_session, open_session
 from authx.sessions.database import alias, store_errors
+from authx.sessions.presented import cookie_session
 from authx.sessions.standing import user_end
 
 

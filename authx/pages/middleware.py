@@ -15,6 +15,7 @@ from django.utils.http import escape_leading_slashes
 
 from authx.errors import AuthxError, LoginRefused, SessionLimitReached, StoreUnavailable
 from authx.http import cookies, renewal
+from authx.http.outage import RETRY_AFTER
 from authx.http.reports import keep_secrets
 from authx.models import DeviceSession
 from authx.pages.delivery import deliver
@@ -26,8 +27,6 @@ logger = logging.getLogger("authx")
 
 #: In the URL of a page that was redirected to itself, once, because another tab had renewed first.
 RETRY_MARK = "authx_retry=1"
-#: Seconds after which a client may ask again when the store was unavailable.
-RETRY_AFTER = 5
 
 
 class DeviceSessionMiddleware:

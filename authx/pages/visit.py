@@ -27,7 +27,7 @@ from authx.models import DeviceSession, EndReason
 from authx.pages import django_login
 from authx.sessions import Credentials, recognize, refresh_session
 from authx.sessions.database import store_errors
-from authx.sessions.presented import find_presented
+from authx.sessions.presented import cookie_session
 from authx.sessions.refreshing import refreshable_session
 from authx.sessions.standing import user_end
 from authx.sessions.using import note_use
@@ -203,15 +203,6 @@ class Visit:
         if django_login.hangs_on(request, sid):
             django_login.flush(request)
         self.identify(None, AnonymousUser())
-
-
-@sensitive_variables()
-def cookie_session(request: HttpRequest) -> DeviceSession | None:
-    """The session, live or ended, that the cookies came from, whatever their age."""
-    return find_presented(
-        cookies.read_cookie(request, conf.REFRESH_COOKIE),
-        cookies.read_cookie(request, conf.ACCESS_COOKIE),
-    )
 
 
 def visit_of(request: Any) -> Visit | None:

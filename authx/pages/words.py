@@ -13,7 +13,7 @@ def refusal_text(error: AuthxError) -> str:
     """What a person is told who could not be signed in."""
     if isinstance(error, SessionLimitReached):
         return _("You are signed in on as many devices as allowed. Sign out on one of them first.")
-    return _("This account cannot be signed in.")
+    return _("You cannot sign in with this account.")
 
 
 def ended_reason(visit: Visit | None) -> str:

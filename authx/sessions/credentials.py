@@ -10,7 +10,7 @@ from typing import Any
 from django.utils.module_loading import import_string
 from django.views.decorators.debug import sensitive_variables
 
-from authx.conf import conf
+from authx.conf import conf, secret_keys
 from authx.core.claims import AccessClaims
 from authx.core.refresh import write_refresh_token
 from authx.core.tokens import write_access_token
@@ -45,7 +45,7 @@ class Credentials:
 def credentials_for(session: DeviceSession, *, generation: int, now: datetime) -> Credentials:
     """The tokens of ``generation``: the refresh token is always the same one, the access token fresh."""
     claims = _claims(session, generation, now)
-    refresh_token = write_refresh_token(session.id, generation, bytes(session.salt), keyring.secrets())
+    refresh_token = write_refresh_token(session.id, generation, bytes(session.salt), secret_keys())
     access_token = write_access_token(claims, keyring.keyset().signing)
     return Credentials(session, claims, access_token, refresh_token, now)
 

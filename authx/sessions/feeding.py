@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any
 
 from itsdangerous import BadData, Signer, base64_decode, base64_encode
 
-from authx.core.keys import derive_secret
+from authx.conf import secret_keys
+from authx.core.derived import signer
 from authx.core.log_entries import is_key, is_mark, read_mark
 from authx.core.log_position import LogPosition
-from authx.gate import keyring
 from authx.gate.endings import window
 from authx.sessions.ended_log import EndedLog
 
@@ -74,6 +73,4 @@ def _position(cursor: str) -> LogPosition | None:
 
 
 def _signer() -> Signer:
-    # itsdangerous signs with the last key; our settings name the newest first.
-    keys = [derive_secret(secret, "feed") for secret in reversed(keyring.secrets())]
-    return Signer(keys, salt=b"authx.feed", key_derivation="hmac", digest_method=sha256)
+    return signer(secret_keys(), "feed", salt=b"authx.feed")

@@ -6,11 +6,10 @@ from typing import Any
 
 from django.views.decorators.debug import sensitive_variables
 
-from authx.conf import conf
+from authx.conf import conf, secret_keys
 from authx.core.claims import AccessClaims
 from authx.core.refresh import read_refresh_token
 from authx.errors import RefreshError, TokenError
-from authx.gate import keyring
 from authx.models import DeviceSession
 from authx.sessions.presented import find_genuine
 from authx.sessions.standing import recognize, user_end
@@ -40,7 +39,7 @@ def _access_members(claims: AccessClaims) -> dict[str, Any]:
 def _refresh_members(token: object) -> dict[str, Any] | None:
     """Of a refresh token: active while it is the newest of a live session."""
     try:
-        presented = read_refresh_token(token, keyring.secrets())
+        presented = read_refresh_token(token, secret_keys())
         session = find_genuine(presented)
     except RefreshError:
         return None
@@ -73,6 +72,6 @@ def find_session_of(token: object) -> DeviceSession | None:
     except TokenError:
         pass
     try:
-        return find_genuine(read_refresh_token(token, keyring.secrets()))
+        return find_genuine(read_refresh_token(token, secret_keys()))
     except RefreshError:
         return None

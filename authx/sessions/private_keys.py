@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 from collections.abc import Mapping
 from functools import lru_cache
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.fernet import InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from django.views.decorators.debug import sensitive_variables
 
-from authx.core.keys import Key, PrivateKey, derive_secret
+from authx.conf import secret_keys
+from authx.core.derived import fernet
+from authx.core.keys import Key, PrivateKey
 from authx.errors import KeyInvalid
-from authx.gate import keyring
 from authx.models import SigningKey
 
 logger = logging.getLogger("authx")
 
+_PURPOSE = "keyring"
 ALGORITHMS = ("ES256", "EdDSA", "RS256", "PS256")
 
 
@@ -71,12 +72,11 @@ def _complain(kid: str) -> None:
 @sensitive_variables()
 def renewed(encrypted: str) -> str | None:
     """The same under the first SECRET_KEY; None if it is that already, or cannot be read."""
-    secrets = tuple(keyring.secrets())
     try:
-        _fernets(secrets[:1]).decrypt(encrypted)
+        fernet(secret_keys()[:1], _PURPOSE).decrypt(encrypted)
     except InvalidToken:
         try:
-            return _fernets(secrets).rotate(encrypted).decode()
+            return _fernet().rotate(encrypted).decode()
         except InvalidToken:
             return None
     return None
@@ -89,10 +89,4 @@ def encrypt(private: bytes) -> str:
 
 
 def _fernet() -> MultiFernet:
-    return _fernets(tuple(keyring.secrets()))
-
-
-@lru_cache(maxsize=4)
-def _fernets(secrets: tuple[str | bytes, ...]) -> MultiFernet:
-    keys = (base64.urlsafe_b64encode(derive_secret(secret, "keyring")) for secret in secrets)
-    return MultiFernet([Fernet(key) for key in keys])
+    return fernet(secret_keys(), _PURPOSE)

@@ -12,7 +12,7 @@ from django.db import connections
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from authx.conf import conf
+from authx.conf import conf, secret_keys
 from authx.core.alarms import Action, Alarm
 from authx.core.refresh import read_refresh_token
 from authx.core.rotation import Refusal, Row, Verdict, judge
@@ -24,7 +24,6 @@ from authx.errors import (
     SessionEnded,
     StoreUnavailable,
 )
-from authx.gate import keyring
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import database, events
 from authx.sessions.alarming import action_of, new_context, record_alarm
@@ -64,7 +63,7 @@ def refresh_session(
         SessionEnded: the session is over; ``reason`` says why.
         StoreUnavailable: the database cannot be asked or written; nothing changed.
     """
-    presented = read_refresh_token(refresh_token, keyring.secrets())
+    presented = read_refresh_token(refresh_token, secret_keys())
     with database.store_errors():
         for _ in range(database.ATTEMPTS):
             session = find_genuine(presented)
@@ -85,7 +84,7 @@ def refreshable_session(refresh_token: object) -> DeviceSession | None:
         StoreUnavailable: the database cannot be asked.
     """
     try:
-        presented = read_refresh_token(refresh_token, keyring.secrets())
+        presented = read_refresh_token(refresh_token, secret_keys())
         session = find_genuine(presented)
     except RefreshMalformed:
         return None

@@ -13,7 +13,7 @@ from authx.conf import conf
 from authx.core.keyring_states import (
     IN_USE,
     LEAD,
-    Judgement,
+    Judgment,
     KeyState,
     finished_for_long,
     judge_keys,
@@ -45,7 +45,7 @@ def load(known: Mapping[str, Key], now: datetime) -> list[ManagedKey]:
     return [ManagedKey(row.times(), key_of(row, known) if row.kid in in_use else None) for row in rows]
 
 
-def judge(rows: Iterable[SigningKey], now: datetime | None = None) -> Judgement:
+def judge(rows: Iterable[SigningKey], now: datetime | None = None) -> Judgment:
     """What each key is for; sets ``state`` on the rows."""
     rows = list(rows)
     judged = judge_keys((row.times() for row in rows), now=now or timezone.now(), hold=hold())
@@ -132,7 +132,7 @@ def withdraw(
 
 
 def _inherit(
-    rows: list[SigningKey], judged: Judgement, withdrawn: SigningKey, by: Any, at: datetime
+    rows: list[SigningKey], judged: Judgment, withdrawn: SigningKey, by: Any, at: datetime
 ) -> SigningKey:
     """The waiting key, whose turn is now; or a new one of the same algorithm."""
     waiting = judged.first(KeyState.NEXT)

@@ -19,6 +19,7 @@ from authx.errors import StoreUnavailable
 from authx.gate.agreement import agrees, fingerprint
 from authx.gate.keyring import keyset
 from authx.http.entity_tags import entity_tag
+from authx.http.outage import RETRY_AFTER
 from authx.sessions.database import database_now
 
 View = Callable[[HttpRequest], HttpResponse]
@@ -45,7 +46,9 @@ def _or_unavailable(view: View) -> View:
             return view(request)
         except StoreUnavailable:
             body = {"detail": "The keys cannot be read.", "code": StoreUnavailable.code}
-            return JsonResponse(body, status=503, headers={"Retry-After": "5", "Cache-Control": "no-store"})
+            return JsonResponse(
+                body, status=503, headers={"Retry-After": str(RETRY_AFTER), "Cache-Control": "no-store"}
+            )
 
     return wrapped
 
@@ -125,5 +128,5 @@ def ready(request: HttpRequest) -> HttpResponse:
         body["ready"] = False
     response = JsonResponse(body, status=200 if body["ready"] else 503)
     if not body["ready"]:
-        response["Retry-After"] = "5"
+        response["Retry-After"] = str(RETRY_AFTER)
     return response

@@ -10,13 +10,11 @@ from django.utils.cache import get_conditional_response
 from django.utils.datastructures import MultiValueDict
 from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
-from rest_framework import status
-from rest_framework.exceptions import APIException
 from rest_framework.negotiation import BaseContentNegotiation, DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from authx.api.refusals import InvalidRequest
+from authx.api.refusals import InvalidClient, InvalidRequest
 from authx.api.views.door import OpenView
 from authx.http.client_credentials import TwoMethods, client_credentials
 from authx.http.entity_tags import entity_tag
@@ -25,15 +23,6 @@ from authx.sessions import end_session
 from authx.sessions.feeding import KINDS, endings_since
 from authx.sessions.introspecting import find_session_of, introspect
 from authx.sessions.services import find_service
-
-
-class InvalidClient(APIException):
-    """Nobody whose credentials we know (RFC 6749 §5.2)."""
-
-    status_code = status.HTTP_401_UNAUTHORIZED
-    default_detail = "Client authentication failed."
-    default_code = "invalid_client"
-
 
 #: Our codes in the words of OAuth (RFC 6749 §5.2, §4.1.2.1); others are none of its errors.
 _OAUTH = {

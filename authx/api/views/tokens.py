@@ -6,7 +6,6 @@ from typing import Any
 
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import update_last_login
-from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import ensure_csrf_cookie
@@ -19,10 +18,9 @@ from authx.api.authentication import bearer_token, enforce_csrf
 from authx.api.refusals import Refused
 from authx.api.serializers import LoginSerializer
 from authx.api.views.door import OpenView
-from authx.conf import conf
+from authx.conf import conf, secret_keys
 from authx.core.refresh import read_refresh_token
 from authx.errors import SessionEnded, TokenError
-from authx.gate import keyring
 from authx.http import cookies, throttle
 from authx.http.device import browser_device_id, remember_device
 from authx.http.notes import notes
@@ -37,7 +35,7 @@ from authx.sessions import (
     refresh_session,
 )
 from authx.sessions.alarming import raise_refresh_rate
-from authx.sessions.presented import find_by_refresh_token, find_presented
+from authx.sessions.presented import cookie_session, find_by_refresh_token
 from authx.sessions.standing import is_current
 
 
@@ -112,7 +110,7 @@ class Login(OpenView):
             request,
             device,
             persistent=data["remember"],
-            overwrites=_in_cookies(request._request) if by_cookie else None,
+            overwrites=cookie_session(request._request) if by_cookie else None,
         )
         if getattr(type(user), "last_login", None) is not None:  # a model may go without
             update_last_login(type(user), user)
@@ -122,13 +120,6 @@ class Login(OpenView):
             set_token_cookies(response, credentials)
             remember_device(response, credentials.session.device_id)
         return response
-
-
-def _in_cookies(request: HttpRequest) -> DeviceSession | None:
-    return find_presented(
-        cookies.read_cookie(request, conf.REFRESH_COOKIE),
-        cookies.read_cookie(request, conf.ACCESS_COOKIE),
-    )
 
 
 @method_decorator(sensitive_post_parameters(), name="dispatch")
@@ -145,7 +136,7 @@ class Refresh(OpenView):
             enforce_csrf(request)
         else:
             presented = self.body()["refresh_token"]
-        sid = read_refresh_token(presented, keyring.secrets()).sid
+        sid = read_refresh_token(presented, secret_keys()).sid
         if wait := throttle.refresh_wait(str(sid)):
             if throttle.is_first("refresh-rate", str(sid), wait):
                 raise_refresh_rate(find_by_refresh_token(presented), request)
@@ -169,7 +160,7 @@ class Logout(OpenView):
             if not cookies.has_credentials(request._request):
                 raise Refused("not_authenticated")
             enforce_csrf(request)
-            session = _in_cookies(request._request)
+            session = cookie_session(request._request)
         elif sent is not None:
             session = find_by_refresh_token(sent)
         else:

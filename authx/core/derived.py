@@ -1,0 +1,54 @@
+"""What is derived from the site's secrets: a key for each purpose, and what signs and encrypts with it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import sha256
+
+from cryptography.fernet import Fernet, MultiFernet
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from itsdangerous import Signer
+
+from authx.errors import KeyInvalid
+
+
+@lru_cache(maxsize=64)
+def derive_secret(secret: str | bytes, purpose: str) -> bytes:
+    """Return 32 bytes that belong to ``secret`` and ``purpose``.
+
+    No two purposes share a secret, so that what is made for one fails for all others
+    (RFC 8725 §3.1).
+
+    Raises:
+        KeyInvalid: the secret is empty.
+    """
+    return derive(secret, b"authx/" + purpose.encode(), length=32)
+
+
+def derive(secret: str | bytes, info: bytes, *, length: int) -> bytes:
+    """Return ``length`` bytes that belong to ``secret`` and ``info`` (RFC 5869).
+
+    Raises:
+        KeyInvalid: the secret is empty.
+    """
+    if not secret:
+        raise KeyInvalid("the secret is empty")
+    hkdf = HKDF(algorithm=hashes.SHA256(), length=length, salt=None, info=info)
+    return hkdf.derive(secret.encode() if isinstance(secret, str) else secret)
+
+
+def signer(secrets: Sequence[str | bytes], purpose: str, *, salt: bytes) -> Signer:
+    """Return what signs with the first of ``secrets`` and accepts the signatures of all."""
+    # itsdangerous signs with the last key.
+    keys = [derive_secret(secret, purpose) for secret in reversed(secrets)]
+    return Signer(keys, salt=salt, key_derivation="hmac", digest_method=sha256)
+
+
+@lru_cache(maxsize=8)
+def fernet(secrets: tuple[str | bytes, ...], purpose: str) -> MultiFernet:
+    """Return what encrypts under the first of ``secrets`` and decrypts under all."""
+    keys = (base64.urlsafe_b64encode(derive_secret(secret, purpose)) for secret in secrets)
+    return MultiFernet([Fernet(key) for key in keys])
