@@ -742,7 +742,7 @@ def test_a_login_too_long_ago_may_look_but_not_kick(boss, ada, settings, action)
     question = boss.choose(action, phone.session)
     change(boss.session, auth_time=timezone.now() - timedelta(minutes=11))
     refused = boss.client.post(LIST, Form(question).filled(reason=""), follow=True)
-    assert said(refused) == ["Your own sign-in is too long ago for this: sign out, sign in and try again."]
+    assert said(refused) == ["You signed in too long ago to do this: sign out, sign in and try again."]
     assert "Are you sure" not in boss.choose(action, phone.session).content.decode()
     assert boss.get().status_code == 200
     assert status_of(phone) == "live"

@@ -230,7 +230,7 @@ def test_the_secrets_before_it_verify_and_do_not_sign(settings):
     derived = [Key.derive(secret).kid for secret in (settings.SECRET_KEY, "older-secret", "oldest-secret")]
     assert kids() == derived
     assert keyring.keyset().signing.kid == derived[0]
-    assert secret_keys() == [settings.SECRET_KEY, "older-secret", "oldest-secret"]
+    assert secret_keys() == (settings.SECRET_KEY, "older-secret", "oldest-secret")
 
 
 @pytest.mark.parametrize("alg", ["ES256", "RS256", "EdDSA"])
