@@ -151,6 +151,46 @@ def test_without_any_keys_nothing_is_known(keys, issuer, clock):
     assert keys.find(KEYS[0].kid) is not None
 
 
+def ask_together(keys, kid, count=6):
+    """Ask in so many threads while the issuer takes its time; what each was told."""
+    told, answered = [], threading.Semaphore(0)
+    fetch = keys._fetch
+
+    def slow(url):
+        for _ in range(count - 1):  # until the others have an answer: who waits for this has none
+            answered.acquire(timeout=0.1)
+        return fetch(url)
+
+    def ask():
+        told.append(keys.find(kid))
+        answered.release()
+
+    keys._fetch = slow
+    threads = [threading.Thread(target=ask) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    keys._fetch = fetch
+    return told
+
+
+def test_all_wait_for_a_key_that_is_new(keys, issuer, clock):
+    keys.find(KEYS[0].kid)
+    issuer.answers["jwks"] = KeySet(KEYS).jwks()
+    clock.now += COOL_DOWN
+    assert None not in ask_together(keys, KEYS[2].kid)
+    assert len(issuer.asked) == 2
+
+
+def test_after_a_long_rest_a_withdrawn_key_lets_nobody_in(keys, issuer, clock):
+    keys.find(KEYS[0].kid)
+    issuer.answers["jwks"] = KeySet(KEYS[:1]).jwks()
+    clock.now += LATE + 1
+    assert ask_together(keys, KEYS[1].kid) == [None] * 6
+    assert len(issuer.asked) == 2
+
+
 def test_while_the_issuer_is_down_nobody_waits_for_the_key_of_a_stranger(issuer, clock):
     left = []
     keys = RemoteKeys("jwks", fetch=issuer, clock=clock, apart=left.append)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Semaphore, Thread
 
 import jwt
 import pytest
@@ -33,7 +33,7 @@ from authx.core.keys import Key, KeySet
 from authx.core.tokens import check_claims, read_signed, write_access_token
 from authx.errors import KeyUnknown, StoreUnavailable
 from authx.gate import keyring, managed_keyring, revocation, verify_access_token
-from authx.gate.managed_keyring import REST, Keyring, hold
+from authx.gate.managed_keyring import LATE, REST, UNKNOWN, Keyring, hold
 from authx.gate.remembered import Remembered
 from authx.gate.verify import read_claims
 from authx.models import DeviceSession, SigningKey
@@ -616,7 +616,43 @@ def test_a_flood_of_unknown_kids_causes_one_look_in_a_while(managed):
         process.after(seconds=0.02)
         kid = f"{number:043d}" if number % 2 else stranger.kid
         assert process.keys.find(kid) is None
-    assert process.loads <= 5  # 20 seconds, and one at the beginning
+    assert process.loads <= 20 / UNKNOWN
+
+
+def test_rotations_at_once_every_two_seconds_refuse_nothing():
+    signer, verifier = Process(), Process()
+    signer.sign(), verifier.sign()
+    for _ in range(10):
+        rotate(at_once=True, now=signer.after(seconds=2).at)
+        signer.keys.look()
+        verifier.after(seconds=2)
+        presented = signer.sign()
+        assert verifier.accepts(presented)
+
+
+def test_after_a_long_rest_nobody_goes_on_with_keys_that_may_have_been_withdrawn():
+    """One takes the look, and the others wait for it."""
+    made = rotate(at_once=True, now=START)
+    process = Process()
+    assert process.keys.find(made.kid)
+    process.after(seconds=LATE)
+    answered, told = Semaphore(0), []
+
+    def slow(known, now):
+        answered.acquire(timeout=0.2)  # until the other has an answer: if it waits for this, it has none
+        return []
+
+    def ask():
+        told.append(process.keys.find(made.kid))
+        answered.release()
+
+    process.keys._load = slow
+    threads = [Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert told == [None, None]
 
 
 def test_a_flood_from_many_threads_too():

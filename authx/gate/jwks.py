@@ -50,28 +50,54 @@ class RemoteKeys:
     def find(self, kid: str) -> Key | None:
         """The key of this ``kid``, or None; fetches where that may help and was not tried lately.
 
-        Who finds the key in an old set does not wait for a new one, unless that set is very old.
+        Who finds the key in an old set does not wait for a new one, unless that set is very old; who does not
+        find it waits for the fetch that may bring it. While the issuer is down nobody waits.
 
         Raises:
             StoreUnavailable: no set has ever been fetched.
         """
         known = self._keys.get(kid)
-        if known is None:
-            if self._lock.acquire(blocking=not self._keys and not self._is_failing):
-                self._apart(self._renew) if self._is_failing else self._renew()
+        if known is None or self._is_late:
+            self._renew_now()
             if not self._keys:
                 raise StoreUnavailable("the issuer's keys are not known")
-            known = self._keys.get(kid)
-        elif (age := self._clock() - self._fetched_at) > MAX_AGE and self._lock.acquire(blocking=False):
-            if age > LATE and not self._is_failing:
-                self._renew()  # after a long rest: a key withdrawn since must not get in
-            else:
-                self._apart(self._renew)
-            known = self._keys.get(kid)
+        elif self._age > MAX_AGE:
+            self._renew_apart()
+        else:
+            return known[1]
+        known = self._keys.get(kid)
         return None if known is None else known[1]
 
+    @property
+    def _age(self) -> float:
+        return self._clock() - self._fetched_at
+
+    @property
+    def _is_late(self) -> bool:
+        """After a long rest: a key that was withdrawn since must not get in."""
+        return self._age > LATE and not self._is_failing
+
+    def _renew_now(self) -> None:
+        """Everybody waits for one fetch, unless the last one has failed."""
+        if self._is_failing:
+            self._renew_apart()
+            return
+        with self._lock:
+            if not self._is_failing:  # the one that we have waited for
+                self._renew()
+
+    def _renew_apart(self) -> None:
+        if self._lock.acquire(blocking=False):
+            self._apart(self._renew_and_release)
+
+    def _renew_and_release(self) -> None:
+        try:
+            self._renew()
+        finally:
+            self._lock.release()
+
     def _renew(self) -> None:
-        """Fetch, one for all; what cannot be fetched takes no key away. The lock is held, and given back."""
+        """Fetch, one for all; what cannot be fetched takes no key away. The lock is held."""
         try:
             if self._clock() - self._tried_at >= COOL_DOWN:
                 self._tried_at = self._clock()
@@ -80,8 +106,6 @@ class RemoteKeys:
         except (StoreUnavailable, KeyInvalid) as error:
             self._is_failing = True
             logger.warning("The keys at AUTHX_JWKS_URL were not renewed: %s.", error)
-        finally:
-            self._lock.release()
 
     def _read(self, jwks: dict[str, Any]) -> dict[str, tuple[dict[str, Any], Key]]:
         """All or nothing: a set with anything odd in it is not the issuer's (K4)."""

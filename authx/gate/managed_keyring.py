@@ -20,6 +20,10 @@ logger = logging.getLogger("authx")
 
 _INTERVAL = POLL.total_seconds()
 _NEVER = float("-inf")
+#: Seconds between two looks for unknown kids, while the database answers: a key may sign as soon as it is made.
+UNKNOWN = 0.5
+#: Seconds after the last look in which keys may be used while another thread looks.
+LATE = 60.0
 #: Seconds that a process which has not read the keys yet waits between two tries.
 REST = 0.5
 
@@ -39,8 +43,8 @@ Loader = Callable[[Mapping[str, Key], datetime], Iterable[ManagedKey]]
 class Keyring(KeySet):
     """A key set that follows the managed keyring: the same object, other keys as time goes by.
 
-    Without managed keys it is what the settings give, and a look at the database is taken only before signing
-    and for an unknown ``kid``, once in ``POLL`` each; with them also before verifying. A database that
+    Without managed keys it is what the settings give, and a look at the database is taken only before signing,
+    once in ``POLL``, and for an unknown ``kid``; with them also before verifying. A database that
     cannot be asked leaves all as it was; before it has been asked once, nobody knows which keys are good, and
     whatever needs one raises StoreUnavailable.
     """
@@ -88,7 +92,7 @@ class Keyring(KeySet):
         """The key with this ``kid``: a lookup in memory, but for the looks that the class tells of."""
         asked_at = self._clock()
         if self._rows or not self._is_known:
-            self._keep_up(wait=not self._is_known)
+            self._keep_up(wait=not (self._is_known and _is_within(asked_at, self._looked_at, LATE)))
             self._demand_read()
         return self._keys.get(kid) or self._find_unknown(kid, asked_at)
 
@@ -127,13 +131,14 @@ class Keyring(KeySet):
             self._look(now)
 
     def _find_unknown(self, kid: str, asked_at: float) -> Key | None:
-        """Look once in ``POLL`` whether it was made meanwhile; who comes while one looks waits (J10).
+        """Look whether it was made meanwhile, if nobody just has; who comes while one looks waits (J10).
 
         A look that began after ``asked_at`` need not be repeated; one from before may have missed the key.
         """
         with self._lock:
             now = self._clock()
-            if kid not in self._keys and not _is_within(now, self._unknown_at):
+            rests = _is_within(now, self._unknown_at, UNKNOWN) or _is_within(now, self._failed_at)
+            if kid not in self._keys and not rests:
                 self._unknown_at = now
                 if not asked_at <= self._looked_at <= now:
                     self._look(now)
@@ -180,9 +185,9 @@ def hold() -> timedelta:
     return verifies_for(lifetime=conf.ACCESS_TOKEN_LIFETIME, leeway=conf.CLOCK_LEEWAY)
 
 
-def _is_within(now: float, then: float) -> bool:
-    """True within ``POLL`` after ``then``; a clock that was put back is no reason to wait for it."""
-    return 0 <= now - then < _INTERVAL
+def _is_within(now: float, then: float, interval: float = _INTERVAL) -> bool:
+    """True within ``interval`` seconds after ``then``; a clock that was put back is no reason to wait for it."""
+    return 0 <= now - then < interval
 
 
 def _time(seconds: float) -> datetime:
