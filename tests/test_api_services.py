@@ -7,6 +7,8 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.backends.signals import connection_created
 from django.test import Client
 from rest_framework.test import APIClient
 
@@ -297,6 +299,54 @@ def test_revoking_twice_is_once(service, opened):
     for _ in range(2):
         assert service.post(REVOKE, {"token": opened.refresh_token}).status_code == 200
     assert SessionEvent.objects.filter(kind="ended").count() == 1
+
+
+# --- a database that takes no writes, as a standby does
+
+
+@pytest.fixture
+def read_only(transactional_db):
+    """From now on."""
+    on, off = {
+        "postgresql": ("SET default_transaction_read_only = on", "SET default_transaction_read_only = off"),
+        "mysql": ("SET SESSION TRANSACTION READ ONLY", "SET SESSION TRANSACTION READ WRITE"),
+        "sqlite": ("PRAGMA query_only = ON", "PRAGMA query_only = OFF"),
+    }[connection.vendor]
+
+    def say(statement):
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    def say_on(**kwargs):
+        say(on)
+
+    def begin():
+        say_on()
+        connection_created.connect(say_on)
+
+    yield begin
+    connection_created.disconnect(say_on)
+    say(off)
+
+
+def test_where_nothing_can_be_written_nothing_is_revoked_and_503_says_so(
+    transactional_db, read_only, service, opened, ada, password
+):
+    read_only()
+    login = {"username": ada.get_username(), "password": password}
+    for path, body in (
+        (REVOKE, {"token": opened.access_token}),
+        (REVOKE, {"token": opened.refresh_token}),
+        ("/api/auth/login/", login),
+        ("/api/auth/logout/", {"refresh_token": opened.refresh_token}),
+    ):
+        client = service if path == REVOKE else APIClient()
+        answer = client.post(path, body, format="json")
+        assert (answer.status_code, answer.has_header("Retry-After")) == (503, True), path
+    for command in (["authx_end", "--all"], ["authx_keys", "rotate"], ["authx_services", "create", "x"]):
+        with pytest.raises(CommandError, match="The database cannot be asked"):
+            call_command(*command)
+    assert service.post(INTROSPECT, {"token": opened.access_token}).json()["active"] is True
 
 
 # --- the feed

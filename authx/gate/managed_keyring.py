@@ -20,7 +20,7 @@ logger = logging.getLogger("authx")
 
 _INTERVAL = POLL.total_seconds()
 _NEVER = float("-inf")
-#: Seconds between two looks for unknown kids, while the database answers: a key may sign as soon as it is made.
+#: Seconds between two looks for unknown kids, while the database answers: a key may sign once it is made.
 UNKNOWN = 0.5
 #: Seconds after the last look in which keys may be used while another thread looks.
 LATE = 60.0
@@ -43,10 +43,10 @@ Loader = Callable[[Mapping[str, Key], datetime], Iterable[ManagedKey]]
 class Keyring(KeySet):
     """A key set that follows the managed keyring: the same object, other keys as time goes by.
 
-    Without managed keys it is what the settings give, and a look at the database is taken only before signing,
-    once in ``POLL``, and for an unknown ``kid``; with them also before verifying. A database that
-    cannot be asked leaves all as it was; before it has been asked once, nobody knows which keys are good, and
-    whatever needs one raises StoreUnavailable.
+    Without managed keys it is what the settings give, and a look at the database is taken only for an unknown
+    ``kid`` and before signing, once in ``POLL``; with them also before verifying. A database that cannot be
+    asked leaves all as it was; before it has been asked once, nobody knows which keys are good, and whatever
+    needs one raises StoreUnavailable.
     """
 
     def __init__(self, given: KeySet, load: Loader, clock: Callable[[], float] = time.time) -> None:
@@ -186,7 +186,7 @@ def hold() -> timedelta:
 
 
 def _is_within(now: float, then: float, interval: float = _INTERVAL) -> bool:
-    """True within ``interval`` seconds after ``then``; a clock that was put back is no reason to wait for it."""
+    """True within ``interval`` seconds after ``then``; a clock that was put back is not waited for."""
     return 0 <= now - then < interval
 
 

@@ -11,7 +11,7 @@ from functools import reduce
 from typing import Any, TypeVar
 
 from django.core.signals import request_finished
-from django.db import InterfaceError, OperationalError, connections, models, router, transaction
+from django.db import Error, InterfaceError, OperationalError, connections, models, router, transaction
 from django.db.models.functions import Now
 
 from authx.errors import StoreUnavailable
@@ -26,6 +26,8 @@ _PENDING = "_authx_pending"
 #: The ids of the connections that keep something: mostly none, and then a request need not look.
 _keeping: set[int] = set()
 
+#: PostgreSQL's word for a transaction that may not write.
+READ_ONLY = "25006"
 #: An optimistic write that keeps losing, or a deadlock, is tried so often before it is a 503.
 ATTEMPTS = 3
 
@@ -75,11 +77,21 @@ def evaluate(*expressions: Any) -> list[Any]:
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Turn an unreachable or busy database into StoreUnavailable."""
+    """Turn an unreachable, busy or read-only database into StoreUnavailable."""
     try:
         yield
-    except (OperationalError, InterfaceError) as error:
+    except Error as error:
+        if not is_outage(error):
+            raise
         raise StoreUnavailable("the database cannot be asked") from error
+
+
+def is_outage(error: Exception) -> bool:
+    """True if the database is at fault, and not what it was asked."""
+    if isinstance(error, OperationalError | InterfaceError):
+        return True
+    # To psycopg a server that takes no writes, a standby say, is an InternalError.
+    return getattr(error.__cause__, "sqlstate", None) == READ_ONLY
 
 
 def transact(write: Callable[[], T], *, durable: bool = False, attempts: int = ATTEMPTS) -> T:

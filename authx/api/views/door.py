@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import InterfaceError, OperationalError
 from django.utils.cache import patch_vary_headers
 from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
@@ -19,6 +18,7 @@ from authx.api.authentication import BearerAuthentication, CookieAuthentication
 from authx.api.refusals import challenge
 from authx.errors import StoreUnavailable
 from authx.http.reports import keep_secrets
+from authx.sessions.database import is_outage
 
 
 class BoundedJSONParser(JSONParser):
@@ -49,7 +49,7 @@ class OpenView(APIView):
 
     def handle_exception(self, exc: Exception) -> Response:
         """An unreachable database is 503, also where Django's own code was asking it."""
-        if isinstance(exc, OperationalError | InterfaceError):
+        if is_outage(exc):
             exc = StoreUnavailable("the database cannot be asked")
         return super().handle_exception(exc)
 
