@@ -804,6 +804,51 @@ def test_the_wrong_secret_key_fails_closed_and_says_what_to_do(ada, settings, ca
     assert verify_access_token(open_session(ada).access_token)
 
 
+def test_a_lost_secret_key_is_told_and_mended_by_one_rotation_at_once(ada, settings):
+    rotate(at_once=True)
+    open_session(ada)
+    rotate()
+    settings.SECRET_KEY = "another, and the old one was forgotten"
+    ready = Client().get("/.well-known/authx-ready")
+    assert (ready.status_code, ready.json()["ready"]) == (503, False)
+    assert Client().get(JWKS).status_code == 503
+    listed = run("list").splitlines()
+    assert [line.endswith("cannot be decrypted with SECRET_KEY or a fallback") for line in listed] == [
+        False,
+        True,
+        True,
+    ]
+    with pytest.raises(KeyringRefused, match="is this the SECRET_KEY of all workers"):
+        rotate()
+    made = rotate(at_once=True)
+    assert Client().get("/.well-known/authx-ready").status_code == 200
+    assert made.kid in [key["kid"] for key in Client().get(JWKS).json()["keys"]]
+    later = Process(datetime.now(UTC)).after(hours=1)
+    assert kid_of(later.sign()) == made.kid
+
+
+def test_a_waiting_key_that_is_lost_inherits_nothing(ada, settings):
+    old = rotate(at_once=True)
+    lost = rotate()
+    SigningKey.objects.filter(kid=lost.kid).update(encrypted_private_key="lost")
+    _, heir = withdraw(old.kid)
+    assert heir.kid != lost.kid
+    assert verify_access_token(open_session(ada).access_token).kid == heir.kid
+    assert kid_of(Process(datetime.now(UTC)).after(hours=1).sign()) == heir.kid
+
+
+def test_a_rotation_that_is_refused_encrypts_anew_all_the_same(settings):
+    rotate(at_once=True)
+    rotate()
+    before = dict(SigningKey.objects.values_list("kid", "encrypted_private_key"))
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "the new one", [settings.SECRET_KEY]
+    with pytest.raises(KeyringRefused, match="A key is waiting already"):
+        rotate()
+    settings.SECRET_KEY_FALLBACKS = []
+    assert all(private_keys.key_of(row, {}) for row in SigningKey.objects.all())
+    assert not set(before.values()) & set(SigningKey.objects.values_list("encrypted_private_key", flat=True))
+
+
 def test_a_key_that_cannot_be_decrypted_signs_nobody_out(ada, password, client, api):
     rotate(at_once=True)
     opened = open_session(ada)

@@ -18,10 +18,10 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from authx.admin.recent import has_signed_in_recently
-from authx.core.keyring_states import LEAD, KeyState
+from authx.core.keyring_states import IN_USE, LEAD, KeyState
 from authx.errors import StoreUnavailable
 from authx.models import SigningKey
-from authx.sessions.private_keys import ALGORITHMS
+from authx.sessions.private_keys import ALGORITHMS, key_of
 from authx.sessions.signing_keys import (
     KeyringRefused,
     all_keys,
@@ -85,7 +85,9 @@ class SigningKeyAdmin(admin.ModelAdmin):
 
     @admin.display(description=_("state"))
     def state_now(self, key: SigningKey) -> str:
-        return str(STATES[KeyState(key.state)])
+        state = STATES[KeyState(key.state)]
+        is_lost = key.state in IN_USE and key_of(key, {}) is None
+        return _("%s, cannot be decrypted") % state if is_lost else str(state)
 
     # Permissions: to manage is to see; nobody adds, edits or deletes.
 

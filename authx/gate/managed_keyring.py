@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Lock
+from typing import Any
 from weakref import WeakSet
 
 from authx.conf import conf
@@ -79,6 +80,10 @@ class Keyring(KeySet):
         Raises:
             StoreUnavailable: the keys have not been read yet, or it cannot be decrypted.
         """
+        return self.demand_signing()
+
+    def demand_signing(self) -> Key:
+        """The same, where one wants to know whether there is one."""
         self._keep_up()
         self._demand_read()
         if self._signing is None:
@@ -87,6 +92,15 @@ class Keyring(KeySet):
                 " made into SECRET_KEY_FALLBACKS, or make another with manage.py authx_keys rotate --now"
             )
         return self._signing
+
+    def jwks(self) -> dict[str, Any]:
+        """The public keys; none, rather than a set without the key that signs.
+
+        Raises:
+            StoreUnavailable: as ``signing``.
+        """
+        self.demand_signing()
+        return super().jwks()
 
     def find(self, kid: str) -> Key | None:
         """The key with this ``kid``: a lookup in memory, but for the looks that the class tells of."""

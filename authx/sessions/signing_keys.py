@@ -77,10 +77,12 @@ def rotate(
     """Make the next key: published now, it signs after ``LEAD``; ``at_once`` if there is no time for that.
 
     Encrypts anew what a fallback of SECRET_KEY had encrypted, and forgets keys that have been out of use
-    for AUTHX_RETENTION.
+    for AUTHX_RETENTION; also where the rest is refused. ``at_once`` withdraws a waiting key that cannot be
+    decrypted.
 
     Raises:
-        KeyringRefused: a key is waiting already, or ``alg`` is none of ours.
+        KeyringRefused: a key is waiting already, the one that signs cannot be decrypted and ``at_once`` was
+            not asked for, or ``alg`` is none of ours.
         StoreUnavailable: the database cannot be written.
     """
     at = now or timezone.now()
@@ -88,19 +90,42 @@ def rotate(
         raise KeyringRefused(f"{alg} is none of {', '.join(ALGORITHMS)}.")
     pair = generate(alg)
 
-    def write() -> SigningKey:
+    def write() -> SigningKey | str:
         rows = _locked()
         judged = judge(rows, at)
-        waiting = judged.first(KeyState.NEXT)
-        if waiting is not None and not at_once:
-            row = next(row for row in rows if row.kid == waiting)
-            raise KeyringRefused(
-                f"A key is waiting already: {row.kid} signs from {row.signs_at:%Y-%m-%d %H:%M:%S} UTC on."
-            )
         _tidy(rows, at)
+        if at_once:
+            _withdraw_lost(rows, by, at)
+        elif refusal := _refusal(rows, judged):
+            return refusal
         return _insert(rows, pair, by=by, at=at, signs_at=at if at_once else at + LEAD)
 
-    return _change(write)
+    done = _change(write)
+    if isinstance(done, str):
+        raise KeyringRefused(done)
+    return done
+
+
+def _refusal(rows: list[SigningKey], judged: Judgment) -> str:
+    """Why no key may be made that waits for its turn; empty if one may."""
+    named = {row.kid: row for row in rows}
+    if judged.signing is not None and key_of(named[judged.signing], {}) is None:
+        return (
+            f"The key that signs, {judged.signing}, cannot be decrypted: is this the SECRET_KEY of all workers?"
+            " If the one under which it was made is lost, rotate at once."
+        )
+    if (waiting := judged.first(KeyState.NEXT)) is not None:
+        since = named[waiting].signs_at
+        return f"A key is waiting already: {waiting} signs from {since:%Y-%m-%d %H:%M:%S} UTC on."
+    return ""
+
+
+def _withdraw_lost(rows: list[SigningKey], by: Any, at: datetime) -> None:
+    """Withdraw the waiting keys that cannot be decrypted: at its turn such a key would sign nothing."""
+    for row in rows:
+        if row.state == KeyState.NEXT and key_of(row, {}) is None:
+            row.withdrawn_at, row.withdrawn_by = at, by
+            row.save(using=database.alias(), update_fields=["withdrawn_at", "withdrawn_by"])
 
 
 def withdraw(
@@ -124,6 +149,7 @@ def withdraw(
         row.withdrawn_at, row.withdrawn_by = at, by
         row.save(using=database.alias(), update_fields=["withdrawn_at", "withdrawn_by"])
         ended_log.write_withdrawal(row.kid)
+        _withdraw_lost(rows, by, at)
         heir = _inherit(rows, judged, row, by, at) if judged.signing == row.kid else None
         judge([*rows, *([heir] if heir and heir not in rows else [])], at)
         return row, heir
@@ -137,7 +163,7 @@ def _inherit(
     """The waiting key, whose turn is now; or a new one of the same algorithm."""
     waiting = judged.first(KeyState.NEXT)
     for row in rows:
-        if row.kid == waiting:
+        if row.kid == waiting and row.withdrawn_at is None:
             row.signs_at = at
             row.save(using=database.alias(), update_fields=["signs_at"])
             return row

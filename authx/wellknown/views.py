@@ -119,11 +119,14 @@ def _address(issuer: str, view: str) -> str:
 @require_safe
 @never_cache
 def ready(request: HttpRequest) -> HttpResponse:
-    """For load balancers: 503 where the database does not answer, or ``?expect=`` is another fingerprint."""
+    """For load balancers: 503 where the database does not answer, ``?expect=`` is another fingerprint, or no
+    key can sign.
+    """
     expected = request.GET.get("expect")
     body = {"ready": expected is None or agrees(expected), "fingerprint": fingerprint()}
     try:
         database_now()
+        keyset().demand_signing()
     except StoreUnavailable:
         body["ready"] = False
     response = JsonResponse(body, status=200 if body["ready"] else 503)

@@ -7,10 +7,10 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from authx.core.keyring_states import KeyState
+from authx.core.keyring_states import IN_USE, KeyState
 from authx.management.base import DatabaseCommand
 from authx.models import SigningKey
-from authx.sessions.private_keys import ALGORITHMS
+from authx.sessions.private_keys import ALGORITHMS, key_of
 from authx.sessions.signing_keys import (
     KeyringRefused,
     all_keys,
@@ -58,6 +58,8 @@ class Command(DatabaseCommand):
             dates = [f"published {_when(row.created_at)}", f"signs from {_when(row.signs_at)}"]
             if row.withdrawn_at is not None:
                 dates.append(f"withdrawn {_when(row.withdrawn_at)}")
+            if row.state in IN_USE and key_of(row, {}) is None:
+                dates.append("cannot be decrypted with SECRET_KEY or a fallback")
             self.stdout.write(f"{row.kid}  {row.alg}  {row.state:<9}  {', '.join(dates)}")
 
     def _rotate(self, alg: str, at_once: bool) -> None:
