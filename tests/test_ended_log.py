@@ -190,3 +190,17 @@ def test_what_is_rolled_back_was_never_told(ada):
         transaction.set_rollback(True)
     end_session(other, "logout")
     assert log.read().ended == {str(other.pk): "logout"}
+
+
+@pytest.mark.django_db
+def test_a_log_that_was_restored_is_told_by_its_last_line():
+    """The same session ends again, under the same number; what else has ended meanwhile must be told."""
+    line("before")
+    log = EndedLog()
+    last = line("a")
+    log.read()
+    EndedSession.objects.filter(pk__gte=last.pk - 1).delete()
+    EndedSession.objects.create(pk=last.pk - 1, name="b", told="kicked", at=timezone.now())
+    EndedSession.objects.create(pk=last.pk, name="a", told="kicked", at=timezone.now())
+    found = log.read()
+    assert (found.whole, set(found.ended)) == (True, {"a", "b"})

@@ -30,7 +30,7 @@ from authx.core.tokens import write_access_token
 from authx.errors import KeyInvalid, KeyUnknown, SessionEnded, StoreUnavailable, TokenMalformed
 from authx.gate import jwks, keyring, revocation, verify_access_token
 from authx.gate.endings import Endings
-from authx.gate.fetch import LARGEST, fetch_json
+from authx.gate.fetch import LARGEST, Refused, fetch_json
 from authx.gate.jwks import COOL_DOWN, LATE, MAX_AGE, RemoteKeys
 from authx.gate.local_copy import LocalCopy
 from authx.gate.principal import Principal
@@ -395,10 +395,51 @@ def test_a_reading_that_fails_half_way_is_begun_again():
     assert set(feed.read().ended) == {"a", "b"}
 
 
-def test_a_feed_that_never_ends_is_given_up():
+def test_a_feed_that_never_ends_is_given_up(clock):
     issuer = Issuer(**{"f": page(more=True), "f?since=c1": page(more=True)})
-    with pytest.raises(StoreUnavailable):
-        RemoteFeed("f", fetch=issuer).read()
+
+    def slow(*args, **named):
+        clock.now += 0.1
+        return issuer(*args, **named)
+
+    with pytest.raises(StoreUnavailable, match="not come to its end in 30 s"):
+        RemoteFeed("f", fetch=slow, clock=clock).read()
+    assert clock.now == pytest.approx(1030, abs=0.2)
+
+
+def test_a_feed_of_more_than_a_copy_keeps_is_not_read_to_its_end(monkeypatch):
+    monkeypatch.setattr("authx.gate.endings.LARGEST", 1)
+    more = page(["a", "kicked"], ["b", "kicked"], whole=True, more=True)
+    issuer = Issuer(**{"f": more})
+    assert RemoteFeed("f", fetch=issuer).read().too_many
+    assert len(issuer.asked) == 1
+
+
+@pytest.mark.parametrize("reason", ['a", error="x', "a\r\nX: y", "", None, 7, "é", "x" * 33])
+def test_a_reason_that_is_no_word_is_not_handed_on(reason):
+    told = page(["a", reason], not_before=[["7", 1, reason]], whole=True)
+    assert RemoteFeed("f", fetch=Issuer(f=told)).read().ended == {"a": "", "@7": "1:"}
+
+
+def test_a_cursor_that_the_issuer_refuses_is_left(clock):
+    issuer = Issuer(**{"f": page(whole=True, cursor="c1")})
+    refusals = [Refused("the issuer answered 414"), StoreUnavailable("down")]
+
+    def fetch(url, **named):
+        if "since" in url:
+            raise refusals[0]
+        return issuer(url, **named)
+
+    feed = RemoteFeed("f", fetch=fetch)
+    feed.read()
+    refusals.reverse()
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="down"):
+            feed.read()
+    refusals.reverse()
+    with pytest.raises(StoreUnavailable, match="414"):
+        feed.read()
+    assert feed.read().whole
 
 
 @pytest.mark.parametrize(
@@ -813,6 +854,19 @@ def test_a_lifetime_that_is_shorter_than_the_issuers_is_told_in_the_log(remote, 
         with pytest.raises(TokenMalformed):
             verify_access_token(opened.access_token)
     assert caplog.text.count("live longer than our AUTHX_ACCESS_TOKEN_LIFETIME") == 1
+
+
+def test_introspection_does_not_take_the_withdrawal_of_a_key_for_the_end_of_a_session(
+    remote, issuer_site, ada, monkeypatch
+):
+    monkeypatch.setattr(jwks, "COOL_DOWN", 0)
+    remote.AUTHX_INTROSPECTION_URL = issuer_site.url + reverse("authx-api:introspect")
+    made = rotate(at_once=True)
+    opened = open_session(ada)
+    assert verify_access_token(opened.access_token).kid == made.kid
+    withdraw(made.kid)
+    with pytest.raises(KeyUnknown):
+        verify_access_token(opened.access_token)
 
 
 def test_its_introspection_does_too(remote, issuer_site, ada):

@@ -10,7 +10,7 @@ from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from socket import SHUT_RDWR
 from threading import Timer
-from typing import Any, NoReturn
+from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import quote_plus, urlencode
 from urllib.request import (
@@ -35,13 +35,17 @@ PATIENCE, LONGEST = 3.0, 10.0
 LARGEST = 4 * 1024 * 1024
 
 
+class Refused(StoreUnavailable):
+    """The issuer answered 4xx: the same request will not do better later."""
+
+
 def fetch_json(
     url: str, *, form: Mapping[str, str] | None = None, authenticated: bool = False
 ) -> dict[str, Any]:
     """The JSON object at ``url``; ``form`` makes it a POST, ``authenticated`` adds our credentials.
 
     Raises:
-        StoreUnavailable: on any failure, and if ``url`` is not allowed.
+        StoreUnavailable: on any failure, and if ``url`` is not allowed; Refused where that is the answer.
     """
     if complaint := address(url):
         raise StoreUnavailable(f"the address {complaint}")
@@ -51,10 +55,11 @@ def fetch_json(
             return _object(answer.read(LARGEST + 1))
     except HTTPError as error:
         error.close()
-        _fail(f"the issuer answered {error.code}", error)
+        kind = Refused if 400 <= error.code < 500 else StoreUnavailable
+        raise kind(f"the issuer answered {error.code}") from error
     except (OSError, HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", error)  # of a URLError: what lies beneath
-        _fail(f"the issuer does not answer as it should ({type(reason).__name__})", error)
+        reason = type(getattr(error, "reason", error)).__name__  # of a URLError: what lies beneath
+        raise StoreUnavailable(f"the issuer does not answer as it should ({reason})") from error
     finally:
         watch.over()
 
@@ -139,7 +144,3 @@ def _object(octets: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("not an object")
     return value
-
-
-def _fail(said: str, error: Exception) -> NoReturn:
-    raise StoreUnavailable(said) from error

@@ -68,6 +68,11 @@ class RemoteKeys:
         known = self._keys.get(kid)
         return None if known is None else known[1]
 
+    def is_gone(self, kid: str) -> bool:
+        """True if the issuer no longer publishes this key, as far as a fetch that is allowed now can tell."""
+        self._renew_now()
+        return kid not in self._keys
+
     @property
     def _age(self) -> float:
         return self._clock() - self._fetched_at

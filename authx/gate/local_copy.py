@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -13,6 +14,8 @@ from authx.errors import StoreUnavailable
 from authx.gate.apart import Apart
 from authx.gate.breaker import Breaker
 from authx.gate.endings import LARGEST, PAUSE, Endings, Feed
+
+logger = logging.getLogger("authx")
 
 #: Seconds after a failed reading in which nobody tries again: at first, and after many in a row.
 REST, LONGEST_REST = 0.25, 4.0
@@ -139,6 +142,7 @@ class LocalCopy:
         self._read_at = began
 
     def _give_up(self, now: float) -> None:
+        logger.warning("There are more than %d endings: no copy of them is kept for %.0f s.", LARGEST, PAUSE)
         self._feed.begin_again()
         self._ended, self._told, self._read_at = {}, deque(), float("-inf")
         self._paused_until = now + PAUSE

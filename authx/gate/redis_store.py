@@ -34,7 +34,7 @@ LOCK: Final = 5.0
 #: Seconds after which a worker that found no lease tries again to give one.
 AGAIN: Final = 0.5
 #: Another release that writes otherwise has another hash.
-FORMAT: Final = 2
+FORMAT: Final = 3
 #: Where a feed stands that has read nothing.
 _NOWHERE: Final = ("", 0, "")
 #: Endings in one command: it must fit into the time-out.

@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 import logging
+import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from authx.conf import conf
 from authx.core import log_entries
 from authx.core.claims import AccessClaims
-from authx.errors import StoreUnavailable
+from authx.errors import KeyUnknown, StoreUnavailable
+from authx.gate import endings
 from authx.gate.endings import Endings
-from authx.gate.fetch import fetch_json
+from authx.gate.fetch import Refused, fetch_json
+from authx.gate.jwks import remote_keys
 
 logger = logging.getLogger("authx")
 
-#: Pages of one reading; more would be a feed that does not end.
-MOST_PAGES = 1000
-#: Said of a session that introspection calls inactive: it does not say why.
+#: Seconds that one reading may take, whatever the number of its pages.
+LONGEST = 30.0
+#: What a reason is; it goes into headers.
+_REASON = re.compile("[a-z_]{1,32}")
+#: Where it is not said why, as by introspection.
 UNKNOWN_REASON = ""
 
 
 class RemoteFeed:
     """The issuer's feed of endings, from where the last reading ended."""
 
-    def __init__(self, url: str, *, fetch: Callable[..., dict[str, Any]] = fetch_json) -> None:
-        self._url, self._fetch = url, fetch
+    def __init__(
+        self,
+        url: str,
+        *,
+        fetch: Callable[..., dict[str, Any]] = fetch_json,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._url, self._fetch, self._clock = url, fetch, clock
         self._cursor = ""
         #: For how many seconds the issuer says that an ending matters.
         self.keep = 0.0
@@ -36,12 +49,14 @@ class RemoteFeed:
             return self._read()
         except StoreUnavailable as error:
             logger.warning("The endings at AUTHX_REVOCATIONS_URL were not read: %s.", error)
+            if isinstance(error, Refused):
+                self.begin_again()  # the cursor may be what it does not take
             raise
 
     def _read(self) -> Endings:
         ended: dict[str, str] = {}
-        cursor, whole = self._cursor, False
-        for _ in range(MOST_PAGES):
+        cursor, whole, until = self._cursor, False, self._clock() + LONGEST
+        while self._clock() < until:
             page = self._fetch(self._address(cursor), authenticated=True)
             told, cursor, keep = _checked(page)
             if page.get("whole") is True:
@@ -51,7 +66,9 @@ class RemoteFeed:
             if page.get("more") is not True:
                 self._cursor = cursor
                 return Endings(ended, cursor, whole)
-        raise StoreUnavailable("the feed of endings does not end")
+            if len(ended) > endings.LARGEST:
+                return Endings(ended, cursor, whole, more=True)
+        raise StoreUnavailable(f"the feed of endings has not come to its end in {LONGEST:.0f} s")
 
     def begin_again(self) -> None:
         self._cursor = ""
@@ -82,14 +99,19 @@ def _told(page: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for sid, reason in page["endings"]:
         if log_entries.is_mark(str(sid)) or log_entries.is_key(str(sid)):
             raise ValueError("what should be a sid is not one")
-        yield str(sid), str(reason)
+        yield str(sid), _reason(reason)
     for subject, number, reason in page.get("not_before", ()):
         if type(number) is not int:
             raise TypeError("what should be the number of a mark is not one")
         name = log_entries.name_of_subject("" if subject is None else str(subject))
-        yield name, log_entries.mark(number, str(reason))
+        yield name, log_entries.mark(number, _reason(reason))
     for kid in page.get("withdrawn_keys", ()):
         yield log_entries.name_of_key(str(kid)), ""
+
+
+def _reason(told: Any) -> str:
+    """The word for why; an ending counts, whatever stands there."""
+    return told if isinstance(told, str) and _REASON.fullmatch(told) else UNKNOWN_REASON
 
 
 class IntrospectionSource:
@@ -106,5 +128,8 @@ class IntrospectionSource:
         except StoreUnavailable as error:
             logger.warning("AUTHX_INTROSPECTION_URL did not tell of a token: %s.", error)
             raise
-        same = (told.get("sid"), told.get("jti")) == (claims.sid, claims.jti)
-        return None if active and same else UNKNOWN_REASON
+        if active and (told.get("sid"), told.get("jti")) == (claims.sid, claims.jti):
+            return None
+        if conf.JWKS_URL and remote_keys(conf.JWKS_URL).is_gone(claims.kid):
+            raise KeyUnknown("the issuer publishes its key no more")  # its session may be alive
+        return UNKNOWN_REASON

@@ -25,7 +25,8 @@ from authx.sessions import database
 _NOBODY_ASKS = {EndReason.IDLE.value, EndReason.EXPIRED.value}
 
 
-_Line = tuple[int, str, str]
+#: Its number, a mark that no other line has, its name and what is told under it.
+_Line = tuple[int, str, str, str]
 
 
 def write(keys: Sequence[UUID], reason: str) -> None:
@@ -100,21 +101,23 @@ class EndedLog:
 
     def _read_whole(self, log: models.QuerySet[EndedSession]) -> Endings:
         start = timezone.now() - window()
-        older = log.filter(at__lte=start).order_by("-at", "-id").values_list("id", "name").first()
-        floor, mark = older or (0, "")
+        older = _lines(log.filter(at__lte=start).order_by("-at", "-id")[:1])
+        floor, mark = older[0][:2] if older else (0, "")
         rows = _lines(log.filter(id__gt=floor, at__gt=start)[: self._limit + 1])
         return self._taken(LogPosition(floor, mark), [], rows, whole=True)
 
     def _taken(self, before: LogPosition, late: list[_Line], rows: list[_Line], *, whole: bool) -> Endings:
         more = len(rows) > self._limit
         rows = late + rows[: self._limit]
-        self.position = before.advanced(((number, name) for number, name, _ in rows), self._clock())
-        ended = log_entries.merged((name, told) for _, name, told in rows)
+        self.position = before.advanced((row[:2] for row in rows), self._clock())
+        ended = log_entries.merged(row[2:] for row in rows)
         return Endings(ended, self.position, whole, more)
 
 
 def _lines(log: models.QuerySet[EndedSession]) -> list[_Line]:
-    return list(log.values_list("id", "name", "told"))
+    """After a restore the same session may end again under the same number, but not at the same time."""
+    found = log.values_list("id", "at", "name", "told")
+    return [(number, f"{name} {at.timestamp():.6f}", name, told) for number, at, name, told in found]
 
 
 def _in(gaps: Sequence[Gap]) -> Q:

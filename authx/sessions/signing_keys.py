@@ -111,8 +111,8 @@ def _refusal(rows: list[SigningKey], judged: Judgment) -> str:
     named = {row.kid: row for row in rows}
     if judged.signing is not None and key_of(named[judged.signing], {}) is None:
         return (
-            f"The key that signs, {judged.signing}, cannot be decrypted: is this the SECRET_KEY of all workers?"
-            " If the one under which it was made is lost, rotate at once."
+            f"The key that signs, {judged.signing}, cannot be decrypted: is this the SECRET_KEY of all"
+            " workers? If the one under which it was made is lost, rotate at once."
         )
     if (waiting := judged.first(KeyState.NEXT)) is not None:
         since = named[waiting].signs_at
