@@ -137,6 +137,7 @@ def test_two_authorization_headers_are_a_bad_request(header, api, good):
     response = ask(api, header.format(good))
     assert response.status_code == 400
     assert response.json()["code"] == "invalid_request"
+    assert response["WWW-Authenticate"] == 'Bearer realm="api", error="invalid_request"'
     assert good not in response.content.decode()
 
 

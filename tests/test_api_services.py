@@ -10,8 +10,10 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.backends.signals import connection_created
 from django.test import Client
+from rest_framework.parsers import JSONParser
 from rest_framework.test import APIClient
 
+from authx.api.views.oauth import LARGEST
 from authx.models import DeviceSession, ServiceClient, SessionEvent
 from authx.sessions import end_session, open_session, refresh_session
 from authx.sessions.services import create_service, disable_service, find_service, renew_secret
@@ -20,6 +22,7 @@ from tests.faults_in_database import outage
 INTROSPECT, REVOKE, FEED = "/api/auth/introspect/", "/api/auth/revoke/", "/api/auth/revocations/"
 FORM = "application/x-www-form-urlencoded"
 INACTIVE = {"active": False}
+DOORS = ("login", "refresh", "logout")
 
 
 def basic(client_id, secret):
@@ -80,6 +83,24 @@ def test_so_is_a_client_id_that_is_there_twice(credentials, opened):
 def test_a_body_that_is_malformed_is_an_invalid_request(service, body, kind):
     answer = service.post(INTROSPECT, body, content_type=kind)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("path", [INTROSPECT, REVOKE, *(f"/api/auth/{door}/" for door in DOORS)])
+@pytest.mark.parametrize("charset", ["punycode", "idna", "utf-16", "zlib", "undefined"])
+def test_what_makes_no_sense_in_its_charset_is_refused(db, path, charset):
+    form = f"{FORM}; charset={charset}", b"token=%ff%fe"
+    part = b'--x\r\nContent-Disposition: form-data; name="token"\r\n\r\n\xff\xfe\r\n--x--\r\n'
+    for kind, body in (form, (f"multipart/form-data; boundary=x; charset={charset}", part)):
+        answer = Client().generic("POST", path, body, content_type=kind)
+        assert answer.status_code in {400, 401}
+
+
+def test_the_body_of_nobody_we_know_is_not_read(db, monkeypatch):
+    monkeypatch.setattr(JSONParser, "parse", None)
+    client = APIClient()
+    assert client.post(INTROSPECT, {"token": "x" * LARGEST}, format="json").status_code == 401
+    client.credentials(HTTP_AUTHORIZATION=basic("nobody", "secret"))
+    assert client.post(INTROSPECT, {"token": "x"}, format="json").status_code == 401
 
 
 def test_what_is_no_error_of_oauth_is_not_called_one(service):
@@ -423,7 +444,10 @@ def test_the_command_makes_credentials_that_work(db):
     secret = told.split('"')[3]
     assert find_service(service.client_id, secret) == service
     assert f"{service.client_id}  orders  active" in run("list")
-    newer = run("renew", service.client_id).split('"')[3]
+    disable_service(service)
+    renewed = run("renew", service.client_id)
+    assert "orders was disabled, and is let in again." in renewed
+    newer = renewed.split('"')[3]
     assert find_service(service.client_id, secret) is None
     assert find_service(service.client_id, newer) == service
     run("disable", service.client_id)

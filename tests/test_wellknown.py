@@ -227,3 +227,18 @@ def test_the_site_can_be_mounted_under_a_prefix(site, settings):
     with override_script_prefix("/tenant/"):
         said = site.get(METADATA).json()
     assert said["jwks_uri"] == "https://id.example/tenant/.well-known/jwks.json"
+
+
+def test_the_metadata_of_an_issuer_with_a_path_is_where_clients_look_for_it(site, settings):
+    """RFC 8414 §3.1 and §3.3: an issuer must be the one that the address names."""
+    settings.AUTHX_ISSUER = "https://id.example/one/tenant"
+    found = site.get(f"{METADATA}/one/tenant")
+    assert (found.status_code, found.json()["issuer"]) == (200, "https://id.example/one/tenant")
+    assert site.get(f"{METADATA}/one/tenant", headers={"If-None-Match": found["ETag"]}).status_code == 304
+    for path in ("", "/", "/one", "/other", "/one/tenant/x"):
+        assert site.get(METADATA + path).status_code == 404
+    with override_script_prefix("/one/tenant/"):
+        assert site.get(METADATA).status_code == 200
+    settings.AUTHX_ISSUER = "https://id.example/"
+    assert site.get(METADATA).status_code == 200
+    assert site.get(f"{METADATA}/one").status_code == 404

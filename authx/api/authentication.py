@@ -14,7 +14,7 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
-from authx.api.refusals import InvalidRequest, Unavailable, challenge, refusal
+from authx.api.refusals import InvalidBearerRequest, Unavailable, challenge, refusal
 from authx.conf import conf
 from authx.core.claims import AccessClaims
 from authx.errors import StoreUnavailable, TokenError, TokenMalformed
@@ -93,7 +93,7 @@ def bearer_token(request: Request) -> str:
     """
     header: str = request._request.META["HTTP_AUTHORIZATION"]
     if "," in header:
-        raise InvalidRequest("More than one Authorization header.")
+        raise InvalidBearerRequest("More than one Authorization header.")
     scheme, _, token = header.strip(" ").partition(" ")
     if not token or scheme.lower() != "bearer":
         raise TokenMalformed("no token follows the scheme")

@@ -52,9 +52,16 @@ class Unavailable(APIException):
 
 
 class InvalidRequest(ParseError):
-    """The request contradicts itself: two Authorization headers, say (RFC 6750 §3.1)."""
+    """The request contradicts itself, or is not one we can read (RFC 6749 §5.2, RFC 6750 §3.1)."""
 
     default_code = "invalid_request"
+
+
+class InvalidBearerRequest(InvalidRequest):
+    """The same of a request with a Bearer token, whose challenge says so (RFC 6750 §3)."""
+
+    #: DRF sends it as ``WWW-Authenticate``.
+    auth_header = 'Bearer realm="api", error="invalid_request"'
 
 
 class InvalidClient(APIException):

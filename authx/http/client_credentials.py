@@ -15,28 +15,21 @@ from django.views.decorators.debug import sensitive_variables
 LONGEST = 1024
 
 
-class TwoMethods(ValueError):
-    """The request names a client in two ways; it may use one (RFC 6749 §2.3)."""
-
-
 @sensitive_variables()
-def client_credentials(request: HttpRequest, body: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Client id and secret; None if there are none, or they are no text.
-
-    Raises:
-        TwoMethods: the header and the body both name a client.
-    """
+def header_credentials(request: HttpRequest) -> tuple[str, str] | None:
+    """Client id and secret of the header; None if it is not Basic, or makes no sense."""
     header: str = request.META.get("HTTP_AUTHORIZATION", "")
-    in_body = "client_secret" in body
-    if header and in_body:
-        raise TwoMethods
-    if in_body:
-        found = body.get("client_id"), body["client_secret"]
-        return found if all(isinstance(part, str) for part in found) else None  # type: ignore[return-value]
     scheme, _, encoded = header.strip(" ").partition(" ")
     if scheme.lower() != "basic" or len(encoded) > LONGEST:
         return None
     return _decoded(encoded)
+
+
+@sensitive_variables()
+def body_credentials(body: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Client id and secret of the body; None if there are none, or they are no text."""
+    client_id, secret = body.get("client_id"), body.get("client_secret")
+    return (client_id, secret) if isinstance(client_id, str) and isinstance(secret, str) else None
 
 
 @sensitive_variables()

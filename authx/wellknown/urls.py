@@ -14,5 +14,9 @@ urlpatterns = [
         non_atomic_requests(views.authorization_server),
         name="authorization-server",
     ),
+    path(
+        ".well-known/oauth-authorization-server/<path:issuer_path>",
+        non_atomic_requests(views.authorization_server),
+    ),
     path(".well-known/authx-ready", non_atomic_requests(views.ready), name="ready"),
 ]

@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, get_script_prefix, reverse
 from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import condition, require_safe
@@ -22,7 +22,7 @@ from authx.http.entity_tags import entity_tag
 from authx.http.outage import RETRY_AFTER
 from authx.sessions.database import database_now
 
-View = Callable[[HttpRequest], HttpResponse]
+View = Callable[..., HttpResponse]
 
 #: Seconds for which other services may keep our keys; a new key is published for longer before it signs.
 MAX_AGE = 300
@@ -41,9 +41,9 @@ def _or_unavailable(view: View) -> View:
     """503 where the keys are not known: to publish others would be worse than none."""
 
     @wraps(view)
-    def wrapped(request: HttpRequest) -> HttpResponse:
+    def wrapped(*args: Any, **kwargs: Any) -> HttpResponse:
         try:
-            return view(request)
+            return view(*args, **kwargs)
         except StoreUnavailable:
             body = {"detail": "The keys cannot be read.", "code": StoreUnavailable.code}
             return JsonResponse(
@@ -53,8 +53,8 @@ def _or_unavailable(view: View) -> View:
     return wrapped
 
 
-def _etag(made: Callable[[HttpRequest], dict[str, Any]]) -> Callable[[HttpRequest], str]:
-    return lambda request: entity_tag(made(request))
+def _etag(made: Callable[..., dict[str, Any]]) -> Callable[..., str]:
+    return lambda *args, **kwargs: entity_tag(made(*args, **kwargs))
 
 
 @login_not_required
@@ -68,11 +68,16 @@ def jwks(request: HttpRequest) -> HttpResponse:
     return JsonResponse(_published(request), content_type="application/jwk-set+json")
 
 
-def _metadata(request: HttpRequest) -> dict[str, Any]:
+def _metadata(request: HttpRequest, issuer_path: str = "") -> dict[str, Any]:
     """There is no token endpoint: ``login/`` and ``refresh/`` speak JSON of their own."""
     issuer = conf.ISSUER
-    if urlsplit(issuer).scheme not in {"https", "http"}:
+    parts = urlsplit(issuer)
+    if parts.scheme not in {"https", "http"}:
         raise Http404("AUTHX_ISSUER is not a URL")
+    # Between host and path of the issuer (RFC 8414 §3.1), or below a site that is all mounted there.
+    here = {issuer_path} if issuer_path else {"", get_script_prefix().strip("/")}
+    if parts.path.strip("/") not in here:
+        raise Http404("AUTHX_ISSUER has another path")
     return {
         "issuer": issuer,
         "jwks_uri": _address(issuer, "authx-wellknown:jwks"),
@@ -91,9 +96,9 @@ def _metadata(request: HttpRequest) -> dict[str, Any]:
 @_or_unavailable
 @cache_control(public=True, max_age=MAX_AGE)
 @condition(etag_func=_etag(_metadata))
-def authorization_server(request: HttpRequest) -> HttpResponse:
-    """What is really served; 404 while AUTHX_ISSUER is not a URL."""
-    return JsonResponse(_metadata(request))
+def authorization_server(request: HttpRequest, **issuer_path: str) -> HttpResponse:
+    """What is really served; 404 while AUTHX_ISSUER is not a URL, or one of another path."""
+    return JsonResponse(_metadata(request, **issuer_path))
 
 
 def _for_services(issuer: str) -> dict[str, Any]:

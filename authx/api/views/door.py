@@ -51,6 +51,8 @@ class OpenView(APIView):
         """An unreachable database is 503, also where Django's own code was asking it."""
         if is_outage(exc):
             exc = StoreUnavailable("the database cannot be asked")
+        elif isinstance(exc, UnicodeError):  # a form in a charset that makes no sense of it
+            exc = ParseError("The request cannot be decoded.")
         return super().handle_exception(exc)
 
     def get_authenticate_header(self, request: Request) -> str:

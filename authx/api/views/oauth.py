@@ -16,7 +16,7 @@ from rest_framework.response import Response
 
 from authx.api.refusals import InvalidClient, InvalidRequest
 from authx.api.views.door import OpenView
-from authx.http.client_credentials import TwoMethods, client_credentials
+from authx.http.client_credentials import body_credentials, header_credentials
 from authx.http.entity_tags import entity_tag
 from authx.models import EndReason, ServiceClient
 from authx.sessions import end_session
@@ -31,6 +31,10 @@ _OAUTH = {
     "parse_error": "invalid_request",
     "store_unavailable": "temporarily_unavailable",
 }
+
+
+#: Octets of a body with credentials: a token of 8 KiB at most, percent-encoded, and what stands beside it.
+LARGEST = 32 * 1024
 
 
 class OnlyJSON(BaseContentNegotiation):
@@ -52,15 +56,16 @@ class ServiceDoor(OpenView):
     @sensitive_variables()
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        try:
-            found = client_credentials(request._request, self.body())
-        except TwoMethods as error:
-            raise InvalidRequest(
-                "Client credentials go into the header or into the body, not into both."
-            ) from error
+        by_header = "HTTP_AUTHORIZATION" in request.META
+        # The header first, and no large body for its credentials: a stranger's is not worth reading.
+        if not by_header and _length(request) > LARGEST:
+            raise InvalidClient
+        found = header_credentials(request._request) if by_header else body_credentials(self.body())
         service = find_service(*found) if found else None
         if service is None:
             raise InvalidClient
+        if by_header and "client_secret" in self.body():  # one method per request (RFC 6749 §2.3)
+            raise InvalidRequest("Client credentials go into the header or into the body, not into both.")
         self.service = service
 
     def handle_exception(self, exc: Exception) -> Response:
@@ -136,3 +141,11 @@ class Revocations(ServiceDoor):
         response["ETag"] = entity_tag([body["whole"], *(sorted(body[kind], key=repr) for kind in KINDS)])
         told = get_conditional_response(request._request, response["ETag"], response=response)
         return told or response
+
+
+def _length(request: Request) -> int:
+    """Octets that the body is said to have; DRF reads none where it is not said."""
+    try:
+        return int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        return 0

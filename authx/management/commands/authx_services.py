@@ -51,6 +51,8 @@ class Command(DatabaseCommand):
         self._tell(service, secret)
 
     def _renew(self, service: ServiceClient) -> None:
+        if service.disabled_at:
+            self.stdout.write(f"{service.name} was disabled, and is let in again.")
         self._tell(service, renew_secret(service))
 
     def _disable(self, service: ServiceClient) -> None:
