@@ -546,10 +546,12 @@ class Odd(http.server.BaseHTTPRequestHandler):
             "/text": b"hello",
             "/deep": b"[" * 100_000,
             "/large": b'{"a": "' + b"x" * LARGEST + b'"}',
+            "/twice": b'{"keys": [], "keys": [1]}',
+            "/wide": '{"a": 1}'.encode("utf-16"),
             "/latin": '{"a": "\xe9"}'.encode("latin-1"),
             "/slow": b"{}",
         }
-        self.send_response(500 if self.path == "/error" else 200)
+        self.send_response({"/error": 500, "/part": 206}.get(self.path, 200))
         self.end_headers()
         with suppress(OSError):  # who asked had enough
             self.wfile.write(bodies.get(self.path, b"{}"))
@@ -595,7 +597,10 @@ def test_what_is_good_is_fetched(odd, settings):
     assert base64.b64decode(header.removeprefix("Basic ")) == b"a%3Ab:s+e%2Fc"
 
 
-@pytest.mark.parametrize("path", ["/redirect", "/list", "/text", "/deep", "/large", "/latin", "/error"])
+ODD = ["redirect", "list", "text", "deep", "large", "latin", "error", "part", "twice", "wide"]
+
+
+@pytest.mark.parametrize("path", [f"/{name}" for name in ODD])
 def test_what_is_odd_is_refused(odd, path):
     with pytest.raises(StoreUnavailable):
         fetch_json(at(odd, path))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
@@ -27,6 +26,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf
 from authx.conf.rules import address
+from authx.core import strict_json
 from authx.errors import StoreUnavailable
 
 #: Seconds that connecting, and each wait for more, may take; and the whole of it, once connected.
@@ -52,6 +52,8 @@ def fetch_json(
     watch = _Watch()
     try:
         with _opener(watch).open(_request(url, form, authenticated), timeout=PATIENCE) as answer:
+            if answer.status != 200:
+                raise ValueError("not the whole of it")
             return _object(answer.read(LARGEST + 1))
     except HTTPError as error:
         error.close()
@@ -137,10 +139,4 @@ def _request(url: str, form: Mapping[str, str] | None, authenticated: bool) -> R
 def _object(octets: bytes) -> dict[str, Any]:
     if len(octets) > LARGEST:
         raise ValueError("too large")
-    try:
-        value = json.loads(octets)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    if not isinstance(value, dict):
-        raise ValueError("not an object")
-    return value
+    return strict_json.loads(octets)
