@@ -191,6 +191,17 @@ def test_after_a_long_rest_a_withdrawn_key_lets_nobody_in(keys, issuer, clock):
     assert len(issuer.asked) == 2
 
 
+def test_nor_after_one_that_began_while_the_issuer_was_down(keys, issuer, clock):
+    keys.find(KEYS[0].kid)
+    issuer.down = True
+    clock.now += COOL_DOWN
+    assert keys.find("nobody") is None
+    issuer.down = False
+    issuer.answers["jwks"] = KeySet(KEYS[:1]).jwks()
+    clock.now += LATE + 1
+    assert ask_together(keys, KEYS[1].kid) == [None] * 6
+
+
 def test_while_the_issuer_is_down_nobody_waits_for_the_key_of_a_stranger(issuer, clock):
     left = []
     keys = RemoteKeys("jwks", fetch=issuer, clock=clock, apart=left.append)

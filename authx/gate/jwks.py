@@ -43,7 +43,7 @@ class RemoteKeys:
         self._url, self._fetch, self._clock, self._apart = url, fetch, clock, apart
         self._keys: dict[str, tuple[dict[str, Any], Key]] = {}
         self._fetched_at = self._tried_at = float("-inf")
-        #: The last fetch has failed: nobody waits for the next.
+        #: The last fetch has failed.
         self._is_failing = False
         self._lock = Lock()
 
@@ -80,15 +80,20 @@ class RemoteKeys:
     @property
     def _is_late(self) -> bool:
         """After a long rest: a key that was withdrawn since must not get in."""
-        return self._age > LATE and not self._is_failing
+        return self._age > LATE and not self._is_down
+
+    @property
+    def _is_down(self) -> bool:
+        """The last fetch has failed, and not so long ago that another might not."""
+        return self._is_failing and self._clock() - self._tried_at < MAX_AGE
 
     def _renew_now(self) -> None:
-        """Everybody waits for one fetch, unless the last one has failed."""
-        if self._is_failing:
+        """Everybody waits for one fetch, unless the issuer is down."""
+        if self._is_down:
             self._renew_apart()
             return
         with self._lock:
-            if not self._is_failing:  # the one that we have waited for
+            if not self._is_down:  # as whoever we have waited for may have found
                 self._renew()
 
     def _renew_apart(self) -> None:

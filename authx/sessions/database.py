@@ -90,8 +90,8 @@ def is_outage(error: Exception) -> bool:
     """True if the database is at fault, and not what it was asked."""
     if isinstance(error, OperationalError | InterfaceError):
         return True
-    # To psycopg a server that takes no writes, a standby say, is an InternalError.
-    return getattr(error.__cause__, "sqlstate", None) == READ_ONLY
+    # To psycopg, of either version, a server that takes no writes, a standby say, is an InternalError.
+    return READ_ONLY in {getattr(error.__cause__, name, None) for name in ("sqlstate", "pgcode")}
 
 
 def transact(write: Callable[[], T], *, durable: bool = False, attempts: int = ATTEMPTS) -> T:
