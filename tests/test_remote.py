@@ -288,10 +288,13 @@ def test_a_hung_issuer_makes_nobody_wait_who_has_the_key(issuer, clock):
     for _ in range(3):
         assert keys.find(KEYS[0].kid) is one
     assert (len(work), len(issuer.asked)) == (1, 1)
-    work.pop()()
-    clock.now += 3600  # as long as it cannot be fetched
-    assert keys.find(KEYS[0].kid) is one
-    assert (len(work), len(issuer.asked)) == (1, 2)
+    for _ in range(100):  # as long as it cannot be fetched
+        work.pop()()
+        asked = len(issuer.asked)
+        clock.now += MAX_AGE / 3
+        assert keys.find(KEYS[0].kid) is one
+        assert (len(work), len(issuer.asked)) == (1, asked)
+    work.clear()
 
 
 def test_after_a_long_rest_a_withdrawn_key_is_not_the_first_to_be_let_in(issuer, clock):
@@ -968,7 +971,7 @@ def test_a_service_without_our_tables_refuses_whom_we_kick(
         AUTHX_JWKS_URL=issuer_site.url + reverse("authx-wellknown:jwks"),
         AUTHX_REVOCATIONS_URL=issuer_site.url + reverse("authx-api:revocations"),
         AUTHX_SERVICE_CREDENTIALS=service_credentials,
-        AUTHX_REVOCATION_LAG=0.4,
+        AUTHX_REVOCATION_LAG=2,
     ) as service:
         status, told = service.ask(gone.access_token)
         assert (status, told) == (
@@ -984,7 +987,7 @@ def test_a_service_without_our_tables_refuses_whom_we_kick(
         end_session(gone.session, "kicked")
         ended = time.monotonic()
         while (answer := service.ask(gone.access_token))[0] == 200:
-            assert time.monotonic() - ended < 5, "never refused"
+            assert time.monotonic() - ended < 20, "never refused"
         status, told = answer
         assert (status, told["code"], told["reason"]) == (401, "session_ended", "kicked")
         assert service.ask(stays.access_token)[0] == 200

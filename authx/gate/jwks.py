@@ -43,8 +43,8 @@ class RemoteKeys:
         self._url, self._fetch, self._clock, self._apart = url, fetch, clock, apart
         self._keys: dict[str, tuple[dict[str, Any], Key]] = {}
         self._fetched_at = self._tried_at = float("-inf")
-        #: The last fetch has failed.
-        self._is_failing = False
+        #: When the last fetch failed, if it did.
+        self._failed_at = float("-inf")
         self._lock = Lock()
 
     def find(self, kid: str) -> Key | None:
@@ -85,7 +85,7 @@ class RemoteKeys:
     @property
     def _is_down(self) -> bool:
         """The last fetch has failed, and not so long ago that another might not."""
-        return self._is_failing and self._clock() - self._tried_at < MAX_AGE
+        return self._clock() - self._failed_at < MAX_AGE
 
     def _renew_now(self) -> None:
         """Everybody waits for one fetch, unless the issuer is down."""
@@ -112,9 +112,9 @@ class RemoteKeys:
             if self._clock() - self._tried_at >= COOL_DOWN:
                 self._tried_at = self._clock()
                 self._keys = self._read(self._fetch(self._url))
-                self._fetched_at, self._is_failing = self._tried_at, False
+                self._fetched_at, self._failed_at = self._tried_at, float("-inf")
         except (StoreUnavailable, KeyInvalid) as error:
-            self._is_failing = True
+            self._failed_at = self._clock()
             logger.warning("The keys at AUTHX_JWKS_URL were not renewed: %s.", error)
 
     def _read(self, jwks: dict[str, Any]) -> dict[str, tuple[dict[str, Any], Key]]:
