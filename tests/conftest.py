@@ -32,9 +32,13 @@ def _fresh_cache() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _nothing_left_over() -> Iterator[None]:
-    """What a rolled back test left for the end of its request belongs to no other test's request."""
+    """What a test left for the end of its request is no other test's, nor are the managed keys it made."""
     yield
-    from authx.sessions import database  # not before Django is set up
+    from authx.gate import keyring  # not before Django is set up
+    from authx.sessions import database
+
+    if keyring.keyset.cache_info().currsize and keyring.keyset()._rows:
+        keyring.keyset.cache_clear()
 
     for connection in connections.all(initialized_only=True):
         connection.__dict__.pop(database._PENDING, None)

@@ -167,8 +167,9 @@ class Keyring(KeySet):
         except Exception as error:  # whatever it is: what cannot be read takes no key away
             logger.warning("The managed signing keys could not be read: %s.", type(error).__name__)
             # Anything else is no outage: a process that has no database to ask, such as a test's.
-            self._is_unread = isinstance(error, StoreUnavailable) and not self._is_known
-            self._failed_at = now
+            is_outage = isinstance(error, StoreUnavailable)
+            self._is_unread = is_outage and not self._is_known
+            self._failed_at = now if is_outage else _NEVER
         self._judge(now)
         self._looked_at = now  # not before: who must not sign with old keys waits until they are read
 
