@@ -837,6 +837,16 @@ def test_a_waiting_key_that_is_lost_inherits_nothing(ada, settings):
     assert kid_of(Process(datetime.now(UTC)).after(hours=1).sign()) == heir.kid
 
 
+def test_a_worker_that_cannot_read_the_waiting_key_withdraws_another_and_leaves_it(settings):
+    retiring, waiting = rotate(at_once=True, now=START), rotate(now=START + timedelta(days=1))
+    signing = rotate(at_once=True, now=START + timedelta(hours=1))
+    settings.SECRET_KEY = "of this worker alone"
+    withdraw(retiring.kid, now=START + timedelta(hours=2))
+    withdrawn = dict(SigningKey.objects.values_list("kid", "withdrawn_at"))
+    assert (withdrawn[waiting.kid], withdrawn[signing.kid]) == (None, None)
+    assert withdrawn[retiring.kid] is not None
+
+
 def test_a_rotation_that_is_refused_encrypts_anew_all_the_same(settings):
     rotate(at_once=True)
     rotate()

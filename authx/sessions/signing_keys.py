@@ -149,7 +149,6 @@ def withdraw(
         row.withdrawn_at, row.withdrawn_by = at, by
         row.save(using=database.alias(), update_fields=["withdrawn_at", "withdrawn_by"])
         ended_log.write_withdrawal(row.kid)
-        _withdraw_lost(rows, by, at)
         heir = _inherit(rows, judged, row, by, at) if judged.signing == row.kid else None
         judge([*rows, *([heir] if heir and heir not in rows else [])], at)
         return row, heir
@@ -161,6 +160,7 @@ def _inherit(
     rows: list[SigningKey], judged: Judgment, withdrawn: SigningKey, by: Any, at: datetime
 ) -> SigningKey:
     """The waiting key, whose turn is now; or a new one of the same algorithm."""
+    _withdraw_lost(rows, by, at)
     waiting = judged.first(KeyState.NEXT)
     for row in rows:
         if row.kid == waiting and row.withdrawn_at is None:
