@@ -2,10 +2,10 @@
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory
 
-from authx.http.cookies import has_credentials, read_cookie
+from authx.http.cookies import has_credentials, read_cookie, set_access_cookie
 from authx.http.device import browser_device_id
 from authx.http.notes import notes
 from authx.models import DeviceSession
@@ -132,6 +132,18 @@ def test_of_two_of_one_name_neither_is_believed(planted, name, made):
 )
 def test_a_value_is_what_was_sent(value, made):
     assert read_cookie(made(b"__Host-authx_access=" + value), ACCESS) == value.decode("latin-1")
+
+
+@either
+@pytest.mark.parametrize("spelling", ['"{}"', '{}"', "{}=", "{}==", "%{}", "{}%20", "{}\xa0", "{}!"])
+def test_nor_is_an_encrypted_value_believed_in_another_spelling(spelling, made, settings):
+    settings.AUTHX_COOKIE_ENCRYPTION = True
+    response = HttpResponse()
+    set_access_cookie(response, "a-token", 60, persistent=False)
+    value = response.cookies[ACCESS].value
+    assert read_cookie(made(f"{ACCESS}={value}".encode()), ACCESS) == "a-token"
+    other = spelling.format(value)
+    assert read_cookie(made(f"{ACCESS}={other}".encode("latin-1")), ACCESS) == other
 
 
 @either

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 
 from cryptography.fernet import InvalidToken, MultiFernet
@@ -45,8 +46,7 @@ def read_cookie(request: HttpRequest, name: str) -> str | None:
     if not conf.COOKIE_ENCRYPTION and not value.startswith(_ENCRYPTED):
         return value
     try:
-        decrypted: bytes = _fernet().decrypt(_padded(value).encode("ascii"))
-        return decrypted.decode("ascii")
+        return _decrypt(value)
     except (InvalidToken, ValueError):
         return value
 
@@ -159,5 +159,11 @@ def _fernet() -> MultiFernet:
     return fernet(secret_keys(), "cookie")
 
 
-def _padded(value: str) -> str:
-    return value + "=" * (-len(value) % 4)
+@sensitive_variables()
+def _decrypt(value: str) -> str:
+    padded = (value + "=" * (-len(value) % 4)).encode("ascii")
+    # Fernet reads base64 laxly: it would take other spellings of the value, such as a quoted one.
+    if base64.urlsafe_b64encode(base64.urlsafe_b64decode(padded)).rstrip(b"=") != value.encode("ascii"):
+        raise ValueError("not as we write it")
+    decrypted: bytes = _fernet().decrypt(padded)
+    return decrypted.decode("ascii")
