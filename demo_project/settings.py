@@ -21,7 +21,7 @@ def kept_secret_key(path: Path) -> str:
 
 SECRET_KEY = os.environ.get("DJANGO_SECRET_KEY") or kept_secret_key(DATABASE.with_suffix(".secret"))
 DEBUG = os.environ.get("DEBUG", "").lower() in {"1", "true", "yes"}
-ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
+ALLOWED_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
 
 INSTALLED_APPS = [
     "demo_project",  # first: its templates extend those of the admin and of authx

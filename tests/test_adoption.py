@@ -1,6 +1,7 @@
 """authx.pages.adoption: Django sessions that were logged in before authx was installed."""
 
 from contextlib import contextmanager
+from datetime import timedelta
 from http.cookies import SimpleCookie
 
 import pytest
@@ -8,6 +9,7 @@ from asgiref.sync import async_to_sync
 from django.contrib.auth import SESSION_KEY, get_user_model, user_logged_in
 from django.contrib.sessions.models import Session
 from django.db import OperationalError, connection
+from django.db.models import F
 from django.test import AsyncClient, Client
 
 from authx.models import DeviceSession, SessionEvent
@@ -243,6 +245,129 @@ def test_logging_out_before_it_was_adopted_leaves_nothing(old):
 def test_logging_in_again_over_an_old_login_opens_one_session(old, ada, password):
     old.post("/account/login/", {"username": ada.get_username(), "password": password})
     assert whoami(old) == is_(ada, DeviceSession.objects.live().get())
+
+
+# After ten minutes the Django session alone is no credential
+
+
+ALONE = [(9, True), (11, False)]
+
+
+def shift_login(minutes):
+    """It was opened so many minutes earlier than it was, by the database's clock."""
+    DeviceSession.objects.update(created_at=F("created_at") - timedelta(minutes=minutes))
+
+
+def asgi_whoami(client):
+    """What a page under ASGI says to a browser with the Django session of this one."""
+
+    async def ask():
+        other = AsyncClient()
+        other.cookies = SimpleCookie({"sessionid": client.cookies["sessionid"].value})
+        return await other.get("/async-whoami/")
+
+    return async_to_sync(ask)()
+
+
+def wsgi_whoami(client):
+    return copy(client, "sessionid").get("/whoami/")
+
+
+either_server = pytest.mark.parametrize("ask", [wsgi_whoami, asgi_whoami])
+
+
+@pytest.fixture(params=["adopted", "adopted and written back", "signed in", "signed in without us"])
+def planted(request, ada, password, settings):
+    """The attacker's browser: its Django session is bound, and no cookie of ours ever came back."""
+    if request.param.startswith("adopted"):
+        client = logged_in_before(ada, password)
+        whoami(client)
+        if request.param.endswith("back"):
+            forget_the_binding(client)
+        return client
+    before = settings.MIDDLEWARE
+    if request.param.endswith("without us"):
+        settings.MIDDLEWARE = [name for name in before if not name.startswith("authx.")]
+    client = Client()
+    client.post("/django-login/", {"username": ada.get_username(), "password": password})
+    settings.MIDDLEWARE = before
+    return copy(client, "sessionid")
+
+
+@either_server
+@pytest.mark.parametrize(("minutes", "counts"), ALONE)
+def test_a_planted_django_session_signs_in_and_buys_cookies_for_ten_minutes(
+    minutes, counts, ask, planted, ada
+):
+    session = DeviceSession.objects.get()
+    shift_login(minutes)
+    for _time in range(2):
+        response = ask(planted)
+        assert response.json() == (is_(ada, session) if counts else NOBODY)
+        assert bool(OURS & set(response.cookies)) is counts
+    assert DeviceSession.objects.get().ended_at is None
+
+
+@either_server
+def test_a_clock_put_back_revives_nothing(ask, planted):
+    shift_login(-11)
+    response = ask(planted)
+    assert response.json() == NOBODY
+    assert not OURS & set(response.cookies)
+
+
+@either_server
+def test_it_is_left_alone_and_never_adopted_anew(ask, planted):
+    key = planted.session.session_key
+    shift_login(11)
+    for _time in range(3):
+        assert ask(planted).json() == NOBODY
+    assert planted.session.session_key == key
+    assert somebody_is_logged_in()
+    assert DeviceSession.objects.count() == 1
+
+
+def test_what_is_kept_in_it_stays(planted):
+    planted.get("/basket/")
+    shift_login(11)
+    assert copy(planted, "sessionid").get("/basket/").json() == {"basket": "full"}
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["the same user", "another user"])
+def test_a_login_over_it_works_and_takes_its_place(same, planted, ada, bob, password):
+    user, older = (ada if same else bob), DeviceSession.objects.get()
+    shift_login(11)
+    victim = copy(planted, "sessionid")
+    page = victim.get("/account/login/")
+    assert (page.status_code, page.context["ended_reason"]) == (200, "")
+    victim.post("/account/login/", {"username": user.get_username(), "password": password})
+    session = DeviceSession.objects.exclude(pk=older.pk).get()
+    assert whoami(victim) == whoami(copy(victim, ACCESS)) == is_(user, session)
+    assert victim.session[BOUND_KEY] == str(session.pk)
+    assert victim.cookies["sessionid"].value != planted.cookies["sessionid"].value
+    assert whoami(copy(planted, "sessionid")) == NOBODY
+
+
+def test_its_cookies_are_good_when_they_come_back_later(planted, ada):
+    session = DeviceSession.objects.get()
+    response = wsgi_whoami(planted)
+    shift_login(11)
+    planted.cookies.update(response.cookies)
+    assert whoami(planted) == is_(ada, session)
+
+
+def test_after_ten_minutes_its_logout_still_ends_its_session(planted):
+    shift_login(11)
+    copy(planted, "sessionid").post("/django-logout/")
+    assert DeviceSession.objects.get().end_reason == "logout"
+    assert not somebody_is_logged_in()
+
+
+def test_a_session_that_ended_still_takes_it_along(planted):
+    shift_login(11)
+    end_session(DeviceSession.objects.get(), "kicked")
+    assert wsgi_whoami(planted).json() == NOBODY
+    assert not somebody_is_logged_in()
 
 
 # Who is not adopted

@@ -330,8 +330,8 @@ def ask():
             return HttpResponse()
 
         async def through():
-            request = AsyncRequestFactory().get("/untouched/")
-            request.COOKIES.update(cookies)
+            sent = "; ".join(f"{name}={value}" for name, value in cookies.items())
+            request = AsyncRequestFactory().get("/untouched/", headers={"cookie": sent})
             await DeviceSessionMiddleware(get_response)(request)
             return request.answer
 

@@ -8,6 +8,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.conf import settings as site
 from django.contrib.auth import SESSION_KEY, get_user_model, user_logged_in, user_logged_out
+from django.contrib.auth import login as log_in
 from django.contrib.auth.hashers import MD5PasswordHasher, PBKDF2PasswordHasher, make_password
 from django.contrib.sessions.models import Session
 from django.db import OperationalError, connection
@@ -237,6 +238,22 @@ def test_a_login_over_a_django_session_alone_supersedes_what_it_is_bound_to(brow
     browser.lose(ACCESS, REFRESH, DEVICE)
     page_login(browser, ada, password)
     assert reason_of(older) == "superseded"
+
+
+@any_login_by_request
+def test_a_login_over_the_same_users_django_session_leaves_its_key_behind(login, browser, admin, password):
+    page_login(browser, admin, password)
+    browser.get("/basket/")
+    copied = browser.cookies["sessionid"].value
+    browser.lose(ACCESS, REFRESH)
+    login(browser, admin, password)
+    thief = Browser()
+    thief.cookies["sessionid"] = copied
+    response = thief.get("/whoami/")
+    assert response.json() == NOBODY
+    assert not OURS & set(response.cookies)
+    assert browser.whoami() == is_(admin, only_live())
+    assert browser.get("/basket/").json() == {"basket": "full"}
 
 
 def test_a_login_over_an_ended_session_leaves_its_reason(browser, ada, password):
@@ -926,6 +943,31 @@ def test_a_login_without_the_middleware_opens_a_session_and_its_logout_ends_it(
     assert session.user == ada
     browser.post("/django-logout/")
     assert reason_of(session) == "logout"
+
+
+def logs_in_afterwards(get_response):
+    """Middleware that logs ada in when the page has been made, and what it is given has left."""
+
+    def middleware(request):
+        response = get_response(request)
+        if request.path == "/untouched/":
+            model = get_user_model()
+            log_in(request, model._default_manager.get(email="ada@example.com"), backend=MODEL_BACKEND)
+        return response
+
+    return middleware
+
+
+def test_a_login_outside_our_middleware_is_bound_at_once(browser, ada, settings):
+    django, *others = settings.MIDDLEWARE
+    settings.MIDDLEWARE = [django, f"{__name__}.logs_in_afterwards", *others]
+    response = browser.get("/untouched/")
+    session = only_live()
+    assert not OURS & set(response.cookies)
+    assert browser.django_session["_authx_session"] == str(session.pk)
+    assert browser.whoami() == is_(ada, session)
+    assert set(browser.cookies) >= OURS
+    assert only_live() == session
 
 
 @pytest.mark.parametrize("request_", [None, HttpRequest(), RequestFactory().post("/")], ids=repr)

@@ -554,7 +554,9 @@ def secretive(ada):
     """Everything that holds a secret, and what the secret is."""
     credentials = open_session(ada)
     request = RequestFactory().get("/", headers={"Authorization": f"Bearer {credentials.access_token}"})
-    request.COOKIES = {ACCESS: credentials.access_token, REFRESH: credentials.refresh_token}
+    request.META["HTTP_COOKIE"] = (
+        f"{ACCESS}={credentials.access_token}; {REFRESH}={credentials.refresh_token}"
+    )
     visit = Visit(request)
     visit.delivery = refresh_session(credentials.refresh_token)
     refresh_claims = read_refresh_token(credentials.refresh_token, secret_keys())

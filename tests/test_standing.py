@@ -412,10 +412,9 @@ def test_a_browsers_cookies_name_its_session_by_either_of_them(ada):
     sid, access, refresh = opened.session.pk, opened.access_token, opened.refresh_token
 
     def found(refresh_token, access_token):
-        request = RequestFactory().get("/")
         given = {conf.REFRESH_COOKIE: refresh_token, conf.ACCESS_COOKIE: access_token}
-        request.COOKIES = {name: value for name, value in given.items() if value is not None}
-        return cookie_session(request)
+        header = "; ".join(f"{name}={value}" for name, value in given.items() if value is not None)
+        return cookie_session(RequestFactory().get("/", HTTP_COOKIE=header))
 
     assert found(refresh, None).pk == sid
     assert found(None, access).pk == sid

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 
 from cryptography.fernet import InvalidToken, MultiFernet
@@ -12,6 +13,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
 from authx.core.derived import fernet
+from authx.http.notes import notes
 
 #: Browsers keep no cookie longer than 400 days (RFC 6265bis §5.5), nor one over 4096 octets.
 DEVICE_LIFETIME = 400 * 86400
@@ -19,6 +21,9 @@ LARGEST = 4096
 
 #: How every Fernet token begins (its version and the high bits of its time), and no token of ours.
 _ENCRYPTED = "gAAAA"
+
+#: Space and tab: all that may stand around a name or a value and be no part of it.
+_BLANK = " \t"
 
 logger = logging.getLogger("authx")
 
@@ -30,30 +35,62 @@ _told: set[str] = set()
 def read_cookie(request: HttpRequest, name: str) -> str | None:
     """The decrypted value of one of our cookies; None if it is missing, doubled or not ours.
 
-    Two cookies of one name mean that somebody planted one: neither is believed.
+    Two cookies of one name mean that somebody planted one: neither is believed. A value is what was
+    sent, never unquoted: it has one spelling.
     """
-    value = request.COOKIES.get(name)
-    if not value or _is_doubled(request, name):
+    sent = _sent(request).get(name, [])
+    if len(sent) != 1 or not sent[0]:
         return None
+    value = sent[0]
     # Encryption may have been switched on or off since the cookie was set; what it holds is signed anyway.
     if not conf.COOKIE_ENCRYPTION and not value.startswith(_ENCRYPTED):
         return value
     try:
-        decrypted: bytes = _fernet().decrypt(_padded(value).encode("ascii"))
-        return decrypted.decode("ascii")
+        return _decrypt(value)
     except (InvalidToken, ValueError):
         return value
 
 
-def _is_doubled(request: HttpRequest, name: str) -> bool:
-    header: str = request.META.get("HTTP_COOKIE", "")
-    names = (part.partition("=")[0].strip() for part in header.split(";"))
-    return sum(found == name for found in names) > 1
-
-
 def has_credentials(request: HttpRequest) -> bool:
     """True if a session cookie of ours came back, good or bad."""
-    return conf.ACCESS_COOKIE in request.COOKIES or conf.REFRESH_COOKIE in request.COOKIES
+    sent = _sent(request)
+    return conf.ACCESS_COOKIE in sent or conf.REFRESH_COOKIE in sent
+
+
+@sensitive_variables()
+def _sent(request: HttpRequest) -> dict[str, list[str]]:
+    """What the request's Cookie header holds; parsed once, as long as it stays the same."""
+    header: str = request.META.get("HTTP_COOKIE", "")
+    noted = notes(request)
+    if noted.cookies is None or noted.cookies[0] != header:
+        noted.cookies = header, _parse(_joined(request, header))
+    return noted.cookies[1]
+
+
+@sensitive_variables()
+def _joined(request: HttpRequest, header: str) -> str:
+    """The header, where Django has joined several of an ASGI request with commas (RFC 9113 §8.2.3).
+
+    A comma is part of a value, so that one of two cookies of our name would hide in another's.
+    """
+    scope = getattr(request, "scope", {})
+    sent = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name.lower() == b"cookie"]
+    return "; ".join(sent) if header == ",".join(sent) else header
+
+
+@sensitive_variables()
+def _parse(header: str) -> dict[str, list[str]]:
+    """Every value that came under each name, as a browser sends them (RFC 6265bis §5.8.3).
+
+    Not ``request.COOKIES``: Django strips all white space of Unicode from a name, so that a sibling
+    domain's cookie of another name would pass for ours, without the conditions of ``__Host-``.
+    """
+    found: dict[str, list[str]] = {}
+    for pair in header.split(";"):
+        name, equals, value = pair.partition("=")
+        if equals:  # else it is the value of a cookie without a name
+            found.setdefault(name.strip(_BLANK), []).append(value.strip(_BLANK))
+    return found
 
 
 @sensitive_variables()
@@ -122,5 +159,11 @@ def _fernet() -> MultiFernet:
     return fernet(secret_keys(), "cookie")
 
 
-def _padded(value: str) -> str:
-    return value + "=" * (-len(value) % 4)
+@sensitive_variables()
+def _decrypt(value: str) -> str:
+    padded = (value + "=" * (-len(value) % 4)).encode("ascii")
+    # Fernet reads base64 laxly: it would take other spellings of the value, such as a quoted one.
+    if base64.urlsafe_b64encode(base64.urlsafe_b64decode(padded)).rstrip(b"=") != value.encode("ascii"):
+        raise ValueError("not as we write it")
+    decrypted: bytes = _fernet().decrypt(padded)
+    return decrypted.decode("ascii")

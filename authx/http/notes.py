@@ -14,6 +14,8 @@ from authx.errors import AuthxError
 class Notes:
     """Written by whoever knows, read by whoever comes later in the same request."""
 
+    #: The Cookie header, and the values that it holds under each name.
+    cookies: tuple[str, dict[str, list[str]]] | None = field(default=None, repr=False)
     #: The access token the middleware has renewed; not one the client has used yet.
     renewed: str | None = field(default=None, repr=False)
     #: Why the renewal that was due bought nothing.

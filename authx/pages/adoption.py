@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -20,11 +21,15 @@ from authx.sessions.standing import user_end, write_down
 if TYPE_CHECKING:
     from authx.pages.visit import Visit
 
+#: How long after its login or adoption a Django session alone lets in and fetches our cookies.
+DELIVERY_WINDOW = timedelta(minutes=10)
+
 
 def find_by_django_login(visit: Visit) -> None:
     """Identify a visitor who brought no cookie of ours, by the Django session alone.
 
-    It counts until the first of our cookies has come back from that browser; after that it is no credential.
+    It counts until the first of our cookies has come back from that browser, and for ten minutes at most;
+    after that it is no credential.
     """
     request = visit.request
     if not django_login.is_present(request):
@@ -84,9 +89,19 @@ def _follow(visit: Visit, session: DeviceSession | None) -> None:
     elif not django_login.belongs_to(request, session.user):
         django_login.flush(request)
         visit.identify(None, AnonymousUser())
-    elif session.confirmed_generation:
+    elif session.confirmed_generation or not _is_recent(session):
+        if django_login.bound_to(request) is None:  # else it would ask to be adopted at every request
+            django_login.bind(request, str(session.pk))
         visit.identify(None, AnonymousUser())
     else:
         visit.delivery = credentials_for(session, generation=session.generation, now=timezone.now())
         visit.binds = True
         visit.identify(session, session.user)
+
+
+def _is_recent(session: DeviceSession) -> bool:
+    """True for ten minutes, by the database's clock, on either side: one put back revives nothing.
+
+    Without that limit whoever plants the Django session of a login of their own signs somebody else in.
+    """
+    return abs(session.database_now - session.created_at) < DELIVERY_WINDOW

@@ -34,16 +34,12 @@ def open_after_login(sender: Any, request: Any, user: Any, **kwargs: Any) -> Non
     if not django_login.is_present(request):
         return  # a login without a Django session, such as a token API's, is not ours to bind
     visit = visit_of(request)
-    if not django_login.wants_device_session(request, user):
-        beneath = _beneath(request, visit)
-        django_login.bind(request, "", beneath=str(beneath.pk) if beneath else "")
-        if visit is not None:
-            visit.identify(beneath, user)
-            # A bound login overwrites cookies that buy nothing; this one has to take them back.
-            visit.clears = beneath is None and has_credentials(request)
-        return
     try:
-        _open(request, user, visit)
+        _leave_key_behind(request, visit)
+        if django_login.wants_device_session(request, user):
+            _open(request, user, visit)
+        else:
+            _stay_unbound(request, user, visit)
     except Exception:
         django_login.flush(request)
         if hasattr(request, "user"):
@@ -51,6 +47,25 @@ def open_after_login(sender: Any, request: Any, user: Any, **kwargs: Any) -> Non
         if visit is not None:
             visit.identify(None, request.user)
         raise
+
+
+def _leave_key_behind(request: Any, visit: Visit | None) -> None:
+    """Give the Django session a key that nobody has a copy of.
+
+    Django keeps the key where the same user was logged in: a copy that was no credential any more
+    would be one again, until the cookies of this login have come back.
+    """
+    if visit is not None and visit.django_key and visit.django_key == django_login.key_of(request):
+        request.session.cycle_key()
+
+
+def _stay_unbound(request: Any, user: Any, visit: Visit | None) -> None:
+    beneath = _beneath(request, visit)
+    django_login.bind(request, "", beneath=str(beneath.pk) if beneath else "")
+    if visit is not None:
+        visit.identify(beneath, user)
+        # A bound login overwrites cookies that buy nothing; this one has to take them back.
+        visit.clears = beneath is None and has_credentials(request)
 
 
 def _open(request: Any, user: Any, visit: Visit | None) -> None:
@@ -62,7 +77,7 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
         persistent=not request.session.get_expire_at_browser_close(),
         overwrites=_overwritten(request, visit),
     )
-    if visit is None:  # a login without our middleware, such as a test's: nothing will be delivered
+    if visit is None or visit.is_over:  # outside our middleware, such as a test's: nothing will be delivered
         django_login.bind(request, str(credentials.session.pk))
         return
     visit.delivery, visit.binds, visit.clears = credentials, True, False

@@ -27,6 +27,12 @@ def is_present(request: HttpRequest) -> bool:
     return session is not None and SESSION_KEY in session
 
 
+def key_of(request: HttpRequest) -> str | None:
+    """The key of the Django session, good or bad; None without one. Reads nothing."""
+    key: str | None = getattr(getattr(request, "session", None), "session_key", None)
+    return key
+
+
 def bound_to(request: HttpRequest) -> str | None:
     """The sid bound to; ``""`` where deliberately none; None where authx has not seen it yet."""
     bound: str | None = request.session.get(BOUND_KEY)

@@ -83,6 +83,7 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
     if visit.failure is not None and response.status_code == 500:
         response = unavailable(request)  # raised where no process_exception is asked
     run_pending()
+    visit.is_over = True
     try:
         deliver(visit, response)
     except AuthxError:

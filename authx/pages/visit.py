@@ -50,6 +50,10 @@ class Visit:
         self.delivery: Credentials | None = None
         #: The Django session of this request belongs to what is delivered, once that is known to stand.
         self.binds = False
+        #: The key of the Django session that the request came with.
+        self.django_key = django_login.key_of(request)
+        #: The response has what it shall deliver: nothing more can be.
+        self.is_over = False
         #: The response shall take the cookies back.
         self.clears = False
         self.failure: StoreUnavailable | None = None

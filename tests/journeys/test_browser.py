@@ -10,9 +10,11 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing, contextmanager
 from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.error import HTTPError
@@ -711,6 +713,83 @@ def test_no_page_is_wider_than_the_screen(site, open_profile):
             for width in (320, 360, 768, 1280):
                 profile.go(path).page.set_viewport_size({"width": width, "height": 800})
                 assert profile.page.evaluate(wide) == 0, (path, width)
+
+
+# Cookies that a sibling domain plants
+
+
+#: Before our names: what a browser takes for part of a name, and readers that strip it for nothing.
+PLANTED = ["\u2000", "\u3000", "\u00a0", "\u0085"]
+
+
+class Sibling(BaseHTTPRequestHandler):
+    """A page on another host of the same domain, which sets cookies for all of it."""
+
+    #: What its ``Set-Cookie`` headers say.
+    planted = []
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        for cookie in self.planted:
+            self.send_header("Set-Cookie", cookie.encode().decode("latin-1"))
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def sibling():
+    """The origin of a sibling of the site, and what it shall plant."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), type("_", (Sibling,), {"planted": []})) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://evil.example.localhost:{server.server_port}/", server.RequestHandlerClass.planted
+        server.shutdown()
+
+
+@pytest.mark.parametrize("how", ["by Set-Cookie", "by a script"])
+def test_a_sibling_domain_plants_no_cookie_of_ours(how, either_site, open_profile, sibling):
+    site, (evil, headers) = either_site, sibling
+    site.origin = site.origin.replace("127.0.0.1", "shop.example.localhost")
+    names = (ACCESS, REFRESH, "__Host-authx_device")
+    bobs = open_profile(site).sign_in("bob").cookies()
+    planted = [
+        f"{odd}{name}={bobs[name]['value']}; Domain=example.localhost; Path=/"
+        for odd in ["", "=", *PLANTED]
+        for name in names
+    ]
+
+    def visit(profile):
+        """Go to the other site, and come back; the Cookie header that the site was then sent."""
+        headers[:] = planted if how == "by Set-Cookie" else []
+        profile.page.goto(evil)
+        if how == "by a script":
+            profile.page.evaluate("planted => planted.forEach(cookie => {document.cookie = cookie})", planted)
+        all_there = f"document.cookie.split('; ').length === {len(PLANTED) * len(names)}"
+        profile.page.wait_for_function(all_there)
+        with profile.page.expect_request("**/private/") as asked:
+            profile.go("/private/")
+        return asked.value.all_headers()["cookie"]
+
+    stranger = open_profile(site)
+    sent = visit(stranger)
+    assert [sent.count(f"{name}={bobs[name]['value']}") for name in names] == [len(PLANTED)] * 3
+    assert not re.search("(^|; )__Host-", sent)
+    assert stranger.path == "/account/login/?next=/private/"
+    assert ACCESS not in stranger.cookies()
+
+    ada = open_profile(site).sign_in("ada")
+    sid = ada.sid
+    sent = visit(ada)
+    assert [sent.count(name) for name in names] == [len(PLANTED) + 1] * 3
+    assert ada.sid == sid
+    site.let_the_grace_pass(sid)
+    lose_access(ada, "missing")
+    assert ada.sid == sid
+    assert site.session(sid)["generation"] == 2
+    ada.go("/account/login/").sign_in("ada")
+    assert site.session(ada.sid)["device_id"] == site.session(sid)["device_id"]
 
 
 # The demo itself
