@@ -15,6 +15,7 @@ from django.utils.http import escape_leading_slashes
 
 from authx.errors import AuthxError, LoginRefused, SessionLimitReached, StoreUnavailable
 from authx.http import cookies, renewal
+from authx.http.login_limit import say_wait
 from authx.http.outage import RETRY_AFTER
 from authx.http.reports import keep_secrets
 from authx.models import DeviceSession
@@ -83,6 +84,7 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
     if visit.failure is not None and response.status_code == 500:
         response = unavailable(request)  # raised where no process_exception is asked
     run_pending()
+    say_wait(request, response)
     try:
         deliver(visit, response)
     except AuthxError:
