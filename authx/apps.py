@@ -13,8 +13,9 @@ class AuthxConfig(AppConfig):
     def ready(self) -> None:
         from authx import checks
         from authx.pages import binding
-        from authx.sessions import users
+        from authx.sessions import login_attempts, users
 
         checks.connect()
         users.connect()
+        login_attempts.connect()
         binding.connect()

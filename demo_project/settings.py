@@ -76,6 +76,10 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+AUTHENTICATION_BACKENDS = [
+    "authx.backends.LoginLimitBackend",  # first: it refuses before a password is hashed
+    "django.contrib.auth.backends.ModelBackend",
+]
 LOGIN_URL = "authx:login"
 LOGIN_REDIRECT_URL = "home"
 

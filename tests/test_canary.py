@@ -543,7 +543,7 @@ def test_the_cache_holds_no_secret(day, settings):
     settings.AUTHX_LOGIN_RATE = "1000/min"
     day.live()
     kept = repr({**cache._cache})
-    assert "authx:throttle:" in kept
+    assert "authx:count:" in kept
     assert day.secrets.found_in(kept) == set()
 
 

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory
 
 from authx.http.cookies import has_credentials, read_cookie, set_access_cookie
-from authx.http.device import browser_device_id
+from authx.http.device import browser_device
 from authx.http.notes import notes
 from authx.models import DeviceSession
 from authx.sessions import open_session
@@ -304,4 +304,4 @@ def test_a_planted_device_cookie_makes_nobody_known(odd, ada, password):
             wsgi(f"{name}={signed}".encode("latin-1")),
             asgi(f"{name}={signed}".encode("latin-1")),
         ):
-            assert (browser_device_id(request) == known) is is_known
+            assert (browser_device(request).id == known) is is_known

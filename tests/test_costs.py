@@ -47,8 +47,8 @@ def test_a_replay_costs_two(transactional_db, ada):
 @pytest.mark.parametrize(
     "device", [{}, {"id": "phone-1", "name": "A phone", "type": "ios"}], ids=["unnamed", "named"]
 )
-def test_a_login_costs_six(transactional_db, ada, password, api, device):
+def test_a_login_costs_seven(transactional_db, ada, password, api, device):
     body = {"username": "ada", "password": password, "device": device}
     answer, asked = statements(lambda: api.post(LOGIN, body))
     assert answer.status_code == 200
-    assert len(asked) <= 6, asked
+    assert len(asked) <= 7, asked  # one finds the account whose failures are counted

@@ -268,6 +268,10 @@ BARE_SITE = """
             },
         },
     ]
+    AUTHENTICATION_BACKENDS = [
+        "authx.backends.LoginLimitBackend",
+        "django.contrib.auth.backends.ModelBackend",
+    ]
     REST_FRAMEWORK = {
         "DEFAULT_AUTHENTICATION_CLASSES": [
             "authx.api.authentication.BearerAuthentication",

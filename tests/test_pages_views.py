@@ -302,7 +302,7 @@ def test_an_account_is_throttled_from_wherever_it_is_tried(ada, settings):
 
 
 def test_an_address_is_throttled_whomever_it_tries(settings):
-    settings.AUTHX_LOGIN_RATE = "2/day"
+    settings.AUTHX_ADDRESS_RATE = "2/day"
     answers = [
         Client(REMOTE_ADDR=f"2001:db8:1:2::{number}").post(LOGIN, {"username": f"x{number}", "password": "x"})
         for number in range(3)

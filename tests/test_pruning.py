@@ -162,5 +162,13 @@ def test_forgetting_goes_batch_by_batch(ada):
 def test_forgetting_costs_few_statements_however_many_there_are(ada, django_assert_max_num_queries):
     for _ in range(30):
         end_session(opened_at(ada, START), "logout", now=START)
-    with django_assert_max_num_queries(6):  # find, begin, events, sessions, commit, find no more
+    with django_assert_max_num_queries(7):  # find, begin, events, sessions, commit, find no more
         assert sum(prune(KEEP, 1000, now=START + KEEP + TICK)) == 30
+
+
+def test_failed_logins_are_forgotten_with_the_rest(ada):
+    for age in (KEEP + timedelta(days=1), KEEP - timedelta(days=1)):
+        kind = SessionEvent.Kind.LOGIN_FAILED
+        SessionEvent.objects.create(kind=kind, at=START - age, subject=str(ada.pk))
+    assert list(prune(KEEP, 1, now=START)) == []
+    assert SessionEvent.objects.get().at == START - KEEP + timedelta(days=1)

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.utils.module_loading import import_string
 
+from authx.checks.logins import check_counting, check_login_backend, check_proxies
 from authx.checks.stores import check_store
 from authx.checks.verifier import check_verifier
 from authx.conf import Conf, conf
@@ -29,8 +30,11 @@ def connect() -> None:
     register(check_together, Tags.security)
     register(check_middleware, Tags.security)
     register(check_store, Tags.security)
+    register(check_login_backend, Tags.security)
     register(check_verifier, Tags.security)
     register(check_deployment, Tags.security, deploy=True)
+    register(check_counting, Tags.security, deploy=True)
+    register(check_proxies, Tags.security, deploy=True)
 
 
 def check_settings(**kwargs: Any) -> list[CheckMessage]:

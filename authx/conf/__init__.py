@@ -132,7 +132,10 @@ class Conf:
     COOKIE_ENCRYPTION = Setting(False, rules.boolean, "Encrypt cookie values as well as signing them.")
     EXPOSE_ACCESS_TOKEN = Setting(False, rules.boolean, "Answer a silent renewal with X-Access-Token too.")
     LOGIN_RATE: Setting[str | None] = Setting(
-        "10/min", rules.optional(rules.rate), "Logins per account and per address; None for no limit."
+        "10/min", rules.optional(rules.rate), "Failed logins per account; None for no limit."
+    )
+    ADDRESS_RATE: Setting[str | None] = Setting(
+        "100/min", rules.optional(rules.rate), "Failed logins per address; None for no limit."
     )
     REFRESH_RATE: Setting[str | None] = Setting(
         "60/min", rules.optional(rules.rate), "Refreshes per session through the API; None for no limit."

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Final
 
 from django.http import HttpRequest
 
 from authx.conf import conf
 from authx.core.devices import clean_text
+
+logger = logging.getLogger("authx")
+
+#: What a proxy's address may be: loopback, private, shared and link-local networks (RFC 1918, 4193, 6598).
+_INSIDE: Final = [
+    ip_network(network)
+    for network in (
+        *("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16"),
+        *("::1/128", "fc00::/7", "fe80::/10"),
+    )
+]
+#: How proxies say for whom they ask.
+_FORWARDED: Final = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
 
 
 def client_ip(request: HttpRequest) -> str | None:
@@ -23,12 +38,24 @@ def client_ip(request: HttpRequest) -> str | None:
 
 
 def client_network(request: HttpRequest) -> str:
-    """What one caller can hold many addresses of: an IPv6 /64, an IPv4 address, or ``""``."""
+    """What one caller can hold many addresses of: an IPv6 /64, an IPv4 address; ``""`` where unknown."""
     found = client_ip(request)
     if found is None:
         return ""
     address = ip_address(found)
     return str(ip_network((address, 64), strict=False)) if address.version == 6 else found
+
+
+def is_behind_unknown_proxy(request: HttpRequest) -> bool:
+    """True if a proxy that AUTHX_TRUSTED_PROXIES does not count brought the request.
+
+    The request's address is then everybody's. From a public address the header means nothing: anybody can
+    send it.
+    """
+    if conf.TRUSTED_PROXIES or not any(request.META.get(name) for name in _FORWARDED):
+        return False
+    found = client_ip(request)
+    return found is not None and any(ip_address(found) in network for network in _INSIDE)
 
 
 def client_user_agent(request: HttpRequest) -> str:

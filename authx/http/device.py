@@ -2,32 +2,53 @@
 
 from __future__ import annotations
 
-import secrets
+import re
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from itsdangerous import BadData, Signer, base64_decode, base64_encode
+from itsdangerous import BadData, Signer
 
 from authx.conf import conf, secret_keys
 from authx.core.derived import signer
+from authx.core.device_cookie import BrowserDevice, read_device, write_device
 from authx.http.cookies import read_cookie, set_device_cookie
+from authx.http.notes import notes
 
 
-def browser_device_id(request: HttpRequest) -> str:
-    """The id this browser was given at an earlier login, or a new one."""
-    return _known_id(request) or secrets.token_urlsafe(16)
+#: What is signed, a dot, 32 octets. 43 characters leave two spare bits, which must be zero: one spelling.
+_SIGNED = re.compile(r"[A-Za-z0-9_.-]+\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 
 
-def remember_device(response: HttpResponseBase, device_id: str) -> None:
-    """Let this browser be known again; no credential, but nobody else's to choose."""
-    set_device_cookie(response, _signer().sign(base64_encode(device_id)).decode())
+def browser_device(request: HttpRequest) -> BrowserDevice:
+    """The browser that this request came from; one that brings no cookie of ours is new, and stays so."""
+    noted = notes(request)
+    if noted.device is None:
+        noted.device = _read(request) or BrowserDevice.new()
+    return noted.device
 
 
-def _known_id(request: HttpRequest) -> str | None:
+def remember_login(request: HttpRequest, response: HttpResponseBase, subject: str) -> None:
+    """Let this browser be known again, and that ``subject`` has signed in from it; no credential.
+
+    The id is the browser's own: what a login's body says of its device is never signed into the cookie.
+    """
+    device = browser_device(request).with_login(subject, secret_keys())
+    notes(request).device = device
+    set_device_cookie(response, _signer().sign(write_device(device)).decode())
+
+
+def login_nonce(request: HttpRequest, subject: str) -> str | None:
+    """What names the logins of ``subject`` from this browser; None if there was none."""
+    return browser_device(request).login_nonce(subject, secret_keys())
+
+
+def _read(request: HttpRequest) -> BrowserDevice | None:
     value = read_cookie(request, conf.DEVICE_COOKIE)
+    if value is None or not _SIGNED.fullmatch(value):
+        return None
     try:
-        return base64_decode(_signer().unsign(value)).decode() if value else None
-    except (BadData, UnicodeError):
+        return read_device(_signer().unsign(value).decode())
+    except BadData:
         return None
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from authx.core.device_cookie import BrowserDevice
 from authx.errors import AuthxError
 
 
@@ -27,6 +28,12 @@ class Notes:
     by_cookie: bool = False
     #: Why the API refused a credential: the challenge names it, and an anonymous refusal's body.
     refusal: AuthxError | None = None
+    #: The browser, once somebody asked which one it is.
+    device: BrowserDevice | None = None
+    #: Seconds until a password may be tried again, where one too many was.
+    login_wait: int = 0
+    #: The device session whose user is to prove again who they are, while that is tried.
+    proof_of: Any = None
 
 
 def notes(request: HttpRequest) -> Notes:

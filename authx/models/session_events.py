@@ -22,7 +22,7 @@ class SessionEventQuerySet(models.QuerySet["SessionEvent"]):
 
 
 class SessionEvent(models.Model):
-    """One thing that happened to a device session, written in the same transaction."""
+    """One thing that happened to a device session, or in its place; written in the same transaction."""
 
     class Kind(models.TextChoices):
         OPENED = "opened", _("Signed in")
@@ -34,8 +34,14 @@ class SessionEvent(models.Model):
         FLAGGED = "flagged", _("Flagged")
         RENAMED = "renamed", _("Renamed")
         ENDED = "ended", _("Ended")
+        LOGIN_FAILED = "login_failed", _("Sign-in failed")
+        LOGIN_LIMITED = "login_limited", _("Too many sign-in attempts")
+        PROOF_FAILED = "proof_failed", _("Password confirmation failed")
 
-    session = models.ForeignKey(DeviceSession, models.CASCADE, related_name="events")
+    #: None for what happened in no session, such as a failed login.
+    session = models.ForeignKey(DeviceSession, models.CASCADE, related_name="events", null=True)
+    #: Whose account it was about, where no session tells; empty too if the name was nobody's.
+    subject = models.CharField(_("subject"), max_length=255, blank=True)
     kind = models.CharField(_("kind"), max_length=32, choices=Kind)
     #: The state machine's row for a refresh, the machine word of the reason for an ending.
     outcome = models.CharField(_("outcome"), max_length=32, blank=True)
@@ -52,6 +58,7 @@ class SessionEvent(models.Model):
         verbose_name = _("session event")
         verbose_name_plural = _("session events")
         ordering = ["at", "id"]
+        indexes = [models.Index(fields=["subject", "at"], name="authx_event_subject")]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.outcome}".strip()

@@ -10,7 +10,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
 from authx.errors import LoginRefused, SessionLimitReached
-from authx.http.device import browser_device_id
+from authx.http.device import browser_device
 from authx.models import DeviceSession
 from authx.pages import django_login
 from authx.sessions import Device, open_session
@@ -62,7 +62,7 @@ def _adopt(visit: Visit) -> None:
         credentials = open_session(
             user,
             request,
-            Device(id=browser_device_id(request)),
+            Device(id=browser_device(request).id),
             amr=(),
             auth_time=user.last_login,
             persistent=persistent,

@@ -10,7 +10,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
 from authx.http.cookies import has_credentials
-from authx.http.device import browser_device_id
+from authx.http.device import browser_device
 from authx.models import DeviceSession, EndReason
 from authx.pages import django_login
 from authx.pages.visit import Visit, visit_of
@@ -72,7 +72,7 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
     credentials = open_session(
         user,
         request,
-        Device(id=browser_device_id(request)),
+        Device(id=browser_device(request).id),
         amr=_methods(user),
         persistent=not request.session.get_expire_at_browser_close(),
         overwrites=_overwritten(request, visit),

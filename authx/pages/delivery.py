@@ -68,8 +68,8 @@ def _give(visit: Visit, session: DeviceSession, credentials: Credentials, respon
     )
     if newer is not None:
         response.cookies[conf.ACCESS_COOKIE] = newer
-    if visit.binds and session.device_id:
-        device.remember_device(response, session.device_id)
+    if visit.binds:
+        device.remember_login(visit.request, response, session.subject)
     if conf.EXPOSE_ACCESS_TOKEN:
         response["X-Access-Token"] = credentials.access_token
 

@@ -8,7 +8,8 @@ from django import forms
 from django.contrib.auth.forms import AuthenticationForm
 from django.utils.translation import gettext_lazy as _
 
-from authx.http.throttle import login_wait
+from authx.http.notes import notes
+from authx.sessions.login_attempts import wait_unless_listed
 
 
 class LoginForm(AuthenticationForm):
@@ -19,14 +20,21 @@ class LoginForm(AuthenticationForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["username"].widget.attrs["autocomplete"] = "username"
-        #: Seconds to wait before another try; 0 while tries are left.
-        self.wait = 0
+
+    @property
+    def wait(self) -> int:
+        """Seconds to wait before another try; 0 while tries are left."""
+        return 0 if self.request is None else notes(self.request).login_wait
 
     def clean(self) -> dict[str, Any]:
-        request = self.request
-        self.wait = (
-            0 if request is None else login_wait(request, self.data.get(self.add_prefix("username"), ""))
-        )
+        name, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
+        if name is not None and password:
+            wait_unless_listed(self.request, {"username": name, "password": password})
         if self.wait:
-            raise forms.ValidationError(_("Too many attempts. Please try again later."), code="throttled")
+            raise self.get_invalid_login_error()
         return super().clean()
+
+    def get_invalid_login_error(self) -> forms.ValidationError:
+        if self.wait:
+            return forms.ValidationError(_("Too many attempts. Please try again later."), code="throttled")
+        return super().get_invalid_login_error()

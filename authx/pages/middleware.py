@@ -15,6 +15,7 @@ from django.utils.http import escape_leading_slashes
 
 from authx.errors import AuthxError, LoginRefused, SessionLimitReached, StoreUnavailable
 from authx.http import cookies, renewal
+from authx.http.login_limit import say_wait
 from authx.http.outage import RETRY_AFTER
 from authx.http.reports import keep_secrets
 from authx.models import DeviceSession
@@ -84,6 +85,7 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
         response = unavailable(request)  # raised where no process_exception is asked
     run_pending()
     visit.is_over = True
+    say_wait(request, response)
     try:
         deliver(visit, response)
     except AuthxError:

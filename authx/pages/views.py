@@ -21,6 +21,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from authx.errors import LoginRefused, SessionLimitReached
 from authx.http import cookies, renewal
+from authx.http.login_limit import say_wait
 from authx.models import DeviceSession, EndReason
 from authx.pages.forms import LoginForm
 from authx.pages.visit import visit_of
@@ -62,9 +63,7 @@ class LoginView(auth_views.LoginView):
 
     def form_invalid(self, form: Any) -> HttpResponse:
         response: HttpResponse = super().form_invalid(form)
-        if form.wait:
-            response.status_code = 429
-            response["Retry-After"] = str(form.wait)
+        say_wait(self.request, response)  # for a site without our middleware
         return response
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:

@@ -130,10 +130,13 @@ def outside_transactions(read: Callable[[], T]) -> T:
     A transaction may be looking at the past (REPEATABLE READ): where we are in one, another thread reads. A
     test's transaction is not one: nobody else sees what happens in it.
     """
-    connection = connections[alias()]
+    return on_own_connection(read) if _is_in_transaction(connections[alias()]) else read()
+
+
+def _is_in_transaction(connection: Any) -> bool:
+    """True in a transaction that will end: not in one that a test has opened around all that it does."""
     blocks = getattr(connection, "atomic_blocks", [])
-    is_real = connection.in_atomic_block and not all(block._from_testcase for block in blocks)
-    return on_own_connection(read) if is_real else read()
+    return connection.in_atomic_block and not all(block._from_testcase for block in blocks)
 
 
 def on_own_connection(read: Callable[[], T]) -> T:
@@ -164,18 +167,18 @@ def on_own_connection(read: Callable[[], T]) -> T:
 
 
 def in_any_case(function: Callable[[], Any]) -> None:
-    """Run now, or after the surrounding transaction even where that is rolled back, once.
+    """Run now, or after the surrounding transaction even where that is rolled back, once; errors are logged.
 
     A refused request rolls back (ATOMIC_REQUESTS), and takes what only waits for a commit with it.
     """
     connection = connections[alias()]
-    if connection.in_atomic_block:
-        pending = connection.__dict__.setdefault(_PENDING, [])
-        pending.append(function)
-        _keeping.add(id(connection))
-        after_commit(lambda: function in pending and (pending.remove(function), function()))
-    else:
-        after_commit(function)
+    if not _is_in_transaction(connection):
+        _run_logged(function)
+        return
+    pending = connection.__dict__.setdefault(_PENDING, [])
+    pending.append(function)
+    _keeping.add(id(connection))
+    after_commit(lambda: function in pending and (pending.remove(function), function()))
 
 
 def run_pending(**kwargs: Any) -> None:
@@ -183,10 +186,19 @@ def run_pending(**kwargs: Any) -> None:
     if not _keeping:
         return
     for connection in connections.all(initialized_only=True):
+        if _is_in_transaction(connection):
+            continue  # this is no request's end: a test client's, within the test's own transaction
         pending = connection.__dict__.get(_PENDING, [])
         while pending:
-            after_commit(pending.pop(0))
+            _run_logged(pending.pop(0))
         _keeping.discard(id(connection))
+
+
+def _run_logged(function: Callable[[], Any]) -> None:
+    try:
+        function()
+    except Exception:
+        logger.exception("What follows a request could not be done.")
 
 
 request_finished.connect(run_pending, dispatch_uid="authx.sessions.database")

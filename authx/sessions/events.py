@@ -48,17 +48,19 @@ NOBODY = Actor()
 
 
 def event(
-    session: DeviceSession,
+    session: DeviceSession | None,
     kind: SessionEvent.Kind,
     *,
     at: datetime,
     outcome: str = "",
     actor: Actor = NOBODY,
     note: str = "",
+    subject: str = "",
 ) -> SessionEvent:
-    """An event, not yet written."""
+    """An event, not yet written; ``subject`` says whose account it is about where there is no session."""
     return SessionEvent(
         session=session,
+        subject=subject,
         kind=kind,
         outcome=outcome,
         at=at,

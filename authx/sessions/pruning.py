@@ -24,11 +24,21 @@ def mark_expired(batch: int, *, now: datetime | None = None) -> Iterator[int]:
 
 
 def prune(keep: timedelta, batch: int, *, now: datetime | None = None) -> Iterator[int]:
-    """Delete sessions that ended longer ago than ``keep``, with their events; yields how many each time."""
+    """Delete sessions that ended longer ago than ``keep``, with their events; yields how many each time.
+
+    Then events of no session that are older, such as failed logins, which are not counted.
+    """
     before = (now or database.database_now()) - keep
     old = _sessions().filter(ended_at__lt=before)
     while keys := list(old.order_by("ended_at").values_list("pk", flat=True)[:batch]):
         yield database.transact(partial(_delete, keys))
+    events = SessionEvent._base_manager.using(database.alias()).filter(session=None, at__lt=before)
+    while keys := list(events.order_by("at").values_list("pk", flat=True)[:batch]):
+        database.transact(partial(_delete_events, keys))
+
+
+def _delete_events(keys: list[Any]) -> None:
+    SessionEvent._base_manager.using(database.alias()).filter(pk__in=keys)._raw_delete(database.alias())
 
 
 def _delete(keys: list[Any]) -> int:

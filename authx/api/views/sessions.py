@@ -96,9 +96,9 @@ class Reauthenticate(SessionDoor):
         serializer.is_valid(raise_exception=True)
         password = serializer.validated_data["password"]
         user: Any = request.user
-        if check_credentials(request, user.get_username(), password).pk != user.pk:
-            raise Refused("invalid_credentials")
         session = session_of(request)
+        if check_credentials(request, user.get_username(), password, proof_of=session).pk != user.pk:
+            raise Refused("invalid_credentials")
         record_proof(session, by=user, request=request)
         claims, access_token = access_token_for(session, now=timezone.now())
         expires_in = claims.exp - claims.iat

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth import authenticate
 from django.contrib.auth.models import update_last_login
 from django.middleware.csrf import rotate_token
 from django.utils.decorators import method_decorator
@@ -22,7 +21,7 @@ from authx.conf import conf, secret_keys
 from authx.core.refresh import read_refresh_token
 from authx.errors import SessionEnded, TokenError
 from authx.http import cookies, throttle
-from authx.http.device import browser_device_id, remember_device
+from authx.http.device import browser_device, remember_login
 from authx.http.notes import notes
 from authx.http.renewal import has_bearer
 from authx.models import DeviceSession, EndReason
@@ -35,6 +34,7 @@ from authx.sessions import (
     refresh_session,
 )
 from authx.sessions.alarming import raise_refresh_rate
+from authx.sessions.login_attempts import authenticate_within_limit
 from authx.sessions.presented import cookie_session, find_by_refresh_token
 from authx.sessions.standing import is_current
 
@@ -69,16 +69,23 @@ def set_token_cookies(response: Response, credentials: Credentials) -> None:
     )
 
 
-def check_credentials(request: Request, username: str, password: str) -> Any:
-    """The user whom these credentials belong to; counts the try.
+@sensitive_variables("password")
+def check_credentials(
+    request: Request, username: str, password: str, *, proof_of: DeviceSession | None = None
+) -> Any:
+    """The user whom these credentials belong to; a failure counts.
+
+    ``proof_of`` is the session whose user is to prove again who they are.
 
     Raises:
-        Throttled: too many tries for this account or from this address.
+        Throttled: too many failures for this account, from this address or in this browser.
         Refused: ``invalid_credentials``, the same for an unknown, wrong or inactive one (P4).
     """
-    if wait := throttle.login_wait(request._request, username):
-        raise Throttled(wait)
-    user = authenticate(request._request, username=username, password=password)
+    noted = notes(request._request)
+    noted.proof_of = proof_of
+    user = authenticate_within_limit(request._request, username=username, password=password)
+    if user is None and noted.login_wait:
+        raise Throttled(noted.login_wait)
     if user is None:
         raise Refused("invalid_credentials")
     return user
@@ -101,8 +108,8 @@ class Login(OpenView):
         if by_cookie:
             enforce_csrf(request)
         described = dict(data.get("device", {}))
-        if by_cookie and not described.get("id"):
-            described["id"] = browser_device_id(request._request)
+        if by_cookie:  # where cookies are overwritten it is the browser that is known again
+            described["id"] = browser_device(request._request).id
         device = Device(**described)
         user = check_credentials(request, data["username"], data["password"])
         credentials = open_session(
@@ -118,7 +125,7 @@ class Login(OpenView):
         if by_cookie:
             rotate_token(request._request)
             set_token_cookies(response, credentials)
-            remember_device(response, credentials.session.device_id)
+            remember_login(request._request, response, credentials.session.subject)
         return response
 
 

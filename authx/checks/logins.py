@@ -1,0 +1,70 @@
+"""What limits guessing of passwords needs: its backend first, a cache that counts, known proxies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.cache import BaseCache, caches
+from django.core.cache.backends.dummy import DummyCache
+from django.core.cache.backends.locmem import LocMemCache
+from django.core.checks import CheckMessage, Warning
+from django.utils.module_loading import import_string
+
+from authx.conf import conf
+
+BACKEND = "authx.backends.LoginLimitBackend"
+
+
+def check_login_backend(**kwargs: Any) -> list[CheckMessage]:
+    """LoginLimitBackend first: one before it has hashed the password by then."""
+    paths = list(settings.AUTHENTICATION_BACKENDS)
+    if conf.LOGIN_RATE is None and conf.ADDRESS_RATE is None:
+        return []
+    if paths and getattr(_imported(paths[0]), "limits_logins", False):
+        return []
+    text = f"{BACKEND} does not stand first in AUTHENTICATION_BACKENDS."
+    hint = (
+        "Put it there: the admin's login, and every other one that is not ours, lets passwords be guessed "
+        "without a limit."
+    )
+    return [Warning(text, hint=hint, id="authx.W022")]
+
+
+def check_counting(**kwargs: Any) -> list[CheckMessage]:
+    """A default cache that can count, and remembers what it has counted."""
+    kind = type(caches["default"])
+    fault = _fault(kind)
+    if fault is None:
+        return []
+    text = f"The default cache, {kind.__module__}.{kind.__qualname__}, {fault}."
+    hint = "Failed logins and refreshes are counted there: use Redis or Memcached, shared by all workers."
+    return [Warning(text, hint=hint, id="authx.W023")]
+
+
+def check_proxies(**kwargs: Any) -> list[CheckMessage]:
+    """An address limit needs to know which address is the visitor's."""
+    if conf.TRUSTED_PROXIES or conf.ADDRESS_RATE is None:
+        return []
+    text = "AUTHX_TRUSTED_PROXIES is 0: behind a proxy, failed logins are not limited by address."
+    hint = "Set it to the number of proxies before this site that append to X-Forwarded-For."
+    return [Warning(text, hint=hint, id="authx.W024")]
+
+
+def _fault(kind: type[BaseCache]) -> str | None:
+    """What is wrong with counting in a cache of this class; None if nothing is."""
+    if issubclass(kind, DummyCache):
+        return "keeps nothing: nothing is limited"
+    if issubclass(kind, LocMemCache):
+        most = "as many as its MAX_ENTRIES, 300 unless set"
+        return f"is each worker's own, and forgets counters when it holds {most}"
+    if getattr(kind, "incr", None) is BaseCache.incr:
+        return "cannot count atomically: many tries at once are counted as one"
+    return None
+
+
+def _imported(path: Any) -> Any:
+    try:
+        return import_string(path)
+    except (ImportError, TypeError):
+        return None  # Django says so itself

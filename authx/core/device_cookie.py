@@ -1,0 +1,77 @@
+"""The device cookie's content: which browser this is, and who has signed in from it.
+
+For each of the last users it holds a nonce and a MAC over that user's subject and the nonce: it tells a
+server that knows the subject, and nobody else, that this user has signed in here (OWASP, "Slow Down Online
+Guessing Attacks with Device Cookies").
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+from itsdangerous import base64_encode
+
+from authx.core.derived import derive_secret
+
+#: Users of one browser that are known; one more, and the least recent is forgotten.
+MAX_USERS: Final = 8
+
+#: 128 bits of id; then 96 bits of nonce and 128 of MAC for each user. All base64url.
+_WIRE: Final = re.compile(r"[A-Za-z0-9_-]{22}(?:\.[A-Za-z0-9_-]{16}[A-Za-z0-9_-]{22}){0,8}")
+_NONCE: Final = 16  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserDevice:
+    """A browser, known again by its cookie."""
+
+    #: 22 characters of base64url, 128 random bits.
+    id: str
+    #: A nonce and a MAC each, the most recent login first.
+    logins: tuple[str, ...] = ()
+
+    @classmethod
+    def new(cls) -> BrowserDevice:
+        """Return a browser that has never been here."""
+        return cls(secrets.token_urlsafe(16))
+
+    def login_nonce(self, subject: str, site_secrets: Sequence[str | bytes]) -> str | None:
+        """Return the nonce of the last login of ``subject`` from this browser; None if there was none."""
+        for login in self.logins:
+            nonce, mac = login[:_NONCE], login[_NONCE:]
+            expected = (_mac(subject, nonce, secret) for secret in site_secrets)
+            if any(hmac.compare_digest(mac, each) for each in expected):
+                return nonce
+        return None
+
+    def with_login(self, subject: str, site_secrets: Sequence[str | bytes]) -> BrowserDevice:
+        """Return this browser after a login of ``subject``, who gets a new nonce."""
+        known = self.login_nonce(subject, site_secrets)
+        others = [login for login in self.logins if known is None or not login.startswith(known)]
+        nonce = secrets.token_urlsafe(12)
+        login = nonce + _mac(subject, nonce, site_secrets[0])
+        return BrowserDevice(self.id, (login, *others)[:MAX_USERS])
+
+
+def write_device(device: BrowserDevice) -> str:
+    """Return the text of the cookie, still to be signed; at most 340 characters."""
+    return ".".join((device.id, *device.logins))
+
+
+def read_device(text: str) -> BrowserDevice | None:
+    """Return the browser of a text whose signature was good; None if it is not of our form."""
+    if not _WIRE.fullmatch(text):
+        return None
+    device_id, *logins = text.split(".")
+    return BrowserDevice(device_id, tuple(logins))
+
+
+def _mac(subject: str, nonce: str, secret: str | bytes) -> str:
+    key = derive_secret(secret, "device-login")
+    return base64_encode(hmac.digest(key, f"{nonce}{subject}".encode(), sha256)[:16]).decode()

@@ -1,0 +1,93 @@
+"""Counters in Django's default cache: how often something may happen in a while.
+
+The first try begins the period, and one after its end begins another: whoever waits as told is let in. What
+is counted can be given back, so that an attempt is counted before it is made, and forgotten if it was a good
+one: of many at once, no more than the limit get through.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import time
+from dataclasses import dataclass
+
+from django.core.cache import cache
+
+from authx.conf.rules import parse_rate
+
+logger = logging.getLogger("authx")
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """One try that was counted, or refused."""
+
+    #: Seconds until another may follow; 0 where this one was within the limit.
+    wait: int = 0
+    _key: str = ""
+
+    @property
+    def is_within(self) -> bool:
+        """True if it was counted, and within the limit; False also if the cache could not count it."""
+        return bool(self._key) and not self.wait
+
+    def give_back(self) -> None:
+        """Take the try as not having happened."""
+        if not self._key:
+            return
+        try:
+            cache.decr(self._key)
+        except ValueError:  # its period is over
+            pass
+        except Exception:  # each cache backend has its own errors
+            logger.exception("The cache is down: a try was not given back.")
+
+
+def count(purpose: str, subject: str, rate: str | None, *, now: float | None = None) -> Count:
+    """Count one try of ``subject``; one too many has to wait, and is not counted. ``rate`` None: no limit.
+
+    ``now`` is in seconds since 1970. A cache that is down locks nobody out.
+    """
+    if rate is None:
+        return Count()
+    limit, period = parse_rate(rate)
+    now = time.time() if now is None else now
+    # No name and no address stands in the cache.
+    digest = hashlib.sha256(subject.encode("utf-8", "surrogatepass")).hexdigest()
+    stem = f"authx:count:{purpose}:{digest}"
+    try:
+        since = _since(stem, int(now * 1000), period * 1000)
+        this = Count(0, f"{stem}:{since}")
+        tries = _increment(this._key, period)
+    except Exception:  # each cache backend has its own errors
+        logger.exception("The cache is down: logins and refreshes are not limited.")
+        return Count()
+    if not tries:
+        return Count()
+    if tries <= limit:
+        return this
+    this.give_back()
+    return Count(max(1, math.ceil(since / 1000 + period - now)))
+
+
+def _since(stem: str, now: int, period: int) -> int:
+    """When the running period began, in milliseconds since 1970; now, if there was none."""
+    since = cache.get(stem)
+    if since is None:
+        cache.add(stem, now, timeout=period // 1000)  # of many who begin it, one does
+        since = cache.get(stem, now)
+    if abs(now - since) >= period:  # by a clock that does not agree with the cache's
+        cache.set(stem, now, timeout=period // 1000)
+        since = now
+    return int(since)
+
+
+def _increment(key: str, period: int) -> int:
+    """The tries of the period, this one included; 0 from a cache that has kept nothing."""
+    cache.add(key, 0, timeout=2 * period)
+    try:
+        return cache.incr(key) or 0  # None from a cache that hides its errors
+    except ValueError:  # evicted between the two calls
+        return 0

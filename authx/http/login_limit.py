@@ -1,0 +1,94 @@
+"""How often a password may be tried: per account, per address, and per browser of the account's owner."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from authx.conf import conf
+from authx.core.account_name import fold_account_name
+from authx.http.client import client_network, is_behind_unknown_proxy
+from authx.http.counters import Count, count
+from authx.http.device import login_nonce
+from authx.http.notes import notes
+from authx.http.throttle import is_first
+
+logger = logging.getLogger("authx")
+
+#: What a limit is of, as events name it.
+ACCOUNT, ADDRESS, DEVICE = "account", "address", "device"
+
+
+@dataclass(frozen=True, slots=True)
+class LoginCount:
+    """One try of a password, counted wherever it counts; or refused by the first limit that is reached."""
+
+    counts: tuple[Count, ...] = ()
+    #: Seconds until the next try; 0 where this one may go on.
+    wait: int = 0
+    #: Which limit refuses: ``account``, ``address`` or ``device``; ``""`` where none does.
+    limit: str = ""
+
+    def give_back(self) -> None:
+        """Take it as not having happened: the password was right."""
+        for counted in self.counts:
+            counted.give_back()
+
+
+def count_login(
+    request: HttpRequest | None, *, name: str, subject: str | None, now: float | None = None
+) -> LoginCount:
+    """Count a try for the account that ``name`` finds, whose ``subject`` is None where it finds none.
+
+    Every spelling of a name counts as one, so that a limit is reached after as many tries whether or not
+    there is such an account. A browser that this user has signed in from counts by itself: strangers cannot
+    lock it out.
+    """
+    nonce = login_nonce(request, subject) if request is not None and subject is not None else None
+    if nonce is not None:
+        return _count([(DEVICE, nonce, conf.LOGIN_RATE)], now)
+    tries: list[tuple[str, str, str | None]] = []
+    if name:
+        tries.append((ACCOUNT, f"name:{fold_account_name(name)}", conf.LOGIN_RATE))
+    if subject is not None:
+        tries.append((ACCOUNT, f"subject:{subject}", conf.LOGIN_RATE))
+    if request is not None and (network := _limited_network(request)):
+        tries.append((ADDRESS, network, conf.ADDRESS_RATE))
+    return _count(tries, now)
+
+
+def _count(tries: list[tuple[str, str, str | None]], now: float | None) -> LoginCount:
+    counts = [(limit, count(f"login-{limit}", key, rate, now=now)) for limit, key, rate in tries]
+    total = LoginCount(tuple(counted for _limit, counted in counts))
+    limit, longest = max(counts, default=("", Count()), key=lambda pair: pair[1].wait)
+    if not longest.wait:
+        return total
+    total.give_back()  # who has to wait has tried nothing
+    return LoginCount(wait=longest.wait, limit=limit)
+
+
+def _limited_network(request: HttpRequest) -> str:
+    """Whose tries are counted together; ``""`` where the address is unknown, or everybody's."""
+    if not is_behind_unknown_proxy(request):
+        return client_network(request)
+    if is_first("unknown-proxy", "", 3600):
+        logger.warning(
+            "A proxy at %s says for whom it asks, and AUTHX_TRUSTED_PROXIES is 0: failed logins are not "
+            "limited by address. Set it to the number of your proxies.",
+            request.META.get("REMOTE_ADDR", ""),
+        )
+    return ""
+
+
+def say_wait(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Let the answer to one password too many say so: Retry-After; and 429 if it is a page (RFC 6585 §4)."""
+    wait = notes(request).login_wait
+    if not wait:
+        return
+    response.headers.setdefault("Retry-After", str(wait))
+    is_page = response.get("Content-Type", "").startswith("text/html")
+    if is_page and (response.status_code < 300 or 400 <= response.status_code < 500):
+        response.status_code = 429

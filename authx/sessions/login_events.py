@@ -1,0 +1,57 @@
+"""Failed logins, refused ones and failed proofs in the audit trail: enough to see an attack."""
+
+from __future__ import annotations
+
+import logging
+
+from django.http import HttpRequest
+
+from authx.http.client import client_network
+from authx.http.counters import count
+from authx.models import DeviceSession, SessionEvent
+from authx.sessions import database, events
+from authx.sessions.events import Actor
+
+logger = logging.getLogger("authx")
+
+#: Events of one kind about one account; about names that are nobody's from one address, and from all.
+PER_ACCOUNT, PER_ADDRESS, OF_STRANGERS = "10/hour", "10/hour", "100/hour"
+
+
+def record_failure(
+    kind: SessionEvent.Kind,
+    request: HttpRequest | None,
+    subject: str | None,
+    *,
+    outcome: str = "",
+    session: DeviceSession | None = None,
+) -> None:
+    """Write down that somebody could not sign in as ``subject``, or could not prove to be ``session``'s user.
+
+    The name that was tried is not kept: people type passwords there. Written whatever becomes of the
+    request's transaction; if it cannot be, that is logged, and the refusal stands.
+    """
+    if not _is_within_bounds(kind, request, subject):
+        return
+
+    def write() -> None:
+        try:
+            at, actor = database.database_now(), Actor.of(None, request)
+            found = events.event(session, kind, at=at, outcome=outcome, actor=actor, subject=subject or "")
+            database.transact(lambda: events.write(found), attempts=1)
+        except Exception:  # whatever it is, AUTHX_COUNTRY's included: refusing must not depend on it
+            logger.exception("%s could not be recorded.", kind)
+
+    database.in_any_case(write)
+
+
+def _is_within_bounds(kind: SessionEvent.Kind, request: HttpRequest | None, subject: str | None) -> bool:
+    """False also while the cache is down: who cannot be counted could write without end."""
+    purpose = f"event-{kind}"
+    if subject is not None:
+        return count(purpose, f"subject:{subject}", PER_ACCOUNT).is_within
+    network = client_network(request) if request is not None else ""
+    return (
+        count(purpose, f"address:{network}", PER_ADDRESS).is_within
+        and count(purpose, "strangers", OF_STRANGERS).is_within
+    )

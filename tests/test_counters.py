@@ -1,0 +1,188 @@
+"""authx.http.counters and throttle: how often something may happen, whoever counts at the same time."""
+
+import threading
+import time
+
+import pytest
+from django.core.cache import cache, caches
+
+from authx.http.counters import count
+from authx.http.throttle import is_first, refresh_wait
+
+NOON = 1_772_366_400.0  # a whole minute, hour and day
+BROKEN = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "LOCATION": "/dev/null/not-a-directory",
+    }
+}
+
+
+def waits(tries, subject="ada", rate="3/min", now=NOON):
+    return [count("test", subject, rate, now=now).wait for _ in range(tries)]
+
+
+def test_as_many_tries_as_the_rate_says_and_then_a_wait_for_the_end_of_the_period():
+    assert waits(1, now=NOON + 20) == [0]
+    assert waits(4, now=NOON + 30) == [0, 0, 50, 50]
+
+
+def test_the_period_begins_with_the_first_try_and_not_on_a_full_minute():
+    waits(3, now=NOON + 59)
+    assert waits(1, now=NOON + 61) == [58]
+
+
+def test_whoever_waits_as_told_is_let_in():
+    for n, at in enumerate((NOON, NOON + 0.5, NOON + 31.7, NOON + 59.999)):
+        *_, wait = waits(4, subject=f"user-{n}", now=at)
+        assert wait >= 1
+        assert waits(1, subject=f"user-{n}", now=at + wait) == [0]
+
+
+def test_who_is_refused_has_tried_nothing():
+    waits(50)
+    assert waits(1, rate="4/min") == [0]
+
+
+def test_what_is_given_back_was_never_counted():
+    for _ in range(20):
+        counted = count("test", "ada", "3/min", now=NOON)
+        assert counted.wait == 0
+        counted.give_back()
+    assert waits(4) == [0, 0, 0, 60]
+
+
+def test_giving_back_what_was_refused_makes_no_room():
+    waits(3)
+    for _ in range(3):
+        count("test", "ada", "3/min", now=NOON).give_back()
+    assert waits(1) == [60]
+
+
+def test_giving_back_after_the_period_does_no_harm():
+    counted = count("test", "ada", "3/min", now=NOON)
+    waits(3, now=NOON + 61)
+    counted.give_back()
+    assert waits(1, now=NOON + 62) == [59]
+
+
+def test_subjects_and_purposes_are_counted_apart():
+    waits(9)
+    assert waits(1, subject="bob") == [0]
+    assert count("other", "ada", "3/min", now=NOON).wait == 0
+
+
+def test_any_text_is_a_subject():
+    for subject in ("", "\0", "\ud800", "x" * 100_000, "電話"):
+        assert waits(4, subject=subject)[3]
+
+
+def test_none_is_no_limit():
+    assert waits(50, rate=None) == 50 * [0]
+
+
+def test_a_clock_that_was_put_back_locks_nobody_out_for_longer_than_a_period():
+    waits(3, now=NOON + 7200)
+    assert waits(1, now=NOON) == [0]
+
+
+@pytest.mark.parametrize("backend", ["locmem", "redis"])
+def test_of_many_at_once_no_more_than_the_rate_get_through(backend, settings):
+    if backend == "redis":
+        pytest.importorskip("django_redis")
+        settings.CACHES = {
+            "default": {
+                "BACKEND": "django_redis.cache.RedisCache",
+                "LOCATION": "redis://127.0.0.1:6379/0",
+                "KEY_PREFIX": f"authx-test-{time.time_ns()}",
+            }
+        }
+        try:
+            cache.get("anything")
+        except Exception:
+            pytest.skip("no Redis on 127.0.0.1:6379")
+    barrier, found = threading.Barrier(40), []
+
+    def attempt():
+        barrier.wait()
+        found.append(count("race", "ada", "10/min").wait)
+        caches.close_all()
+
+    threads = [threading.Thread(target=attempt) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(bool(wait) for wait in found) == [False] * 10 + [True] * 30
+
+
+# Refreshes
+
+
+def test_a_session_may_refresh_so_often(settings):
+    settings.AUTHX_REFRESH_RATE = "3/min"
+    assert [refresh_wait("sid-1", now=NOON) for _ in range(4)] == [0, 0, 0, 60]
+    assert refresh_wait("sid-2", now=NOON) == 0
+    assert refresh_wait("sid-1", now=NOON + 60) == 0
+
+
+def test_none_turns_that_off(settings):
+    settings.AUTHX_REFRESH_RATE = None
+    assert {refresh_wait("sid-1", now=NOON) for _ in range(50)} == {0}
+
+
+def test_without_an_injected_clock_it_is_the_systems(settings):
+    settings.AUTHX_REFRESH_RATE = "1/day"
+    assert refresh_wait("sid-1") == 0
+    assert 0 < refresh_wait("sid-1") <= 86401
+
+
+# What is said once
+
+
+def test_what_should_be_said_once_is_first_once():
+    assert is_first("flag", "sid-1", 60)
+    assert not is_first("flag", "sid-1", 60)
+    assert is_first("flag", "sid-2", 60)
+    assert is_first("other", "sid-1", 60)
+
+
+def test_without_a_cache_nothing_is_first_lest_it_be_said_without_end(settings, caplog):
+    settings.CACHES = BROKEN
+    assert not is_first("flag", "sid-1", 60)
+    assert "The cache is down" in caplog.text
+
+
+# The cache
+
+
+def test_no_name_stands_in_the_cache():
+    waits(1, subject="ada@example.com")
+    kept = repr(getattr(cache, "_cache"))  # noqa: B009 - of LocMemCache alone
+    assert "authx" in kept
+    assert "ada" not in kept
+
+
+def test_a_cache_that_is_down_locks_nobody_out_and_is_logged(settings, caplog):
+    settings.CACHES = BROKEN
+    assert waits(9) == 9 * [0]
+    assert not count("test", "ada", "3/min").is_within  # but nothing is known to be within a limit
+    assert "The cache is down" in caplog.text
+    assert caplog.records[0].name == "authx"
+
+
+def test_a_cache_that_keeps_nothing_locks_nobody_out(settings):
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+    assert waits(9) == 9 * [0]
+
+
+def test_neither_does_one_that_hides_that_it_is_down(settings):
+    pytest.importorskip("django_redis")
+    settings.CACHES = {
+        "default": {
+            "BACKEND": "django_redis.cache.RedisCache",
+            "LOCATION": "redis://127.0.0.1:1/0",  # where nobody listens
+            "OPTIONS": {"IGNORE_EXCEPTIONS": True},
+        }
+    }
+    assert waits(9) == 9 * [0]
