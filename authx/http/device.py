@@ -14,7 +14,6 @@ from authx.core.device_cookie import BrowserDevice, read_device, write_device
 from authx.http.cookies import read_cookie, set_device_cookie
 from authx.http.notes import notes
 
-
 #: What is signed, a dot, 32 octets. 43 characters leave two spare bits, which must be zero: one spelling.
 _SIGNED = re.compile(r"[A-Za-z0-9_.-]+\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 
