@@ -67,7 +67,12 @@ def authenticate_within_limit(request: HttpRequest, **credentials: Any) -> Any:
 @sensitive_variables("credentials")
 def wait_unless_listed(request: Any, credentials: Mapping[str, Any]) -> int:
     """As ``begin``, for doors of ours; 0 where LoginLimitBackend sees to it."""
-    return 0 if _is_listed(tuple(settings.AUTHENTICATION_BACKENDS)) else begin(request, credentials)
+    if _is_listed(tuple(settings.AUTHENTICATION_BACKENDS)):
+        return 0
+    wait = begin(request, credentials)
+    if wait:
+        settle()  # no backend is asked, so nothing will say that it failed
+    return wait
 
 
 @sensitive_variables("credentials")
@@ -104,6 +109,7 @@ def settle(**kwargs: Any) -> None:
 def keep_failed(sender: Any, credentials: Any, request: Any = None, **kwargs: Any) -> None:
     """Let a failed attempt count, and write it down; also one that nobody has counted."""
     request, attempt = _plain(request), _last.get()
+    _last.set(None)
     if attempt is None:
         user = _account(credentials)[1]
         subject = None if user is None else str(user.pk)
@@ -112,7 +118,6 @@ def keep_failed(sender: Any, credentials: Any, request: Any = None, **kwargs: An
     else:
         attempt.settle(failed=True)
         subject = attempt.subject
-    _last.set(None)
     session = notes(request).proof_of if request is not None else None
     kind = SessionEvent.Kind.LOGIN_FAILED if session is None else SessionEvent.Kind.PROOF_FAILED
     record_failure(kind, request, subject, session=session)
