@@ -12,9 +12,11 @@ class AuthxConfig(AppConfig):
 
     def ready(self) -> None:
         from authx import checks
+        from authx.http import charset
         from authx.pages import binding
         from authx.sessions import users
 
         checks.connect()
+        charset.connect()
         users.connect()
         binding.connect()

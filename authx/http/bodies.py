@@ -1,0 +1,31 @@
+"""How large a request's body is, and keeping uploads out of temporary files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, QueryDict
+from django.utils.datastructures import MultiValueDict
+
+
+def body_size(request: HttpRequest) -> int:
+    """Octets of the body: as many as there are where the server holds it already (ASGI), else as it says."""
+    stream: Any = getattr(request, "_stream", None)
+    if hasattr(stream, "seekable") and stream.seekable():
+        here = stream.tell()
+        size: int = stream.seek(0, 2)
+        stream.seek(here)
+        return size
+    try:
+        return int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        return 0  # then Django reads none
+
+
+def leave_uploads_unread(request: HttpRequest) -> None:
+    """See that nobody parses a multipart body, which Django writes to temporary files as it comes.
+
+    The CSRF check looks for its field in ``POST``, and a report on an error shows it.
+    """
+    if request.content_type == "multipart/form-data" and not hasattr(request, "_post"):
+        vars(request).update(_post=QueryDict(), _files=MultiValueDict())
