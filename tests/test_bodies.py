@@ -164,6 +164,25 @@ def test_a_logout_does_without_the_body(ada):
     assert takes_no_file(client, "POST", LOGOUT, HTTP_X_CSRFTOKEN=token).status_code == 204
 
 
+class ReadsPost:
+    """A middleware of a site's own that looks into every form."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        request.POST.get("looked-for")
+        return self.get_response(request)
+
+
+def test_what_another_middleware_has_parsed_is_no_login(ada, password, settings):
+    settings.MIDDLEWARE = [f"{__name__}.ReadsPost", *settings.MIDDLEWARE]
+    body = upload(username="ada", password=password)
+    answer = APIClient().generic("POST", LOGIN, body, content_type=UPLOAD)
+    assert answer.status_code in {400, 415}
+    assert not DeviceSession.objects.exists()
+
+
 def test_a_logout_by_a_form_may_carry_the_csrf_token_in_it(ada):
     opened = open_session(ada)
     client = APIClient(enforce_csrf_checks=True)

@@ -25,7 +25,10 @@ def body_size(request: HttpRequest) -> int:
 def leave_uploads_unread(request: HttpRequest) -> None:
     """See that nobody parses a multipart body, which Django writes to temporary files as it comes.
 
-    The CSRF check looks for its field in ``POST``, and a report on an error shows it.
+    The CSRF check looks for its field in ``POST``, a report on an error shows it, and DRF takes for data what
+    another middleware has parsed. Files that are there already are Django's to close.
     """
-    if request.content_type == "multipart/form-data" and not hasattr(request, "_post"):
-        vars(request).update(_post=QueryDict(), _files=MultiValueDict())
+    if request.content_type == "multipart/form-data":
+        kept = vars(request)
+        kept["_post"] = QueryDict()
+        kept.setdefault("_files", MultiValueDict())

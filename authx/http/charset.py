@@ -57,9 +57,10 @@ def _replace_unreadable(*, environ: Any = None, scope: Any = None, **kwargs: Any
     if environ is not None and not _is_readable(environ.get("CONTENT_TYPE") or ""):
         environ["CONTENT_TYPE"] = _UNREADABLE
     if scope is not None:
-        told = [value for name, value in scope.get("headers", ()) if name == b"content-type"]
-        if not _is_readable(",".join(value.decode("latin-1") for value in told)):
-            others = [each for each in scope["headers"] if each[0] != b"content-type"]
+        scope["headers"] = headers = list(scope.get("headers", ()))
+        told = [value.decode("latin-1") for name, value in headers if name == b"content-type"]
+        if not _is_readable(",".join(told)):  # as Django joins them
+            others = [each for each in headers if each[0] != b"content-type"]
             scope["headers"] = [*others, (b"content-type", _UNREADABLE.encode())]
 
 
