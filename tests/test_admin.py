@@ -727,7 +727,7 @@ def test_what_was_begun_by_an_admin_who_is_kicked_ends_nothing(boss, desk, make_
 
 def test_kicking_oneself_leads_to_the_login(boss):
     question = boss.choose("kick", boss.session)
-    answer = boss.client.post(LIST, Form(question).filled(reason="done for today"))
+    answer = boss.client.post(LIST, Form(question).filled(reason="done for today", include_own="on"))
     assert answer.status_code == 302
     assert is_login(boss.get())
     event = SessionEvent.objects.get(kind="ended")

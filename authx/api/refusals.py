@@ -51,6 +51,14 @@ class Unavailable(APIException):
     wait = RETRY_AFTER
 
 
+class ContentTooLarge(APIException):
+    """413: more than any request of ours has to say (RFC 9110 §15.5.14)."""
+
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_detail = "The request is too large."
+    default_code = "content_too_large"
+
+
 class InvalidRequest(ParseError):
     """The request contradicts itself, or is not one we can read (RFC 6749 §5.2, RFC 6750 §3.1)."""
 

@@ -166,6 +166,7 @@ class DeviceSession(models.Model):
         permissions = [
             ("kick_devicesession", "Can kick out device sessions"),
             ("kick_everywhere_devicesession", "Can kick users out everywhere"),
+            ("kick_superuser_devicesession", "Can kick out superusers"),
         ]
 
     def __str__(self) -> str:

@@ -53,9 +53,9 @@ def _live(user: Any) -> Any:
 
 
 def find_session(sid: UUID) -> DeviceSession | None:
-    """Anybody's session, live or not; None if there is none of that id."""
+    """Anybody's session with its user, live or not; None if there is none of that id."""
     with database.store_errors():
-        return DeviceSession.objects.using(database.alias()).filter(pk=sid).first()
+        return DeviceSession.objects.using(database.alias()).filter(pk=sid).select_related("user").first()
 
 
 def search_sessions(*, user: str | None, device_type: str | None, status: str | None) -> Any:
