@@ -56,7 +56,12 @@ def event(
     actor: Actor = NOBODY,
     note: str = "",
 ) -> SessionEvent:
-    """An event, not yet written."""
+    """An event, not yet written.
+
+    A subject whose user is gone has been forgotten: from where their devices come back is not kept.
+    """
+    if session.subject and session.user_id is None:
+        actor = NOBODY
     return SessionEvent(
         session=session,
         kind=kind,
