@@ -26,12 +26,12 @@ def find_person(options: dict[str, Any]) -> Person | None:
     Raises:
         CommandError: there is no such person, or more than one.
     """
-    name, username, key = (options.get(option) for option in ("user", "username", "key"))
-    if name is not None:
-        return _one_of(name, _by_username(name), _by_key(name))
-    if username is not None:
-        return _one_of(username, _by_username(username))
-    return None if key is None else _one_of(key, _by_key(key))
+    ways = {"user": (_by_username, _by_key), "username": (_by_username,), "key": (_by_key,)}
+    for option, lookups in ways.items():
+        if options.get(option) is not None:
+            text = str(options[option])  # call_command(..., key=user.pk) gives it as it is
+            return _one_of(text, *(find(text) for find in lookups))
+    return None
 
 
 def find_user(options: dict[str, Any]) -> Any:

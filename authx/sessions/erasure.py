@@ -75,10 +75,11 @@ def forget_deleted(user: Any, keys: Sequence[UUID]) -> Erased:
     return _erase(Person.of(user), keys, set(), _at_once)
 
 
-def forget_gone(batch: int, *, dry_run: bool = False) -> Iterator[Erased]:
+def forget_gone(batch: int, *, acts: bool = False, dry_run: bool = False) -> Iterator[Erased]:
     """Erase in the sessions whose users are gone: deleted by SQL, say, which sends no signal.
 
-    Yields what was erased each time that anything was.
+    With ``acts`` also the names that events on others' sessions still give to actors who are gone: that reads
+    all events. Yields what was erased each time that anything was.
     """
     change = _counting() if dry_run else _batches
     gone = DeviceSession.objects.using(database.alias()).filter(user=None).order_by("pk")
@@ -88,14 +89,10 @@ def forget_gone(batch: int, *, dry_run: bool = False) -> Iterator[Erased]:
         erased = _erase_sessions(keys, None, change, acts=False)
         if erased.total():
             yield erased
-
-
-def forget_acts_of_gone(*, dry_run: bool = False) -> Erased:
-    """Erase the names that events still give to actors who are gone. Reads all events of no known actor."""
-    nobody = Q(actor=None)
-    found = all_events().filter(nobody & ~is_exactly("actor_label", ""))
-    change = _counting() if dry_run else _batches
-    return Erased(events=change(found, {**EVENT_COLUMNS, "actor_label": ""}))
+    if acts:
+        named = all_events().filter(Q(actor=None) & ~is_exactly("actor_label", ""))
+        if count := change(named, {**EVENT_COLUMNS, "actor_label": ""}):
+            yield Erased(events=count)
 
 
 def _erase(person: Person, keys: Sequence[UUID], live: set[UUID], change: Change) -> Erased:

@@ -30,7 +30,8 @@ def export(who: Any, *, now: datetime | None = None) -> Iterator[str]:
         ValueError: ``who`` is None, empty, or a user who is not saved.
         StoreUnavailable: the database cannot be asked; the document is not whole then, and no JSON.
     """
-    person = Person.of(who)
+    with database.store_errors():
+        person = Person.of(who)
     return _document(person, now)
 
 

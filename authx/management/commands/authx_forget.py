@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -10,7 +9,7 @@ from django.core.management.base import CommandParser
 from authx.management.base import DatabaseCommand
 from authx.management.people import add_user_arguments, find_person
 from authx.sessions.ending import CHUNK
-from authx.sessions.erasure import Erased, forget, forget_acts_of_gone, forget_gone
+from authx.sessions.erasure import forget, forget_gone
 
 _WORDS = (
     ("sessions", "session", "sessions"),
@@ -39,16 +38,13 @@ class Command(DatabaseCommand):
 
     def handle(self, *args: Any, dry_run: bool = False, **options: Any) -> None:
         person = find_person(options)
-        erased = [forget(person, dry_run=dry_run)] if person else list(_everybody_gone(dry_run))
+        if person is None:
+            erased = list(forget_gone(CHUNK, acts=True, dry_run=dry_run))
+        else:
+            erased = [forget(person, dry_run=dry_run)]
         told = [_told(sum(getattr(one, name) for one in erased), *words) for name, *words in _WORDS]
-        counted = f"{', '.join(told[:-1])} and {told[-1]}"
-        outcome = "would be erased from. Nothing was changed." if dry_run else "erased from."
-        self.stdout.write(f"{counted} {outcome}")
-
-
-def _everybody_gone(dry_run: bool) -> Iterator[Erased]:
-    yield from forget_gone(CHUNK, dry_run=dry_run)
-    yield forget_acts_of_gone(dry_run=dry_run)
+        counted = f"what is personal from {', '.join(told[:-1])} and {told[-1]}"
+        self.stdout.write(f"Would erase {counted}; nothing was changed." if dry_run else f"Erased {counted}.")
 
 
 def _told(count: int, one: str, many: str) -> str:
