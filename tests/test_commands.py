@@ -137,7 +137,7 @@ def test_a_name_that_is_somebody_elses_key_means_neither(ada, bob, command):
 
 def test_a_program_may_give_the_key_as_it_is(ada):
     opened(ada)
-    assert run("authx_end", key=ada.pk, all=False) == ["1 session ended."]
+    assert run("authx_end", key=ada.pk) == ["1 session ended."]
 
 
 def named_as(user, name):

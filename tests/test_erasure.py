@@ -7,7 +7,7 @@ from django.apps import apps
 from django.contrib.admin import ModelAdmin, site
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import get_user_model
-from django.db import connection, transaction
+from django.db import connection, router, transaction
 from django.db.models.signals import pre_delete
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
@@ -31,6 +31,7 @@ from authx.sessions.limiting import configured_limits
 from authx.sessions.listing import rename_session
 from authx.sessions.not_before import prune_marks
 from authx.sessions.people import Person
+from authx.sessions.users import end_before_delete
 from tests.racing import race
 
 FOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
@@ -384,6 +385,23 @@ def test_another_database_s_users_are_not_ours(ada, life):
     before = rows(SessionEvent)
     pre_delete.send(get_user_model(), instance=ada, using="elsewhere", origin=ada)
     assert set(before) <= set(rows(SessionEvent))
+
+
+def test_a_child_that_leaves_its_user_behind_does_not_take_what_is_theirs(ada, life):
+    """``delete(keep_parents=True)`` tells of the child alone; any other deletion tells of both."""
+    before = {line for line in rows(SessionEvent) if "kind" not in line}
+    end_before_delete(LogEntry, instance=ada, using=router.db_for_write(DeviceSession))
+    assert before <= set(rows(SessionEvent))
+    end_before_delete(Somebody, instance=ada, using=router.db_for_write(DeviceSession))
+    assert found(*PERSONAL) == set()
+
+
+class Somebody(get_user_model()):
+    """The site's own view of its users."""
+
+    class Meta:
+        proxy = True
+        app_label = "tests_of_erasure"
 
 
 def test_a_user_s_device_that_comes_back_is_refused_and_leaves_no_trace_of_where_it_was(ada, life):
