@@ -115,12 +115,18 @@ def _catch_up(mark: NotBeforeMark, ending: Ending, batch: int) -> Iterator[int]:
 def prune_marks(*, now: datetime | None = None) -> int:
     """Delete the marks that nothing from before them can be left of, but for the newest; how many.
 
-    Their rows must have been caught up with. The newest stays, so that eras never go back.
+    Their rows must have been caught up with. The newest stays, so that eras never go back; not its note.
     """
     before = (now or timezone.now()) - 2 * window()
     newest = _marks().order_by("-number").values_list("number", flat=True).first() or _TURN
-    old = _marks().filter(at__lt=before, number__lt=newest)
-    return database.transact(lambda: old.delete()[0])
+    old = _marks().filter(at__lt=before)
+
+    def write() -> int:
+        deleted = int(old.filter(number__lt=newest).delete()[0])
+        old.exclude(note="").update(note="")
+        return deleted
+
+    return database.transact(write)
 
 
 def opening_moment() -> tuple[datetime, int]:

@@ -29,7 +29,7 @@ from authx.sessions import database, events
 from authx.sessions.alarming import action_of, new_context, record_alarm
 from authx.sessions.credentials import Credentials, credentials_for
 from authx.sessions.ending import Ending, record
-from authx.sessions.events import Actor
+from authx.sessions.events import NOBODY, Actor
 from authx.sessions.presented import find_genuine
 from authx.sessions.standing import fingerprint, user_end
 
@@ -111,7 +111,8 @@ def _carry_out(session: DeviceSession, verdict: Verdict, at: datetime, request: 
     if verdict.row in _REPEATS:
         _tell_once(session, verdict, at, request)
         return verdict
-    actor = Actor.of(session.user, request)
+    # Of whoever is gone nothing is kept that was forgotten with them.
+    actor = NOBODY if session.user is None else Actor.of(session.user, request)
     found, context = new_context(session, actor) if verdict.issue is not None else ([], {})
     if any(action_of(alarm) is Action.END for alarm in found):
         verdict = Verdict(row=verdict.row, end=EndReason.REUSED.value, refusal=Refusal.REUSED)
