@@ -14,7 +14,7 @@ from authx.errors import AuthxError
 class Notes:
     """Written by whoever knows, read by whoever comes later in the same request."""
 
-    #: The access token the middleware has renewed; not one the client has used yet.
+    #: The access token the middleware has renewed, or made for this request; not one the client has used yet.
     renewed: str | None = field(default=None, repr=False)
     #: Why the renewal that was due bought nothing.
     not_renewed: AuthxError | None = None
