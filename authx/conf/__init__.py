@@ -135,7 +135,7 @@ class Conf:
         "10/min", rules.optional(rules.rate), "Logins per account and per address; None for no limit."
     )
     REFRESH_RATE: Setting[str | None] = Setting(
-        "60/min", rules.optional(rules.rate), "Refreshes per session through the API; None for no limit."
+        "60/min", rules.optional(rules.rate), "Refreshes per session, by API and pages; None for no limit."
     )
     STAFF_MAX_AUTH_AGE: Setting[timedelta | None] = Setting(
         None, rules.optional(rules.lifetime), "How recent a staff member's own login must be to kick."
