@@ -138,7 +138,7 @@ class Conf:
         "100/min", rules.optional(rules.rate), "Failed logins per address; None for no limit."
     )
     REFRESH_RATE: Setting[str | None] = Setting(
-        "60/min", rules.optional(rules.rate), "Refreshes per session through the API; None for no limit."
+        "60/min", rules.optional(rules.rate), "Refreshes per session, by API and pages; None for no limit."
     )
     STAFF_MAX_AUTH_AGE: Setting[timedelta | None] = Setting(
         None, rules.optional(rules.lifetime), "How recent a staff member's own login must be to kick."

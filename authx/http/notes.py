@@ -17,7 +17,7 @@ class Notes:
 
     #: The Cookie header, and the values that it holds under each name.
     cookies: tuple[str, dict[str, list[str]]] | None = field(default=None, repr=False)
-    #: The access token the middleware has renewed; not one the client has used yet.
+    #: The access token the middleware has renewed, or made for this request; not one the client has used yet.
     renewed: str | None = field(default=None, repr=False)
     #: Why the renewal that was due bought nothing.
     not_renewed: AuthxError | None = None

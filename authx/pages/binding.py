@@ -114,7 +114,7 @@ def _current(visit: Visit | None) -> DeviceSession | None:
     """The session this request has come with, or opened, where that is known already."""
     if visit is None:
         return None
-    return visit.settled_session or (visit.delivery.session if visit.delivery else None)
+    return visit.settled_session or (visit.delivery.session if visit.delivery else visit.held)
 
 
 def end_at_logout(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:

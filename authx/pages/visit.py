@@ -26,9 +26,10 @@ from authx.http.notes import notes
 from authx.models import DeviceSession, EndReason
 from authx.pages import django_login
 from authx.sessions import Credentials, recognize, refresh_session
+from authx.sessions.alarming import count_refresh
 from authx.sessions.database import store_errors
 from authx.sessions.presented import cookie_session
-from authx.sessions.refreshing import refreshable_session
+from authx.sessions.refreshing import hold_session, refreshable_session
 from authx.sessions.standing import user_end
 from authx.sessions.using import note_use
 
@@ -48,6 +49,8 @@ class Visit:
         self.conflict = False
         #: What the response shall deliver, if it is still current then.
         self.delivery: Credentials | None = None
+        #: The session of a refresh cookie that is not to be spent now, for it has come too often.
+        self.held: DeviceSession | None = None
         #: The Django session of this request belongs to what is delivered, once that is known to stand.
         self.binds = False
         #: The key of the Django session that the request came with.
@@ -74,6 +77,10 @@ class Visit:
         try:
             self._was_fresh = self._has_fresh_access()
             if self._was_fresh or not renewal.may_renew(request):
+                return
+            if count_refresh(refresh_token, request):
+                # Too often: let in as it came, and nothing leaves with the response.
+                self.held, notes(request).renewed = hold_session(refresh_token, request)
                 return
             credentials = refresh_session(refresh_token, request)
         except (RefreshError, StoreUnavailable) as error:
@@ -142,6 +149,8 @@ class Visit:
             self.identify(None, AnonymousUser())  # the API's business; nothing here may answer for it
         elif self.delivery is not None:
             self._admit(self.delivery.session)
+        elif self.held is not None:
+            self._admit(self.held)
         elif cookies.has_credentials(self.request):
             self._find_by_cookie()
         else:

@@ -17,10 +17,9 @@ from authx.api.authentication import bearer_token, enforce_csrf
 from authx.api.refusals import Refused
 from authx.api.serializers import LoginSerializer
 from authx.api.views.door import OpenView
-from authx.conf import conf, secret_keys
-from authx.core.refresh import read_refresh_token
+from authx.conf import conf
 from authx.errors import SessionEnded, TokenError
-from authx.http import cookies, throttle
+from authx.http import cookies
 from authx.http.device import browser_device, remember_login
 from authx.http.notes import notes
 from authx.http.renewal import has_bearer
@@ -33,7 +32,7 @@ from authx.sessions import (
     recognize,
     refresh_session,
 )
-from authx.sessions.alarming import raise_refresh_rate
+from authx.sessions.alarming import count_refresh
 from authx.sessions.login_attempts import authenticate_within_limit
 from authx.sessions.presented import cookie_session, find_by_refresh_token
 from authx.sessions.standing import is_current
@@ -143,10 +142,7 @@ class Refresh(OpenView):
             enforce_csrf(request)
         else:
             presented = self.body()["refresh_token"]
-        sid = read_refresh_token(presented, secret_keys()).sid
-        if wait := throttle.refresh_wait(str(sid)):
-            if throttle.is_first("refresh-rate", str(sid), wait):
-                raise_refresh_rate(find_by_refresh_token(presented), request)
+        if wait := count_refresh(presented, request):
             raise Throttled(wait)
         credentials = refresh_session(presented, request)
         response = Response(token_body(credentials, with_refresh=not by_cookie))
