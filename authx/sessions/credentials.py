@@ -68,6 +68,7 @@ def _claims(session: DeviceSession, generation: int, now: datetime) -> AccessCla
         aud=(audience,) if isinstance(audience, str) else tuple(audience),
         exp=max(issued + 1, last),
         iat=issued,
+        nbf=issued,
         jti=secrets.token_urlsafe(16),
         client_id=conf.CLIENT_ID,
         sid=str(session.id),
