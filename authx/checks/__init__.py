@@ -102,7 +102,10 @@ def _keys() -> list[CheckMessage]:
     except ImproperlyConfigured:
         return []  # there is no SECRET_KEY: said by check_secrets
     except KeyInvalid as error:
-        hint = "Name PEM private keys: RSA of 2048 bits or more, P-256, or Ed25519; the first one signs."
+        hint = (
+            "Name PEM private keys: RSA of 2048 bits or more, P-256, or Ed25519; the first one signs. "
+            "A file must be where the setting says, and readable by the site's user."
+        )
         name = "AUTHX_SIGNING_KEYS" if conf.SIGNING_KEYS else "The keys derived from SECRET_KEY"
         return [Error(f"{name}: {error}.", hint=hint, id="authx.E007")]
     return []
