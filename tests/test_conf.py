@@ -37,6 +37,7 @@ GOOD = {
     "REFRESH_GRACE": [timedelta(microseconds=1), timedelta(seconds=30)],
     "CLOCK_LEEWAY": [timedelta(0), timedelta(seconds=60)],
     "CLIENT_ID": ["first-party"],
+    "SUBJECT_FIELD": [None, "public_id", "uuid"],
     "SIGNING_KEYS": [
         [],
         (),
@@ -79,6 +80,7 @@ BAD = {
     "REFRESH_GRACE": [*NO_DURATION, timedelta(0)],
     "CLOCK_LEEWAY": [*NO_DURATION, timedelta(seconds=61)],
     "CLIENT_ID": [None, "", 7],
+    "SUBJECT_FIELD": ["", "public id", "person__uuid ", "-id", 7, b"uuid", ["uuid"], len],
     "SIGNING_KEYS": [
         None,
         PEM,

@@ -13,6 +13,7 @@ from django.utils.module_loading import import_string
 
 from authx.checks.secrets import check_secrets, check_secrets_in_production
 from authx.checks.stores import check_store
+from authx.checks.subjects import check_subject_field
 from authx.checks.verifier import check_verifier
 from authx.conf import Conf, conf
 from authx.errors import KeyInvalid
@@ -31,6 +32,7 @@ def connect() -> None:
     register(check_together, Tags.security)
     register(check_secrets, Tags.security)
     register(check_secrets_in_production, Tags.security, deploy=True)
+    register(check_subject_field, Tags.security)
     register(check_middleware, Tags.security)
     register(check_store, Tags.security)
     register(check_verifier, Tags.security)

@@ -82,6 +82,11 @@ class Conf:
         timedelta(seconds=10), rules.at_most(timedelta(seconds=60)), "For exp, nbf and iat."
     )
     CLIENT_ID = Setting("first-party", rules.filled, "The client_id of our own logins (RFC 9068).")
+    SUBJECT_FIELD: Setting[str | None] = Setting(
+        None,
+        rules.optional(rules.field_name),
+        "A unique column of the user, never changed, whose value is the sub; None for the key.",
+    )
     SIGNING_KEYS: Setting[Any] = Setting(
         [],
         rules.signing_keys,

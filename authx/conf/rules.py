@@ -88,6 +88,12 @@ def dotted(value: Any) -> str | None:
     return "must be a dotted path to an importable name"
 
 
+def field_name(value: Any) -> str | None:
+    if isinstance(value, str) and value.isidentifier():
+        return None
+    return "must be the name of a column of the user model"
+
+
 def optional(rule: Rule) -> Rule:
     def either(value: Any) -> str | None:
         return None if value is None or (complaint := rule(value)) is None else f"{complaint}, or None"

@@ -39,6 +39,8 @@ class AccessClaims:
     dtp: str | None = None
     #: The number of the newest not-before mark when the session was opened; None if there was none.
     era: int | None = None
+    #: True where ``sub`` is not the user's key at the issuer; None where it is.
+    opaque: bool | None = None
     #: The ``kid`` of the key that signed it, which is no claim; empty where none did.
     kid: str = field(default="", compare=False)
     #: Every other claim, as JSON gave it.
@@ -124,6 +126,12 @@ def _instant(name: str, value: Any) -> int:
     raise TokenMalformed(f"the claim {name} is not a whole number below 2**53")
 
 
+def _true(name: str, value: Any) -> bool:
+    if value is True:
+        return True
+    raise TokenMalformed(f"the claim {name} is not true")
+
+
 _REQUIRED: Final = frozenset({"iss", "sub", "aud", "exp", "iat", "jti", "client_id", "sid"})
 
 #: Every claim that authx sets, and its form.
@@ -143,4 +151,5 @@ _FORMS: Final[dict[str, Callable[[str, Any], Any]]] = {
     "did": _identifier,
     "dtp": _identifier,
     "era": _instant,
+    "opaque": _true,
 }
