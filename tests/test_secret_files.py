@@ -108,6 +108,13 @@ def test_what_cannot_be_read_is_said_with_its_path_and_nobody_waits(tmp_path):
         assert str(path) in str(refused.value)
 
 
+@pytest.mark.parametrize("name", ["file:", "file:secret", f"file:{CANARY}", f"file://{CANARY}/secret"])
+def test_what_names_no_place_on_this_machine_is_not_repeated(name):
+    with pytest.raises(KeyInvalid, match=r"file: (is on another host|has no absolute path)") as refused:
+        read_secret(name)
+    assert CANARY not in str(refused.value)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
 def test_a_file_that_may_not_be_read_is_one_of_these(mounted, tmp_path):
     name = mounted(CANARY)

@@ -25,7 +25,7 @@ from authx.sessions.callers import admit
 from authx.sessions.introspecting import introspect
 from authx.sessions.limiting import over_the_limits
 from authx.sessions.listing import live_sessions
-from authx.sessions.subjects import subject_of
+from authx.sessions.subjects import find_subject, sessions_of, subject_of
 from tests.test_stores import choose
 
 CUSTOM = get_user_model()._meta.label == "accounts.User"
@@ -226,6 +226,16 @@ def test_what_has_no_spelling_of_its_own_is_no_subject(settings, ada, field):
     settings.AUTHX_SUBJECT_FIELD = field
     with pytest.raises(LoginRefused):
         open_session(ada)
+
+
+def test_what_is_no_value_of_the_column_at_all_is_no_subject():
+    assert find_subject(get_user_model()(pk="neither a number nor a UUID")) is None
+
+
+@pytest.mark.parametrize("nobody", ["nobody", "99999999999999999999999", "007", " 7", "7.0"])
+def test_a_subject_that_is_no_key_is_nobodys(db, ada, nobody):
+    open_session(ada)
+    assert not DeviceSession.objects.filter(sessions_of(nobody)).exists()
 
 
 @pytest.mark.parametrize("field", ["nothing", "groups", "device_sessions", "pk", "is_authenticated"])

@@ -13,7 +13,6 @@ from django.utils.module_loading import import_string
 
 from authx.checks.secrets import check_secrets, check_secrets_in_production
 from authx.checks.stores import check_store
-from authx.checks.subjects import check_subject_field
 from authx.checks.verifier import check_verifier
 from authx.conf import Conf, conf
 from authx.errors import KeyInvalid
@@ -28,6 +27,9 @@ _MUST_FOLLOW = (
 
 
 def connect() -> None:
+    # It knows our models, and a verify-only service, which has none, imports this module too.
+    from authx.checks.subjects import check_subject_field
+
     register(check_settings, Tags.security)
     register(check_together, Tags.security)
     register(check_secrets, Tags.security)
