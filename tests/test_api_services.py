@@ -221,8 +221,9 @@ def test_an_active_token_says_what_it_says(service, opened):
     told = introspect(service, opened.access_token).json()
     assert told["active"] is True
     assert (told["sub"], told["sid"]) == (opened.claims.sub, opened.claims.sid)
-    assert (told["exp"], told["iat"], told["jti"]) == (
+    assert (told["exp"], told["iat"], told["nbf"], told["jti"]) == (
         opened.claims.exp,
+        opened.claims.iat,
         opened.claims.iat,
         opened.claims.jti,
     )

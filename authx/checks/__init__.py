@@ -8,9 +8,11 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from authx.checks.logins import check_counting, check_login_backend, check_proxies
+from authx.checks.secrets import check_secrets, check_secrets_in_production
 from authx.checks.stores import check_store
 from authx.checks.verifier import check_verifier
 from authx.conf import Conf, conf
@@ -26,8 +28,14 @@ _MUST_FOLLOW = (
 
 
 def connect() -> None:
+    # It knows our models, and a verify-only service, which has none, imports this module too.
+    from authx.checks.subjects import check_subject_field
+
     register(check_settings, Tags.security)
     register(check_together, Tags.security)
+    register(check_secrets, Tags.security)
+    register(check_secrets_in_production, Tags.security, deploy=True)
+    register(check_subject_field, Tags.security)
     register(check_middleware, Tags.security)
     register(check_store, Tags.security)
     register(check_login_backend, Tags.security)
@@ -99,9 +107,15 @@ def _keys() -> list[CheckMessage]:
 
     try:
         keyset()
+    except ImproperlyConfigured:
+        return []  # there is no SECRET_KEY: said by check_secrets
     except KeyInvalid as error:
-        hint = "Name PEM private keys: RSA of 2048 bits or more, P-256, or Ed25519; the first one signs."
-        return [Error(f"AUTHX_SIGNING_KEYS: {error}.", hint=hint, id="authx.E007")]
+        hint = (
+            "Name PEM private keys: RSA of 2048 bits or more, P-256, or Ed25519; the first one signs. "
+            "A file must be where the setting says, and readable by the site's user."
+        )
+        name = "AUTHX_SIGNING_KEYS" if conf.SIGNING_KEYS else "The keys derived from SECRET_KEY"
+        return [Error(f"{name}: {error}.", hint=hint, id="authx.E007")]
     return []
 
 

@@ -82,8 +82,15 @@ class Conf:
         timedelta(seconds=10), rules.at_most(timedelta(seconds=60)), "For exp, nbf and iat."
     )
     CLIENT_ID = Setting("first-party", rules.filled, "The client_id of our own logins (RFC 9068).")
+    SUBJECT_FIELD: Setting[str | None] = Setting(
+        None,
+        rules.optional(rules.field_name),
+        "A unique column of the user, never changed, whose value is the sub; None for the key.",
+    )
     SIGNING_KEYS: Setting[Any] = Setting(
-        [], rules.signing_keys, "PEM texts or paths; the first signs, all verify. Empty: from SECRET_KEY."
+        [],
+        rules.signing_keys,
+        "PEM texts, paths or file: paths; the first signs, all verify. Empty: from SECRET_KEY.",
     )
     CLAIMS: Setting[str | None] = Setting(
         None, rules.optional(rules.dotted), "Function (session) -> dict: extra claims, such as roles."
@@ -115,7 +122,9 @@ class Conf:
         "Where a verify-only service asks about each token, without the feed.",
     )
     SERVICE_CREDENTIALS: Setting[Any] = Setting(
-        None, rules.optional(rules.credentials), "Client id and secret of a verify-only service."
+        None,
+        rules.optional(rules.credentials),
+        "Client id and secret of a verify-only service, each or both as the file: that holds it.",
     )
     BIND_DJANGO_LOGIN: Setting[Any] = Setting(
         True,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from authx.conf import secret_files
 from authx.core.alarms import CHOSEN, Action
 from authx.core.limits import Limit
 
@@ -87,6 +88,12 @@ def dotted(value: Any) -> str | None:
     return "must be a dotted path to an importable name"
 
 
+def field_name(value: Any) -> str | None:
+    if isinstance(value, str) and value.isidentifier():
+        return None
+    return "must be the name of a column of the user model"
+
+
 def optional(rule: Rule) -> Rule:
     def either(value: Any) -> str | None:
         return None if value is None or (complaint := rule(value)) is None else f"{complaint}, or None"
@@ -119,10 +126,17 @@ def address(value: Any) -> str | None:
 
 
 def credentials(value: Any) -> str | None:
-    pair = isinstance(value, list | tuple) and len(value) == 2
-    if pair and all(isinstance(part, str) and part for part in value):
-        return None
-    return "must be a pair of texts: client id and secret"
+    parts = [value] if isinstance(value, str) and secret_files.is_file(value) else value
+    named = isinstance(parts, list | tuple) and len(parts) == (2 if parts is value else 1)
+    if named and all(isinstance(part, str) and part for part in parts):
+        return _file_complaint(parts)
+    return 'must be a pair of texts, client id and secret, or "file:/path" of a file that holds both'
+
+
+def _file_complaint(values: Iterable[Any]) -> str | None:
+    files = (value for value in values if secret_files.is_file(value))
+    found = next(filter(None, map(secret_files.complaint, files)), None)
+    return found and f"has an entry {found}"
 
 
 def rate(value: Any) -> str | None:
@@ -178,4 +192,7 @@ def signing_keys(value: Any) -> str | None:
                 return "has an entry without its key"
         elif not entry or not (isinstance(entry, str | bytes) or hasattr(entry, "__fspath__")):
             return "must list PEM texts, paths, or dicts with key, alg and password"
+        members = entry if isinstance(entry, dict) else {"key": entry}
+        if found := _file_complaint(members.get(name) for name in ("key", "password")):
+            return found
     return None

@@ -6,9 +6,12 @@ import unicodedata
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 
-from authx.sessions.people import Person, user_of_subject
+from authx.conf import conf
+from authx.sessions.people import Person
+from authx.sessions.subjects import user_of_subject
 
 
 def add_user_arguments(parser: Any, *, required: bool = False) -> Any:
@@ -16,7 +19,7 @@ def add_user_arguments(parser: Any, *, required: bool = False) -> Any:
     whose = parser.add_mutually_exclusive_group(required=required)
     whose.add_argument("--user", help="The username, as the user would type it, or the key.")
     whose.add_argument("--username", help="The username and nothing else.")
-    whose.add_argument("--key", help="The key, the sub of tokens, and nothing else; also of a deleted user.")
+    whose.add_argument("--key", help="The key or the sub of tokens, and nothing else; also a deleted user's.")
     return whose
 
 
@@ -26,7 +29,11 @@ def find_person(options: dict[str, Any]) -> Person | None:
     Raises:
         CommandError: there is no such person, or more than one.
     """
-    ways = {"user": (_by_username, _by_key), "username": (_by_username,), "key": (_by_key,)}
+    ways = {
+        "user": (_by_username, _by_subject, _by_key),
+        "username": (_by_username,),
+        "key": (_by_subject, _by_key),
+    }
     for option, lookups in ways.items():
         if options.get(option) is not None:
             text = str(options[option])  # call_command(..., key=user.pk) gives it as it is
@@ -74,9 +81,20 @@ def _spelled(username: str) -> str:
     return unicodedata.normalize("NFKC", username).casefold()
 
 
-def _by_key(key: str) -> Person | None:
-    if not key or not key.isprintable():
+def _by_subject(subject: str) -> Person | None:
+    if not subject or not subject.isprintable():
         return None
-    user = user_of_subject(key)
-    person = Person(key) if user is None else Person.of(user)
+    user = user_of_subject(subject)
+    person = Person(subject) if user is None else Person.of(user)
     return person if person.is_known() else None
+
+
+def _by_key(key: str) -> Person | None:
+    """By the database's key, where AUTHX_SUBJECT_FIELD makes another column the subject."""
+    if conf.SUBJECT_FIELD is None or not key.isprintable():
+        return None
+    try:
+        user = get_user_model()._base_manager.filter(pk=key).first()
+    except (ValueError, ValidationError, OverflowError):
+        return None
+    return Person.of(user) if user is not None and str(user.pk) == key else None

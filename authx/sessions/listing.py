@@ -10,6 +10,7 @@ from authx.models import DeviceSession, SessionEvent
 from authx.sessions import database, events
 from authx.sessions.database import DatabaseNow
 from authx.sessions.events import Actor
+from authx.sessions.subjects import sessions_of
 
 
 def live_sessions(user: Any) -> list[DeviceSession]:
@@ -64,7 +65,7 @@ def search_sessions(*, user: str | None, device_type: str | None, status: str | 
     if "\x00" in f"{user}{device_type}":  # PostgreSQL cannot be asked for it, and nobody has it
         return found.none()
     if user:
-        found = found.filter(subject=user)
+        found = found.filter(sessions_of(user))
     if device_type:
         found = found.filter(device_type=device_type)
     if status == "ended":

@@ -8,13 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth import get_user_model
-from django.core.exceptions import ValidationError
 from django.db.models import F, Func, Q, QuerySet, Value
 from django.db.models.lookups import Exact
 
 from authx.models import DeviceSession, DeviceSessionQuerySet, NotBeforeMark, SessionEvent
 from authx.sessions import database
+from authx.sessions.subjects import find_subject, user_of_subject
 
 
 class Octets(Func):
@@ -29,21 +28,6 @@ class Octets(Func):
 def is_exactly(column: str, text: str) -> Q:
     """True where ``column`` holds ``text`` and nothing that merely collates alike."""
     return Q(Exact(Octets(F(column)), Value(text)))
-
-
-def subject_of(user: Any) -> str:
-    """Return the text by which rows and tokens name ``user``."""
-    return str(user.pk)
-
-
-def user_of_subject(subject: str) -> Any:
-    """Return the user of exactly this subject; None if there is none, or no more."""
-    users = get_user_model()._base_manager.using(database.alias())
-    try:
-        user = users.filter(pk=subject).first()
-    except (ValueError, ValidationError, OverflowError):  # no key is like that
-        return None
-    return user if user is not None and subject_of(user) == subject else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +54,8 @@ class Person:
         key = getattr(who, "pk", None)
         if key in (None, ""):
             raise ValueError("a user who is not saved, and nobody's subject, are nobody")
-        return cls(subject_of(who), key, who.get_username())
+        # Who cannot be named by a subject, and so has no tokens, may have rows from before all the same.
+        return cls(find_subject(who) or str(key), key, who.get_username())
 
     def sessions(self) -> DeviceSessionQuerySet:
         """Their sessions. Of a subject used twice, those of the earlier user are not the later one's."""
