@@ -235,7 +235,14 @@ def test_e007_a_key_that_is_no_good_is_found_before_the_first_login_and_not_show
 
 
 @pytest.mark.parametrize(
-    "name", ["AUTHX_CLAIMS", "AUTHX_BIND_DJANGO_LOGIN", "AUTHX_REVOCATION_STORE", "AUTHX_COUNTRY"]
+    "name",
+    [
+        "AUTHX_CLAIMS",
+        "AUTHX_BIND_DJANGO_LOGIN",
+        "AUTHX_PASSWORD_LOGIN",
+        "AUTHX_REVOCATION_STORE",
+        "AUTHX_COUNTRY",
+    ],
 )
 @pytest.mark.parametrize("path", ["nowhere.to.be.found", "authx.conf.no_such_name"])
 def test_e011_code_that_a_setting_names_must_be_there(settings, name, path):

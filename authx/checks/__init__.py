@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.utils.module_loading import import_string
 
+from authx.checks.password_login import check_password_login
 from authx.checks.stores import check_store
 from authx.checks.verifier import check_verifier
 from authx.conf import Conf, conf
@@ -28,6 +29,7 @@ def connect() -> None:
     register(check_settings, Tags.security)
     register(check_together, Tags.security)
     register(check_middleware, Tags.security)
+    register(check_password_login, Tags.security)
     register(check_store, Tags.security)
     register(check_verifier, Tags.security)
     register(check_deployment, Tags.security, deploy=True)
@@ -104,7 +106,7 @@ def _keys() -> list[CheckMessage]:
 def _paths() -> list[CheckMessage]:
     """Settings that name code: it must be there now, not at the first login."""
     found: list[CheckMessage] = []
-    for name in ("CLAIMS", "BIND_DJANGO_LOGIN", "REVOCATION_STORE", "COUNTRY"):
+    for name in ("CLAIMS", "BIND_DJANGO_LOGIN", "PASSWORD_LOGIN", "REVOCATION_STORE", "COUNTRY"):
         path = getattr(conf, name)
         if not isinstance(path, str) or "." not in path:
             continue
