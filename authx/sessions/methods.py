@@ -53,6 +53,8 @@ def add_methods(
     Raises:
         StoreUnavailable: the database cannot be written.
     """
+    if set(methods) <= set(session.amr):
+        return False
     at = database.database_now()
 
     def write() -> list[str] | None:
@@ -73,6 +75,16 @@ def add_methods(
     return amr is not None
 
 
+def is_backend(user: Any, path: str) -> bool:
+    """True if the user was let in by the class at ``path``, or by one that extends it."""
+    backend = _backend(user)
+    return backend is not None and path in map(_path, backend.__mro__)
+
+
+def _path(kind: type[Any]) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
 def _backend(user: Any) -> type[Any] | None:
     try:
         backend = import_string(user.backend)
@@ -85,7 +97,7 @@ def _listed(path: str, backend: type[Any]) -> tuple[str, ...] | None:
     """What a table says of the backend, or of the class whose ``authenticate`` it has; None if nothing."""
     names = [path]
     for kind in backend.__mro__:
-        names.append(f"{kind.__module__}.{kind.__qualname__}")
+        names.append(_path(kind))
         if "authenticate" in vars(kind):
             break
     found = (listed(name, conf.AMR) for name in names)
