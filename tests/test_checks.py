@@ -254,6 +254,15 @@ def test_e011_code_that_a_setting_names_must_be_there(settings, name, path):
     assert ids() == []
 
 
+def test_e011_a_backend_that_the_table_of_methods_names_must_be_there(settings):
+    settings.AUTHX_AMR = {"site.auth.Backnd": ["pwd"], "django_otp.otp_static": ["kba"], "allauth.mfa": []}
+    message = only(check_together)
+    assert message.id == "authx.E011"
+    assert message.msg.startswith("AUTHX_AMR names site.auth.Backnd, which cannot be imported")
+    settings.AUTHX_AMR = {"django.contrib.auth.backends.ModelBackend": ["pwd"]}
+    assert ids() == []
+
+
 # What is around us
 
 

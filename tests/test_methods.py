@@ -160,6 +160,16 @@ def test_the_apis_login_asks_the_same_table(transport, api, ada, password, setti
     assert DeviceSession.objects.get().amr == ["pwd", "pin"]
 
 
+@pytest.mark.django_db
+def test_our_own_page_knows_that_it_was_a_password(client, ada, password, settings):
+    settings.AUTHENTICATION_BACKENDS = [f"{SITE}.TakesAll"]
+    typed = {"username": ada.get_username(), "password": password}
+    assert client.post("/django-login/", typed).status_code == 302
+    assert DeviceSession.objects.live().get().amr == []
+    assert client.post("/account/login/", typed).status_code == 302
+    assert DeviceSession.objects.live().get().amr == ["pwd"]
+
+
 # What other apps have noted
 
 

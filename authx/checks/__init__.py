@@ -14,6 +14,7 @@ from authx.checks.password_login import check_password_login
 from authx.checks.stores import check_store
 from authx.checks.verifier import check_verifier
 from authx.conf import Conf, conf
+from authx.core.methods import APPS as PROVING_APPS
 from authx.errors import KeyInvalid
 
 MIDDLEWARE = "authx.pages.middleware.DeviceSessionMiddleware"
@@ -108,14 +109,21 @@ def _paths() -> list[CheckMessage]:
     found: list[CheckMessage] = []
     for name in ("CLAIMS", "BIND_DJANGO_LOGIN", "PASSWORD_LOGIN", "REVOCATION_STORE", "COUNTRY"):
         path = getattr(conf, name)
-        if not isinstance(path, str) or "." not in path:
-            continue
-        try:
-            import_string(path)
-        except ImportError as error:
-            hint = "Name an importable module and what it defines."
-            found.append(Error(f"AUTHX_{name} cannot be imported: {error}", hint=hint, id="authx.E011"))
+        if isinstance(path, str) and "." in path:
+            found += _importable(f"AUTHX_{name}", path)
+    for path in conf.AMR:
+        if path.partition(".")[0] not in PROVING_APPS:
+            found += _importable(f"AUTHX_AMR names {path}, which", path)
     return found
+
+
+def _importable(what: str, path: str) -> list[CheckMessage]:
+    try:
+        import_string(path)
+    except ImportError as error:
+        hint = "Name an importable module and what it defines."
+        return [Error(f"{what} cannot be imported: {error}", hint=hint, id="authx.E011")]
+    return []
 
 
 def _surroundings() -> list[CheckMessage]:

@@ -42,6 +42,9 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "passkeys.passkey": PASSKEY,
 }
 
+#: What the name of a proof begins with; all other names are dotted paths of backends.
+APPS = frozenset({"allauth", "django_otp", "mfa2", "passkeys"})
+
 #: Something known, something owned, something that one is: two of these are two factors.
 _FACTORS = (
     frozenset({"pwd", "pin", "kba"}),

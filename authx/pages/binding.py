@@ -12,11 +12,12 @@ from authx.core.methods import combined
 from authx.http.cookies import has_credentials
 from authx.http.device import browser_device_id
 from authx.models import DeviceSession, EndReason
+from authx.http.notes import notes
 from authx.pages import django_login, proofs
 from authx.pages.visit import Visit, visit_of
 from authx.sessions import Device, end_session, open_session
 from authx.sessions.database import alias, store_errors
-from authx.sessions.methods import backend_methods, methods_of
+from authx.sessions.methods import backend_methods, methods_of, password_methods
 from authx.sessions.presented import cookie_session
 from authx.sessions.standing import user_end
 
@@ -78,6 +79,8 @@ def _methods(request: Any, user: Any, visit: Visit | None) -> tuple[str, ...]:
     if before is not None and visit is not None and visit.is_visitor(user):
         # Nobody has asked for a password again: a second step of who was signed in already.
         return combined(before.amr, methods_of(*names))
+    if notes(request).by_password:
+        return combined(password_methods(user), methods_of(*names))
     by_backend = [word for word in backend_methods(user) if word != "pwd" or not doubtful]
     return combined(by_backend, methods_of(*names))
 

@@ -21,6 +21,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from authx.errors import LoginRefused, SessionLimitReached
 from authx.http import cookies, renewal
+from authx.http.notes import notes
 from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.models import DeviceSession, EndReason
 from authx.pages.elsewhere import other_login_page, to_other_login_page
@@ -58,6 +59,7 @@ class LoginView(auth_views.LoginView):
             self.refusal_code = word
             form.add_error(None, _("This account needs another way to sign in."))
             return self.form_invalid(form)
+        notes(self.request).by_password = True
         try:
             response = super().form_valid(form)
         except (LoginRefused, SessionLimitReached) as error:

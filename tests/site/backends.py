@@ -35,6 +35,14 @@ class Anything(ModelBackend):
         """Look at all of it."""
 
 
+class TakesAll(ModelBackend):
+    """Checks passwords, and names no parameter so."""
+
+    def authenticate(self, request, **credentials):
+        """Leave it to Django."""
+        return super().authenticate(request, **credentials)
+
+
 class Header(RemoteUserBackend):
     """The server in front has done it."""
 
