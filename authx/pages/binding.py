@@ -11,8 +11,8 @@ from django.http import HttpRequest
 from authx.core.methods import combined
 from authx.http.cookies import has_credentials
 from authx.http.device import browser_device_id
-from authx.models import DeviceSession, EndReason
 from authx.http.notes import notes
+from authx.models import DeviceSession, EndReason
 from authx.pages import django_login, proofs
 from authx.pages.visit import Visit, visit_of
 from authx.sessions import Device, end_session, open_session
