@@ -377,9 +377,16 @@ def test_where_our_page_asks_for_passwords_it_may_be_login_url(setting, settings
     assert check_password_login() == []
 
 
-def test_a_login_url_that_is_not_there_is_djangos_to_complain_of(switched_off):
+def test_e022_a_login_url_that_is_no_url(browser, ada, password, switched_off):
     switched_off.LOGIN_URL = "no-such-name"
-    assert check_password_login() == []
+    assert browser.get(PAGE).status_code == 404
+    (message,) = check_password_login()
+    assert message.id == "authx.E022"
+    switched_off.AUTHX_PASSWORD_LOGIN = f"{RULES}.second_factor"
+    assert by_page(browser, ada, password).status_code == 401
+
+
+def test_a_urlconf_that_is_not_there_is_djangos_to_complain_of(switched_off):
     switched_off.LOGIN_URL, switched_off.ROOT_URLCONF = PAGE, "no.such.module"
     assert check_password_login() == []
 

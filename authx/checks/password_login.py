@@ -21,20 +21,23 @@ def check_password_login(**kwargs: Any) -> list[CheckMessage]:
         return []  # said by check_settings
     if isinstance(conf.PASSWORD_LOGIN, str):
         return _function(conf.PASSWORD_LOGIN)
-    if conf.PASSWORD_LOGIN or not _is_ours():
+    if conf.PASSWORD_LOGIN or not (found := _where()):
         return []
-    text = "AUTHX_PASSWORD_LOGIN is False, and LOGIN_URL is our login page: nobody can sign in."
+    text = f"AUTHX_PASSWORD_LOGIN is False, and LOGIN_URL is {found}: nobody can sign in."
     hint = "Set LOGIN_URL to the page that signs people in, or do not include authx.pages.urls."
     return [Error(text, hint=hint, id="authx.E022")]
 
 
-def _is_ours() -> bool:
+def _where() -> str:
+    """What is wrong with where LOGIN_URL leads; ``""`` if it is another page than ours."""
     from authx.pages.elsewhere import is_our_login_page
 
     try:
-        return is_our_login_page(resolve_url(settings.LOGIN_URL))
-    except (NoReverseMatch, ImportError, ImproperlyConfigured):
-        return False  # a name or a URLconf that is not there: Django's own checks say so
+        return "our login page" if is_our_login_page(resolve_url(settings.LOGIN_URL)) else ""
+    except NoReverseMatch:
+        return "no URL of this site"
+    except (ImportError, ImproperlyConfigured):
+        return ""  # a URLconf that cannot be read: Django's own checks say so
 
 
 def _function(path: str) -> list[CheckMessage]:

@@ -29,15 +29,18 @@ def to_other_login_page(request: HttpRequest, wanted: str) -> HttpResponseRedire
     """
     page = other_login_page(request, wanted)
     if page is None:
-        raise Http404("AUTHX_PASSWORD_LOGIN is False, and LOGIN_URL is this page.")
+        raise Http404("AUTHX_PASSWORD_LOGIN is False, and LOGIN_URL leads nowhere else.")
     response = HttpResponseRedirect(page)
     cookies.never_cache(response)
     return response
 
 
 def other_login_page(request: HttpRequest, wanted: str) -> str | None:
-    """The URL of the site's own login page, ``next`` included; None where that is our page."""
-    page = resolve_url(settings.LOGIN_URL)
+    """The URL of the site's own login page, ``next`` included; None where that is our page, or none."""
+    try:
+        page = resolve_url(settings.LOGIN_URL)
+    except NoReverseMatch:
+        return None
     if is_our_login_page(page, request):
         return None
     if not wanted or is_our_login_page(wanted, request):
