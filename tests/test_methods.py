@@ -10,6 +10,7 @@ from django.test import RequestFactory
 from django.utils.functional import SimpleLazyObject
 
 from authx.core.methods import BUILT_IN, combined, is_word, methods_named
+from authx.gate import verify_access_token
 from authx.models import DeviceSession, SessionEvent
 from authx.pages import proofs
 from authx.sessions import end_session, open_session, refresh_session
@@ -402,6 +403,15 @@ def test_a_session_that_has_ended_is_left_alone(ada):
     end_session(session, "kicked")
     assert not add_methods(session, ["otp"])
     assert DeviceSession.objects.get().amr == ["pwd"]
+
+
+@pages
+def test_the_password_again_is_a_method_too(client, ada, password):
+    token = open_session(ada, amr=("swk", "user")).access_token
+    body, headers = {"password": password}, {"Authorization": f"Bearer {token}"}
+    answer = client.post("/api/auth/reauthenticate/", body, content_type="application/json", headers=headers)
+    assert verify_access_token(answer.json()["access_token"]).amr == ("swk", "user", "pwd", "mfa")
+    assert DeviceSession.objects.get().amr == ["swk", "user", "pwd", "mfa"]
 
 
 # Nobody was asked again

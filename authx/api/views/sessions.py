@@ -28,6 +28,7 @@ from authx.sessions.listing import (
     other_sessions,
     rename_session,
 )
+from authx.sessions.methods import add_methods, password_methods
 from authx.sessions.proving import record_proof
 
 
@@ -96,10 +97,12 @@ class Reauthenticate(SessionDoor):
         serializer.is_valid(raise_exception=True)
         password = serializer.validated_data["password"]
         user: Any = request.user
-        if check_credentials(request, user.get_username(), password).pk != user.pk:
+        proved = check_credentials(request, user.get_username(), password)
+        if proved.pk != user.pk:
             raise Refused("invalid_credentials")
         session = session_of(request)
         record_proof(session, by=user, request=request)
+        add_methods(session, password_methods(proved), by=user, request=request)
         claims, access_token = access_token_for(session, now=timezone.now())
         expires_in = claims.exp - claims.iat
         body = {"access_token": access_token, "token_type": "Bearer", "expires_in": expires_in}
