@@ -63,6 +63,11 @@ GOOD = {
         "file:/run/secrets/orders",
     ],
     "BIND_DJANGO_LOGIN": [True, False, "site.auth.is_person"],
+    "PASSWORD_LOGIN": [True, False, "site.auth.second_factor"],
+    "AMR": [
+        {},
+        {"site.Backend": ["pwd", "otp"], "django_otp": (), "allauth.socialaccount.my-idp": ["x:y/z", "hwk"]},
+    ],
     **{key: ["__Host-authx", "a", "a.b_c-d!"] for key in COOKIES},
     **{key: [True, False] for key in FLAGS},
     "COOKIE_SAMESITE": ["Lax", "Strict", "None"],
@@ -133,6 +138,22 @@ BAD = {
         ["file:/run/secrets/orders"],
     ],
     "BIND_DJANGO_LOGIN": [None, 0, 1, "", "yes"],
+    "PASSWORD_LOGIN": [None, 0, 1, "", "yes", "a b.c", len],
+    "AMR": [
+        None,
+        [],
+        {"site.Backend": "pwd"},
+        {"site.Backend": None},
+        {"site.Backend": ["a b"]},
+        {"site.Backend": [""]},
+        {"site.Backend": [7]},
+        {"site.Backend": ["x" * 33]},
+        {"site.Backend": ["pwd"] * 17},
+        {"": ["pwd"]},
+        {"a b": ["pwd"]},
+        {".a": ["pwd"]},
+        {7: ["pwd"]},
+    ],
     **{key: [None, "", "a b", "a;b", "a=b", "a,b", "é", "a\n", "x" * 129, 7] for key in COOKIES},
     **{key: [None, 0, 1, "True"] for key in FLAGS},
     "COOKIE_SAMESITE": [None, "lax", "", False, []],
@@ -197,6 +218,7 @@ def test_the_defaults_are_those_of_the_contract():
     assert (conf.SIGNING_KEYS, conf.CLAIMS, conf.SESSION_LIMITS) == ([], None, [])
     assert conf.DEVICE_TYPES == ("web", "ios", "android", "desktop", "other")
     assert (conf.REVOCATION_STORE, conf.BIND_DJANGO_LOGIN) == ("database", True)
+    assert (conf.PASSWORD_LOGIN, conf.AMR) == (True, {})
     assert [conf.ACCESS_COOKIE, conf.REFRESH_COOKIE, conf.DEVICE_COOKIE] == [
         "__Host-authx_access",
         "__Host-authx_refresh",

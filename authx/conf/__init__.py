@@ -131,6 +131,16 @@ class Conf:
         rules.boolean_or_dotted,
         "Open a device session at every Django login; or a function that decides.",
     )
+    PASSWORD_LOGIN: Setting[Any] = Setting(
+        True,
+        rules.boolean_or_word,
+        "Whether our login page and login/ take a password; or a function that may refuse one login.",
+    )
+    AMR: Setting[Any] = Setting(
+        {},
+        rules.methods,
+        "What a backend or another proof puts into amr, beside the built-in table.",
+    )
     ACCESS_COOKIE = Setting("__Host-authx_access", rules.cookie_name, "Name of the access token's cookie.")
     REFRESH_COOKIE = Setting("__Host-authx_refresh", rules.cookie_name, "Name of the refresh token's cookie.")
     DEVICE_COOKIE = Setting(

@@ -13,6 +13,7 @@ from django.conf import settings
 from authx.conf import secret_files
 from authx.core.alarms import CHOSEN, Action
 from authx.core.limits import Limit
+from authx.core.methods import is_word
 
 #: The complaint about a value, to be read after the setting's name; None when it is fine.
 Rule = Callable[[Any], "str | None"]
@@ -21,6 +22,7 @@ _RATE = re.compile(r"([1-9]\d{0,8})/(s|sec|second|m|min|minute|h|hour|d|day)")
 _PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_PROOF = re.compile(r"[A-Za-z_]\w*([.-]\w+)*")
 _TYPE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
@@ -105,6 +107,26 @@ def boolean_or_dotted(value: Any) -> str | None:
     if isinstance(value, bool) or dotted(value) is None:
         return None
     return "must be True, False, or the dotted path of a function (request, user) -> bool"
+
+
+def boolean_or_word(value: Any) -> str | None:
+    if isinstance(value, bool) or dotted(value) is None:
+        return None
+    return "must be True, False, or the dotted path of a function (request, user) -> None or a word"
+
+
+def methods(value: Any) -> str | None:
+    if isinstance(value, dict) and all(_is_proof(key) and _are_words(value[key]) for key in value):
+        return None
+    return 'must map names of backends and proofs to lists of words, such as {"site.Backend": ["pwd", "otp"]}'
+
+
+def _is_proof(name: Any) -> bool:
+    return isinstance(name, str) and _PROOF.fullmatch(name) is not None
+
+
+def _are_words(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) <= 16 and all(map(is_word, value))
 
 
 def store(value: Any) -> str | None:

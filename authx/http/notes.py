@@ -26,6 +26,8 @@ class Notes:
     #: Whom the API let in, and whether by cookie.
     caller: Any = None
     by_cookie: bool = False
+    #: Our login page has just accepted a password.
+    by_password: bool = False
     #: Why the API refused a credential: the challenge names it, and an anonymous refusal's body.
     refusal: AuthxError | None = None
     #: The browser, once somebody asked which one it is.

@@ -21,6 +21,7 @@ from authx.http.outage import RETRY_AFTER
 from authx.http.reports import keep_secrets
 from authx.models import DeviceSession
 from authx.pages.delivery import deliver
+from authx.pages.second_step import note_proofs, renew_access
 from authx.pages.visit import Visit, visit_of
 from authx.pages.words import refusal_text
 from authx.sessions.database import run_pending
@@ -90,7 +91,10 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
     visit.is_over = True
     say_wait(request, response)
     try:
+        proved = note_proofs(visit, response)
         deliver(visit, response)
+        if proved is not None:
+            renew_access(proved, visit, response)
     except AuthxError:
         logger.warning("Cookies were not delivered.", exc_info=True)
     return response

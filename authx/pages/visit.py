@@ -8,7 +8,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
-from django.utils.functional import SimpleLazyObject
+from django.utils.functional import LazyObject, SimpleLazyObject
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf
@@ -127,6 +127,10 @@ class Visit:
             return user
         return await sync_to_async(self.user)()
 
+    def is_visitor(self, user: Any) -> bool:
+        """True for the very object that was handed out, not for one that a backend has let in since."""
+        return self._user is not None and unwrapped(user) is unwrapped(self._user)
+
     def identify(self, session: DeviceSession | None, user: Any) -> None:
         """Settle who it is: found by a credential, or just logged in or out."""
         self._known, self._session, self._user = True, session, user
@@ -216,6 +220,13 @@ class Visit:
         if django_login.hangs_on(request, sid):
             django_login.flush(request)
         self.identify(None, AnonymousUser())
+
+
+def unwrapped(user: Any) -> Any:
+    """The object itself, however many middlewares have wrapped it."""
+    while isinstance(user, LazyObject):
+        user = user._wrapped
+    return user
 
 
 def visit_of(request: Any) -> Visit | None:
