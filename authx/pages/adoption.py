@@ -8,6 +8,7 @@ from uuid import UUID
 from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
+from authx.core.auth_time import AUTH_TIME_UNKNOWN
 from authx.errors import LoginRefused, SessionLimitReached
 from authx.http.device import browser_device_id
 from authx.models import DeviceSession
@@ -59,7 +60,7 @@ def _adopt(visit: Visit) -> None:
             request,
             Device(id=browser_device_id(request)),
             amr=(),
-            auth_time=user.last_login,
+            auth_time=AUTH_TIME_UNKNOWN,  # ``last_login`` may be another device's
             persistent=persistent,
             adopted_from=mark,
         )
