@@ -23,6 +23,8 @@ class Notes:
     #: Whom the API let in, and whether by cookie.
     caller: Any = None
     by_cookie: bool = False
+    #: The API has signed this browser in or out: what the middleware had found out before is over.
+    took_over: bool = False
     #: Why the API refused a credential: the challenge names it, and an anonymous refusal's body.
     refusal: AuthxError | None = None
 

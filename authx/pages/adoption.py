@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from authx.core.auth_time import AUTH_TIME_UNKNOWN
 from authx.errors import LoginRefused, SessionLimitReached
+from authx.http import django_session
 from authx.http.device import browser_device_id
 from authx.models import DeviceSession
 from authx.pages import django_login
@@ -28,15 +29,14 @@ def find_by_django_login(visit: Visit) -> None:
     It counts until the first of our cookies has come back from that browser; after that it is no credential.
     """
     request = visit.request
-    if not django_login.is_present(request):
-        visit.identify(None, AnonymousUser())
-        return
-    bound = django_login.bound_to(request)
-    if bound is None:
-        _adopt(visit)
-    elif bound:
+    bound = django_session.bound_to(request)
+    if bound:
         _follow(visit, read_session(UUID(bound)))
-    elif django_login.lies_on(request):  # the session beneath was not presented
+    elif not django_session.is_present(request):
+        visit.identify(None, AnonymousUser())
+    elif bound is None:
+        _adopt(visit)
+    elif django_session.lies_on(request):  # the session beneath was not presented
         visit.identify(None, AnonymousUser())
     else:
         visit.identify(None, django_login.own_user(request))
@@ -82,8 +82,10 @@ def _follow(visit: Visit, session: DeviceSession | None) -> None:
         write_down(session, reason)
     if session is None or reason:
         visit.refuse(reason or "expired", None)
-    elif not django_login.belongs_to(request, session.user):
-        django_login.flush(request)
+    elif not django_session.is_present(request):  # it keeps what is the session's, and lets nobody in
+        visit.identify(None, AnonymousUser())
+    elif not django_session.belongs_to(request, session.user):
+        django_session.flush(request)
         visit.identify(None, AnonymousUser())
     elif session.confirmed_generation:
         visit.identify(None, AnonymousUser())

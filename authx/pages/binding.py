@@ -9,14 +9,14 @@ from django.contrib.auth.backends import ModelBackend, RemoteUserBackend
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
+from authx.http import django_session
 from authx.http.cookies import has_credentials
 from authx.http.device import browser_device_id
 from authx.models import DeviceSession, EndReason
 from authx.pages import django_login
 from authx.pages.visit import Visit, visit_of
 from authx.sessions import Device, end_session, open_session
-from authx.sessions.database import alias, store_errors
-from authx.sessions.presented import cookie_session
+from authx.sessions.presented import browser_session, cookie_session, is_left_by_another
 from authx.sessions.standing import user_end
 
 
@@ -31,21 +31,16 @@ def open_after_login(sender: Any, request: Any, user: Any, **kwargs: Any) -> Non
     If that fails nobody is logged in: the Django session is flushed before the error goes on.
     """
     request = getattr(request, "_request", request)
-    if not django_login.is_present(request):
+    if not django_session.is_present(request):
         return  # a login without a Django session, such as a token API's, is not ours to bind
     visit = visit_of(request)
-    if not django_login.wants_device_session(request, user):
-        beneath = _beneath(request, visit)
-        django_login.bind(request, "", beneath=str(beneath.pk) if beneath else "")
-        if visit is not None:
-            visit.identify(beneath, user)
-            # A bound login overwrites cookies that buy nothing; this one has to take them back.
-            visit.clears = beneath is None and has_credentials(request)
-        return
     try:
-        _open(request, user, visit)
+        if django_login.wants_device_session(request, user):
+            _open(request, user, visit)
+        else:
+            _open_none(request, user, visit)
     except Exception:
-        django_login.flush(request)
+        django_session.flush(request)
         if hasattr(request, "user"):
             request.user = AnonymousUser()
         if visit is not None:
@@ -54,19 +49,37 @@ def open_after_login(sender: Any, request: Any, user: Any, **kwargs: Any) -> Non
 
 
 def _open(request: Any, user: Any, visit: Visit | None) -> None:
+    overwrites = _current(visit) or browser_session(request)  # T12
+    _forget_anothers(request, user)
     credentials = open_session(
         user,
         request,
         Device(id=browser_device_id(request)),
         amr=_methods(user),
         persistent=not request.session.get_expire_at_browser_close(),
-        overwrites=_overwritten(request, visit),
+        overwrites=overwrites,
     )
     if visit is None:  # a login without our middleware, such as a test's: nothing will be delivered
-        django_login.bind(request, str(credentials.session.pk))
+        django_session.bind(request, str(credentials.session.pk))
         return
     visit.delivery, visit.binds, visit.clears = credentials, True, False
     visit.identify(credentials.session, user)
+
+
+def _open_none(request: Any, user: Any, visit: Visit | None) -> None:
+    beneath = _beneath(request, visit)
+    _forget_anothers(request, user)
+    django_session.bind(request, "", beneath=str(beneath.pk) if beneath else "")
+    if visit is not None:
+        visit.identify(beneath, user)
+        # A bound login overwrites cookies that buy nothing; this one has to take them back.
+        visit.clears = beneath is None and has_credentials(request)
+
+
+def _forget_anothers(request: Any, user: Any) -> None:
+    """Django's ``login`` knows its own logins alone: after one through the API it keeps the other user's."""
+    if django_session.keeps_more(request) and is_left_by_another(request, user):
+        django_session.keep_login_alone(request)
 
 
 def _methods(user: Any) -> tuple[str, ...]:
@@ -75,16 +88,6 @@ def _methods(user: Any) -> tuple[str, ...]:
     backend = load_backend(path) if path else None
     checks_passwords = isinstance(backend, ModelBackend) and not isinstance(backend, RemoteUserBackend)
     return ("pwd",) if checks_passwords else ()
-
-
-def _overwritten(request: Any, visit: Visit | None) -> DeviceSession | None:
-    """The session whose cookies, or whose Django session, this login takes over (T12)."""
-    if found := _current(visit):
-        return found
-    if found := cookie_session(request):
-        return found
-    bound = django_login.bound_to(request)
-    return DeviceSession(pk=bound) if bound else None
 
 
 def _beneath(request: Any, visit: Visit | None) -> DeviceSession | None:
@@ -111,10 +114,7 @@ def end_at_logout(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
     if not isinstance(request, HttpRequest) or getattr(request, "session", None) is None:
         return
     visit = visit_of(request)
-    session = (visit.session if visit else None) or cookie_session(request)
-    if session is None and (bound := django_login.bound_to(request)):
-        with store_errors():
-            session = DeviceSession.objects.using(alias()).filter(pk=bound).first()
+    session = (visit.session if visit else None) or browser_session(request)
     if session is not None:
         end_session(session, EndReason.LOGOUT, user, request=request)
     if visit is not None:
