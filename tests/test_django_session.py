@@ -365,6 +365,7 @@ def test_a_login_over_somebody_elses_django_login_is_the_only_one(
     browser.keep("adas")
     if touched:
         settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.TouchingMiddleware"]
+        browser = copy(browser, *browser.cookies)  # which begins with these middleware
     response = browser.api_login(carol)
     session = DeviceSession.objects.live().get(user=carol)
     assert response.json()["session_id"] == str(session.pk)
@@ -383,6 +384,7 @@ def test_a_login_over_ones_own_django_login_binds_it(django, touched, browser, a
     before = browser.key
     if touched:
         settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.TouchingMiddleware"]
+        browser = copy(browser, *browser.cookies)  # which begins with these middleware
     browser.api_login(ada)
     session = live()
     assert browser.key != before
@@ -442,6 +444,7 @@ def test_a_logout_ends_an_impersonation_too(touched, browser, ada, bob, settings
     impersonating(browser, ada, bob)
     if touched:
         settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.TouchingMiddleware"]
+        browser = copy(browser, *browser.cookies)  # which begins with these middleware
     assert browser.post(LOGOUT).status_code == 204
     assert browser.whoami() == NOBODY
     assert not Session.objects.exists()
