@@ -18,7 +18,7 @@ from authx.pages import django_login
 from authx.sessions import Device, open_session
 from authx.sessions.credentials import credentials_for
 from authx.sessions.reading import find_adopted, read_session
-from authx.sessions.standing import user_end, write_down
+from authx.sessions.standing import end_of
 
 if TYPE_CHECKING:
     from authx.pages.visit import Visit
@@ -82,9 +82,7 @@ def _adopt(visit: Visit) -> None:
 def _follow(visit: Visit, session: DeviceSession | None) -> None:
     """Do what the session says that this Django login belongs to."""
     request = visit.request
-    reason = "expired" if session is None else session.ended_reason(session.database_now)
-    if session is not None and not reason and (reason := user_end(session)):
-        write_down(session, reason)
+    reason = "expired" if session is None else end_of(session)
     if session is None or reason:
         visit.refuse(reason or "expired", None)
     elif not django_session.is_present(request):  # it keeps what is the session's, and lets nobody in

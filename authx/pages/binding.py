@@ -20,7 +20,7 @@ from authx.pages.visit import Visit, visit_of
 from authx.sessions import Device, end_session, open_session
 from authx.sessions.methods import backend_methods, methods_of, password_methods
 from authx.sessions.presented import browser_session, cookie_session, is_left_by_another
-from authx.sessions.standing import user_end
+from authx.sessions.standing import end_of
 
 
 def connect() -> None:
@@ -114,9 +114,7 @@ def _forget_anothers(request: Any, user: Any) -> None:
 def _beneath(request: Any, visit: Visit | None) -> DeviceSession | None:
     """The live session that this browser had before, which a login without one of its own ends with."""
     session = _current(visit) or cookie_session(request)
-    if session is None or session.ended_reason() or user_end(session):
-        return None
-    return session
+    return session if session is not None and end_of(session) is None else None
 
 
 def _current(visit: Visit | None) -> DeviceSession | None:

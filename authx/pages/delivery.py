@@ -17,7 +17,7 @@ from authx.models import DeviceSession, EndReason
 from authx.pages.visit import Visit
 from authx.sessions import Credentials, end_session, open_session
 from authx.sessions.opening import set_persistent
-from authx.sessions.standing import fingerprint_of, read_again, user_end
+from authx.sessions.standing import end_of, fingerprint_of, read_again, user_end
 
 
 def deliver(visit: Visit, response: HttpResponseBase) -> None:
@@ -54,7 +54,7 @@ def _set(visit: Visit, credentials: Credentials, response: HttpResponseBase) -> 
     session = read_again(credentials.session)
     if session is None:
         return  # its login was rolled back with the view: the next request opens another
-    ended = session.ended_reason(session.database_now) is not None
+    ended = end_of(session) is not None
     if visit.binds and ended:
         django_session.flush(visit.request)
     elif visit.binds and django_session.is_used(visit.request):

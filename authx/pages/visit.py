@@ -30,7 +30,7 @@ from authx.sessions.alarming import count_refresh
 from authx.sessions.database import store_errors
 from authx.sessions.presented import cookie_session
 from authx.sessions.refreshing import hold_session, refreshable_session
-from authx.sessions.standing import user_end
+from authx.sessions.standing import end_of
 from authx.sessions.using import note_use
 
 
@@ -187,7 +187,7 @@ class Visit:
             session = cookie_session(self.request)
         elif self._was_fresh:
             session = refreshable_session(cookies.read_cookie(self.request, conf.REFRESH_COOKIE))
-        if session is None or session.ended_reason(session.database_now) or user_end(session):
+        if session is None or end_of(session):
             self.identify(None, AnonymousUser())
         else:
             self._admit(session)

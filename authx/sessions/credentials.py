@@ -39,8 +39,7 @@ class Credentials:
     @property
     def refresh_expires_in(self) -> int:
         """Seconds until the session ends unless it is refreshed again."""
-        limit = min(self.session.idle_expires_at, self.session.expires_at)
-        return max(0, round((limit - self.now).total_seconds()))
+        return max(0, round((self.session.limit_at - self.now).total_seconds()))
 
 
 @sensitive_variables()
@@ -62,7 +61,7 @@ def access_token_for(session: DeviceSession, *, now: datetime) -> tuple[AccessCl
 def _claims(session: DeviceSession, generation: int, now: datetime) -> AccessClaims:
     audience = conf.AUDIENCE
     issued = int(now.timestamp())
-    limit = int(min(session.idle_expires_at, session.expires_at).timestamp())
+    limit = int(session.limit_at.timestamp())
     last = min(issued + int(conf.ACCESS_TOKEN_LIFETIME.total_seconds()), limit)
     return AccessClaims(
         iss=conf.ISSUER,

@@ -12,7 +12,7 @@ from authx.core.refresh import read_refresh_token
 from authx.errors import RefreshError, TokenError
 from authx.models import DeviceSession
 from authx.sessions.presented import find_genuine
-from authx.sessions.standing import recognize, user_end
+from authx.sessions.standing import end_of, recognize
 
 
 @sensitive_variables("token")
@@ -43,10 +43,8 @@ def _refresh_members(token: object) -> dict[str, Any] | None:
         session = find_genuine(presented)
     except RefreshError:
         return None
-    ended = session.ended_reason(session.database_now) or user_end(session)
-    if ended or presented.generation != session.generation:
+    if end_of(session) or presented.generation != session.generation:
         return None
-    expires = min(session.idle_expires_at, session.expires_at)
     return {
         "active": True,
         "token_type": "refresh_token",
@@ -54,7 +52,7 @@ def _refresh_members(token: object) -> dict[str, Any] | None:
         "sub": session.subject,
         "client_id": conf.CLIENT_ID,
         "sid": str(session.pk),
-        "exp": int(expires.timestamp()),
+        "exp": int(session.limit_at.timestamp()),
     }
 
 

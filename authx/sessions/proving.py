@@ -13,6 +13,7 @@ from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import database, events
 from authx.sessions.events import Actor
 from authx.sessions.reading import read_session
+from authx.sessions.standing import end_of
 
 
 def is_recent(session: DeviceSession | None, max_age: timedelta | None) -> bool:
@@ -42,5 +43,5 @@ def record_proof(session: DeviceSession, *, by: Any = None, request: Any = None)
 
     if not database.transact(write):
         found = read_session(session.pk)
-        raise SessionEnded((found and found.ended_reason(at)) or EndReason.EXPIRED.value)
+        raise SessionEnded((found and end_of(found, at)) or EndReason.EXPIRED.value)
     session.auth_time = at

@@ -17,7 +17,7 @@ from authx.sessions.ending import Ending, end_together
 def mark_expired(batch: int, *, now: datetime | None = None) -> Iterator[int]:
     """End what has expired without anybody noticing, ``batch`` at a time; yields how many each time."""
     at = now or database.database_now()
-    overdue = _sessions().filter(ended_at=None, idle_expires_at__lte=at)
+    overdue = _sessions().expired(at)
     idle = overdue.filter(idle_expires_at__lt=F("expires_at"))
     for found, reason in ((idle, EndReason.IDLE), (overdue, EndReason.EXPIRED)):
         yield from end_together(found, Ending(reason, at), batch)

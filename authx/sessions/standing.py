@@ -52,6 +52,18 @@ def user_end(session: DeviceSession) -> str | None:
     return None
 
 
+def end_of(session: DeviceSession, now: datetime | None = None) -> str | None:
+    """The reason that a session just read is over; None while it is live. The one answer for every door.
+
+    Judged by the database's clock at that reading, or by ``now``; its user must be loaded. What the user's
+    own state has ended is written down, whatever becomes of the request's transaction.
+    """
+    reason = session.ended_reason(now or session.database_now)
+    if reason is None and (reason := user_end(session)):
+        _write_down(session, reason, now)
+    return reason
+
+
 class DatabaseSource:
     """The truth: session, user and the database's clock in one statement. Holds what it read."""
 
@@ -68,10 +80,7 @@ class DatabaseSource:
         if session.subject != claims.sub:
             raise TokenMalformed("its session belongs to another subject")
         self.session = session
-        reason = session.ended_reason(now or session.database_now)
-        if reason is None and (reason := user_end(session)):
-            write_down(session, reason, now)
-        return reason
+        return end_of(session, now)
 
 
 def _uuid(sid: str) -> UUID:
@@ -81,7 +90,7 @@ def _uuid(sid: str) -> UUID:
         raise TokenMalformed("its sid is not one of ours") from None
 
 
-def write_down(session: DeviceSession, reason: str, now: datetime | None = None) -> None:
+def _write_down(session: DeviceSession, reason: str, now: datetime | None) -> None:
     """A bulk update sent no signal: write down at this read what the user's state has ended."""
     from authx.sessions.ending import end_session
 
@@ -120,5 +129,4 @@ def read_again(session: DeviceSession) -> DeviceSession | None:
 def is_current(session: DeviceSession, claims: AccessClaims) -> bool:
     """True while the session is live and has issued nothing since ``claims``. One statement."""
     found = read_again(session)
-    live = found is not None and found.ended_reason(found.database_now) is None
-    return live and found is not None and found.generation == claims.gen
+    return found is not None and end_of(found) is None and found.generation == claims.gen
