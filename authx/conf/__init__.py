@@ -28,7 +28,7 @@ class Conf(ParsedSettings):
 
     Reading one that breaks its rule raises ImproperlyConfigured, in the words of the system check. A process
     parses each once, and again after ``setting_changed``: use ``override_settings`` in tests. A bare
-    assignment to ``django.conf.settings``, which Django advises against, is not noticed.
+    assignment to ``django.conf.settings``, which Django advises against, is not noticed before ``forget()``.
     """
 
     ISSUER = Setting("authx", rules.filled, "The iss of our tokens; an https URL in production.")
