@@ -14,6 +14,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from authx.conf import conf
 from authx.models import DeviceSession
 from authx.pages import binding
 from authx.sessions import end_session, end_sessions, open_session
@@ -333,6 +334,7 @@ def bound_elsewhere(browser, ada, bob):
 
 def deliberately_unbound(browser, ada, bob):
     site.AUTHX_BIND_DJANGO_LOGIN = False
+    conf.forget()
     browser.page_login(ada, "/django-login/")
 
 
@@ -348,6 +350,7 @@ def impersonating(browser, ada, bob):
     get_user_model()._default_manager.filter(pk=bob.pk).update(is_staff=True)
     browser.page_login(bob)
     site.AUTHX_BIND_DJANGO_LOGIN = False
+    conf.forget()
     browser.get(f"/impersonate/{ada.get_username()}/")
 
 

@@ -13,6 +13,7 @@ from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from authx.conf import conf
 from authx.errors import RefreshError
 from authx.models import DeviceSession, EndedSession, NotBeforeMark, SessionEvent
 from authx.sessions import (
@@ -27,7 +28,6 @@ from authx.sessions import (
 )
 from authx.sessions.erasure import Erased, forget_gone
 from authx.sessions.events import Actor, event
-from authx.sessions.limiting import configured_limits
 from authx.sessions.listing import rename_session
 from authx.sessions.not_before import prune_marks
 from authx.sessions.people import Person
@@ -592,7 +592,7 @@ def test_a_person_is_named_once(ada):
 
 def test_limits_still_see_a_forgotten_session(ada, settings):
     settings.AUTHX_SESSION_LIMITS = [{"types": ["ios"], "limit": 1, "when_full": "end_least_recent"}]
-    assert configured_limits()
+    assert conf.SESSION_LIMITS
     first = open_session(ada, device=Device(type="ios"))
     forget(ada)
     open_session(ada, device=Device(type="ios"))

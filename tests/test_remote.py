@@ -820,7 +820,7 @@ def test_a_key_that_the_issuer_withdraws_is_refused_here_as_soon(remote, issuer_
 def test_an_hour_without_the_issuer(settings, clock, monkeypatch, lag):
     """Keys go on; how old the endings may get is what the setting says, and then it is 503, not a guess."""
     settings.AUTHX_REVOCATION_STORE, settings.AUTHX_REVOCATION_LAG = "remote", lag
-    settings.AUTHX_JWKS_URL, settings.AUTHX_REVOCATIONS_URL = "jwks", "f"
+    settings.AUTHX_JWKS_URL, settings.AUTHX_REVOCATIONS_URL = "https://issuer/jwks", "https://issuer/f"
     settings.AUTHX_ISSUER, settings.AUTHX_AUDIENCE = CLAIMS.iss, list(CLAIMS.aud)
     settings.AUTHX_ACCESS_TOKEN_LIFETIME = timedelta(hours=3)
     began = datetime(2026, 3, 1, 12, tzinfo=UTC)

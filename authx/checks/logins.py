@@ -11,7 +11,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.core.checks import CheckMessage, Warning
 from django.utils.module_loading import import_string
 
-from authx.conf import conf
+from authx.conf import Conf
 
 BACKEND = "authx.backends.LoginLimitBackend"
 
@@ -19,7 +19,7 @@ BACKEND = "authx.backends.LoginLimitBackend"
 def check_login_backend(**kwargs: Any) -> list[CheckMessage]:
     """LoginLimitBackend first: one before it has hashed the password by then."""
     paths = list(settings.AUTHENTICATION_BACKENDS)
-    if conf.LOGIN_RATE is None and conf.ADDRESS_RATE is None:
+    if Conf.LOGIN_RATE.configured() is None and Conf.ADDRESS_RATE.configured() is None:
         return []
     if paths and getattr(_imported(paths[0]), "limits_logins", False):
         return []
@@ -44,7 +44,7 @@ def check_counting(**kwargs: Any) -> list[CheckMessage]:
 
 def check_proxies(**kwargs: Any) -> list[CheckMessage]:
     """An address limit needs to know which address is the visitor's."""
-    if conf.TRUSTED_PROXIES or conf.ADDRESS_RATE is None:
+    if Conf.TRUSTED_PROXIES.configured() or Conf.ADDRESS_RATE.configured() is None:
         return []
     text = "AUTHX_TRUSTED_PROXIES is 0: behind a proxy, failed logins are not limited by address."
     hint = "Set it to the number of proxies before this site that append to X-Forwarded-For."

@@ -59,13 +59,13 @@ def read_claims(token: object, *, now: datetime | None = None) -> AccessClaims:
     seconds = time.time() if now is None else now.timestamp()
     url = conf.JWKS_URL
     claims = signatures.read(token, remote_keys(url) if url else keyring.keyset(), now=seconds)
-    audience, longest = conf.AUDIENCE, conf.ACCESS_TOKEN_LIFETIME
+    longest = conf.ACCESS_TOKEN_LIFETIME
     if url and claims.exp - claims.iat > longest.total_seconds():
         _complain_of_lifetime(claims.iss)
     check_claims(
         claims,
         issuer=conf.ISSUER,
-        audience=(audience,) if isinstance(audience, str) else audience,
+        audience=conf.AUDIENCE,
         max_lifetime=longest,
         leeway=conf.CLOCK_LEEWAY,
         now=seconds,

@@ -10,6 +10,7 @@ from django.http.response import HttpResponseBase
 
 from authx.conf import conf
 from authx.core.account_name import fold_account_name
+from authx.core.rates import Rate
 from authx.http.client import client_network, is_behind_unknown_proxy
 from authx.http.counters import Count, count
 from authx.http.device import login_nonce
@@ -50,7 +51,7 @@ def count_login(
     nonce = login_nonce(request, subject) if request is not None and subject is not None else None
     if nonce is not None:
         return _count([(DEVICE, nonce, conf.LOGIN_RATE)], now)
-    tries: list[tuple[str, str, str | None]] = []
+    tries: list[tuple[str, str, Rate | None]] = []
     if name:
         tries.append((ACCOUNT, f"name:{fold_account_name(name)}", conf.LOGIN_RATE))
     if subject is not None:
@@ -60,7 +61,7 @@ def count_login(
     return _count(tries, now)
 
 
-def _count(tries: list[tuple[str, str, str | None]], now: float | None) -> LoginCount:
+def _count(tries: list[tuple[str, str, Rate | None]], now: float | None) -> LoginCount:
     counts = [(limit, count(f"login-{limit}", key, rate, now=now)) for limit, key, rate in tries]
     total = LoginCount(tuple(counted for _limit, counted in counts))
     limit, longest = max(counts, default=("", Count()), key=lambda pair: pair[1].wait)

@@ -22,7 +22,7 @@ from authx.sessions.presented import find_by_refresh_token
 
 def action_of(alarm: Alarm) -> Action:
     """What AUTHX_ALARMS says; an alarm it does not name is flagged."""
-    return Action(conf.ALARMS.get(alarm.value, Action.FLAG))
+    return conf.ALARMS[alarm]
 
 
 def new_context(session: DeviceSession, actor: Actor) -> tuple[list[Alarm], dict[str, Any]]:

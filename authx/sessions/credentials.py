@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.utils.module_loading import import_string
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
@@ -59,14 +58,13 @@ def access_token_for(session: DeviceSession, *, now: datetime) -> tuple[AccessCl
 
 
 def _claims(session: DeviceSession, generation: int, now: datetime) -> AccessClaims:
-    audience = conf.AUDIENCE
     issued = int(now.timestamp())
     limit = int(session.limit_at.timestamp())
     last = min(issued + int(conf.ACCESS_TOKEN_LIFETIME.total_seconds()), limit)
     return AccessClaims(
         iss=conf.ISSUER,
         sub=session.subject,
-        aud=(audience,) if isinstance(audience, str) else tuple(audience),
+        aud=conf.AUDIENCE,
         exp=max(issued + 1, last),
         iat=issued,
         nbf=issued,
@@ -87,4 +85,4 @@ def _claims(session: DeviceSession, generation: int, now: datetime) -> AccessCla
 def _extra(session: DeviceSession) -> dict[str, Any]:
     if conf.CLAIMS is None:
         return {}
-    return dict(import_string(conf.CLAIMS)(session))
+    return dict(conf.CLAIMS(session))

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
-from django.utils.module_loading import import_string
 
 from authx.conf import conf
 from authx.core.devices import clean_text
@@ -40,7 +39,7 @@ class Actor:
 def _country(ip: str | None) -> str:
     if ip is None or conf.COUNTRY is None:
         return ""
-    return clean_text(import_string(conf.COUNTRY)(ip), 2)
+    return clean_text(conf.COUNTRY(ip), 2)
 
 
 #: An actor of whom nothing is known.

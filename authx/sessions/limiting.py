@@ -18,11 +18,6 @@ from authx.sessions.ending import Ending, end_all
 from authx.sessions.events import Actor
 
 
-def configured_limits() -> list[Limit]:
-    """AUTHX_SESSION_LIMITS, read."""
-    return [Limit.read(rule) for rule in conf.SESSION_LIMITS]
-
-
 def take_turn(user: Any) -> None:
     """Make logins of one user wait for each other, until the transaction ends.
 
@@ -51,7 +46,7 @@ def make_room(session: DeviceSession, actor: Actor, limits: Sequence[Limit]) -> 
 
 def over_the_limits() -> Iterator[tuple[DeviceSession, Limit]]:
     """The live sessions beyond the configured limits today, user by user. Changes nothing."""
-    limits = configured_limits()
+    limits = conf.SESSION_LIMITS
     if not limits:
         return
     live = DeviceSession.objects.using(database.alias()).live().exclude(user=None)

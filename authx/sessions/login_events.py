@@ -6,6 +6,7 @@ import logging
 
 from django.http import HttpRequest
 
+from authx.core.rates import Rate
 from authx.http.client import client_network
 from authx.http.counters import count
 from authx.models import DeviceSession, SessionEvent
@@ -15,7 +16,7 @@ from authx.sessions.events import Actor
 logger = logging.getLogger("authx")
 
 #: Events of one kind about one account; about names that are nobody's from one address, and from all.
-PER_ACCOUNT, PER_ADDRESS, OF_STRANGERS = "10/hour", "10/hour", "100/hour"
+PER_ACCOUNT, PER_ADDRESS, OF_STRANGERS = Rate(10, 3600), Rate(10, 3600), Rate(100, 3600)
 
 
 def record_failure(

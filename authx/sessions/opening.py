@@ -22,7 +22,7 @@ from authx.sessions import database, events
 from authx.sessions.credentials import Credentials, credentials_for
 from authx.sessions.ending import end_session
 from authx.sessions.events import Actor
-from authx.sessions.limiting import configured_limits, make_room, replace_same_device, take_turn
+from authx.sessions.limiting import make_room, replace_same_device, take_turn
 from authx.sessions.not_before import opening_moment
 from authx.sessions.standing import fingerprint
 from authx.sessions.subjects import subject_of
@@ -132,7 +132,7 @@ def open_session(
     if continues is not None:
         columns |= {name: getattr(continues, name) for name in _CONTINUED}
     login = _Login(user, device or Device(), Actor.of(user, request), at, columns)
-    limits = configured_limits()
+    limits = conf.SESSION_LIMITS
 
     def write() -> Credentials:
         session = _write(login, overwrites, limits)
