@@ -148,7 +148,7 @@ class Conf(ParsedSettings):
         parse=Rate.read,
     )
     STAFF_MAX_AUTH_AGE: Setting[timedelta | None] = Setting(
-        None, rules.optional(rules.lifetime), "How recent a staff member's own login must be to kick."
+        None, rules.optional(rules.positive), "How recent a staff member's own login must be to kick."
     )
     ALARMS: Setting[Mapping[Alarm, Action]] = Setting(
         {},
