@@ -686,3 +686,38 @@ def test_the_same_under_asgi(ada, bob):
         return first, second, third
 
     assert async_to_sync(act)() == ({"before": ["before"]}, {"before": []}, {"kept": []})
+
+
+# What other apps note at the login itself
+
+
+def note(sender, request, user, **kwargs):
+    request.session["newcomers"] = user.get_username()
+    request.session["list"] = [*request.session.get("list", []), "newcomers"]
+
+
+@pytest.fixture
+def noting_app():
+    """An app whose receiver has been connected before ours, as django-otp's always is."""
+    user_logged_in.disconnect(dispatch_uid="authx.pages.login")
+    user_logged_in.connect(note)
+    binding.connect()
+    yield
+    user_logged_in.disconnect(note)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("login", [page_login, code_login, drf_login])
+@pytest.mark.parametrize("first", [api_login, page_login])
+def test_what_another_app_notes_at_a_login_is_the_newcomers(
+    first, login, engine, noting_app, browser, ada, bob, settings, tmp_path
+):
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+    settings.SESSION_FILE_PATH = str(tmp_path)
+    first(browser, ada)
+    browser.keep("adas")
+    browser.keep("newcomers")
+    login(browser, bob)
+    assert "adas" not in browser.kept()
+    assert browser.session["newcomers"] == bob.get_username()
+    assert browser.session.get("list") in (None, ["newcomers"])

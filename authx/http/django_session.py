@@ -6,6 +6,7 @@ what its user put away, and must not outlast that user either.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -124,11 +125,21 @@ def _is_login_of(request: HttpRequest, user: Any) -> bool:
 
 
 def keep_login_alone(request: HttpRequest) -> None:
-    """Forget all but the Django login that was just made, as Django does where it finds another one."""
+    """Forget all but the Django login that was just made, as Django does where it finds another one.
+
+    What other apps have put beside it since, at that very signal, is the newcomer's: django-otp notes there
+    which device was proved. Django has stored the rest under a new key just before, or flushed it.
+    """
     session = request.session
-    login = {key: session[key] for key in LOGIN_KEYS if key in session}
+    before = type(session)(session.session_key).load() if session.session_key else {}
+    since = {key: value for key, value in session.items() if key in LOGIN_KEYS or _is_new(key, value, before)}
     session.flush()
-    session.update(login)
+    session.update(since)
+
+
+def _is_new(key: str, value: Any, before: Mapping[str, Any]) -> bool:
+    """True if it is certain: an object of a site's own serializer is equal to no other, itself read twice."""
+    return key not in before or (isinstance(value, str | int) and value != before[key])
 
 
 def keeps_more(request: HttpRequest) -> bool:

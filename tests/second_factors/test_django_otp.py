@@ -64,6 +64,25 @@ def test_a_token_asked_for_later_by_django_otps_own_page(browser, sign_in, devic
     assert only_live().amr == ["pwd", "otp", "mfa"]
 
 
+@pytest.mark.parametrize("whose", ["another's API login", "another's page"])
+def test_its_device_stays_proved_where_what_another_user_kept_is_flushed(
+    whose, browser, sign_in, bob, password, device
+):
+    body = {"username": bob.get_username(), "password": password, "transport": "cookie"}
+    if whose == "another's page":
+        browser.post(PLAIN, {"username": bob.get_username(), "password": password})
+    else:
+        browser.post("/api/auth/login/", body, content_type="application/json")
+    prove(browser, StaticDevice.objects.create(user=bob))  # written to the Django session of both
+    if whose != "another's page":
+        for name in ("__Host-authx_access", "__Host-authx_refresh"):  # they ran out, or the browser lost them
+            del browser.cookies[name]
+    query = {"otp_device": device.persistent_id, "otp_token": "code1"}
+    sign_in(OTP_LOGIN, **query)
+    assert DeviceSession.objects.live().get(user=device.user).amr == ["pwd", "otp", "mfa"]
+    assert browser.session["otp_device_id"] == device.persistent_id
+
+
 def test_that_page_claims_no_password_of_a_login_without_one(browser, ada, device):
     browser.get("/sign-in-by-code/", {"username": ada.get_username()})
     assert only_live().amr == []
