@@ -91,8 +91,17 @@ def bind(request: HttpRequest, sid: str, *, beneath: str = "") -> None:
 
 
 def claim(request: HttpRequest, sid: str, *, persistent: bool) -> None:
-    """Let what is kept so far by nobody, and by no Django login, be kept for a device session."""
-    if is_used(request) and not is_present(request) and bound_to(request) is None:
+    """Let what is kept so far by nobody, and by no Django login, be kept for a device session.
+
+    Under a new key, for it may have been planted. What belongs to another session is flushed.
+    """
+    if not is_used(request):
+        return
+    if owner(request) not in {None, sid}:
+        flush(request)
+    elif bound_to(request) is None and not is_present(request):
+        if key_of(request) is not None:
+            request.session.cycle_key()
         bind(request, sid)
         last_as_long(request, persistent)
 
