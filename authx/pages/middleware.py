@@ -116,7 +116,7 @@ def _refuse_charset(request: HttpRequest) -> HttpResponseBase:
 
 
 def _claim(visit: Visit) -> None:
-    """Let what this request has put into the Django session belong to whoever is signed in, and to nobody else.
+    """Let what this request has put into the Django session belong to whoever is signed in, and nobody else.
 
     A login through the API makes none: what is kept later must not be left to the browser's next user. And
     whoever planted one since shall not read there what an API view, or a page that asked nobody, has kept.
