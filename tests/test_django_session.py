@@ -608,6 +608,8 @@ PLANTED = {
     "anonymous": lambda mallory, bob: None,
     "of an API login": lambda mallory, bob: mallory.api_login(bob),
     "of a page login": lambda mallory, bob: mallory.page_login(bob),
+    "of a login left unbound": lambda mallory, bob: deliberately_unbound(mallory, bob, None),
+    "of a login from before authx": lambda mallory, bob: of_before_authx(mallory, bob, None),
 }
 WRITES = {
     "page": lambda browser: browser.keep("adas"),
@@ -622,6 +624,7 @@ def test_what_is_written_after_the_login_is_never_read_by_a_planted_key(
     login, write, engine, browser, ada, bob, settings, tmp_path
 ):
     """Also where nobody asks who it is, and by the API, which lets in without looking at Django's session."""
+    settings.AUTHX_BIND_DJANGO_LOGIN = True
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
     settings.SESSION_FILE_PATH = str(tmp_path)
     mallory = Browser()
@@ -638,7 +641,8 @@ def test_what_is_written_after_the_login_is_never_read_by_a_planted_key(
 
 
 @pytest.mark.parametrize("login", PLANTED.values(), ids=PLANTED)
-def test_nor_after_the_next_refresh_on_a_site_without_pages(login, no_pages, browser, ada, bob):
+def test_nor_after_the_next_refresh_on_a_site_without_pages(login, no_pages, browser, ada, bob, settings):
+    settings.AUTHX_BIND_DJANGO_LOGIN = True
     mallory = Browser()
     login(mallory, bob)
     mallory.keep("mallorys")

@@ -90,15 +90,16 @@ def bind(request: HttpRequest, sid: str, *, beneath: str = "") -> None:
         request.session[BENEATH_KEY] = beneath
 
 
-def claim(request: HttpRequest, sid: str, *, persistent: bool) -> None:
-    """Let what is kept so far by nobody, and by no Django login, be kept for a device session.
+def claim(request: HttpRequest, user: Any, sid: str, *, persistent: bool) -> None:
+    """Let what is kept so far by nobody, and by no Django login, be kept for a device session of ``user``.
 
-    Under a new key, for it may have been planted. What belongs to another session is flushed.
+    Under a new key, for it may have been planted. What belongs to another session or user is flushed.
     """
     if not is_used(request):
         return
-    if owner(request) not in {None, sid}:
-        flush(request)
+    if owner(request) not in {None, sid} or (is_present(request) and not belongs_to(request, user)):
+        if lies_on(request) != sid:  # an impersonation
+            flush(request)
     elif bound_to(request) is None and not is_present(request):
         if key_of(request) is not None:
             request.session.cycle_key()

@@ -126,13 +126,10 @@ def _claim(visit: Visit) -> None:
     settled = visit.binds or notes(request).took_over
     if settled or kept is None or not kept.modified or not cookies.has_credentials(request):
         return
-    owner = django_session.owner(request)
-    if owner is None and (django_session.is_present(request) or django_session.bound_to(request) is not None):
-        return
-    if owner is not None and owner == visit.presented_sid:
+    if visit.presented_sid is not None and django_session.owner(request) == visit.presented_sid:
         return  # the usual case, in which nobody need be asked
     if (session := visit.session) is not None:
-        django_session.claim(request, str(session.pk), persistent=session.persistent)
+        django_session.claim(request, session.user, str(session.pk), persistent=session.persistent)
 
 
 def _retry(request: HttpRequest) -> HttpResponseBase | None:
