@@ -977,6 +977,17 @@ def test_a_login_without_a_django_session_is_not_ours(request_, ada):
     assert not DeviceSession.objects.exists()
 
 
+@pytest.mark.parametrize("out", ["/django-logout/", "/account/logout/", "/api/auth/logout/", "client"])
+def test_a_test_client_that_was_signed_out_can_be_logged_in_as_another(out, ada, bob, password):
+    client = Client()
+    form_login(client, ada, password)
+    client.logout() if out == "client" else client.post(out)
+    for _again in range(2):
+        client.force_login(bob)
+        assert client.get("/whoami/").json() == is_(bob, only_live())
+        client.logout()
+
+
 def test_test_clients_log_in_and_out_without_a_request_of_their_own(browser, ada):
     browser.force_login(ada)
     session = only_live()

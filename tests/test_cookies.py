@@ -154,6 +154,14 @@ def test_an_empty_one_is_none_and_was_sent_all_the_same(value, made):
     assert has_credentials(request)
 
 
+@either
+def test_one_that_was_taken_back_from_a_test_client_is_no_credential(made):
+    back = b'__Host-authx_access=""; __Host-authx_refresh=""'
+    assert not has_credentials(made(back))
+    assert read_cookie(made(b"__Host-authx_access=ours; " + back), ACCESS) is None
+    assert has_credentials(made(b"__Host-authx_access=ours; " + back))
+
+
 # Several headers
 
 

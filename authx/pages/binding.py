@@ -38,7 +38,6 @@ def open_after_login(sender: Any, request: Any, user: Any, **kwargs: Any) -> Non
         return  # a login without a Django session, such as a token API's, is not ours to bind
     visit = visit_of(request)
     try:
-        _leave_key_behind(request, visit)
         if django_login.wants_device_session(request, user):
             _open(request, user, visit)
         else:
@@ -52,20 +51,10 @@ def open_after_login(sender: Any, request: Any, user: Any, **kwargs: Any) -> Non
         raise
 
 
-def _leave_key_behind(request: Any, visit: Visit | None) -> None:
-    """Give the Django session a key that nobody has a copy of.
-
-    Django keeps the key where the same user was logged in: a copy that was no credential any more
-    would be one again, until the cookies of this login have come back.
-    """
-    if visit is not None and visit.django_key and visit.django_key == django_session.key_of(request):
-        request.session.cycle_key()
-
-
 def _open(request: Any, user: Any, visit: Visit | None) -> None:
     overwrites = _current(visit) or browser_session(request)  # T12
     amr = _methods(request, user, visit)  # before anything is forgotten that tells
-    _forget_anothers(request, user)
+    _leave_behind(request, user, visit)
     credentials = open_session(
         user,
         request,
@@ -97,7 +86,7 @@ def _methods(request: Any, user: Any, visit: Visit | None) -> tuple[str, ...]:
 
 def _open_none(request: Any, user: Any, visit: Visit | None) -> None:
     beneath = _beneath(request, visit)
-    _forget_anothers(request, user)
+    _leave_behind(request, user, visit)
     django_session.bind(request, "", beneath=str(beneath.pk) if beneath else "")
     if visit is not None:
         visit.identify(beneath, user)
@@ -105,10 +94,17 @@ def _open_none(request: Any, user: Any, visit: Visit | None) -> None:
         visit.clears = beneath is None and has_credentials(request)
 
 
-def _forget_anothers(request: Any, user: Any) -> None:
-    """Django's ``login`` knows its own logins alone: after one through the API it keeps the other user's."""
+def _leave_behind(request: Any, user: Any, visit: Visit | None) -> None:
+    """Leave what another user kept, and at least the key: nobody shall have a copy of the new one.
+
+    Django's ``login`` knows its own logins alone, so it keeps what was put away after one through the API.
+    And it keeps the key where the same user was logged in: a copy that was no credential any more would be
+    one again, until the cookies of this login have come back.
+    """
     if django_session.keeps_more(request) and is_left_by_another(request, user):
         django_session.keep_login_alone(request)
+    elif visit is not None and visit.django_key and visit.django_key == django_session.key_of(request):
+        request.session.cycle_key()
 
 
 def _beneath(request: Any, visit: Visit | None) -> DeviceSession | None:

@@ -116,18 +116,20 @@ def _refuse_charset(request: HttpRequest) -> HttpResponseBase:
 
 
 def _claim(visit: Visit) -> None:
-    """Let what this request has put into a Django session of nobody's belong to whoever is signed in.
+    """Let what this request has put into the Django session belong to whoever is signed in, and nobody else.
 
-    A login through the API makes none: what is kept later must not be left to the browser's next user.
+    A login through the API makes none: what is kept later must not be left to the browser's next user. And
+    whoever planted one since shall not read there what an API view, or a page that asked nobody, has kept.
     """
     request = visit.request
     kept = getattr(request, "session", None)
-    if kept is None or not kept.modified or notes(request).took_over or not cookies.has_credentials(request):
+    settled = visit.binds or notes(request).took_over
+    if settled or kept is None or not kept.modified or not cookies.has_credentials(request):
         return
-    if django_session.bound_to(request) is not None or django_session.is_present(request):
-        return
+    if visit.presented_sid is not None and django_session.owner(request) == visit.presented_sid:
+        return  # the usual case, in which nobody need be asked
     if (session := visit.session) is not None:
-        django_session.claim(request, str(session.pk), persistent=session.persistent)
+        django_session.claim(request, session.user, str(session.pk), persistent=session.persistent)
 
 
 def _retry(request: HttpRequest) -> HttpResponseBase | None:

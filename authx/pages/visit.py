@@ -55,6 +55,8 @@ class Visit:
         self.binds = False
         #: The key of the Django session that the request came with.
         self.django_key = django_session.key_of(request)
+        #: The sid that a good access cookie names, where one came; whether that lives nobody has asked yet.
+        self.presented_sid: str | None = None
         #: The response has what it shall deliver: nothing more can be.
         self.is_over = False
         #: The response shall take the cookies back.
@@ -101,10 +103,13 @@ class Visit:
     @sensitive_variables()
     def _has_fresh_access(self) -> bool:
         access_token = cookies.read_cookie(self.request, conf.ACCESS_COOKIE)
+        if access_token is None:
+            return False
         try:
-            return access_token is not None and bool(read_claims(access_token))
+            self.presented_sid = read_claims(access_token).sid
         except TokenError:
             return False
+        return True
 
     @property
     def session(self) -> DeviceSession | None:

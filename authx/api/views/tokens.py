@@ -171,7 +171,8 @@ def _refresh(refresh_token: object, request: Request, *, by_cookie: bool) -> Cre
         raise
     if by_cookie:
         session = credentials.session
-        django_session.claim(request._request, str(session.pk), persistent=session.persistent)
+        here, sid = request._request, str(session.pk)
+        django_session.claim(here, session.user, sid, persistent=session.persistent)
     return credentials
 
 
