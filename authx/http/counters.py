@@ -76,8 +76,9 @@ def _since(stem: str, now: int, period: int) -> int:
     """When the running period began, in milliseconds since 1970; now, if there was none."""
     since = cache.get(stem)
     if since is None:
-        cache.add(stem, now, timeout=period // 1000)  # of many who begin it, one does
-        since = cache.get(stem, now)
+        begins = cache.add(stem, now, timeout=period // 1000)  # of many who begin it, one does
+        # Asked of the server that writes: a replica may not have heard of it.
+        since = now if begins else cache.incr(stem, 0) or now
     if abs(now - since) >= period:  # by a clock that does not agree with the cache's
         cache.set(stem, now, timeout=period // 1000)
         since = now
