@@ -56,7 +56,7 @@ def answered(request: HttpRequest, response: HttpResponseBase) -> None:
 
 def keep_unfinished(sender: Any, request: Any = None, **kwargs: Any) -> None:
     """Let an attempt count that ended in an error: one backend may have hashed before another raised it."""
-    if request is not None and _is_from_authenticate(sys.exc_info()[1]):
+    if isinstance(request, HttpRequest) and _is_from_authenticate(sys.exc_info()[1]):
         settle_all(request, failed=True)
         settle(failed=True)
 
