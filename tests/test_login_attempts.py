@@ -3,11 +3,12 @@
 import asyncio
 import base64
 import threading
+import time
 from typing import ClassVar
 
 import pytest
 from asgiref.testing import ApplicationCommunicator
-from django.contrib.auth import authenticate, get_user_model
+from django.contrib.auth import aauthenticate, authenticate, get_user_model
 from django.core.asgi import get_asgi_application
 from django.core.cache import cache
 from django.core.cache.backends.locmem import LocMemCache
@@ -218,6 +219,37 @@ def test_what_asks_for_no_password_meanwhile_gives_none_back(ada, settings, hash
     assert hashes() == 10
 
 
+@pytest.mark.parametrize("door", [PAGE, API])
+def test_a_right_password_that_is_not_enough_has_not_failed(door, ada, password, settings):
+    settings.AUTHX_PASSWORD_LOGIN = f"{__name__}.a_second_factor_is_required"
+    answers = {right(Client(), door, ada.get_username(), password).status_code for _try in range(15)}
+    assert answers == {401}
+
+
+def a_second_factor_is_required(request, user):
+    return "second_factor_required"
+
+
+def test_a_request_may_be_closed_twice(ada, rf):
+    request = rf.post("/")
+    authenticate(request, username=ada.get_username(), password="wrong")
+    close = request.close
+    close()
+    close()
+    request.close()
+
+
+@committing
+def test_of_many_in_one_event_loop_ten_are_hashed(ada, hashes):
+    async def main():
+        return await asyncio.gather(
+            *(aauthenticate(username=ada.get_username(), password="wrong") for _try in range(30))
+        )
+
+    assert set(asyncio.run(main())) == {None}
+    assert hashes() == 10
+
+
 class AskingBackend:
     """Asks the other backends whether the password is a token."""
 
@@ -402,6 +434,26 @@ class LaggingCache(LocMemCache):
 
     def get(self, key, default=None, version=None):
         return default
+
+
+@pytest.mark.parametrize(
+    "backend", ["django.core.cache.backends.redis.RedisCache", "django_redis.cache.RedisCache"]
+)
+def test_nor_does_one_of_redis_own(backend, settings):
+    """Another database of the same server stands for the replica."""
+    pytest.importorskip("django_redis")
+    settings.CACHES = {
+        "default": {
+            "BACKEND": backend,
+            "LOCATION": [f"redis://127.0.0.1:6379/{number}" for number in (0, 9)],
+            "KEY_PREFIX": f"authx-test-{time.time_ns()}",
+        }
+    }
+    try:
+        cache.get("anything")
+    except Exception:
+        pytest.skip("no Redis on 127.0.0.1:6379")
+    assert [bool(count("test", "ada", "3/min").wait) for _try in range(5)] == [False] * 3 + [True] * 2
 
 
 def test_a_replica_that_lags_behind_gives_nobody_more_tries(settings):

@@ -96,7 +96,7 @@ def settle_when_closed(request: HttpRequest, attempt: Attempt) -> None:
         return
 
     def settle_and_close() -> None:
-        del vars(request)["close"]
+        vars(request).pop("close", None)  # it may be called again
         settle_all(request, failed=False)
         request.close()
 
