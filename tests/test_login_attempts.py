@@ -460,3 +460,24 @@ def test_a_replica_that_lags_behind_gives_nobody_more_tries(settings):
     settings.CACHES = {"default": {"BACKEND": f"{__name__}.LaggingCache", "LOCATION": "lagging"}}
     waits = [count("test", "ada", "3/min", now=1_772_366_400.0 + n / 100).wait for n in range(5)]
     assert [bool(wait) for wait in waits] == [False] * 3 + [True] * 2
+
+
+# The browser's own counter
+
+
+def test_a_django_session_alone_buys_no_new_counters(ada, password, hashes):
+    """Each response gives it our cookies, until one of them comes back."""
+    browser = Client()
+    right(browser, PAGE, ada.get_username(), password)
+    kept = browser.cookies["sessionid"].value
+    hashes()
+    for _round in range(3):
+        thief = Client()
+        thief.cookies["sessionid"] = kept
+        thief.get("/account/devices/")
+        assert "__Host-authx_device" in thief.cookies
+        for name in ("sessionid", "__Host-authx_access", "__Host-authx_refresh"):
+            thief.cookies.pop(name, None)
+        for _try in range(10):
+            wrong(thief, API, ada.get_username())
+    assert hashes() == 10
