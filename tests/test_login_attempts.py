@@ -56,7 +56,8 @@ class ByPassword(APIView):
 def has_password(request):
     """A page that only asks."""
     user = authenticate(request, username=request.GET["username"], password=request.GET["password"])
-    return HttpResponse(str(user is not None))
+    kind = request.GET.get("kind", "text/html")
+    return HttpResponse(str(user is not None), content_type=kind)
 
 
 urlpatterns = [
@@ -267,6 +268,14 @@ def test_a_limit_that_does_not_stand_first_is_asked_first_by_our_doors(door, ada
     cache.clear()
     for _try in range(15):
         assert not is_limited(right(Client(), door, ada.get_username(), password))
+
+
+@ours
+@pytest.mark.parametrize("kind", ["text/html", "Text/HTML; charset=utf-8", "application/xhtml+xml"])
+def test_a_page_of_any_spelling_is_a_429(kind, ada):
+    exhaust(ada.get_username())
+    query = {"username": ada.get_username(), "password": "wrong", "kind": kind}
+    assert is_limited(Client().get("/has-password/", query))
 
 
 # Whom it names

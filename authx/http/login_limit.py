@@ -105,6 +105,6 @@ def say_wait(request: HttpRequest, response: HttpResponseBase) -> None:
     if not wait:
         return
     response.headers.setdefault("Retry-After", str(wait))
-    is_page = response.get("Content-Type", "").startswith("text/html")
+    is_page = response.get("Content-Type", "").lower().startswith(("text/html", "application/xhtml+xml"))
     if is_page and (response.status_code < 300 or 400 <= response.status_code < 500):
         response.status_code = 429
