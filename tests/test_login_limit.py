@@ -466,7 +466,7 @@ def test_an_ipv6_caller_cannot_walk_through_their_own_network():
 
 
 @pytest.mark.usefixtures("two_an_address")
-@pytest.mark.parametrize("address", ["", "unix:", "garbage"])
+@pytest.mark.parametrize("address", ["", "unix:", "garbage", None])
 def test_an_unknown_address_has_no_limit(address):
     assert strangers(address, 5) == [False] * 5
 
@@ -746,7 +746,7 @@ class OurLimit(LoginLimitBackend):
         ("django.core.cache.backends.locmem.LocMemCache", "forgets counters"),
         ("django.core.cache.backends.dummy.DummyCache", "keeps nothing"),
         ("django.core.cache.backends.filebased.FileBasedCache", "atomically"),
-        ("django.core.cache.backends.db.DatabaseCache", "atomically"),
+        ("django.core.cache.backends.db.DatabaseCache", "atomically, and forgets"),
         ("django.core.cache.backends.redis.RedisCache", ""),
         ("django_redis.cache.RedisCache", ""),
     ],

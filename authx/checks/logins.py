@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.cache import BaseCache, caches
+from django.core.cache.backends.db import BaseDatabaseCache
 from django.core.cache.backends.dummy import DummyCache
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.checks import CheckMessage, Warning
@@ -58,6 +59,8 @@ def _fault(kind: type[BaseCache]) -> str | None:
     if issubclass(kind, LocMemCache):
         most = "as many as its MAX_ENTRIES, 300 unless set"
         return f"is each worker's own, and forgets counters when it holds {most}"
+    if issubclass(kind, BaseDatabaseCache):
+        return "cannot count atomically, and forgets what a transaction has counted that is rolled back"
     if getattr(kind, "incr", None) is BaseCache.incr:
         return "cannot count atomically: many tries at once are counted as one"
     return None

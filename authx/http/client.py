@@ -32,7 +32,7 @@ def client_ip(request: HttpRequest) -> str | None:
     """
     trusted = conf.TRUSTED_PROXIES
     if not trusted:
-        return _address(request.META.get("REMOTE_ADDR", ""))
+        return _address(request.META.get("REMOTE_ADDR") or "")
     hops = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
     return _address(hops[-trusted]) if len(hops) >= trusted else None
 

@@ -75,12 +75,20 @@ def _since(stem: str, now: int, period: int) -> int:
     """When the running period began, in milliseconds since 1970; now, if there was none."""
     since = cache.get(stem)
     if since is None:
-        cache.add(stem, now, timeout=period // 1000)  # of many who begin it, one does
-        since = cache.get(stem, now)
+        begins = cache.add(stem, now, timeout=period // 1000)  # of many who begin it, one does
+        since = now if begins else _begun(stem) or now
     if abs(now - since) >= period:  # by a clock that does not agree with the cache's
         cache.set(stem, now, timeout=period // 1000)
         since = now
     return int(since)
+
+
+def _begun(stem: str) -> int:
+    """What the server that writes says of it, for a replica may not have heard of it yet; 0: it is over."""
+    try:
+        return cache.incr(stem, 0) or 0
+    except ValueError:
+        return 0
 
 
 def _increment(key: str, period: int) -> int:

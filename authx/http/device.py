@@ -26,12 +26,15 @@ def browser_device(request: HttpRequest) -> BrowserDevice:
     return noted.device
 
 
-def remember_login(request: HttpRequest, response: HttpResponseBase, subject: str) -> None:
+def remember_login(
+    request: HttpRequest, response: HttpResponseBase, subject: str, *, login: str = ""
+) -> None:
     """Let this browser be known again, and that ``subject`` has signed in from it; no credential.
 
-    The id is the browser's own: what a login's body says of its device is never signed into the cookie.
+    ``login`` is the session's id: whoever lets its cookies be made again and again has one counter. The id
+    of the browser is its own: what a login's body says of its device is never signed into the cookie.
     """
-    device = browser_device(request).with_login(subject, secret_keys())
+    device = browser_device(request).with_login(subject, secret_keys(), login)
     notes(request).device = device
     set_device_cookie(response, _signer().sign(write_device(device)).decode())
 

@@ -36,6 +36,8 @@ class Notes:
     device: BrowserDevice | None = None
     #: Seconds until a password may be tried again, where one too many was.
     login_wait: int = 0
+    #: Attempts to sign in that nothing has called failed or good yet.
+    attempts: list[Any] = field(default_factory=list, repr=False)
     #: The device session whose user is to prove again who they are, while that is tried.
     proof_of: Any = None
 

@@ -79,7 +79,7 @@ def _give(visit: Visit, session: DeviceSession, credentials: Credentials, respon
     if newer is not None:
         response.cookies[conf.ACCESS_COOKIE] = newer
     if visit.binds:
-        device.remember_login(visit.request, response, session.subject)
+        device.remember_login(visit.request, response, session.subject, login=str(session.pk))
     if conf.EXPOSE_ACCESS_TOKEN:
         response["X-Access-Token"] = credentials.access_token
 

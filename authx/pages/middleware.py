@@ -26,6 +26,7 @@ from authx.pages.second_step import note_proofs, renew_access
 from authx.pages.visit import Visit, visit_of
 from authx.pages.words import refusal_text
 from authx.sessions.database import run_pending
+from authx.sessions.login_settling import answered
 
 logger = logging.getLogger("authx")
 
@@ -90,6 +91,7 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
         response = unavailable(request)  # raised where no process_exception is asked
     run_pending()
     visit.is_over = True
+    answered(request, response)
     say_wait(request, response)
     try:
         proved = note_proofs(visit, response)

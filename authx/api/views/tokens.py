@@ -133,7 +133,8 @@ class Login(OpenView):
             browser.signed_in(request, credentials.session)
             rotate_token(request._request)
             set_token_cookies(response, credentials)
-            remember_login(request._request, response, credentials.session.subject)
+            session = credentials.session
+            remember_login(request._request, response, session.subject, login=str(session.pk))
         return response
 
 
