@@ -137,7 +137,7 @@ def _erase_sessions(
     if keys or acts:
         erased.events = change(*_events(keys, user_key, acts=acts))
     if keys:
-        erased.log_entries = _erase_log(keys, change)
+        erased.log_entries = _change_log(keys, change)
     return erased
 
 
@@ -165,7 +165,12 @@ def _events(keys: Sequence[UUID], user_key: Any, *, acts: bool) -> tuple[QuerySe
     return all_events().filter(found).filter(dirty), columns
 
 
-def _erase_log(keys: Sequence[UUID], change: Change) -> int:
+def erase_log(keys: Sequence[UUID]) -> int:
+    """Erase in the admin's log what is about sessions that are about to go: nobody would find it then."""
+    return _change_log(keys, _at_once)
+
+
+def _change_log(keys: Sequence[UUID], change: Change) -> int:
     """The admin's own log of kicking: it names the device, and tells the reason that staff gave."""
     if not apps.is_installed("django.contrib.admin"):
         return 0
