@@ -197,6 +197,30 @@ def test_every_door_refuses_them_and_none_breaks(nameless, api, password):
         assert "_auth_user_id" not in client.session
 
 
+@plain
+@pytest.mark.parametrize("blank", [" ", "\u00a0", "\u200b", "\u00ad\u200d", "\u0301", "\u0640", "\uff9e"])
+def test_what_a_database_takes_for_no_text_is_not_everybody(shown, ada, bob, blank):
+    others = open_session(bob)
+    ada.username = blank
+    ada.save(update_fields=["username"])
+    opened = open_session(ada)
+    assert end_user_sessions(ada, "kicked") == 1
+    assert_over(opened, "kicked")
+    assert recognize(others.access_token).user == bob
+    assert row(refresh_session(others.refresh_token)).end_reason == ""
+    assert live_sessions(bob) == [others.session]
+
+
+@plain
+def test_a_mark_ends_nobody_whose_subject_only_collates_alike(shown, ada, bob):
+    hers, his = open_session(ada), open_session(bob)
+    DeviceSession.objects.filter(user=bob).update(subject="\u00c1DA ")
+    his = refresh_session(his.refresh_token)
+    assert end_user_sessions(ada, "kicked") == 1
+    assert_over(hers, "kicked")
+    assert recognize(his.access_token).user == bob
+
+
 @pytest.mark.parametrize("odd", ["", "a\0b", "a\nb", "\x7f", "\ud800", "x" * 256])
 @plain
 def test_what_no_token_could_carry_is_no_subject(shown, ada, odd):

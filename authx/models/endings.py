@@ -8,6 +8,7 @@ from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext_lazy as _
 
 from authx.core.log_entries import LONGEST
+from authx.models.exactly import Octets
 
 
 class EndedSession(models.Model):
@@ -62,9 +63,12 @@ class NotBeforeMark(models.Model):
 
 
 def marks_of_session() -> models.QuerySet[NotBeforeMark]:
-    """The not-before marks that hit the device session of the outer query, the first of them first."""
-    ours = NotBeforeMark.objects.filter(subject__in=("", OuterRef("subject")), number__gt=OuterRef("era"))
-    return ours.order_by("number")
+    """The not-before marks that hit the device session of the outer query, the first of them first.
+
+    By octets, as copies, Redis and services compare: what MariaDB takes for an empty text is not everybody.
+    """
+    marks = NotBeforeMark.objects.alias(octets=Octets("subject"))
+    return marks.filter(octets__in=("", OuterRef("subject")), number__gt=OuterRef("era")).order_by("number")
 
 
 def is_marked() -> Exists:

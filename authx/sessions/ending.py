@@ -63,10 +63,14 @@ def end_session(
 ) -> bool:
     """End one session; False if it had ended or expired already. The first writer's reason stands.
 
+    From where is not kept of the device of a user who is gone.
+
     Raises:
         ValueError: ``reason`` is not an ``EndReason``.
         StoreUnavailable: the database cannot be written; the session has not been ended.
     """
+    if by is None and events.is_gone(session):
+        request = None
     return end_all([session.pk], Ending.of(reason, by, request, note, now)) == 1
 
 

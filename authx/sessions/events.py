@@ -60,7 +60,7 @@ def event(
 
     A subject whose user is gone has been forgotten: from where their devices come back is not kept.
     """
-    if session is not None and session.subject and session.user_id is None:
+    if session is not None and is_gone(session):
         actor = NOBODY
     return SessionEvent(
         session=session,
@@ -74,6 +74,11 @@ def event(
         user_agent=actor.user_agent,
         note=clean_text(note, 255),
     )
+
+
+def is_gone(session: DeviceSession) -> bool:
+    """True if the row says that its user has been deleted; False also of one that has not been read."""
+    return bool(session.subject) and session.user_id is None
 
 
 def write(*events: SessionEvent) -> None:

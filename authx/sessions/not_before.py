@@ -14,6 +14,7 @@ from django.utils import timezone
 from authx.core.devices import clean_text
 from authx.gate.endings import window
 from authx.models import DeviceSession, EndReason, NotBeforeMark
+from authx.models.exactly import Octets, is_exactly
 from authx.sessions import database, ended_log
 from authx.sessions.database import DatabaseNow
 from authx.sessions.ending import CHUNK, Ending, end_all, end_together
@@ -151,8 +152,8 @@ def opening_moment() -> tuple[datetime, int]:
 
 def apply_mark(session: DeviceSession) -> None:
     """Let a session that a mark has ended say so, where its row does not yet."""
-    ours = _marks().filter(subject__in=(EVERYBODY, session.subject), number__gt=session.era)
-    mark = ours.order_by("number").first()
+    marks = _marks().alias(octets=Octets("subject")).filter(number__gt=session.era)
+    mark = marks.filter(octets__in=(EVERYBODY, session.subject)).order_by("number").first()
     if mark is None:  # pruned since, and so its row has been caught up with
         session.refresh_from_db(using=database.alias(), fields=["ended_at", "end_reason", "ended_by"])
         return
@@ -163,7 +164,9 @@ def apply_mark(session: DeviceSession) -> None:
 
 def _of(subject: str) -> models.QuerySet[DeviceSession]:
     sessions = DeviceSession.objects.using(database.alias())
-    return sessions.filter(subject=subject) if subject != EVERYBODY else sessions.all()
+    if subject == EVERYBODY:
+        return sessions.all()
+    return sessions.filter(is_exactly("subject", subject), subject=subject)  # the latter for the index
 
 
 def _marks() -> models.QuerySet[NotBeforeMark]:

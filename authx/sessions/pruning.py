@@ -12,6 +12,7 @@ from django.db.models import F
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import database
 from authx.sessions.ending import Ending, end_together
+from authx.sessions.erasure import erase_log
 
 
 def mark_expired(batch: int, *, now: datetime | None = None) -> Iterator[int]:
@@ -45,6 +46,7 @@ def _delete(keys: list[Any]) -> int:
     # The events' own manager refuses; this is the one place that may.
     events = SessionEvent._base_manager.using(database.alias()).filter(session__in=keys)
     events._raw_delete(database.alias())
+    erase_log(keys)
     return int(_sessions().filter(pk__in=keys)._raw_delete(database.alias()))
 
 

@@ -99,10 +99,10 @@ def end_before_delete(sender: Any, instance: Any, using: str, **kwargs: Any) -> 
     """
     owned = DeviceSession.objects.using(database.alias()).filter(user=instance.pk).order_by("pk")
     with database.store_errors():
-        found = list(owned.values_list("pk", "ended_at"))
-    if unended := [key for key, ended_at in found if ended_at is None]:
+        found = list(owned.values_list("pk", "subject", "ended_at"))
+    if unended := [key for key, _subject, ended_at in found if ended_at is None]:
         end_all(unended, Ending.of(EndReason.USER_DELETED, None, None, "", None))
     # A child may be deleted and leave its parent, the user, who is then still there.
     is_user = sender._meta.concrete_model is get_user_model()._meta.concrete_model
     if is_user and using == database.alias():
-        forget_deleted(instance, [key for key, _ended_at in found])
+        forget_deleted(instance, {key: subject for key, subject, _ended_at in found})

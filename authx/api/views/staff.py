@@ -82,12 +82,15 @@ def _demand_may_kick(request: Request, user: Any) -> None:
 
 
 def _find_user(pk: str) -> Any:
-    """The user as the row is now: a replica may not know yet that this is a superuser."""
+    """The user as the row is now: a replica may not know yet that this is a superuser.
+
+    Of exactly this key: what a column or a database only takes for it is nobody's.
+    """
     try:
         user = get_user_model()._base_manager.using(database.alias()).filter(pk=pk).first()
     except (ValueError, ValidationError, OverflowError):
         user = None
-    if user is None:
+    if user is None or str(user.pk) != pk:
         raise Http404
     return user
 
