@@ -64,11 +64,11 @@ def configure(database: dict[str, Any]) -> None:
     )
     django.setup()
     from authx.core import keyring_states
-    from authx.gate import managed_keyring
+    from authx.gate.keys import managed
     from authx.sessions import signing_keys
 
     keyring_states.POLL = timedelta(seconds=POLL)  # type: ignore[misc]
-    managed_keyring._INTERVAL = POLL
+    managed._INTERVAL = POLL
     signing_keys.LEAD = timedelta(seconds=LEAD)  # type: ignore[misc]
 
 

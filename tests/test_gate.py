@@ -27,7 +27,9 @@ from authx.errors import (
     TokenMalformed,
     TokenNotForUs,
 )
-from authx.gate import keyring, revocation, verify_access_token
+from authx.gate import verify_access_token
+from authx.gate.keys import keyring
+from authx.gate.revocation import sources
 from authx.gate.verify import read_claims
 from authx.models import DeviceSession
 from authx.sessions import end_session, open_session, recognize
@@ -181,7 +183,7 @@ def test_a_store_is_asked_only_about_good_tokens(opened):
 
 def test_each_question_has_a_source_of_its_own(settings):
     settings.AUTHX_REVOCATION_STORE = f"{__name__}.Everyone"
-    first, second = revocation.source(), revocation.source()
+    first, second = sources.source(), sources.source()
     assert isinstance(first, Everyone)
     assert first is not second
 

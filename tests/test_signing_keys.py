@@ -32,9 +32,17 @@ from authx.core.keyring_states import LEAD, POLL, KeyState
 from authx.core.keys import Key, KeySet
 from authx.core.tokens import check_claims, read_signed, write_access_token
 from authx.errors import KeyUnknown, StoreUnavailable
-from authx.gate import keyring, managed_keyring, revocation, verify_access_token
-from authx.gate.managed_keyring import LATE, REST, UNKNOWN, Keyring, hold
-from authx.gate.remembered import Remembered
+from authx.gate import verify_access_token
+from authx.gate.keys import keyring, managed
+from authx.gate.keys.managed import (
+    RETRY_SECONDS,
+    TOO_OLD_SECONDS,
+    UNKNOWN_KID_SECONDS,
+    Keyring,
+    verify_period,
+)
+from authx.gate.revocation import sources
+from authx.gate.signature_cache import SignatureCache
 from authx.gate.verify import read_claims
 from authx.models import DeviceSession, SigningKey
 from authx.sessions import open_session, private_keys, recognize, signing_keys
@@ -171,14 +179,14 @@ def test_a_rotated_key_is_published_then_signs_and_the_one_before_it_retires():
     process.at = START + LEAD
     assert kid_of(process.sign()) == key.kid
     assert [each.kid for each in process.keys] == [key.kid, derived().kid]
-    process.at = START + LEAD + hold()
+    process.at = START + LEAD + verify_period()
     assert [each.kid for each in process.keys] == [key.kid]
 
 
 def test_whoever_steals_the_secret_key_later_forges_no_access_token():
     process, fresh = Process(), Process()
     rotate(now=START)
-    process.at = fresh.at = START + LEAD + hold()
+    process.at = fresh.at = START + LEAD + verify_period()
     forged = token(derived(), process.clock)
     assert process.refuses(forged)
     # Also of a process that has neither signed nor seen a token before.
@@ -281,7 +289,7 @@ def test_a_withdrawn_keys_tokens_are_refused_at_once_in_this_process(ada):
 def test_elsewhere_it_is_refused_within_the_poll():
     made = rotate(at_once=True, now=START)
     other = Process()
-    memory, presented = Remembered(), other.sign()
+    memory, presented = SignatureCache(), other.sign()
     assert memory.read(presented, other.keys, now=other.clock)
     withdraw(made.kid, now=START)
     assert other.after(seconds=4.9).accepts(presented)
@@ -337,9 +345,9 @@ def withdraw_elsewhere(key):
 @pytest.fixture(params=[("database", timedelta(0)), *QUICK], ids=["database", *NAMES])
 def each_store(request, settings):
     choose(settings, *request.param)
-    revocation._copies.clear()
+    sources._copies.clear()
     yield
-    revocation._copies.clear()
+    sources._copies.clear()
 
 
 def test_what_another_process_has_withdrawn_is_refused_at_once(each_store, ada):
@@ -357,26 +365,26 @@ def test_what_another_process_has_withdrawn_is_refused_at_once(each_store, ada):
 def test_a_withdrawal_that_the_database_does_not_know_of_is_none(settings, ada, lag):
     """It was restored to before that; as with endings, it has the last word."""
     choose(settings, "redis", lag)
-    revocation._copies.clear()
+    sources._copies.clear()
     opened = open_session(ada)
     kid = verify_access_token(opened.access_token).kid
-    revocation.publish({f"!{kid}": ""})
+    sources.publish({f"!{kid}": ""})
     assert verify_access_token(opened.access_token)
-    revocation._copies.clear()
+    sources._copies.clear()
 
 
 def test_a_copy_of_another_process_learns_it_within_the_lag(settings, ada):
     """Where nothing is published into this process: from the log, as it learns of endings."""
     choose(settings, "database", timedelta(milliseconds=1))
-    revocation._copies.clear()
+    sources._copies.clear()
     made = rotate(at_once=True)
     opened = open_session(ada)
     assert verify_access_token(opened.access_token)
-    publish, revocation.publish = revocation.publish, lambda told: None
+    publish, sources.publish = sources.publish, lambda told: None
     try:
         withdraw_elsewhere(made)
     finally:
-        revocation.publish = publish
+        sources.publish = publish
     time.sleep(0.002)
     with pytest.raises(KeyUnknown):
         verify_access_token(opened.access_token)
@@ -563,7 +571,7 @@ def test_a_forked_process_does_not_wait_for_its_parents_lock():
     process.sign()
     before = process.keys._lock
     with before:
-        managed_keyring._after_fork()
+        managed._after_fork()
     assert process.keys._lock is not before
     with before:
         assert process.after(seconds=6).sign()
@@ -616,7 +624,7 @@ def test_a_flood_of_unknown_kids_causes_one_look_in_a_while(managed):
         process.after(seconds=0.02)
         kid = f"{number:043d}" if number % 2 else stranger.kid
         assert process.keys.find(kid) is None
-    assert process.loads <= 20 / UNKNOWN
+    assert process.loads <= 20 / UNKNOWN_KID_SECONDS
 
 
 def test_rotations_at_once_every_two_seconds_refuse_nothing():
@@ -635,7 +643,7 @@ def test_after_a_long_rest_nobody_goes_on_with_keys_that_may_have_been_withdrawn
     made = rotate(at_once=True, now=START)
     process = Process()
     assert process.keys.find(made.kid)
-    process.after(seconds=LATE)
+    process.after(seconds=TOO_OLD_SECONDS)
     answered, told = Semaphore(0), []
 
     def slow(known, now):
@@ -1275,7 +1283,7 @@ def test_it_reads_them_as_soon_as_it_can(cold):
     process.down = False
     with pytest.raises(StoreUnavailable):
         process.sign()  # one try in a while
-    process.after(seconds=REST)
+    process.after(seconds=RETRY_SECONDS)
     assert kid_of(process.sign()) == made.kid
     assert derived().kid not in [key["kid"] for key in process.keys.jwks()["keys"]]
 
@@ -1292,7 +1300,7 @@ def test_one_that_can_start_no_thread_to_read_them_has_not(cold, monkeypatch):
         patch.setattr(Thread, "start", refuse)
         with pytest.raises(StoreUnavailable):
             process.sign()
-    assert kid_of(process.after(seconds=REST).sign()) == made.kid
+    assert kid_of(process.after(seconds=RETRY_SECONDS).sign()) == made.kid
 
 
 def test_one_that_has_read_them_goes_on_with_what_it_knows(cold):

@@ -15,16 +15,17 @@ from authx.conf import conf
 from authx.core.claims import AccessClaims
 from authx.core.tokens import check_claims
 from authx.errors import KeyUnknown, SessionEnded
-from authx.gate import keyring, revocation
-from authx.gate.jwks import remote_keys
-from authx.gate.remembered import signatures
+from authx.gate.keys import keyring
+from authx.gate.keys.remote import remote_keys
+from authx.gate.revocation import sources
+from authx.gate.signature_cache import signatures
 
 logger = logging.getLogger("authx")
 
 
 @sensitive_variables("token")
 def verify_access_token(
-    token: object, *, store: revocation.RevocationSource | None = None, now: datetime | None = None
+    token: object, *, store: sources.RevocationSource | None = None, now: datetime | None = None
 ) -> AccessClaims:
     """The claims of a good access token of a live session (RFC 9068 §4).
 
@@ -36,7 +37,7 @@ def verify_access_token(
     """
     claims = read_claims(token, now=now)
     try:
-        reason = (store or revocation.source(token)).end_reason(claims, now)
+        reason = (store or sources.source(token)).end_reason(claims, now)
     except KeyUnknown:
         if not conf.JWKS_URL:
             keyring.keyset().look()  # withdrawn elsewhere, a moment ago: nor may it sign here any more

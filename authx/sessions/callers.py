@@ -14,7 +14,8 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.core.claims import AccessClaims
 from authx.errors import SessionEnded, TokenMalformed
-from authx.gate import revocation, verify_access_token
+from authx.gate import verify_access_token
+from authx.gate.revocation import sources
 from authx.models import DeviceSession, EndReason
 from authx.sessions.standing import DatabaseSource
 from authx.sessions.using import note_use, uses
@@ -75,7 +76,7 @@ def admit(access_token: object, *, now: datetime | None = None) -> Caller:
         TokenError: see ``verify_access_token``; SessionEnded says why.
         StoreUnavailable: whether the session is alive cannot be known.
     """
-    source = revocation.source()
+    source = sources.source()
     try:
         claims = verify_access_token(access_token, store=source, now=now)
     except SessionEnded as error:

@@ -22,11 +22,11 @@ logger = logging.getLogger("authx")
 _INTERVAL = POLL.total_seconds()
 _NEVER = float("-inf")
 #: Seconds between two looks for unknown kids, while the database answers: a key may sign once it is made.
-UNKNOWN = 0.5
+UNKNOWN_KID_SECONDS = 0.5
 #: Seconds after the last look in which keys may be used while another thread looks.
-LATE = 60.0
+TOO_OLD_SECONDS = 60.0
 #: Seconds that a process which has not read the keys yet waits between two tries.
-REST = 0.5
+RETRY_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,9 @@ class Keyring(KeySet):
         """The key with this ``kid``: a lookup in memory, but for the looks that the class tells of."""
         asked_at = self._clock()
         if self._rows or not self._is_known:
-            self._keep_up(wait=not (self._is_known and _is_within(asked_at, self._looked_at, LATE)))
+            self._keep_up(
+                wait=not (self._is_known and _is_within(asked_at, self._looked_at, TOO_OLD_SECONDS))
+            )
             self._demand_read()
         return self._keys.get(kid) or self._find_unknown(kid, asked_at)
 
@@ -135,7 +137,7 @@ class Keyring(KeySet):
 
     def _is_up_to_date(self, now: float) -> bool:
         if self._is_unread:
-            return 0 <= now - self._failed_at < REST
+            return 0 <= now - self._failed_at < RETRY_SECONDS
         return _is_within(now, self._looked_at) and self._judged_at <= now < self._changes_at
 
     def _look_or_judge(self, now: float) -> None:
@@ -151,7 +153,7 @@ class Keyring(KeySet):
         """
         with self._lock:
             now = self._clock()
-            rests = _is_within(now, self._unknown_at, UNKNOWN) or _is_within(now, self._failed_at)
+            rests = _is_within(now, self._unknown_at, UNKNOWN_KID_SECONDS) or _is_within(now, self._failed_at)
             if kid not in self._keys and not rests:
                 self._unknown_at = now
                 if not asked_at <= self._looked_at <= now:
@@ -175,7 +177,7 @@ class Keyring(KeySet):
 
     def _judge(self, now: float) -> None:
         """Work out which keys are in use, the signing one first. The lock is held."""
-        judged = judge_keys((row.times for row in self._rows), now=_time(now), hold=hold())
+        judged = judge_keys((row.times for row in self._rows), now=_time(now), hold=verify_period())
         ours = {row.times.kid: row.key for row in self._rows}
         in_use = {kid for kid, state in judged.states.items() if state in IN_USE}
         order = [judged.signing, *(kid for kid in judged.states if kid in in_use)]
@@ -191,11 +193,11 @@ class Keyring(KeySet):
         self._changes_at = judged.changes_at.timestamp() if judged.changes_at else float("inf")
 
     def after_fork(self) -> None:
-        """Leave the lock that a thread of the parent may hold."""
+        """Leave the lock that a thread of the parent may verify_period."""
         self._lock = Lock()
 
 
-def hold() -> timedelta:
+def verify_period() -> timedelta:
     """How long a key that signs no more goes on verifying."""
     return verifies_for(lifetime=conf.ACCESS_TOKEN_LIFETIME, leeway=conf.CLOCK_LEEWAY)
 

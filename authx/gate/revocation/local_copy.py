@@ -11,21 +11,21 @@ from threading import Lock
 
 from authx.core.log_entries import merged
 from authx.errors import StoreUnavailable
-from authx.gate.apart import Apart
+from authx.gate.background import RunInBackground
 from authx.gate.breaker import Breaker
-from authx.gate.endings import LARGEST, PAUSE, Endings, Feed
+from authx.gate.revocation.window import MAX_ENDINGS, PAUSE_SECONDS, Endings, Feed
 
 logger = logging.getLogger("authx")
 
 #: Seconds after a failed reading in which nobody tries again: at first, and after many in a row.
-REST, LONGEST_REST = 0.25, 4.0
+FIRST_REST_SECONDS, MAX_REST_SECONDS = 0.25, 4.0
 #: A copy so many seconds old is read again, however much older the lag lets it get.
-EAGER = 5.0
+RENEW_AFTER_SECONDS = 5.0
 #: A copy so many seconds old is read anew: going on would cost more.
-STALE = 600.0
+REREAD_AFTER_SECONDS = 600.0
 
 
-class NoCopy(Exception):
+class TooManyEndings(Exception):
     """There are too many endings to keep a copy of: ask the store."""
 
 
@@ -42,7 +42,7 @@ class LocalCopy:
         clock: Callable[[], float] = time.monotonic,
         *,
         keep: Callable[[], float],
-        apart: Apart | None = None,
+        apart: RunInBackground | None = None,
     ) -> None:
         """``keep`` tells how many seconds an ending matters.
 
@@ -55,7 +55,7 @@ class LocalCopy:
         #: What was added since the last reading began, and when.
         self._added: deque[tuple[float, Mapping[str, str]]] = deque()
         self._read_at = self._paused_until = float("-inf")
-        self._breaker = Breaker(clock, first=REST, longest=LONGEST_REST)
+        self._breaker = Breaker(clock, first=FIRST_REST_SECONDS, longest=MAX_REST_SECONDS)
         #: Held by whoever reads.
         self._lock = Lock()
         #: Held for a moment by whoever changes what is kept: a reading, or an ending of this process.
@@ -68,12 +68,12 @@ class LocalCopy:
         """What is told under each of ``names``, as of at most ``lag`` seconds ago.
 
         Raises:
-            NoCopy: there are too many endings.
+            TooManyEndings: there are too many endings.
             StoreUnavailable: the copy is too old and cannot be renewed.
         """
         now = self._clock()
         age = now - self._read_at
-        if age > min(lag / 2, EAGER):
+        if age > min(lag / 2, RENEW_AFTER_SECONDS):
             self._renew(now, lag, must=age > lag)
             if self._read_at < now and self._clock() - self._read_at > lag:
                 raise StoreUnavailable("the endings have not been read lately enough")
@@ -88,7 +88,7 @@ class LocalCopy:
     def _renew(self, now: float, lag: float, *, must: bool) -> None:
         """One reads for all. Who must have a newer copy waits, unless the last reading has failed."""
         if now < self._paused_until:
-            raise NoCopy
+            raise TooManyEndings
         waits = must and self._breaker.is_closed
         if not self._lock.acquire(blocking=waits):
             return
@@ -98,7 +98,7 @@ class LocalCopy:
             self._apart(lambda: self._renew_there(now, lag))
 
     def _renew_there(self, now: float, lag: float) -> None:
-        with suppress(NoCopy):  # raised again for whoever asks next
+        with suppress(TooManyEndings):  # raised again for whoever asks next
             self._renew_here(now, lag)
 
     def _renew_here(self, now: float, lag: float) -> None:
@@ -106,7 +106,7 @@ class LocalCopy:
         try:
             began = self._clock()
             # A reading that began after we were asked is as good as one of our own.
-            if self._read_at < now and began - self._read_at > min(lag / 2, EAGER):
+            if self._read_at < now and began - self._read_at > min(lag / 2, RENEW_AFTER_SECONDS):
                 self._read(began)
         finally:
             self._lock.release()
@@ -115,7 +115,7 @@ class LocalCopy:
         """One that fails changes nothing but how long the next one waits; the feed says why in the log."""
         if not self._breaker.allows():
             return
-        if began - self._read_at > STALE:
+        if began - self._read_at > REREAD_AFTER_SECONDS:
             self._feed.begin_again()
         try:
             found = self._feed.read()
@@ -123,7 +123,7 @@ class LocalCopy:
             self._breaker.failed()
             return
         self._breaker.worked()
-        if found.too_many or (not found.whole and len(self._ended) > LARGEST):
+        if found.too_many or (not found.whole and len(self._ended) > MAX_ENDINGS):
             self._give_up(began)
         with self._changing:
             self._take(found, began)
@@ -147,12 +147,14 @@ class LocalCopy:
         self._read_at = began
 
     def _give_up(self, now: float) -> None:
-        logger.warning("There are more than %d endings: no copy of them is kept for %.0f s.", LARGEST, PAUSE)
+        logger.warning(
+            "There are more than %d endings: no copy of them is kept for %.0f s.", MAX_ENDINGS, PAUSE_SECONDS
+        )
         self._feed.begin_again()
         with self._changing:
             self._ended, self._told, self._read_at = {}, deque(), float("-inf")
-        self._paused_until = now + PAUSE
-        raise NoCopy
+        self._paused_until = now + PAUSE_SECONDS
+        raise TooManyEndings
 
     def after_fork(self) -> None:
         """Leave the locks that threads of the parent may hold, and the reading one was in."""

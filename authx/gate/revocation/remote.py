@@ -14,15 +14,15 @@ from authx.conf import conf
 from authx.core import log_entries
 from authx.core.claims import AccessClaims
 from authx.errors import KeyUnknown, StoreUnavailable
-from authx.gate import endings
-from authx.gate.endings import Endings
-from authx.gate.fetch import Refused, fetch_json
-from authx.gate.jwks import remote_keys
+from authx.gate.issuer_http import Refused, fetch_json
+from authx.gate.keys.remote import remote_keys
+from authx.gate.revocation import window
+from authx.gate.revocation.window import Endings
 
 logger = logging.getLogger("authx")
 
 #: Seconds that one reading may take, whatever the number of its pages.
-LONGEST = 30.0
+TOTAL_TIMEOUT_SECONDS = 30.0
 #: What a reason is; it goes into headers.
 _REASON = re.compile("[a-z_]{1,32}")
 #: Where it is not said why, as by introspection.
@@ -55,7 +55,7 @@ class RemoteFeed:
 
     def _read(self) -> Endings:
         ended: dict[str, str] = {}
-        cursor, whole, until = self._cursor, False, self._clock() + LONGEST
+        cursor, whole, until = self._cursor, False, self._clock() + TOTAL_TIMEOUT_SECONDS
         while self._clock() < until:
             page = self._fetch(self._address(cursor), authenticated=True)
             told, cursor, keep = _checked(page)
@@ -66,9 +66,11 @@ class RemoteFeed:
             if page.get("more") is not True:
                 self._cursor = cursor
                 return Endings(ended, cursor, whole)
-            if len(ended) > endings.LARGEST:
+            if len(ended) > window.MAX_ENDINGS:
                 return Endings(ended, cursor, whole, more=True)
-        raise StoreUnavailable(f"the feed of endings has not come to its end in {LONGEST:.0f} s")
+        raise StoreUnavailable(
+            f"the feed of endings has not come to its end in {TOTAL_TIMEOUT_SECONDS:.0f} s"
+        )
 
     def begin_again(self) -> None:
         self._cursor = ""

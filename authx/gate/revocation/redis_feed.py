@@ -6,8 +6,8 @@ from typing import Any, Final, Protocol
 
 from authx.core import log_entries
 from authx.errors import StoreUnavailable
-from authx.gate.endings import Endings, Feed
-from authx.gate.redis_connection import text
+from authx.gate.revocation.redis_connection import text
+from authx.gate.revocation.window import Endings, Feed
 
 #: Where a feed stands that has read nothing.
 _NOWHERE: Final = ("", 0, "")

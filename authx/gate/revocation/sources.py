@@ -15,11 +15,11 @@ from authx.conf import conf
 from authx.core import log_entries
 from authx.core.claims import AccessClaims
 from authx.errors import StoreUnavailable
-from authx.gate.apart import in_a_thread
-from authx.gate.endings import Feed, window
-from authx.gate.local_copy import LocalCopy, NoCopy
-from authx.gate.redis_store import RedisStore
-from authx.gate.remote import IntrospectionSource, RemoteFeed
+from authx.gate.background import in_a_thread
+from authx.gate.revocation.local_copy import LocalCopy, TooManyEndings
+from authx.gate.revocation.redis_store import RedisStore
+from authx.gate.revocation.remote import IntrospectionSource, RemoteFeed
+from authx.gate.revocation.window import Feed, window
 
 #: Sources and feeds that are found by name, for the gate imports no models.
 _TRUTH = "authx.sessions.standing.DatabaseSource"
@@ -38,7 +38,7 @@ class RevocationSource(Protocol):
         """
 
 
-class QuickSource:
+class CachedSource:
     """Asks what answers quickly, and the database where that says ended or does not know."""
 
     #: The row with its user, where the database was asked.
@@ -68,7 +68,7 @@ class QuickSource:
         if self._lag:
             try:
                 return _copy(self._store).told(names, lag=self._lag.total_seconds())
-            except NoCopy:
+            except TooManyEndings:
                 pass
         if self._store == "redis":
             return _redis(conf.REDIS_ALIAS).told(names)
@@ -91,13 +91,13 @@ class FeedSource:
         lag = conf.REVOCATION_LAG.total_seconds()
         try:
             return log_entries.end_reason(claims, _copy("remote").told(log_entries.asked_of(claims), lag=lag))
-        except NoCopy as error:
+        except TooManyEndings as error:
             if not conf.INTROSPECTION_URL:
                 raise StoreUnavailable("no copy is kept: there are too many endings") from error
         return IntrospectionSource(self._token, conf.INTROSPECTION_URL).end_reason(claims, now)
 
 
-class LifeSource:
+class ExpiryOnlySource:
     """Believes a token until it expires."""
 
     def end_reason(self, claims: AccessClaims, now: datetime | None) -> str | None:
@@ -109,7 +109,7 @@ def _remote_source(token: object) -> RevocationSource:
         return FeedSource(str(token))
     if conf.INTROSPECTION_URL:
         return IntrospectionSource(str(token), conf.INTROSPECTION_URL)
-    return LifeSource()
+    return ExpiryOnlySource()
 
 
 def source(token: object = None) -> RevocationSource:
@@ -118,7 +118,7 @@ def source(token: object = None) -> RevocationSource:
     if store == "remote":
         return _remote_source(token)
     if store == "redis" or (store == "database" and lag):
-        return QuickSource(store, lag)
+        return CachedSource(store, lag)
     found: RevocationSource = _class(_TRUTH if store == "database" else store)()
     return found
 
@@ -171,5 +171,5 @@ def _after_fork() -> None:
         copy.after_fork()
 
 
-setting_changed.connect(_forget, dispatch_uid="authx.gate.revocation")
+setting_changed.connect(_forget, dispatch_uid="authx.gate.revocation.sources")
 os.register_at_fork(after_in_child=_after_fork)

@@ -14,17 +14,17 @@ from django.core.signals import setting_changed
 
 from authx.core.keys import Key
 from authx.errors import KeyInvalid, StoreUnavailable
-from authx.gate.apart import Apart, in_a_thread
-from authx.gate.fetch import fetch_json
+from authx.gate.background import RunInBackground, in_a_thread
+from authx.gate.issuer_http import fetch_json
 
 logger = logging.getLogger("authx")
 
 #: Seconds after which a set is fetched again, and between two tries whatever happens (J10).
-MAX_AGE, COOL_DOWN = 300.0, 10.0
+MAX_AGE_SECONDS, COOL_DOWN_SECONDS = 300.0, 10.0
 #: Seconds after which a set is too old to go on with while it is fetched, unless it cannot be.
-LATE = 2 * MAX_AGE
+TOO_OLD_SECONDS = 2 * MAX_AGE_SECONDS
 #: More keys than any issuer has.
-MOST_KEYS = 50
+MAX_KEYS = 50
 #: The kinds of keys that there are today (RFC 7518 §6.1, RFC 8037 §2): an odd one of these is no oversight.
 KNOWN_TYPES = {"EC", "RSA", "OKP", "oct"}
 
@@ -38,7 +38,7 @@ class RemoteKeys:
         *,
         fetch: Callable[[str], dict[str, Any]] = fetch_json,
         clock: Callable[[], float] = time.monotonic,
-        apart: Apart = in_a_thread,
+        apart: RunInBackground = in_a_thread,
     ) -> None:
         self._url, self._fetch, self._clock, self._apart = url, fetch, clock, apart
         self._keys: dict[str, tuple[dict[str, Any], Key]] = {}
@@ -61,7 +61,7 @@ class RemoteKeys:
             self._renew_now()
             if not self._keys:
                 raise StoreUnavailable("the issuer's keys are not known")
-        elif self._age > MAX_AGE:
+        elif self._age > MAX_AGE_SECONDS:
             self._renew_apart()
         else:
             return known[1]
@@ -80,12 +80,12 @@ class RemoteKeys:
     @property
     def _is_late(self) -> bool:
         """After a long rest: a key that was withdrawn since must not get in."""
-        return self._age > LATE and not self._is_down
+        return self._age > TOO_OLD_SECONDS and not self._is_down
 
     @property
     def _is_down(self) -> bool:
         """The last fetch has failed, and not so long ago that another might not."""
-        return self._clock() - self._failed_at < MAX_AGE
+        return self._clock() - self._failed_at < MAX_AGE_SECONDS
 
     def _renew_now(self) -> None:
         """Everybody waits for one fetch, unless the issuer is down."""
@@ -109,7 +109,7 @@ class RemoteKeys:
     def _renew(self) -> None:
         """Fetch, one for all; what cannot be fetched takes no key away. The lock is held."""
         try:
-            if self._clock() - self._tried_at >= COOL_DOWN:
+            if self._clock() - self._tried_at >= COOL_DOWN_SECONDS:
                 self._tried_at = self._clock()
                 self._keys = self._read(self._fetch(self._url))
                 self._fetched_at, self._failed_at = self._tried_at, float("-inf")
@@ -120,7 +120,7 @@ class RemoteKeys:
     def _read(self, jwks: dict[str, Any]) -> dict[str, tuple[dict[str, Any], Key]]:
         """All or nothing: a set with anything odd in it is not the issuer's (K4)."""
         members = jwks.get("keys")
-        if not isinstance(members, list) or not 0 < len(members) <= MOST_KEYS:
+        if not isinstance(members, list) or not 0 < len(members) <= MAX_KEYS:
             raise KeyInvalid("it is no JWK Set")
         found: dict[str, tuple[dict[str, Any], Key]] = {}
         for jwk in members:
@@ -155,4 +155,4 @@ def _forget(*, setting: str, **kwargs: Any) -> None:
         remote_keys.cache_clear()
 
 
-setting_changed.connect(_forget, dispatch_uid="authx.gate.jwks")
+setting_changed.connect(_forget, dispatch_uid="authx.gate.keys.remote")

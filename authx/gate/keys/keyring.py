@@ -16,7 +16,7 @@ from django.views.decorators.debug import sensitive_variables
 from authx.conf import conf, secret_files, secret_keys
 from authx.core.keys import Key, KeySet
 from authx.errors import KeyInvalid
-from authx.gate.managed_keyring import Keyring, Loader, ManagedKey
+from authx.gate.keys.managed import Keyring, Loader, ManagedKey
 
 #: Found by name, for the gate imports no models.
 _LOADER = "authx.sessions.signing_keys.load"
@@ -76,4 +76,4 @@ def _forget(*, setting: str, **kwargs: Any) -> None:
         keyset.cache_clear()
 
 
-setting_changed.connect(_forget, dispatch_uid="authx.gate.keyring")
+setting_changed.connect(_forget, dispatch_uid="authx.gate.keys.keyring")

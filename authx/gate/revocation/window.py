@@ -11,9 +11,9 @@ from authx.conf import conf
 from authx.core.log_position import LONGEST_TRANSACTION
 
 #: Seconds without a copy, after there were too many endings to keep.
-PAUSE: Final = 60.0
+PAUSE_SECONDS: Final = 60.0
 #: More endings than this in a copy cost more memory than asking costs time; about 35 MB.
-LARGEST: Final = 200_000
+MAX_ENDINGS: Final = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Endings:
     @property
     def too_many(self) -> bool:
         """True if nobody should keep a copy of these. ``more`` counts, for some may be told twice."""
-        return self.more or len(self.ended) > LARGEST
+        return self.more or len(self.ended) > MAX_ENDINGS
 
 
 class Feed(Protocol):

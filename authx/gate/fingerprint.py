@@ -10,7 +10,7 @@ from typing import Any
 
 from authx.conf import conf, secret_keys
 from authx.core.derived import derive_secret
-from authx.gate import keyring
+from authx.gate.keys import keyring
 
 #: What one process gives out and another must take the same way.
 AGREED = (
