@@ -86,7 +86,7 @@ def hang(store, clock):
 
 
 def ask(copy, sid="a", lag=1.0):
-    return copy.told([sid], lag=lag)[0]
+    return copy.entries([sid], lag=lag)[0]
 
 
 def test_it_is_read_when_first_asked_and_not_again_within_half_the_lag(copy, store, clock):
@@ -218,7 +218,7 @@ def test_a_copy_that_got_too_old_while_it_was_read_in_vain_is_not_served(copy, s
 
 def test_a_reading_in_a_thread_keeps_nobody_waiting(store, clock):
     work = []
-    copy = LocalCopy(store, clock, keep=lambda: KEEP, apart=work.append)
+    copy = LocalCopy(store, clock, keep=lambda: KEEP, run_in_background=work.append)
     assert ask(copy) is None  # the first has to wait
     assert work == []
     store.end("a")
@@ -236,7 +236,7 @@ def test_where_no_thread_can_be_had_the_reading_goes_on_all_the_same(store, cloc
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    copy = LocalCopy(store, clock, keep=lambda: KEEP, apart=in_a_thread)
+    copy = LocalCopy(store, clock, keep=lambda: KEEP, run_in_background=in_a_thread)
     ask(copy)
     store.end("a")
     clock.now += 0.9
@@ -245,7 +245,7 @@ def test_where_no_thread_can_be_had_the_reading_goes_on_all_the_same(store, cloc
 
 def test_nobody_waits_for_who_has_failed_a_moment_ago(store, clock):
     work = []
-    copy = LocalCopy(store, clock, keep=lambda: KEEP, apart=work.append)
+    copy = LocalCopy(store, clock, keep=lambda: KEEP, run_in_background=work.append)
     ask(copy)
     store.down = True
     clock.now += 1.1
@@ -333,18 +333,17 @@ def test_an_ending_of_this_process_outlives_a_whole_reading_that_missed_it(copy,
 
 def test_a_forked_child_waits_for_no_thread_of_its_parent(copy, store):
     ask(copy)
-    copy._lock.acquire()
+    copy._copy.lock.acquire()
     copy._changing.acquire()
     child = os.fork()
     if child == 0:
         try:
-            copy.after_fork()
             copy.add({"b": "kicked"})
             os._exit(0 if ask(copy) is None and store.readings == 2 else 2)
         finally:
             os._exit(1)
     copy._changing.release()
-    copy._lock.release()
+    copy._copy.lock.release()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 

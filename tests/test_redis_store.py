@@ -73,7 +73,7 @@ def server():
 
 
 def reason_in(store, sid):
-    return store.told([sid])[0]
+    return store.entries([sid])[0]
 
 
 def together(work, count):
@@ -792,12 +792,12 @@ def test_whatever_is_deleted_is_noticed_and_written_again(field, store, server, 
     assert feed.read().ended == endings
     server.ask("HDEL", store.key, field)
     with pytest.raises(StoreUnavailable):
-        store.told(endings)
+        store.entries(endings)
     store.publish({"b": "kicked"})  # which does not make up for it
     with pytest.raises(StoreUnavailable):
-        store.told(endings)
+        store.entries(endings)
     clock.now += RETRY_SECONDS
-    assert store.told(endings) == list(endings.values())
+    assert store.entries(endings) == list(endings.values())
     found = feed.read()
     assert (found.ended, found.whole) == (endings, True)
     assert is_whole(store, server)
@@ -813,7 +813,7 @@ def test_a_line_deleted_during_a_reading_gives_no_lease(store, server, log, cloc
         reason_in(store, "a")
     log.meanwhile = lambda: None
     clock.now += RETRY_SECONDS
-    assert store.told("ab") == ["kicked", "kicked"]
+    assert store.entries("ab") == ["kicked", "kicked"]
 
 
 def test_nobody_who_has_ended_is_told_to_live_whatever_is_deleted_when(store, server, log, clock):
@@ -828,7 +828,7 @@ def test_nobody_who_has_ended_is_told_to_live_whatever_is_deleted_when(store, se
             fields = server.ask("HKEYS", store.key)
             server.ask("HDEL", store.key, *drawn.sample(fields, min(len(fields), drawn.randint(1, 4))))
         with suppress(StoreUnavailable):
-            assert store.told(ended) == ["kicked"] * len(ended)
+            assert store.entries(ended) == ["kicked"] * len(ended)
             known += 1
     assert known > 100
 

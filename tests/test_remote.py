@@ -95,7 +95,7 @@ def issuer():
 
 @pytest.fixture
 def keys(issuer, clock):
-    return RemoteKeys("jwks", fetch=issuer, clock=clock, apart=at_once)
+    return RemoteKeys("jwks", fetch=issuer, clock=clock, run_in_background=at_once)
 
 
 def test_keys_are_fetched_once_and_kept(keys, issuer, clock):
@@ -208,7 +208,7 @@ def test_nor_after_one_that_began_while_the_issuer_was_down(keys, issuer, clock)
 
 def test_while_the_issuer_is_down_nobody_waits_for_the_key_of_a_stranger(issuer, clock):
     left = []
-    keys = RemoteKeys("jwks", fetch=issuer, clock=clock, apart=left.append)
+    keys = RemoteKeys("jwks", fetch=issuer, clock=clock, run_in_background=left.append)
     keys.find(KEYS[0].kid)
     issuer.down = True
     clock.now += COOL_DOWN_SECONDS
@@ -285,7 +285,7 @@ def test_a_key_of_a_kind_yet_to_come_is_left_out(keys, issuer, clock):
 
 def test_a_hung_issuer_makes_nobody_wait_who_has_the_key(issuer, clock):
     work = []
-    keys = RemoteKeys("jwks", fetch=issuer, clock=clock, apart=work.append)
+    keys = RemoteKeys("jwks", fetch=issuer, clock=clock, run_in_background=work.append)
     one = keys.find(KEYS[0].kid)
     issuer.down = True
     clock.now += MAX_AGE_SECONDS + 1
@@ -303,7 +303,7 @@ def test_a_hung_issuer_makes_nobody_wait_who_has_the_key(issuer, clock):
 
 def test_after_a_long_rest_a_withdrawn_key_is_not_the_first_to_be_let_in(issuer, clock):
     work = []
-    keys = RemoteKeys("jwks", fetch=issuer, clock=clock, apart=work.append)
+    keys = RemoteKeys("jwks", fetch=issuer, clock=clock, run_in_background=work.append)
     keys.find(KEYS[1].kid)
     issuer.answers["jwks"] = KeySet(KEYS[:1]).jwks()
     clock.now += TOO_OLD_SECONDS + 1
@@ -337,11 +337,11 @@ def test_threads_that_find_no_keys_fetch_them_once(issuer):
 
 
 def test_nobody_waits_for_keys_that_could_not_be_fetched_a_moment_ago(issuer, clock):
-    keys = RemoteKeys("jwks", fetch=issuer, clock=clock, apart=at_once)
+    keys = RemoteKeys("jwks", fetch=issuer, clock=clock, run_in_background=at_once)
     issuer.down = True
     with pytest.raises(StoreUnavailable):
         keys.find(KEYS[0].kid)
-    with keys._lock, pytest.raises(StoreUnavailable):  # somebody is trying again
+    with keys._copy.lock, pytest.raises(StoreUnavailable):  # somebody is trying again
         keys.find(KEYS[0].kid)
 
 
@@ -498,22 +498,22 @@ def test_staleness_is_what_the_setting_says_and_no_more(clock):
     issuer = Issuer(**{"f": page(whole=True), "f?since=c1": page()})
     feed = RemoteFeed("f", fetch=issuer)
     copy = LocalCopy(feed, clock, keep=lambda: feed.keep)
-    assert copy.told(["a"], lag=60)[0] is None
+    assert copy.entries(["a"], lag=60)[0] is None
     issuer.down = True
     clock.now += 59
-    assert copy.told(["a"], lag=60)[0] is None
+    assert copy.entries(["a"], lag=60)[0] is None
     clock.now += 2
     with pytest.raises(StoreUnavailable):
-        copy.told(["a"], lag=60)[0]
+        copy.entries(["a"], lag=60)[0]
 
 
 def test_a_long_lag_does_not_make_a_good_issuer_late(clock):
     issuer = Issuer(**{"f": page(whole=True), "f?since=c1": page(["a", "kicked"])})
     feed = RemoteFeed("f", fetch=issuer)
     copy = LocalCopy(feed, clock, keep=lambda: feed.keep)
-    copy.told(["a"], lag=3600)[0]
+    copy.entries(["a"], lag=3600)[0]
     clock.now += 5.1
-    assert copy.told(["a"], lag=3600)[0] == "kicked"
+    assert copy.entries(["a"], lag=3600)[0] == "kicked"
 
 
 # --- introspection
@@ -828,9 +828,9 @@ def test_an_hour_without_the_issuer(settings, clock, monkeypatch, lag):
     settings.AUTHX_ACCESS_TOKEN_LIFETIME = timedelta(hours=3)
     began = datetime(2026, 3, 1, 12, tzinfo=UTC)
     issuer = Issuer(jwks=KeySet(KEYS[:1]).jwks(), **{"f": page(whole=True), "f?since=c1": page()})
-    keys = RemoteKeys("jwks", fetch=issuer, clock=clock, apart=at_once)
+    keys = RemoteKeys("jwks", fetch=issuer, clock=clock, run_in_background=at_once)
     feed = RemoteFeed("f", fetch=issuer)
-    copy = LocalCopy(feed, clock, keep=lambda: feed.keep, apart=at_once)
+    copy = LocalCopy(feed, clock, keep=lambda: feed.keep, run_in_background=at_once)
     monkeypatch.setattr("authx.gate.verify.remote_keys", lambda url: keys)
     monkeypatch.setitem(sources._copies, "remote", copy)
     start = clock.now
@@ -897,7 +897,7 @@ def test_a_lifetime_that_is_shorter_than_the_issuers_is_told_in_the_log(remote, 
 def test_introspection_does_not_take_the_withdrawal_of_a_key_for_the_end_of_a_session(
     remote, issuer_site, ada, monkeypatch
 ):
-    monkeypatch.setattr(remote_keys_module, "COOL_DOWN_SECONDS", 0)
+    monkeypatch.setattr(remote_keys_module, "POLICY", replace(remote_keys_module.POLICY, cool_down=0.0))
     remote.AUTHX_INTROSPECTION_URL = issuer_site.url + reverse("authx-api:introspect")
     made = rotate(at_once=True)
     opened = open_session(ada)

@@ -55,7 +55,7 @@ def test_publishing_survives_copies_that_come_and_go(settings):
             thread.start()
         for _ in range(2000):
             sources._copy("database")
-            sources._forget(setting="CACHES")
+            sources._drop()
     finally:
         over.set()
         for thread in threads:

@@ -32,8 +32,8 @@ from authx.core.keyring_states import LEAD, POLL, KeyState
 from authx.core.keys import Key, KeySet
 from authx.core.tokens import check_claims, read_signed, write_access_token
 from authx.errors import KeyUnknown, StoreUnavailable
-from authx.gate import verify_access_token
-from authx.gate.keys import keyring, managed
+from authx.gate import shared_copy, verify_access_token
+from authx.gate.keys import keyring
 from authx.gate.keys.managed import (
     RETRY_SECONDS,
     TOO_OLD_SECONDS,
@@ -334,11 +334,11 @@ def another_process():
 
 def withdraw_elsewhere(key):
     """Withdraw it as another process does: this one's keyring is not told."""
-    looked, keyring.keyset().look = keyring.keyset().look, lambda: None
+    looked, keyring.keyset().reload = keyring.keyset().reload, lambda: None
     try:
         withdraw(key.kid)
     finally:
-        keyring.keyset().look = looked
+        keyring.keyset().reload = looked
     assert keyring.keyset().find(key.kid)
 
 
@@ -465,14 +465,14 @@ def test_what_cannot_be_withdrawn_is_refused_with_the_reason():
 def test_what_is_rolled_back_has_not_happened():
     with transaction.atomic():
         rotate(at_once=True)
-        keyring.keyset().look()
+        keyring.keyset().reload()
         assert [key.kid for key in keyring.keyset()] == [derived().kid]
         transaction.set_rollback(True)
     assert [key.kid for key in keyring.keyset()] == [derived().kid]
 
 
 def test_a_key_made_inside_a_transaction_signs_once_that_has_committed(ada):
-    keyring.keyset().look()
+    keyring.keyset().reload()
     with transaction.atomic():
         made = rotate(at_once=True)
         assert kid_of(open_session(ada).access_token) == derived().kid
@@ -494,7 +494,7 @@ def test_two_who_withdraw_at_once_leave_one_that_signs():
     first = rotate(at_once=True)
     waiting = rotate()
     race(lambda: withdraw(first.kid), lambda: withdraw(waiting.kid))
-    keyring.keyset().look()
+    keyring.keyset().reload()
     signing = keyring.keyset().signing.kid
     assert signing not in {first.kid, waiting.kid, derived().kid}
     assert SigningKey.objects.filter(withdrawn_at=None).count() == 1
@@ -551,7 +551,7 @@ def test_a_look_that_began_before_a_key_was_made_does_not_answer_for_it():
     with_new = token(private_keys.key_of(newer, {}), process.clock)
     second = Thread(target=lambda: answers.append(process.accepts(with_new)))
     second.start()
-    while not process.keys._lock.locked():
+    while not process.keys._copy.lock.locked():
         time.sleep(0.001)
     go_on.set()
     first.join(10), second.join(10)
@@ -569,10 +569,10 @@ def test_a_clock_put_back_does_not_hide_new_keys_from_who_only_verifies():
 def test_a_forked_process_does_not_wait_for_its_parents_lock():
     process = Process()
     process.sign()
-    before = process.keys._lock
+    before = process.keys._copy.lock
     with before:
-        managed._after_fork()
-    assert process.keys._lock is not before
+        shared_copy._after_fork()
+    assert process.keys._copy.lock is not before
     with before:
         assert process.after(seconds=6).sign()
 
@@ -584,7 +584,7 @@ def test_without_managed_keys_verifying_costs_no_statement(ada):
     opened = open_session(ada)
     with counted() as asked:
         for _ in range(50):
-            keyring.keyset()._looked_at = float("-inf")  # however long ago it was
+            keyring.keyset()._copy.forget()  # however long ago it was
             assert read_claims(opened.access_token)
     assert asked == []
 
@@ -632,7 +632,7 @@ def test_rotations_at_once_every_two_seconds_refuse_nothing():
     signer.sign(), verifier.sign()
     for _ in range(10):
         rotate(at_once=True, now=signer.after(seconds=2).at)
-        signer.keys.look()
+        signer.keys.reload()
         verifier.after(seconds=2)
         presented = signer.sign()
         assert verifier.accepts(presented)
@@ -677,7 +677,7 @@ def test_a_key_made_at_once_is_known_at_once_where_its_token_comes():
     for number in range(3):
         process.after(seconds=1), other.after(seconds=1)  # no look is due
         rotate(at_once=True, now=process.at)
-        process.keys.look()
+        process.keys.reload()
         issued = process.sign()
         assert other.accepts(issued), number
         process.after(seconds=6), other.after(seconds=6)
@@ -806,7 +806,7 @@ def test_the_wrong_secret_key_fails_closed_and_says_what_to_do(ada, settings, ca
         verify_access_token(opened.access_token)
     assert f"{made.kid} cannot be decrypted" in caplog.text
     assert made.encrypted_private_key not in caplog.text
-    keyring.keyset().look()
+    keyring.keyset().reload()
     assert caplog.text.count(f"{made.kid} cannot be decrypted") == 1
     rotate(at_once=True)
     assert verify_access_token(open_session(ada).access_token)
@@ -1237,11 +1237,11 @@ def test_a_look_does_not_hold_the_event_loop_up(asked, ada, monkeypatch):
     opened = open_session(ada)
     (path, headers), heart = ASKS[asked], Heart()
     ask_all((path, headers(opened)))
-    keyring.keyset()._looked_at = float("-inf")  # a look is due
+    keyring.keyset()._copy.forget()  # a look is due
     with slow_database(heart, monkeypatch):
         ((status, said),) = ask_all((path, headers(opened)), heart=heart)
     assert (status, said["user"] in {ada.get_username(), str(ada.pk)}) == (200, True)
-    assert keyring.keyset()._looked_at > 0
+    assert keyring.keyset()._copy.history.read_at > 0
     assert heart.waits
     assert not heart.has_missed
 

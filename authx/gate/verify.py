@@ -40,7 +40,7 @@ def verify_access_token(
         reason = (store or sources.source(token)).end_reason(claims, now)
     except KeyUnknown:
         if not conf.JWKS_URL:
-            keyring.keyset().look()  # withdrawn elsewhere, a moment ago: nor may it sign here any more
+            keyring.keyset().reload()  # withdrawn elsewhere, a moment ago: nor may it sign here any more
         raise
     if reason is not None:
         error = SessionEnded(reason)

@@ -190,7 +190,7 @@ def _change(write: Callable[[], T]) -> T:
             done = database.transact(write)
         except IntegrityError:
             continue  # the number is taken
-        database.after_commit(lambda: keyring.keyset().look())
+        database.after_commit(lambda: keyring.keyset().reload())
         return done
     raise StoreUnavailable("too many others are changing the keyring")
 

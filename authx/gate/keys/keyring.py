@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from django.apps import apps
-from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 from django.views.decorators.debug import sensitive_variables
 
@@ -17,6 +16,7 @@ from authx.conf import conf, secret_files, secret_keys
 from authx.core.keys import Key, KeySet
 from authx.errors import KeyInvalid
 from authx.gate.keys.managed import Keyring, Loader, ManagedKey
+from authx.gate.shared_copy import drop_on_change
 
 #: Found by name, for the gate imports no models.
 _LOADER = "authx.sessions.signing_keys.load"
@@ -71,9 +71,4 @@ def _pem(source: Any) -> str | bytes:
         raise KeyInvalid("an entry is neither PEM text nor a readable file") from None
 
 
-def _forget(*, setting: str, **kwargs: Any) -> None:
-    if setting in {"SECRET_KEY", "SECRET_KEY_FALLBACKS", "AUTHX_SIGNING_KEYS"}:
-        keyset.cache_clear()
-
-
-setting_changed.connect(_forget, dispatch_uid="authx.gate.keys.keyring")
+drop_on_change(keyset.cache_clear, "SECRET_KEY", "SECRET_KEY_FALLBACKS", "AUTHX_SIGNING_KEYS")

@@ -6,14 +6,15 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from functools import lru_cache
 from threading import Lock
 
+from authx.core.freshness import NEVER, Policy
 from authx.core.log_entries import merged
 from authx.errors import StoreUnavailable
 from authx.gate.background import RunInBackground
-from authx.gate.breaker import Breaker
 from authx.gate.revocation.window import MAX_ENDINGS, PAUSE_SECONDS, Endings, Feed
+from authx.gate.shared_copy import SharedCopy
 
 logger = logging.getLogger("authx")
 
@@ -30,9 +31,9 @@ class TooManyEndings(Exception):
 
 
 class LocalCopy:
-    """What is told by name, read again when older than the lag.
+    """The log's entries by name, read again when older than the lag.
 
-    Age counts from the moment a reading began. The first who finds the copy half as old as it may get, or
+    Age counts from the moment a reading started. The first who finds the copy half as old as it may get, or
     five seconds, reads for all, or has it read; who finds it too old waits for that reading.
     """
 
@@ -42,122 +43,103 @@ class LocalCopy:
         clock: Callable[[], float] = time.monotonic,
         *,
         keep: Callable[[], float],
-        apart: RunInBackground | None = None,
+        run_in_background: RunInBackground | None = None,
     ) -> None:
-        """``keep`` tells how many seconds an ending matters.
+        """``keep`` returns how many seconds an ending matters.
 
-        ``apart`` runs the readings that nobody has to wait for; without it whoever notices reads.
+        ``run_in_background`` runs the readings that nobody has to wait for; without it whoever notices reads.
         """
-        self._feed, self._clock, self._keep, self._apart = feed, clock, keep, apart
+        self._feed, self._clock, self._keep = feed, clock, keep
         self._ended: dict[str, str] = {}
-        #: What each reading added, and when it began, oldest first.
-        self._told: deque[tuple[float, Mapping[str, str]]] = deque()
-        #: What was added since the last reading began, and when.
+        #: What each reading added, and when it started, oldest first.
+        self._readings: deque[tuple[float, Mapping[str, str]]] = deque()
+        #: What was added since the last reading started, and when.
         self._added: deque[tuple[float, Mapping[str, str]]] = deque()
-        self._read_at = self._paused_until = float("-inf")
-        self._breaker = Breaker(clock, first=FIRST_REST_SECONDS, longest=MAX_REST_SECONDS)
-        #: Held by whoever reads.
-        self._lock = Lock()
+        self._paused_until = NEVER
         #: Held for a moment by whoever changes what is kept: a reading, or an ending of this process.
         self._changing = Lock()
+        self._copy = SharedCopy(
+            self._read, clock=clock, run_in_background=run_in_background, after_fork=self._after_fork
+        )
 
     def __len__(self) -> int:
         return len(self._ended)
 
-    def told(self, names: Iterable[str], *, lag: float) -> list[str | None]:
-        """What is told under each of ``names``, as of at most ``lag`` seconds ago.
+    def entries(self, names: Iterable[str], *, lag: float) -> list[str | None]:
+        """Return the entry under each of ``names``, as of at most ``lag`` seconds ago.
 
         Raises:
             TooManyEndings: there are too many endings.
             StoreUnavailable: the copy is too old and cannot be renewed.
         """
-        now = self._clock()
-        age = now - self._read_at
-        if age > min(lag / 2, RENEW_AFTER_SECONDS):
-            self._renew(now, lag, must=age > lag)
-            if self._read_at < now and self._clock() - self._read_at > lag:
-                raise StoreUnavailable("the endings have not been read lately enough")
-        return list(map(self._ended.get, names))
+        is_usable = self._copy.ensure_fresh(_policy(lag))
+        found = list(map(self._ended.get, names))
+        if self._paused_until != NEVER and self._clock() < self._paused_until:
+            raise TooManyEndings
+        if not is_usable:
+            raise StoreUnavailable("the endings have not been read lately enough")
+        return found
 
     def add(self, ended: Mapping[str, str]) -> None:
-        """Take over endings that this process has just committed; the next reading tells them again."""
+        """Take over endings that this process has just committed; the next reading has them again."""
         with self._changing:
             self._added.append((self._clock(), ended))
             merged(ended.items(), self._ended)
 
-    def _renew(self, now: float, lag: float, *, must: bool) -> None:
-        """One reads for all. Who must have a newer copy waits, unless the last reading has failed."""
+    def _read(self, now: float) -> None:
+        """Add what is new; a reading that fails changes nothing. The feed says why in the log."""
         if now < self._paused_until:
-            raise TooManyEndings
-        waits = must and self._breaker.is_closed
-        if not self._lock.acquire(blocking=waits):
+            self._copy.forget()
             return
-        if self._apart is None or waits:
-            self._renew_here(now, lag)
-        else:
-            self._apart(lambda: self._renew_there(now, lag))
-
-    def _renew_there(self, now: float, lag: float) -> None:
-        with suppress(TooManyEndings):  # raised again for whoever asks next
-            self._renew_here(now, lag)
-
-    def _renew_here(self, now: float, lag: float) -> None:
-        """The lock is held, and given back."""
-        try:
-            began = self._clock()
-            # A reading that began after we were asked is as good as one of our own.
-            if self._read_at < now and began - self._read_at > min(lag / 2, RENEW_AFTER_SECONDS):
-                self._read(began)
-        finally:
-            self._lock.release()
-
-    def _read(self, began: float) -> None:
-        """One that fails changes nothing but how long the next one waits; the feed says why in the log."""
-        if not self._breaker.allows():
-            return
-        if began - self._read_at > REREAD_AFTER_SECONDS:
+        if now - self._copy.history.read_at > REREAD_AFTER_SECONDS:
             self._feed.begin_again()
-        try:
-            found = self._feed.read()
-        except StoreUnavailable:
-            self._breaker.failed()
-            return
-        self._breaker.worked()
+        found = self._feed.read()
         if found.too_many or (not found.whole and len(self._ended) > MAX_ENDINGS):
-            self._give_up(began)
-        with self._changing:
-            self._take(found, began)
+            self._give_up(now)
+        else:
+            with self._changing:
+                self._take(found, now)
 
-    def _take(self, found: Endings, began: float) -> None:
-        while self._added and self._added[0][0] < began:
+    def _take(self, found: Endings, started: float) -> None:
+        while self._added and self._added[0][0] < started:
             self._added.popleft()
         if found.whole:
-            self._ended, self._told = dict(found.ended), deque()
+            self._ended, self._readings = dict(found.ended), deque()
             for _, ended in self._added:  # this reading may not have seen them
                 merged(ended.items(), self._ended)
         else:
             merged(found.ended.items(), self._ended)
         if found.ended:
-            self._told.append((began, found.ended))
-        oldest = began - self._keep()
-        while self._told and self._told[0][0] < oldest:
-            for name, told in self._told.popleft()[1].items():
-                if self._ended.get(name) == told:  # not a later mark
+            self._readings.append((started, found.ended))
+        oldest = started - self._keep()
+        while self._readings and self._readings[0][0] < oldest:
+            for name, entry in self._readings.popleft()[1].items():
+                if self._ended.get(name) == entry:  # not a later mark
                     del self._ended[name]
-        self._read_at = began
 
     def _give_up(self, now: float) -> None:
         logger.warning(
             "There are more than %d endings: no copy of them is kept for %.0f s.", MAX_ENDINGS, PAUSE_SECONDS
         )
         self._feed.begin_again()
+        self._paused_until = now + PAUSE_SECONDS  # first: what is gone then must not look like no ending
         with self._changing:
-            self._ended, self._told, self._read_at = {}, deque(), float("-inf")
-        self._paused_until = now + PAUSE_SECONDS
-        raise TooManyEndings
+            self._ended, self._readings = {}, deque()
+        self._copy.forget()
 
-    def after_fork(self) -> None:
-        """Leave the locks that threads of the parent may hold, and the reading one was in."""
-        self._lock, self._changing = Lock(), Lock()
+    def _after_fork(self) -> None:
+        """Leave the lock that a thread of the parent may hold, and the reading one was in."""
+        self._changing = Lock()
         self._feed.begin_again()
-        self._read_at = float("-inf")
+        self._copy.forget()
+
+
+@lru_cache(maxsize=8)
+def _policy(lag: float) -> Policy:
+    return Policy(
+        renew_after=min(lag / 2, RENEW_AFTER_SECONDS),
+        wait_after=lag,
+        refuse_after=lag,
+        rest=FIRST_REST_SECONDS,
+        max_rest=MAX_REST_SECONDS,
+    )

@@ -63,7 +63,7 @@ class RedisStore:
         #: Redis says of that lease that it goes on, and this process that it has lasted too long.
         self._doubts = False
 
-    def told(self, names: Iterable[str]) -> list[str | None]:
+    def entries(self, names: Iterable[str]) -> list[str | None]:
         """What is told under each of ``names``, as far as the last reading of the log tells.
 
         Raises:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Protocol
 
-from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from authx.conf import conf
@@ -20,6 +18,7 @@ from authx.gate.revocation.local_copy import LocalCopy, TooManyEndings
 from authx.gate.revocation.redis_store import RedisStore
 from authx.gate.revocation.remote import IntrospectionSource, RemoteFeed
 from authx.gate.revocation.window import Feed, window
+from authx.gate.shared_copy import drop_on_change
 
 #: Sources and feeds that are found by name, for the gate imports no models.
 _TRUTH = "authx.sessions.standing.DatabaseSource"
@@ -67,11 +66,11 @@ class CachedSource:
         """
         if self._lag:
             try:
-                return _copy(self._store).told(names, lag=self._lag.total_seconds())
+                return _copy(self._store).entries(names, lag=self._lag.total_seconds())
             except TooManyEndings:
                 pass
         if self._store == "redis":
-            return _redis(conf.REDIS_ALIAS).told(names)
+            return _redis(conf.REDIS_ALIAS).entries(names)
         raise StoreUnavailable("no copy is kept: there are too many endings")
 
     def _confirmed(self, claims: AccessClaims, now: datetime | None) -> str | None:
@@ -90,7 +89,9 @@ class FeedSource:
     def end_reason(self, claims: AccessClaims, now: datetime | None) -> str | None:
         lag = conf.REVOCATION_LAG.total_seconds()
         try:
-            return log_entries.end_reason(claims, _copy("remote").told(log_entries.asked_of(claims), lag=lag))
+            return log_entries.end_reason(
+                claims, _copy("remote").entries(log_entries.asked_of(claims), lag=lag)
+            )
         except TooManyEndings as error:
             if not conf.INTROSPECTION_URL:
                 raise StoreUnavailable("no copy is kept: there are too many endings") from error
@@ -145,7 +146,7 @@ def _copy(store: str) -> LocalCopy:
 def _new_copy(store: str) -> LocalCopy:
     if store == "remote":
         remote = RemoteFeed(str(conf.REVOCATIONS_URL))
-        return LocalCopy(remote, keep=lambda: remote.keep, apart=in_a_thread)
+        return LocalCopy(remote, keep=lambda: remote.keep, run_in_background=in_a_thread)
     feed: Feed = _class(_LOG)() if store == "database" else _redis(conf.REDIS_ALIAS).feed()
     return LocalCopy(feed, keep=lambda: window().total_seconds())
 
@@ -160,16 +161,9 @@ def _class(path: str) -> Any:
     return import_string(path)
 
 
-def _forget(*, setting: str, **kwargs: Any) -> None:
-    if setting in {"CACHES", "AUTHX_ISSUER", "AUTHX_REDIS_ALIAS", "AUTHX_REVOCATIONS_URL"}:
-        _redis.cache_clear()
-        _copies.clear()
+def _drop() -> None:
+    _redis.cache_clear()
+    _copies.clear()
 
 
-def _after_fork() -> None:
-    for copy in list(_copies.values()):
-        copy.after_fork()
-
-
-setting_changed.connect(_forget, dispatch_uid="authx.gate.revocation.sources")
-os.register_at_fork(after_in_child=_after_fork)
+drop_on_change(_drop, "CACHES", "AUTHX_ISSUER", "AUTHX_REDIS_ALIAS", "AUTHX_REVOCATIONS_URL")
