@@ -530,7 +530,7 @@ def test_a_long_lag_does_not_make_a_good_issuer_late(clock):
 )
 def test_introspection_tells_of_this_token(told, ended):
     issuer = Issuer(i=told)
-    reason = IntrospectionSource("the-token", "i", fetch=issuer).end_reason(CLAIMS, None)
+    reason = IntrospectionSource("the-token", "i", fetch=issuer).answer(CLAIMS, None).reason
     assert (reason is not None) is ended
     assert issuer.asked == [("i", {"token": "the-token"}, True)]
 
@@ -538,7 +538,7 @@ def test_introspection_tells_of_this_token(told, ended):
 @pytest.mark.parametrize("told", [{}, {"active": None}, {"active": "true"}, {"active": 1}])
 def test_an_introspection_that_is_odd_is_none(told):
     with pytest.raises(StoreUnavailable):
-        IntrospectionSource("t", "i", fetch=Issuer(i=told)).end_reason(CLAIMS, None)
+        IntrospectionSource("t", "i", fetch=Issuer(i=told)).answer(CLAIMS, None)
 
 
 # --- over the wire

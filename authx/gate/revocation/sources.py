@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Final, Protocol, cast
 
 from django.utils.module_loading import import_string
 
 from authx.conf import conf
 from authx.core import log_entries
 from authx.core.claims import AccessClaims
+from authx.core.liveness import Liveness
 from authx.errors import StoreUnavailable
 from authx.gate.background import in_a_thread
+from authx.gate.ports import Port
 from authx.gate.revocation.local_copy import LocalCopy, TooManyEndings
 from authx.gate.revocation.redis_store import RedisStore
 from authx.gate.revocation.remote import IntrospectionSource, RemoteFeed
 from authx.gate.revocation.window import Feed, window
 from authx.gate.shared_copy import drop_on_change
 
-#: Sources and feeds that are found by name, for the gate imports no models.
-_TRUTH = "authx.sessions.standing.DatabaseSource"
-_LOG = "authx.sessions.ended_log.EndedLog"
+LIVE: Final = Liveness(None)
 
 
 class RevocationSource(Protocol):
     """Answers for one verification; a class of this kind is what AUTHX_REVOCATION_STORE names."""
 
-    def end_reason(self, claims: AccessClaims, now: datetime | None) -> str | None:
-        """Why the session of ``claims`` is over, or None while it is live.
+    def answer(self, claims: AccessClaims, now: datetime | None) -> Liveness:
+        """Return whether the session of ``claims`` is live.
 
         Raises:
             KeyUnknown: its key has been withdrawn.
@@ -37,72 +38,82 @@ class RevocationSource(Protocol):
         """
 
 
+class ReasonSource(Protocol):
+    """A source of a site's own may tell the reason alone."""
+
+    def end_reason(self, claims: AccessClaims, now: datetime | None) -> str | None:
+        """Return why the session of ``claims`` is over, or None while it is live; raises as ``answer``."""
+
+
+#: The truth: a source that reads the session's row.
+database_source: Port[Callable[[], RevocationSource | ReasonSource]] = Port("database of sessions")
+#: Makes a feed of the endings in the database; takes the position to go on from.
+revocation_log: Port[Callable[..., Feed]] = Port("log of endings")
+
+
+def ask(source: RevocationSource | ReasonSource, claims: AccessClaims, now: datetime | None) -> Liveness:
+    """Return what ``source`` answers, whichever of the two kinds it is."""
+    answer: Callable[..., Liveness] | None = getattr(source, "answer", None)
+    if answer is not None:
+        return answer(claims, now)
+    reason = cast(ReasonSource, source).end_reason(claims, now)
+    session = getattr(source, "session", None)
+    return Liveness(reason, session, getattr(session, "replaced_by", ""))
+
+
 class CachedSource:
     """Asks what answers quickly, and the database where that says ended or does not know."""
-
-    #: The row with its user, where the database was asked.
-    session: Any = None
 
     def __init__(self, store: str, lag: timedelta) -> None:
         self._store, self._lag = store, lag
 
-    def end_reason(self, claims: AccessClaims, now: datetime | None) -> str | None:
+    def answer(self, claims: AccessClaims, now: datetime | None) -> Liveness:
         try:
-            told = self._told(log_entries.asked_of(claims))
-            if not log_entries.is_hit(claims, told):
-                return None
+            entries = self._entries(log_entries.asked_of(claims))
+            if not log_entries.is_hit(claims, entries):
+                return LIVE
         except (StoreUnavailable, ValueError):  # unknown, or nothing that we have written
-            return self._confirmed(claims, now)
+            return ask(database_source.provider(), claims, now)
         try:
-            return self._confirmed(claims, now)
+            return ask(database_source.provider(), claims, now)
         except StoreUnavailable:
-            return log_entries.end_reason(claims, told)  # what we do know
+            return Liveness(log_entries.end_reason(claims, entries))  # what we do know
 
-    def _told(self, names: Sequence[str]) -> list[str | None]:
-        """What a copy of known age tells, or Redis.
+    def _entries(self, names: Sequence[str]) -> list[str | None]:
+        """Return what a copy of known age says, or Redis.
 
         Raises:
             StoreUnavailable: neither knows.
         """
         if self._lag:
-            try:
+            with suppress(TooManyEndings):
                 return _copy(self._store).entries(names, lag=self._lag.total_seconds())
-            except TooManyEndings:
-                pass
         if self._store == "redis":
             return _redis(conf.REDIS_ALIAS).entries(names)
         raise StoreUnavailable("no copy is kept: there are too many endings")
 
-    def _confirmed(self, claims: AccessClaims, now: datetime | None) -> str | None:
-        truth = _class(_TRUTH)()
-        reason: str | None = truth.end_reason(claims, now)
-        self.session = truth.session
-        return reason
-
 
 class FeedSource:
-    """A verify-only service's copy of what the issuer's feed tells."""
+    """A verify-only service's copy of the issuer's feed."""
 
     def __init__(self, token: str) -> None:
         self._token = token
 
-    def end_reason(self, claims: AccessClaims, now: datetime | None) -> str | None:
-        lag = conf.REVOCATION_LAG.total_seconds()
+    def answer(self, claims: AccessClaims, now: datetime | None) -> Liveness:
+        names, lag = log_entries.asked_of(claims), conf.REVOCATION_LAG.total_seconds()
         try:
-            return log_entries.end_reason(
-                claims, _copy("remote").entries(log_entries.asked_of(claims), lag=lag)
-            )
+            return Liveness(log_entries.end_reason(claims, _copy("remote").entries(names, lag=lag)))
         except TooManyEndings as error:
             if not conf.INTROSPECTION_URL:
                 raise StoreUnavailable("no copy is kept: there are too many endings") from error
-        return IntrospectionSource(self._token, conf.INTROSPECTION_URL).end_reason(claims, now)
+        return IntrospectionSource(self._token, conf.INTROSPECTION_URL).answer(claims, now)
 
 
 class ExpiryOnlySource:
     """Believes a token until it expires."""
 
-    def end_reason(self, claims: AccessClaims, now: datetime | None) -> str | None:
-        return None
+    def answer(self, claims: AccessClaims, now: datetime | None) -> Liveness:
+        return LIVE
 
 
 def _remote_source(token: object) -> RevocationSource:
@@ -113,19 +124,21 @@ def _remote_source(token: object) -> RevocationSource:
     return ExpiryOnlySource()
 
 
-def source(token: object = None) -> RevocationSource:
-    """A fresh source of the configured kind, for one verification of ``token``."""
+def source(token: object = None) -> RevocationSource | ReasonSource:
+    """Return a fresh source of the configured kind, for one verification of ``token``."""
     store, lag = conf.REVOCATION_STORE, conf.REVOCATION_LAG
     if store == "remote":
         return _remote_source(token)
     if store == "redis" or (store == "database" and lag):
         return CachedSource(store, lag)
-    found: RevocationSource = _class(_TRUTH if store == "database" else store)()
+    if store == "database":
+        return database_source.provider()
+    found: RevocationSource | ReasonSource = _class(store)()
     return found
 
 
 def publish(ended: Mapping[str, str]) -> None:
-    """Tell what this process has just written to the log; what is not told is read later."""
+    """Spread what this process has just written to the log; what does not arrive is read later."""
     for copy in list(_copies.values()):  # another thread may be making one
         copy.add(ended)
     if conf.REVOCATION_STORE == "redis":
@@ -147,13 +160,13 @@ def _new_copy(store: str) -> LocalCopy:
     if store == "remote":
         remote = RemoteFeed(str(conf.REVOCATIONS_URL))
         return LocalCopy(remote, keep=lambda: remote.keep, run_in_background=in_a_thread)
-    feed: Feed = _class(_LOG)() if store == "database" else _redis(conf.REDIS_ALIAS).feed()
+    feed: Feed = revocation_log.provider() if store == "database" else _redis(conf.REDIS_ALIAS).feed()
     return LocalCopy(feed, keep=lambda: window().total_seconds())
 
 
 @lru_cache(maxsize=8)
 def _redis(alias: str) -> RedisStore:
-    return RedisStore(alias, _class(_LOG))
+    return RedisStore(alias, revocation_log.provider)
 
 
 @lru_cache(maxsize=8)
