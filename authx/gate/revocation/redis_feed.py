@@ -14,7 +14,7 @@ _NOWHERE: Final = ("", 0, "")
 
 
 class Numbered(Protocol):
-    """Tells the endings by the numbers they arrived under."""
+    """Has the endings by the numbers under which they arrived."""
 
     def since(self, epoch: str, number: int, line: str) -> Any:
         """What ``redis_scripts.SINCE`` answers, without the lease.
@@ -54,8 +54,8 @@ class RedisFeed:
             if anew:
                 ended, line, whole = {}, "", True
             lines = [text(part) for part in answer[4:]]
-            told = (part.split(" ", 2) for part in lines if part)
-            log_entries.merged(((name, what) for _at, what, name in told), ended)
+            parts = (part.split(" ", 2) for part in lines if part)
+            log_entries.merged(((name, entry) for _at, entry, name in parts), ended)
             line = lines[-1] if lines else line
             if number >= last:
                 break

@@ -64,14 +64,14 @@ class RedisStore:
         self._doubts = False
 
     def entries(self, names: Iterable[str]) -> list[str | None]:
-        """What is told under each of ``names``, as far as the last reading of the log tells.
+        """Return the entry under each of ``names``, as of the last reading of the log.
 
         Raises:
             StoreUnavailable: Redis does not answer, or nobody has read the log lately.
         """
         self.keep_lease()
         _lease, _fields, *found = self._leased(scripts.READ, *names)
-        return [None if told is None else text(told) for told in found]
+        return [None if entry is None else text(entry) for entry in found]
 
     def publish(self, ended: Mapping[str, str]) -> None:
         """Add endings that have just been committed; one that does not arrive is read from the log later."""
@@ -98,7 +98,7 @@ class RedisStore:
         """What ``SINCE`` answers.
 
         Raises:
-            StoreUnavailable: as ``told``.
+            StoreUnavailable: as ``entries``.
         """
         self.keep_lease()
         _lease, *found = self._leased(scripts.SINCE, epoch, number, line, ENDINGS_PER_COMMAND)
@@ -184,7 +184,7 @@ def _position(upto: Any) -> LogPosition | None:
 
 
 def _chunks(ended: Mapping[str, str]) -> Iterator[list[str]]:
-    """``name, told, name, told ...``, so many at a time."""
+    """Yield ``name, entry, name, entry ...``, so many at a time."""
     items = list(ended.items())
     for start in range(0, len(items), ENDINGS_PER_COMMAND):
         yield [word for item in items[start : start + ENDINGS_PER_COMMAND] for word in item]
