@@ -25,7 +25,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
@@ -64,11 +64,13 @@ def configure(database: dict[str, Any]) -> None:
     )
     django.setup()
     from authx.core import keyring_states
-    from authx.gate import managed_keyring
+    from authx.gate.keys import managed
     from authx.sessions import signing_keys
 
     keyring_states.POLL = timedelta(seconds=POLL)  # type: ignore[misc]
-    managed_keyring._INTERVAL = POLL
+    for name in ("_SIGNING", "_VERIFYING", "_MISSING", "_UNREAD"):
+        policy = getattr(managed, name)
+        setattr(managed, name, replace(policy, renew_after=POLL, rest=min(policy.rest, POLL)))
     signing_keys.LEAD = timedelta(seconds=LEAD)  # type: ignore[misc]
 
 

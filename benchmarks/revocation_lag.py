@@ -83,9 +83,9 @@ class Revoker(Here):
 
     def publish(self, sid: str) -> None:
         """Tell Redis of an ending that concerns nobody."""
-        from authx.gate import revocation
+        from authx.gate.revocation import sources
 
-        revocation.publish({sid: "logout"})
+        sources.publish({sid: "logout"})
 
     def serve(self) -> tuple[str, tuple[str, str]]:
         """Begin to serve the site from a thread; its URL, and the id and secret of a service."""

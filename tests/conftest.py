@@ -36,7 +36,7 @@ def _fresh_cache() -> Iterator[None]:
 def _nothing_left_over() -> Iterator[None]:
     """What a test left for the end of its request is no other test's, nor are the managed keys it made."""
     yield
-    from authx.gate import keyring  # not before Django is set up
+    from authx.gate.keys import keyring  # not before Django is set up
     from authx.sessions import database
 
     if keyring.keyset.cache_info().currsize and keyring.keyset()._rows:

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from authx.gate.agreement import AGREED, agrees, fingerprint, parts
+from authx.gate.fingerprint import AGREED, agrees, fingerprint, parts
 from tests.faults_in_database import outage
 
 READY = "/.well-known/authx-ready"

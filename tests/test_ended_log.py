@@ -8,7 +8,7 @@ from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from authx.errors import StoreUnavailable
-from authx.gate.endings import window
+from authx.gate.revocation.window import window
 from authx.models import EndedSession, EndReason
 from authx.sessions import end_session, end_sessions, ended_log, open_session
 from authx.sessions.ended_log import EndedLog

@@ -17,8 +17,9 @@ from django.utils import timezone
 
 from authx.core.log_entries import EVERYBODY, asked_of, end_reason, mark, merged
 from authx.errors import KeyUnknown, SessionEnded
-from authx.gate import revocation, verify_access_token
-from authx.gate.endings import window
+from authx.gate import verify_access_token
+from authx.gate.revocation import sources
+from authx.gate.revocation.window import window
 from authx.http.django_session import BOUND_KEY
 from authx.models import DeviceSession, EndedSession, NotBeforeMark, SessionEvent
 from authx.pages import delivery
@@ -566,10 +567,10 @@ def test_garbage_in_redis_is_a_question_for_the_database(transactional_db, setti
     choose(settings, "redis", lag)
     opened = open_session(ada)
     verify_access_token(opened.access_token)
-    store = revocation._redis("sessions")
+    store = sources._redis("sessions")
     for told in ("", "x", "x:kicked", ":"):
         store._client.execute_command("HSET", store.key, "*", told)
-        revocation._copies.clear()
+        sources._copies.clear()
         assert verify_access_token(opened.access_token)
     end_everyone("kicked")
     assert reason_of(lambda: verify_access_token(opened.access_token)) == "kicked"

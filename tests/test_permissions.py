@@ -21,7 +21,7 @@ from authx.api.authentication import BearerAuthentication, CookieAuthentication
 from authx.api.permissions import HasRole, HasScope, RecentlyAuthenticated
 from authx.conf import conf
 from authx.core.tokens import write_access_token
-from authx.gate import keyring
+from authx.gate.keys import keyring
 from authx.sessions import open_session
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -18,7 +18,8 @@ from authx.errors import (
     TokenExpired,
     TokenMalformed,
 )
-from authx.gate import keyring, verify_access_token
+from authx.gate import verify_access_token
+from authx.gate.keys import keyring
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import Device, end_session, open_session, recognize, refresh_session
 from authx.sessions.database import run_pending

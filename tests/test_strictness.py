@@ -39,8 +39,9 @@ from authx.conf import conf
 from authx.core.derived import derive_secret
 from authx.core.keys import Key
 from authx.errors import RefreshError, TokenError
-from authx.gate import keyring, verify_access_token
-from authx.gate.remembered import signatures
+from authx.gate import verify_access_token
+from authx.gate.keys import keyring
+from authx.gate.signature_cache import signatures
 from authx.gate.verify import read_claims
 from authx.models import DeviceSession, EndedSession, ServiceClient, SessionEvent
 from authx.sessions import open_session, recognize, refresh_session

@@ -17,8 +17,9 @@ from authx.admin.searching import found_by
 from authx.checks.subjects import check_subject_field
 from authx.core.claims import AccessClaims
 from authx.errors import LoginRefused, SessionEnded, TokenMalformed
-from authx.gate import revocation, verify_access_token
-from authx.gate.agreement import fingerprint
+from authx.gate import verify_access_token
+from authx.gate.fingerprint import fingerprint
+from authx.gate.revocation import sources
 from authx.models import DeviceSession, EndedSession, NotBeforeMark
 from authx.sessions import end_user_sessions, open_session, recognize, refresh_session
 from authx.sessions.callers import admit
@@ -43,9 +44,9 @@ def shown(settings):
 
 @pytest.fixture(autouse=True)
 def _forgetful():
-    revocation._copies.clear()
+    sources._copies.clear()
     yield
-    revocation._copies.clear()
+    sources._copies.clear()
 
 
 def value(user):

@@ -106,7 +106,7 @@ def _cookies() -> list[CheckMessage]:
 
 
 def _keys() -> list[CheckMessage]:
-    from authx.gate.keyring import keyset
+    from authx.gate.keys.keyring import keyset
 
     try:
         keyset()

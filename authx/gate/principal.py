@@ -46,7 +46,7 @@ class Principal:
         return self.claims.iss, self.claims.sub
 
 
-class Stranger:
+class TokenCaller:
     """Whoever presents a good token to a service without our tables; what ``Caller`` is at the issuer."""
 
     is_read = False

@@ -14,7 +14,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.core.claims import AccessClaims
 from authx.errors import SessionEnded, TokenMalformed
-from authx.gate import revocation, verify_access_token
+from authx.gate.verify import ensure_live, read_claims
 from authx.models import DeviceSession, EndReason
 from authx.sessions.standing import DatabaseSource
 from authx.sessions.using import note_use, uses
@@ -75,14 +75,8 @@ def admit(access_token: object, *, now: datetime | None = None) -> Caller:
         TokenError: see ``verify_access_token``; SessionEnded says why.
         StoreUnavailable: whether the session is alive cannot be known.
     """
-    source = revocation.source()
-    try:
-        claims = verify_access_token(access_token, store=source, now=now)
-    except SessionEnded as error:
-        told = ended(error.reason, getattr(source, "session", None))
-        told.sid = error.sid
-        raise told from error
-    session: DeviceSession | None = getattr(source, "session", None)
+    claims = read_claims(access_token, now=now)
+    session: DeviceSession | None = ensure_live(claims, now=now).snapshot
     if session is not None:
         session.access_claims = claims
     return Caller(claims, session)

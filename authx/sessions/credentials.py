@@ -14,7 +14,7 @@ from authx.core.auth_time import as_claim
 from authx.core.claims import AccessClaims
 from authx.core.refresh import write_refresh_token
 from authx.core.tokens import write_access_token
-from authx.gate import keyring
+from authx.gate.keys import keyring
 from authx.models import DeviceSession
 from authx.sessions.subjects import is_key
 

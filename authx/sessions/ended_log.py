@@ -16,8 +16,8 @@ from django.utils import timezone
 
 from authx.core import log_entries
 from authx.core.log_position import Gap, LogPosition
-from authx.gate import revocation
-from authx.gate.endings import LARGEST, Endings, window
+from authx.gate.revocation import sources
+from authx.gate.revocation.window import MAX_ENDINGS, Endings, window
 from authx.models import EndedSession, EndReason
 from authx.sessions import database
 
@@ -49,7 +49,7 @@ def write_withdrawal(kid: str) -> None:
 def _append(entries: dict[str, str]) -> None:
     now = timezone.now()
     _log().bulk_create([EndedSession(name=name, told=told, at=now) for name, told in entries.items()])
-    database.after_commit(lambda: revocation.publish(entries))
+    database.after_commit(lambda: sources.publish(entries))
 
 
 def _log() -> models.QuerySet[EndedSession]:
@@ -63,7 +63,7 @@ class EndedLog:
         self,
         position: LogPosition | None = None,
         *,
-        limit: int = LARGEST + 1,
+        limit: int = MAX_ENDINGS + 1,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.position, self._limit, self._clock = position, limit, clock

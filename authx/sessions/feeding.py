@@ -13,7 +13,7 @@ from authx.conf import secret_keys
 from authx.core.derived import signer
 from authx.core.log_entries import is_key, is_mark, read_mark
 from authx.core.log_position import LogPosition
-from authx.gate.endings import window
+from authx.gate.revocation.window import window
 from authx.sessions.ended_log import EndedLog
 
 #: The members of an answer that tell something.

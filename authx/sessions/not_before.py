@@ -12,7 +12,7 @@ from django.db.models import Max, Subquery
 from django.utils import timezone
 
 from authx.core.devices import clean_text
-from authx.gate.endings import window
+from authx.gate.revocation.window import window
 from authx.models import DeviceSession, EndReason, NotBeforeMark
 from authx.models.exactly import Octets, is_exactly
 from authx.sessions import database, ended_log

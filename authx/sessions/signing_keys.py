@@ -20,8 +20,8 @@ from authx.core.keyring_states import (
 )
 from authx.core.keys import Key
 from authx.errors import StoreUnavailable
-from authx.gate import keyring
-from authx.gate.managed_keyring import ManagedKey, hold
+from authx.gate.keys import keyring
+from authx.gate.keys.managed import ManagedKey, verify_period
 from authx.models import SigningKey
 from authx.sessions import database, ended_log
 from authx.sessions.private_keys import ALGORITHMS, encrypt, generate, key_of, renewed
@@ -48,7 +48,7 @@ def load(known: Mapping[str, Key], now: datetime) -> list[ManagedKey]:
 def judge(rows: Iterable[SigningKey], now: datetime | None = None) -> Judgment:
     """What each key is for; sets ``state`` on the rows."""
     rows = list(rows)
-    judged = judge_keys((row.times() for row in rows), now=now or timezone.now(), hold=hold())
+    judged = judge_keys((row.times() for row in rows), now=now or timezone.now(), hold=verify_period())
     for row in rows:
         row.state = judged.states[row.kid]
     return judged
@@ -190,7 +190,7 @@ def _change(write: Callable[[], T]) -> T:
             done = database.transact(write)
         except IntegrityError:
             continue  # the number is taken
-        database.after_commit(lambda: keyring.keyset().look())
+        database.after_commit(lambda: keyring.keyset().reload())
         return done
     raise StoreUnavailable("too many others are changing the keyring")
 
@@ -227,7 +227,7 @@ def _insert(
 def _tidy(rows: list[SigningKey], at: datetime) -> None:
     """Forget what nobody misses; encrypt the rest under the first SECRET_KEY."""
     times = [row.times() for row in rows]
-    gone = finished_for_long(times, now=at, hold=hold(), keep=conf.RETENTION)
+    gone = finished_for_long(times, now=at, hold=verify_period(), keep=conf.RETENTION)
     if gone:
         _rows().filter(kid__in=gone).delete()
     for row in rows:

@@ -6,15 +6,15 @@ from typing import Any, Final, Protocol
 
 from authx.core import log_entries
 from authx.errors import StoreUnavailable
-from authx.gate.endings import Endings, Feed
-from authx.gate.redis_connection import text
+from authx.gate.revocation.redis_connection import text
+from authx.gate.revocation.window import Endings, Feed
 
 #: Where a feed stands that has read nothing.
 _NOWHERE: Final = ("", 0, "")
 
 
 class Numbered(Protocol):
-    """Tells the endings by the numbers they arrived under."""
+    """Has the endings by the numbers under which they arrived."""
 
     def since(self, epoch: str, number: int, line: str) -> Any:
         """What ``redis_scripts.SINCE`` answers, without the lease.
@@ -54,8 +54,8 @@ class RedisFeed:
             if anew:
                 ended, line, whole = {}, "", True
             lines = [text(part) for part in answer[4:]]
-            told = (part.split(" ", 2) for part in lines if part)
-            log_entries.merged(((name, what) for _at, what, name in told), ended)
+            parts = (part.split(" ", 2) for part in lines if part)
+            log_entries.merged(((name, entry) for _at, entry, name in parts), ended)
             line = lines[-1] if lines else line
             if number >= last:
                 break

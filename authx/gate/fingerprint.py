@@ -1,4 +1,7 @@
-"""Whether two processes are configured alike: one word for all that tokens and cookies depend on."""
+"""Whether two processes are configured alike: one word for all that tokens and cookies depend on.
+
+In the gate, for a door shows it (``ready/``) and a door may not import the checks.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any
 
 from authx.conf import conf, secret_keys
 from authx.core.derived import derive_secret
-from authx.gate import keyring
+from authx.gate.keys import keyring
 
 #: What one process gives out and another must take the same way.
 AGREED = (
@@ -40,12 +43,12 @@ AGREED = (
 
 
 def parts() -> dict[str, str]:
-    """A word for each of ``AGREED``, for the keys and for the secrets; none tells what it was made of."""
-    told = {f"AUTHX_{name}": _word(getattr(conf, name)) for name in AGREED}
-    told["AUTHX_SIGNING_KEYS"] = _word([(key.kid, key.alg) for key in keyring.keyset().given])
+    """A word for each of ``AGREED``, for the keys and for the secrets; none shows what it was made of."""
+    words = {f"AUTHX_{name}": _word(getattr(conf, name)) for name in AGREED}
+    words["AUTHX_SIGNING_KEYS"] = _word([(key.kid, key.alg) for key in keyring.keyset().given])
     marks = [derive_secret(secret, "agreement") for secret in secret_keys()]
-    told["SECRET_KEY"] = _word([sha256(mark).hexdigest() for mark in marks])
-    return told
+    words["SECRET_KEY"] = _word([sha256(mark).hexdigest() for mark in marks])
+    return words
 
 
 def fingerprint() -> str:

@@ -13,16 +13,17 @@ from urllib.parse import urlencode
 from authx.conf import conf
 from authx.core import log_entries
 from authx.core.claims import AccessClaims
+from authx.core.liveness import Liveness
 from authx.errors import KeyUnknown, StoreUnavailable
-from authx.gate import endings
-from authx.gate.endings import Endings
-from authx.gate.fetch import Refused, fetch_json
-from authx.gate.jwks import remote_keys
+from authx.gate.issuer_http import Refused, fetch_json
+from authx.gate.keys.remote import remote_keys
+from authx.gate.revocation import window
+from authx.gate.revocation.window import Endings
 
 logger = logging.getLogger("authx")
 
 #: Seconds that one reading may take, whatever the number of its pages.
-LONGEST = 30.0
+TOTAL_TIMEOUT_SECONDS = 30.0
 #: What a reason is; it goes into headers.
 _REASON = re.compile("[a-z_]{1,32}")
 #: Where it is not said why, as by introspection.
@@ -55,20 +56,22 @@ class RemoteFeed:
 
     def _read(self) -> Endings:
         ended: dict[str, str] = {}
-        cursor, whole, until = self._cursor, False, self._clock() + LONGEST
+        cursor, whole, until = self._cursor, False, self._clock() + TOTAL_TIMEOUT_SECONDS
         while self._clock() < until:
             page = self._fetch(self._address(cursor), authenticated=True)
-            told, cursor, keep = _checked(page)
+            entries, cursor, keep = _checked(page)
             if page.get("whole") is True:
                 ended, whole = {}, True
-            log_entries.merged(told.items(), ended)
+            log_entries.merged(entries.items(), ended)
             self.keep = max(self.keep, keep)
             if page.get("more") is not True:
                 self._cursor = cursor
                 return Endings(ended, cursor, whole)
-            if len(ended) > endings.LARGEST:
+            if len(ended) > window.MAX_ENDINGS:
                 return Endings(ended, cursor, whole, more=True)
-        raise StoreUnavailable(f"the feed of endings has not come to its end in {LONGEST:.0f} s")
+        raise StoreUnavailable(
+            f"the feed of endings has not come to its end in {TOTAL_TIMEOUT_SECONDS:.0f} s"
+        )
 
     def begin_again(self) -> None:
         self._cursor = ""
@@ -79,19 +82,19 @@ class RemoteFeed:
 
 
 def _checked(page: Mapping[str, Any]) -> tuple[dict[str, str], str, float]:
-    """What one page tells, its cursor and its seconds, if it is one."""
+    """Return the entries of a page, its cursor and its seconds, if it is one."""
     try:
-        told = log_entries.merged(_told(page))
+        entries = log_entries.merged(_entries(page))
         cursor, keep = page["cursor"], float(page["keep"])
     except (KeyError, TypeError, ValueError) as error:
         raise StoreUnavailable("the feed of endings is not what it should be") from error
     if not isinstance(cursor, str) or not cursor or not 0 < keep < 1e7:
         raise StoreUnavailable("the feed of endings is not what it should be")
-    return told, cursor, keep
+    return entries, cursor, keep
 
 
-def _told(page: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What a page tells, by name.
+def _entries(page: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield name and entry of all that a page holds.
 
     Raises:
         KeyError, TypeError, ValueError: it is not a page of the feed.
@@ -109,9 +112,9 @@ def _told(page: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield log_entries.name_of_key(str(kid)), ""
 
 
-def _reason(told: Any) -> str:
-    """The word for why; an ending counts, whatever stands there."""
-    return told if isinstance(told, str) and _REASON.fullmatch(told) else UNKNOWN_REASON
+def _reason(value: Any) -> str:
+    """Return the word for why; an ending counts, whatever stands there."""
+    return value if isinstance(value, str) and _REASON.fullmatch(value) else UNKNOWN_REASON
 
 
 class IntrospectionSource:
@@ -120,16 +123,16 @@ class IntrospectionSource:
     def __init__(self, token: str, url: str, *, fetch: Callable[..., dict[str, Any]] = fetch_json) -> None:
         self._token, self._url, self._fetch = token, url, fetch
 
-    def end_reason(self, claims: AccessClaims, now: datetime | None) -> str | None:
+    def answer(self, claims: AccessClaims, now: datetime | None) -> Liveness:
         try:
-            told = self._fetch(self._url, form={"token": self._token}, authenticated=True)
-            if not isinstance(active := told.get("active"), bool):
+            answer = self._fetch(self._url, form={"token": self._token}, authenticated=True)
+            if not isinstance(active := answer.get("active"), bool):
                 raise StoreUnavailable("the answer is not what it should be")
         except StoreUnavailable as error:
             logger.warning("AUTHX_INTROSPECTION_URL did not tell of a token: %s.", error)
             raise
-        if active and (told.get("sid"), told.get("jti")) == (claims.sid, claims.jti):
-            return None
+        if active and (answer.get("sid"), answer.get("jti")) == (claims.sid, claims.jti):
+            return Liveness(None)
         if conf.JWKS_URL and remote_keys(conf.JWKS_URL).is_gone(claims.kid):
             raise KeyUnknown("the issuer publishes its key no more")  # its session may be alive
-        return UNKNOWN_REASON
+        return Liveness(UNKNOWN_REASON)

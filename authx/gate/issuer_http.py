@@ -31,9 +31,9 @@ from authx.core import strict_json
 from authx.errors import KeyInvalid, StoreUnavailable
 
 #: Seconds that connecting, and each wait for more, may take; and the whole of it, once connected.
-PATIENCE, LONGEST = 3.0, 10.0
+WAIT_TIMEOUT_SECONDS, TOTAL_TIMEOUT_SECONDS = 3.0, 10.0
 #: Bytes of an answer.
-LARGEST = 4 * 1024 * 1024
+MAX_BODY_BYTES = 4 * 1024 * 1024
 
 
 class Refused(StoreUnavailable):
@@ -52,10 +52,10 @@ def fetch_json(
         raise StoreUnavailable(f"the address {complaint}")
     watch = _Watch()
     try:
-        with _opener(watch).open(_request(url, form, authenticated), timeout=PATIENCE) as answer:
+        with _opener(watch).open(_request(url, form, authenticated), timeout=WAIT_TIMEOUT_SECONDS) as answer:
             if answer.status != 200:
                 raise ValueError("not the whole of it")
-            return _object(answer.read(LARGEST + 1))
+            return _object(answer.read(MAX_BODY_BYTES + 1))
     except HTTPError as error:
         error.close()
         kind = Refused if 400 <= error.code < 500 else StoreUnavailable
@@ -74,7 +74,7 @@ class _Watch:
         self._timer: Timer | None = None
 
     def connected(self, connection: HTTPConnection) -> None:
-        self._timer = Timer(LONGEST, self._hang_up, [connection.sock])
+        self._timer = Timer(TOTAL_TIMEOUT_SECONDS, self._hang_up, [connection.sock])
         self._timer.daemon = True
         self._timer.start()
 
@@ -147,6 +147,6 @@ def _credentials() -> tuple[str, str]:
 
 
 def _object(octets: bytes) -> dict[str, Any]:
-    if len(octets) > LARGEST:
+    if len(octets) > MAX_BODY_BYTES:
         raise ValueError("too large")
     return strict_json.loads(octets)

@@ -12,19 +12,19 @@ from authx.core.keys import Key, Keys
 from authx.core.tokens import MAX_LENGTH, read_signed
 
 #: Tokens remembered by one process; about 2 KB each.
-LARGEST = 10_000
+MAX_TOKENS = 10_000
 #: Tokens remembered of one session, so that nobody pushes out the others by refreshing.
-PER_SESSION = 4
+MAX_TOKENS_PER_SESSION = 4
 
 
-class Remembered:
+class SignatureCache:
     """Claims by the digest of the whole token, in the order they were first seen.
 
     Only what a key of ours has signed gets in, so that hostile traffic cannot fill it. It says nothing of
     time, issuer, audience or session: those are judged at each use.
     """
 
-    def __init__(self, largest: int = LARGEST) -> None:
+    def __init__(self, largest: int = MAX_TOKENS) -> None:
         self.largest = largest
         self._found: dict[bytes, tuple[AccessClaims, Key]] = {}
         self._of_session: dict[str, deque[bytes]] = {}
@@ -61,25 +61,25 @@ class Remembered:
             if digest in self._found:
                 return  # another thread was first
             held = self._of_session.setdefault(claims.sid, deque())
-            if len(held) >= PER_SESSION:
+            if len(held) >= MAX_TOKENS_PER_SESSION:
                 self._found.pop(held.popleft(), None)
             held.append(digest)
             self._found[digest] = claims, key
-            self._make_room(now)
+            self._evict(now)
 
-    def _make_room(self, now: float) -> None:
+    def _evict(self, now: float) -> None:
         """Forget the oldest while they have expired, or there are too many."""
         while self._found:
             oldest = next(iter(self._found))
             if len(self._found) <= self.largest and self._found[oldest][0].exp > now:
                 return
-            self._forget(oldest)
+            self._remove(oldest)
 
     def _drop(self, digest: bytes) -> None:
         with self._lock:
-            self._forget(digest)
+            self._remove(digest)
 
-    def _forget(self, digest: bytes) -> None:
+    def _remove(self, digest: bytes) -> None:
         claims, _key = self._found.pop(digest, (None, None))
         held = self._of_session.get(claims.sid) if claims else None
         if claims is None or held is None:
@@ -95,5 +95,5 @@ class Remembered:
         self._found, self._of_session = {}, {}
 
 
-signatures = Remembered()
+signatures = SignatureCache()
 os.register_at_fork(after_in_child=signatures.clear)

@@ -19,24 +19,24 @@ from typing import Any, Final
 from authx.conf import conf
 from authx.core.log_position import LogPosition
 from authx.errors import StoreUnavailable
-from authx.gate import redis_scripts as scripts
 from authx.gate.breaker import Breaker
-from authx.gate.endings import PAUSE, Endings, window
-from authx.gate.redis_connection import Connections, connect, failures, key_name, text
-from authx.gate.redis_feed import RedisFeed
+from authx.gate.revocation import redis_scripts as scripts
+from authx.gate.revocation.redis_connection import Connections, connect, failures, key_name, text
+from authx.gate.revocation.redis_feed import RedisFeed
+from authx.gate.revocation.window import PAUSE_SECONDS, Endings, window
 
 logger = logging.getLogger("authx")
 
 #: Seconds. The lease is renewed when a third of it is over.
-LEASE: Final = 10.0
+LEASE_SECONDS: Final = 10.0
 #: Seconds that a reading of the log may take before another worker begins one.
-LOCK: Final = 5.0
+LOCK_SECONDS: Final = 5.0
 #: Seconds after which a worker that found no lease tries again to give one.
-AGAIN: Final = 0.5
+RETRY_SECONDS: Final = 0.5
 #: Another release that writes otherwise has another hash.
-FORMAT: Final = 4
+FORMAT_VERSION: Final = 4
 #: Endings in one command: it must fit into the time-out.
-CHUNK: Final = 200
+ENDINGS_PER_COMMAND: Final = 200
 
 
 class RedisStore:
@@ -54,7 +54,7 @@ class RedisStore:
         self._client, self._failures = connect(alias), failures()
         self._connections = Connections(self._client)
         issuer = sha256(conf.ISSUER.encode()).hexdigest()[:12]
-        self.key = key_name(alias, f"authx:endings:{FORMAT}:{issuer}")
+        self.key = key_name(alias, f"authx:endings:{FORMAT_VERSION}:{issuer}")
         self._log, self._clock, self._calendar = log, clock, calendar
         self._reads, self._writes = Breaker(clock), Breaker(clock)
         self._renew_at = self._rests_until = float("-inf")
@@ -63,15 +63,15 @@ class RedisStore:
         #: Redis says of that lease that it goes on, and this process that it has lasted too long.
         self._doubts = False
 
-    def told(self, names: Iterable[str]) -> list[str | None]:
-        """What is told under each of ``names``, as far as the last reading of the log tells.
+    def entries(self, names: Iterable[str]) -> list[str | None]:
+        """Return the entry under each of ``names``, as of the last reading of the log.
 
         Raises:
             StoreUnavailable: Redis does not answer, or nobody has read the log lately.
         """
         self.keep_lease()
         _lease, _fields, *found = self._leased(scripts.READ, *names)
-        return [None if told is None else text(told) for told in found]
+        return [None if entry is None else text(entry) for entry in found]
 
     def publish(self, ended: Mapping[str, str]) -> None:
         """Add endings that have just been committed; one that does not arrive is read from the log later."""
@@ -79,7 +79,9 @@ class RedisStore:
             for pairs in _chunks(ended):
                 self._publish(pairs)
         except StoreUnavailable:
-            logger.warning("%d endings were not published; they hold within %.0f s.", len(ended), LEASE)
+            logger.warning(
+                "%d endings were not published; they hold within %.0f s.", len(ended), LEASE_SECONDS
+            )
 
     def _publish(self, pairs: list[str]) -> None:
         """Twice, if need be: a stumble of 50 ms would cost seconds, until somebody reads the log."""
@@ -96,10 +98,10 @@ class RedisStore:
         """What ``SINCE`` answers.
 
         Raises:
-            StoreUnavailable: as ``told``.
+            StoreUnavailable: as ``entries``.
         """
         self.keep_lease()
-        _lease, *found = self._leased(scripts.SINCE, epoch, number, line, CHUNK)
+        _lease, *found = self._leased(scripts.SINCE, epoch, number, line, ENDINGS_PER_COMMAND)
         return found
 
     def _leased(self, script: str, *arguments: Any) -> Any:
@@ -107,11 +109,11 @@ class RedisStore:
 
         A process does not believe in one lease for longer than a lease lasts: Redis's clock may stand still.
         """
-        asked = ("EVAL", script, 1, self.key, _ms(LEASE), *arguments)
+        asked = ("EVAL", script, 1, self.key, _ms(LEASE_SECONDS), *arguments)
         found = self._command(self._reads, self._connections.execute, *asked)
         now, lease = self._clock(), found[0] if found else None
         if lease is not None and lease != self._lease[0]:
-            self._lease, self._doubts = (lease, now + LEASE), False
+            self._lease, self._doubts = (lease, now + LEASE_SECONDS), False
         if lease is None or now >= self._lease[1]:
             self._doubts = lease is not None
             self._renew_soon()
@@ -127,31 +129,33 @@ class RedisStore:
         now = self._clock()
         if now < self._renew_at or now < self._rests_until or not self._writes.is_due:
             return
-        self._renew_at = now + LEASE / 3 * random.uniform(0.9, 1.1)
+        self._renew_at = now + LEASE_SECONDS / 3 * random.uniform(0.9, 1.1)
         try:
             self._renew()
         except StoreUnavailable as error:
             logger.warning("The lease on the endings in Redis was not renewed: %s.", error)
 
     def _renew_soon(self) -> None:
-        self._renew_at = min(self._renew_at, self._clock() + AGAIN)
+        self._renew_at = min(self._renew_at, self._clock() + RETRY_SECONDS)
 
     def _renew(self) -> None:
-        owner, enough = secrets.token_hex(8), LEASE if self._doubts else LEASE * 2 / 3
-        begun = self._script(scripts.BEGIN, owner, *map(_ms, (LOCK, 3 * LEASE, LEASE, enough)))
+        owner, enough = secrets.token_hex(8), LEASE_SECONDS if self._doubts else LEASE_SECONDS * 2 / 3
+        begun = self._script(
+            scripts.BEGIN, owner, *map(_ms, (LOCK_SECONDS, 3 * LEASE_SECONDS, LEASE_SECONDS, enough))
+        )
         if not begun:
             return
         at, upto = int(begun[0]), begun[1]
         found: Endings = self._log(_position(upto)).read()
         if found.too_many:
-            self._rests_until = self._clock() + PAUSE
+            self._rests_until = self._clock() + PAUSE_SECONDS
             raise StoreUnavailable("there are too many endings to keep in Redis")
         seconds = int(self._calendar())
         for pairs in _chunks(found.ended):
             self._script(scripts.ADD, owner, seconds, *pairs)
         oldest = min(at // 1000, seconds) - int(window().total_seconds())
         position = json.dumps(found.position.as_json())
-        self._script(scripts.FINISH, owner, position, at + _ms(LEASE), oldest)
+        self._script(scripts.FINISH, owner, position, at + _ms(LEASE_SECONDS), oldest)
 
     def _script(self, script: str, *arguments: Any) -> Any:
         return self._command(
@@ -180,10 +184,10 @@ def _position(upto: Any) -> LogPosition | None:
 
 
 def _chunks(ended: Mapping[str, str]) -> Iterator[list[str]]:
-    """``name, told, name, told ...``, so many at a time."""
+    """Yield ``name, entry, name, entry ...``, so many at a time."""
     items = list(ended.items())
-    for start in range(0, len(items), CHUNK):
-        yield [word for item in items[start : start + CHUNK] for word in item]
+    for start in range(0, len(items), ENDINGS_PER_COMMAND):
+        yield [word for item in items[start : start + ENDINGS_PER_COMMAND] for word in item]
 
 
 def _ms(seconds: float) -> int:

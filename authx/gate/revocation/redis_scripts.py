@@ -2,7 +2,7 @@
 
 Its fields:
 
-    <name>       what is told under it, as ``core.log_entries`` has it: the reason of a session's ending ...
+    <name>       its entry, as ``core.log_entries`` has it: the reason of a session's ending ...
     #<n>         "<seconds> <what> <name>", the same in the order it arrived
     first, last  the numbers of the oldest and the newest of these
     epoch        drawn when the hash was made: numbers of another epoch mean nothing
@@ -55,19 +55,19 @@ local function append(key, from)
   local at = math.max(redis.call('TIME')[1], ARGV[from - 1])
   local last = tonumber(redis.call('HGET', key, 'last') or '0')
   for i = from, #ARGV, 2 do
-    local name, told = ARGV[i], ARGV[i + 1]
+    local name, value = ARGV[i], ARGV[i + 1]
     local before = redis.call('HGET', key, name)
-    local number = tonumber(string.match(told, '^(%d+):') or '')
+    local number = tonumber(string.match(value, '^(%d+):') or '')
     if not before or (number and number > (tonumber(string.match(before, '^(%d+):') or '') or -1)) then
       last = last + 1
-      put(key, 'last', last, name, told, '#' .. last, at .. ' ' .. told .. ' ' .. name)
+      put(key, 'last', last, name, value, '#' .. last, at .. ' ' .. value .. ' ' .. name)
     end
   end
 end
 """
 )
 
-#: ARGV: milliseconds of a lease, name, name ... Answers {lease, fields, told, told ...}; {} without a lease.
+#: ARGV: milliseconds of a lease, name, name ... Answers {lease, fields, value, value ...}, or {}.
 READ: Final = (
     _LEASED
     + """
@@ -77,7 +77,7 @@ return found
 """
 )
 
-#: ARGV: seconds, name, told, name, told ... Adds them if there is a hash to add them to; without one nobody
+#: ARGV: seconds, name, value, name, value ... Adds them if there is a hash to add them to; without one nobody
 #: looks.
 PUBLISH: Final = (
     _APPEND
@@ -114,7 +114,7 @@ return {string.format('%.0f', now), redis.call('HGET', key, 'upto') or ''}
 """
 )
 
-#: ARGV: owner, seconds, name, told ... as PUBLISH, but only for the owner of the lock. Answers 1 if added.
+#: ARGV: owner, seconds, name, value ... as PUBLISH, but only for the owner of the lock. Answers 1 if added.
 ADD: Final = (
     _APPEND
     + """
@@ -143,10 +143,10 @@ first = tonumber(first)
 for _ = 1, 2000 do
   local entry = redis.call('HGET', key, '#' .. first)
   if not entry then break end
-  local at, told, name = string.match(entry, '^(%d+) (%S*) (.*)$')
+  local at, value, name = string.match(entry, '^(%d+) (%S*) (.*)$')
   if not at or tonumber(at) >= tonumber(ARGV[4]) then break end
   drop(key, '#' .. first)
-  if redis.call('HGET', key, name) == told then drop(key, name) end
+  if redis.call('HGET', key, name) == value then drop(key, name) end
   first = first + 1
 end
 put(key, 'upto', ARGV[2], 'lease', ARGV[3] .. ' ' .. ARGV[1], 'first', first)

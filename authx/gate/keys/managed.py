@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from math import nextafter
 from threading import Lock
-from typing import Any
-from weakref import WeakSet
+from typing import Any, Final
 
 from authx.conf import conf
+from authx.core.freshness import FOREVER, NEVER, Policy
 from authx.core.keyring_states import IN_USE, POLL, KeyState, KeyTimes, judge_keys, verifies_for
 from authx.core.keys import Key, KeySet
 from authx.errors import StoreUnavailable
+from authx.gate.shared_copy import SharedCopy
 
 logger = logging.getLogger("authx")
 
-_INTERVAL = POLL.total_seconds()
-_NEVER = float("-inf")
 #: Seconds between two looks for unknown kids, while the database answers: a key may sign once it is made.
-UNKNOWN = 0.5
+UNKNOWN_KID_SECONDS = 0.5
 #: Seconds after the last look in which keys may be used while another thread looks.
-LATE = 60.0
+TOO_OLD_SECONDS = 60.0
 #: Seconds that a process which has not read the keys yet waits between two tries.
-REST = 0.5
+RETRY_SECONDS = 0.5
+
+_POLL: Final = POLL.total_seconds()
+#: Once so many seconds have passed, and not only when they are exceeded.
+_POLLED: Final = nextafter(_POLL, 0.0)
+#: Whoever signs waits for the keys that there are now, also while the database fails.
+_SIGNING: Final = Policy(renew_after=_POLLED, wait_after=_POLLED, rest=_POLL, failing_for=0.0)
+_VERIFYING: Final = Policy(
+    renew_after=_POLLED,
+    wait_after=nextafter(TOO_OLD_SECONDS, 0.0),
+    rest=_POLL,
+    failing_for=TOO_OLD_SECONDS,
+)
+_MISSING: Final = replace(_SIGNING, missing_cool_down=UNKNOWN_KID_SECONDS)
+#: Before the database has answered once, all wait.
+_UNREAD: Final = replace(_SIGNING, rest=RETRY_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +72,16 @@ class Keyring(KeySet):
         self._load, self._clock = load, clock
         self._rows: tuple[ManagedKey, ...] = ()
         self._signing: Key | None = self.given[0]
-        #: When the last look began, the last for an unknown kid, and between when the keys stay as they are.
-        self._looked_at = self._unknown_at = self._judged_at = _NEVER
-        self._changes_at = float("inf")
-        #: The database has never been read, and could not be at the last try, which was then.
-        self._is_unread, self._failed_at = False, _NEVER
+        #: Between these times the keys are what they were judged to be.
+        self._judged_at, self._changes_at = NEVER, FOREVER
         #: True once the database has said whether there are managed keys.
         self._is_known = False
-        self._lock = Lock()
-        _keyrings.add(self)
+        #: Held for a moment by whoever judges.
+        self._judging = Lock()
+        self._copy = SharedCopy(self._read, clock=clock, after_fork=self._after_fork)
 
     def __iter__(self) -> Iterator[Key]:
-        self._keep_up()
-        self._demand_read()
+        self._ensure_fresh(_SIGNING)
         return iter(self._keys.values())
 
     @property
@@ -84,8 +95,7 @@ class Keyring(KeySet):
 
     def demand_signing(self) -> Key:
         """The same, where one wants to know whether there is one."""
-        self._keep_up()
-        self._demand_read()
+        self._ensure_fresh(_SIGNING)
         if self._signing is None:
             raise StoreUnavailable(
                 "the managed key in turn to sign cannot be decrypted: put the SECRET_KEY under which it was"
@@ -103,79 +113,57 @@ class Keyring(KeySet):
         return super().jwks()
 
     def find(self, kid: str) -> Key | None:
-        """The key with this ``kid``: a lookup in memory, but for the looks that the class tells of."""
+        """Return the key with this ``kid``; the database is read only where the class says so.
+
+        Whether an unknown one was made meanwhile is looked up (J10). A reading that started after the call
+        need not be repeated for that; one from before may have missed the key.
+        """
         asked_at = self._clock()
         if self._rows or not self._is_known:
-            self._keep_up(wait=not (self._is_known and _is_within(asked_at, self._looked_at, LATE)))
-            self._demand_read()
-        return self._keys.get(kid) or self._find_unknown(kid, asked_at)
+            self._ensure_fresh(_VERIFYING)
+        if kid not in self._keys:
+            is_missing = lambda: kid not in self._keys  # noqa: E731
+            self._copy.ensure_fresh(_MISSING, asked_at=asked_at, is_missing=is_missing)
+        return self._keys.get(kid)
 
-    def _demand_read(self) -> None:
-        if self._is_unread:
+    def reload(self) -> None:
+        """Read the database now: the keyring has just been changed by this process."""
+        self._copy.reload()
+
+    def _ensure_fresh(self, policy: Policy) -> None:
+        """Read again if that is due, and judge again if a key's time has come.
+
+        Raises:
+            StoreUnavailable: the keys have not been read yet.
+        """
+        if not self._copy.ensure_fresh(policy if self._is_known else _UNREAD):
             raise StoreUnavailable("the signing keys have not been read yet")
-
-    def look(self) -> None:
-        """Take a look at the database now: the keyring has just been changed by this process."""
-        with self._lock:
-            self._look(self._clock())
-
-    def _keep_up(self, *, wait: bool = True) -> None:
-        """Look if that is due, and judge again if a key's time has come.
-
-        One thread does it for all; whoever need not ``wait`` goes on with the keys there are.
-        """
-        if self._is_up_to_date(self._clock()) or not self._lock.acquire(blocking=wait):
-            return
-        try:
-            now = self._clock()
-            if not self._is_up_to_date(now):  # nobody has looked while we waited
-                self._look_or_judge(now)
-        finally:
-            self._lock.release()
-
-    def _is_up_to_date(self, now: float) -> bool:
-        if self._is_unread:
-            return 0 <= now - self._failed_at < REST
-        return _is_within(now, self._looked_at) and self._judged_at <= now < self._changes_at
-
-    def _look_or_judge(self, now: float) -> None:
-        if _is_within(now, self._looked_at) and not self._is_unread:
+        now = self._clock()
+        if not self._judged_at <= now < self._changes_at:
             self._judge(now)
-        else:
-            self._look(now)
 
-    def _find_unknown(self, kid: str, asked_at: float) -> Key | None:
-        """Look whether it was made meanwhile, if nobody just has; who comes while one looks waits (J10).
-
-        A look that began after ``asked_at`` need not be repeated; one from before may have missed the key.
-        """
-        with self._lock:
-            now = self._clock()
-            rests = _is_within(now, self._unknown_at, UNKNOWN) or _is_within(now, self._failed_at)
-            if kid not in self._keys and not rests:
-                self._unknown_at = now
-                if not asked_at <= self._looked_at <= now:
-                    self._look(now)
-            return self._keys.get(kid)
-
-    def _look(self, now: float) -> None:
-        """Read the managed keys. The lock is held."""
+    def _read(self, now: float) -> None:
+        """Read the managed keys; what cannot be read takes no key away."""
         known = {row.times.kid: row.key for row in self._rows if row.key is not None}
         try:
             self._rows = tuple(self._load(known, _time(now)))
-            self._is_known, self._is_unread = True, False
-        except Exception as error:  # whatever it is: what cannot be read takes no key away
+            self._is_known = True
+        except Exception as error:  # whatever it is
             logger.warning("The managed signing keys could not be read: %s.", type(error).__name__)
+            if isinstance(error, StoreUnavailable):
+                if not self._is_known:
+                    self._copy.forget()
+                raise
             # Anything else is no outage: a process that has no database to ask, such as a test's.
-            is_outage = isinstance(error, StoreUnavailable)
-            self._is_unread = is_outage and not self._is_known
-            self._failed_at = now if is_outage else _NEVER
         self._judge(now)
-        self._looked_at = now  # not before: who must not sign with old keys waits until they are read
 
     def _judge(self, now: float) -> None:
-        """Work out which keys are in use, the signing one first. The lock is held."""
-        judged = judge_keys((row.times for row in self._rows), now=_time(now), hold=hold())
+        """Work out which keys are in use, the signing one first."""
+        with self._judging:
+            self._judge_rows(now)
+
+    def _judge_rows(self, now: float) -> None:
+        judged = judge_keys((row.times for row in self._rows), now=_time(now), hold=verify_period())
         ours = {row.times.kid: row.key for row in self._rows}
         in_use = {kid for kid, state in judged.states.items() if state in IN_USE}
         order = [judged.signing, *(kid for kid in judged.states if kid in in_use)]
@@ -188,34 +176,17 @@ class Keyring(KeySet):
             self._signing = ours[judged.signing] if judged.signing else None
         self._keys = {key.kid: key for key in found}
         self._judged_at = now
-        self._changes_at = judged.changes_at.timestamp() if judged.changes_at else float("inf")
+        self._changes_at = judged.changes_at.timestamp() if judged.changes_at else FOREVER
 
-    def after_fork(self) -> None:
+    def _after_fork(self) -> None:
         """Leave the lock that a thread of the parent may hold."""
-        self._lock = Lock()
+        self._judging = Lock()
 
 
-def hold() -> timedelta:
+def verify_period() -> timedelta:
     """How long a key that signs no more goes on verifying."""
     return verifies_for(lifetime=conf.ACCESS_TOKEN_LIFETIME, leeway=conf.CLOCK_LEEWAY)
 
 
-def _is_within(now: float, then: float, interval: float = _INTERVAL) -> bool:
-    """True within ``interval`` seconds after ``then``; a clock that was put back is not waited for."""
-    return 0 <= now - then < interval
-
-
 def _time(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
-
-
-#: All there are, for a forked process; normally one.
-_keyrings: WeakSet[Keyring] = WeakSet()
-
-
-def _after_fork() -> None:
-    for keyring in list(_keyrings):
-        keyring.after_fork()
-
-
-os.register_at_fork(after_in_child=_after_fork)

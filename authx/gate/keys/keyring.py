@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from django.apps import apps
-from django.core.signals import setting_changed
-from django.utils.module_loading import import_string
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_files, secret_keys
 from authx.core.keys import Key, KeySet
 from authx.errors import KeyInvalid
-from authx.gate.managed_keyring import Keyring, Loader, ManagedKey
+from authx.gate.keys.managed import Keyring, Loader, ManagedKey
+from authx.gate.ports import Port
+from authx.gate.shared_copy import drop_on_change
 
-#: Found by name, for the gate imports no models.
-_LOADER = "authx.sessions.signing_keys.load"
+#: Reads the managed keys of the database.
+managed_keys: Port[Loader] = Port("database of signing keys")
 
 
 @lru_cache(maxsize=1)
@@ -34,16 +34,9 @@ def keyset() -> Keyring:
 
 
 def _managed(known: Mapping[str, Key], now: datetime) -> Iterable[ManagedKey]:
-    if not (apps.ready and apps.is_installed("authx")):
+    if managed_keys.is_open or not (apps.ready and apps.is_installed("authx")):
         return ()  # there are no tables of ours
-    found: Iterable[ManagedKey] = _loader()(known, now)
-    return found
-
-
-@lru_cache(maxsize=1)
-def _loader() -> Loader:
-    found: Loader = import_string(_LOADER)
-    return found
+    return managed_keys.provider(known, now)
 
 
 @sensitive_variables()
@@ -71,9 +64,4 @@ def _pem(source: Any) -> str | bytes:
         raise KeyInvalid("an entry is neither PEM text nor a readable file") from None
 
 
-def _forget(*, setting: str, **kwargs: Any) -> None:
-    if setting in {"SECRET_KEY", "SECRET_KEY_FALLBACKS", "AUTHX_SIGNING_KEYS"}:
-        keyset.cache_clear()
-
-
-setting_changed.connect(_forget, dispatch_uid="authx.gate.keyring")
+drop_on_change(keyset.cache_clear, "SECRET_KEY", "SECRET_KEY_FALLBACKS", "AUTHX_SIGNING_KEYS")

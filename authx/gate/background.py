@@ -6,7 +6,7 @@ from collections.abc import Callable
 from threading import Thread
 
 #: Runs something, now or later; whoever hands it over does not wait.
-Apart = Callable[[Callable[[], None]], None]
+RunInBackground = Callable[[Callable[[], None]], None]
 
 
 def in_a_thread(work: Callable[[], None]) -> None:

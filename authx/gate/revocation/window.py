@@ -1,4 +1,4 @@
-"""Which sessions have ended lately: what stores tell, and copies keep."""
+"""Which sessions have ended lately: what stores answer, and copies keep."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from authx.conf import conf
 from authx.core.log_position import LONGEST_TRANSACTION
 
 #: Seconds without a copy, after there were too many endings to keep.
-PAUSE: Final = 60.0
+PAUSE_SECONDS: Final = 60.0
 #: More endings than this in a copy cost more memory than asking costs time; about 35 MB.
-LARGEST: Final = 200_000
+MAX_ENDINGS: Final = 200_000
 
 
 @dataclass(frozen=True, slots=True)
 class Endings:
-    """What one reading has found: what is told by name, as ``core.log_entries`` has it."""
+    """What one reading has found: the entries by name, as ``core.log_entries`` has them."""
 
     ended: Mapping[str, str]
     #: Where the next reading goes on.
     position: Any
     #: All that matter, rather than those since the last reading.
     whole: bool
-    #: There were more than were asked for; the next reading tells them.
+    #: There were more than were asked for; the next reading brings them.
     more: bool = False
 
     @property
     def too_many(self) -> bool:
-        """True if nobody should keep a copy of these. ``more`` counts, for some may be told twice."""
-        return self.more or len(self.ended) > LARGEST
+        """True if nobody should keep a copy of these. ``more`` counts, for some may come twice."""
+        return self.more or len(self.ended) > MAX_ENDINGS
 
 
 class Feed(Protocol):
-    """Tells the endings, each time those since the last."""
+    """Reads the endings, each time those since the last."""
 
     def read(self) -> Endings:
-        """The endings committed before this call, as far as the last one has not told them.
+        """The endings committed before this call, as far as the last one has not brought them.
 
         Raises:
             StoreUnavailable: it cannot be known.

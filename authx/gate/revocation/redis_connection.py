@@ -11,7 +11,7 @@ from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 
 #: Seconds that one command, or one connection, may take. A dead server costs this once, then the breaker.
-TIMEOUT = 0.05
+TIMEOUT_SECONDS = 0.05
 
 
 def connect(alias: str) -> Any:
@@ -26,7 +26,7 @@ def connect(alias: str) -> Any:
 
     server, options = _described(alias)
     patience = _patience()
-    options["SOCKET_TIMEOUT"] = options["SOCKET_CONNECT_TIMEOUT"] = TIMEOUT
+    options["SOCKET_TIMEOUT"] = options["SOCKET_CONNECT_TIMEOUT"] = TIMEOUT_SECONDS
     for name in ("CONNECTION_POOL_KWARGS", "SENTINEL_KWARGS"):
         options[name] = {**(options.get(name) or {}), **patience}
     factory: Any = get_connection_factory(options)
@@ -123,8 +123,8 @@ def _patience() -> dict[str, Any]:
     from redis.retry import Retry
 
     return {
-        "socket_timeout": TIMEOUT,
-        "socket_connect_timeout": TIMEOUT,
+        "socket_timeout": TIMEOUT_SECONDS,
+        "socket_connect_timeout": TIMEOUT_SECONDS,
         "retry": Retry(NoBackoff(), 0),
         "health_check_interval": 0,
     }
