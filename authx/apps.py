@@ -8,8 +8,8 @@ from django.apps import AppConfig
 
 if TYPE_CHECKING:
     from authx.core.log_position import LogPosition
-    from authx.sessions.ended_log import EndedLog
-    from authx.sessions.standing import DatabaseSource
+    from authx.sessions.liveness import DatabaseSource
+    from authx.store.revocation_log import EndedLog
 
 
 class AuthxConfig(AppConfig):
@@ -25,15 +25,15 @@ class AuthxConfig(AppConfig):
     def ready(self) -> None:
         from authx import checks
         from authx.http import charset
-        from authx.pages import binding
-        from authx.sessions import login_attempts, users
+        from authx.pages import login_signals
+        from authx.sessions import login_attempts, user_changes
 
         _connect_gate()
         checks.connect()
         charset.connect()
-        users.connect()
+        user_changes.connect()
         login_attempts.connect()
-        binding.connect()
+        login_signals.connect()
 
 
 def _connect_gate_early() -> None:
@@ -41,17 +41,17 @@ def _connect_gate_early() -> None:
     from authx.gate.revocation import sources
 
     sources.database_source.register(_database_source)
-    sources.revocation_log.register(_revocation_log)
+    sources.database_log.register(_revocation_log)
 
 
 def _database_source() -> DatabaseSource:
-    from authx.sessions.standing import DatabaseSource
+    from authx.sessions.liveness import DatabaseSource
 
     return DatabaseSource()
 
 
 def _revocation_log(position: LogPosition | None = None) -> EndedLog:
-    from authx.sessions.ended_log import EndedLog
+    from authx.store.revocation_log import EndedLog
 
     return EndedLog(position)
 
@@ -60,10 +60,10 @@ def _connect_gate() -> None:
     """Provide the same without the detour, and the managed keys."""
     from authx.gate.keys import keyring
     from authx.gate.revocation import sources
-    from authx.sessions import signing_keys
-    from authx.sessions.ended_log import EndedLog
-    from authx.sessions.standing import DatabaseSource
+    from authx.issuer import signing_keys
+    from authx.sessions.liveness import DatabaseSource
+    from authx.store.revocation_log import EndedLog
 
     sources.database_source.register(DatabaseSource)
-    sources.revocation_log.register(EndedLog)
+    sources.database_log.register(EndedLog)
     keyring.managed_keys.register(signing_keys.load)

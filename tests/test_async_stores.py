@@ -22,7 +22,7 @@ from django.db.models import F
 from authx.gate.revocation import redis_connection, sources
 from authx.models import DeviceSession
 from authx.sessions import open_session
-from authx.sessions.using import uses
+from authx.sessions.activity import uses
 from tests.faults import Proxy
 from tests.test_stores import LAG, choose
 

@@ -7,10 +7,10 @@ import pytest
 from authx.core.auth_time import AUTH_TIME_UNKNOWN, as_claim, is_known, is_within
 from authx.gate import verify_access_token
 from authx.gate.principal import TokenCaller
+from authx.issuer.introspection import introspect
 from authx.models import DeviceSession
 from authx.sessions import end_session, open_session, recognize, refresh_session
-from authx.sessions.introspecting import introspect
-from authx.sessions.proving import is_recent, record_proof
+from authx.sessions.step_up import is_recent, record_proof
 
 LONG = [timedelta(seconds=1), timedelta(days=365 * 60), timedelta.max]
 

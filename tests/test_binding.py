@@ -1,4 +1,4 @@
-"""authx.pages.binding: every Django login opens a device session, and every Django logout ends it."""
+"""authx.pages.login_signals: every Django login opens a device session, and every Django logout ends it."""
 
 from contextlib import contextmanager
 from datetime import timedelta
@@ -18,7 +18,7 @@ from django.test import AsyncClient, Client, RequestFactory
 
 from authx import signals
 from authx.models import DeviceSession
-from authx.pages import binding
+from authx.pages import login_signals
 from authx.sessions import end_session, open_session, refresh_session
 
 pytestmark = pytest.mark.django_db
@@ -460,7 +460,7 @@ def before_authx():
     try:
         yield
     finally:
-        binding.connect()
+        login_signals.connect()
 
 
 # Logging out

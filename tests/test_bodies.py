@@ -27,7 +27,7 @@ noted: list[str] = []
 
 
 class Noting(FileUploadHandler):
-    """Notes every file that Django takes out of a body."""
+    """RequestState every file that Django takes out of a body."""
 
     def new_file(self, field_name, file_name, *args, **kwargs):
         noted.append(file_name)

@@ -21,10 +21,10 @@ import authx
 from authx import conf as module
 from authx.conf import Conf, DottedPath, conf, rules
 from authx.conf.setting import ParsedSettings, Setting
-from authx.core.alarms import Action, Alarm
 from authx.core.keys import Key
 from authx.core.limits import Limit, WhenFull
 from authx.core.rates import Rate
+from authx.core.risk import Action, Alarm
 
 HOUR = timedelta(hours=1)
 DURATIONS = ["ACCESS_TOKEN_LIFETIME", "IDLE_LIFETIME", "SESSION_LIFETIME"]

@@ -6,8 +6,8 @@ from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory
 
 from authx.http.cookies import has_credentials, read_cookie, set_access_cookie
-from authx.http.device import browser_device
-from authx.http.notes import notes
+from authx.http.device_cookie import browser_device
+from authx.http.request_state import notes
 from authx.models import DeviceSession
 from authx.sessions import open_session
 

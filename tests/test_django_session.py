@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 
 from authx.conf import conf
 from authx.models import DeviceSession
-from authx.pages import binding
+from authx.pages import login_signals
 from authx.sessions import end_session, end_sessions, open_session
 from tests.more_urls import urlpatterns as more_urls
 
@@ -356,7 +356,7 @@ def of_before_authx(browser, ada, bob):
     try:
         browser.page_login(ada, "/django-login/")
     finally:
-        binding.connect()
+        login_signals.connect()
 
 
 def impersonating(browser, ada, bob):
@@ -776,7 +776,7 @@ def noting_app():
     """An app whose receiver has been connected before ours, as django-otp's always is."""
     user_logged_in.disconnect(dispatch_uid="authx.pages.login")
     user_logged_in.connect(note)
-    binding.connect()
+    login_signals.connect()
     yield
     user_logged_in.disconnect(note)
 

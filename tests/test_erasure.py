@@ -26,12 +26,12 @@ from authx.sessions import (
     recognize,
     refresh_session,
 )
+from authx.sessions.audit import Actor, event
 from authx.sessions.erasure import Erased, forget_gone
-from authx.sessions.events import Actor, event
-from authx.sessions.listing import rename_session
 from authx.sessions.not_before import prune_marks
 from authx.sessions.people import Person
-from authx.sessions.users import end_before_delete
+from authx.sessions.queries import rename_session
+from authx.sessions.user_changes import end_before_delete
 from tests.racing import race
 
 FOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"

@@ -26,9 +26,9 @@ from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
 
 from authx.conf import conf, secret_keys
+from authx.core.access_token import write_access_token
 from authx.core.claims import AccessClaims
-from authx.core.refresh import _signer, is_genuine, read_refresh_token, write_refresh_token
-from authx.core.tokens import write_access_token
+from authx.core.refresh_token import _signer, is_genuine, read_refresh_token, write_refresh_token
 from authx.errors import (
     KeyUnknown,
     RefreshMalformed,
@@ -41,7 +41,7 @@ from authx.gate.keys import keyring
 from authx.gate.signature_cache import MAX_TOKENS_PER_SESSION, signatures
 from authx.gate.verify import read_claims
 from authx.http import cookies
-from authx.http.device import browser_device, remember_login
+from authx.http.device_cookie import browser_device, remember_login
 from tests.forging import as_raw, b64, changed, forge, sign, unb64
 
 pytestmark = pytest.mark.slow

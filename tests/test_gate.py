@@ -16,9 +16,9 @@ from django.contrib.auth import get_user_model
 from django.test import override_settings
 
 from authx.conf import secret_keys
+from authx.core.access_token import write_access_token
 from authx.core.keys import Key
 from authx.core.liveness import Liveness
-from authx.core.tokens import write_access_token
 from authx.errors import (
     KeyInvalid,
     KeyUnknown,

@@ -118,7 +118,7 @@ def test_another_apps_ready_may_ask_the_gate_before_ours():
             def ready(self):
                 from authx.gate.keys import keyring
                 from authx.gate.revocation import sources
-                asked.append((sources.source(), sources.revocation_log.provider(), list(keyring.keyset())))
+                asked.append((sources.source(), sources.database_log.provider(), list(keyring.keyset())))
         sys.modules["early"] = types.ModuleType("early")
         sys.modules["early"].Early = Early
         settings.configure(
@@ -127,8 +127,8 @@ def test_another_apps_ready_may_ask_the_gate_before_ours():
         )
         import django
         django.setup()
-        from authx.sessions.ended_log import EndedLog
-        from authx.sessions.standing import DatabaseSource
+        from authx.store.revocation_log import EndedLog
+        from authx.sessions.liveness import DatabaseSource
         ((source, log, keys),) = asked
         assert isinstance(source, DatabaseSource) and isinstance(log, EndedLog) and len(keys) == 1
     """)

@@ -23,7 +23,7 @@ from rest_framework.views import APIView
 from authx.checks.logins import check_counting, check_login_backend, check_proxies
 from authx.core.account_name import MAX_NAME, fold_account_name
 from authx.core.device_cookie import BrowserDevice, read_device, write_device
-from authx.http.device import browser_device, login_nonce, remember_login
+from authx.http.device_cookie import browser_device, login_nonce, remember_login
 from authx.models import DeviceSession, SessionEvent
 
 PAGE, DJANGO, ADMIN, API = "/account/login/", "/django-login/", "/admin/login/", "/api/auth/login/"

@@ -10,9 +10,9 @@ from django.db.models import F
 from django.utils import timezone
 
 import authx
+from authx.issuer.introspection import introspect
 from authx.models import DeviceSession
 from authx.sessions import end_user_sessions, open_session
-from authx.sessions.introspecting import introspect
 
 ROOT = Path(authx.__file__).parent
 #: Where the parts of the answer are, and who may put them together.

@@ -20,7 +20,7 @@ from rest_framework.views import exception_handler as drf_exception_handler
 from authx.api.authentication import BearerAuthentication, CookieAuthentication
 from authx.api.permissions import HasRole, HasScope, RecentlyAuthenticated
 from authx.conf import conf
-from authx.core.tokens import write_access_token
+from authx.core.access_token import write_access_token
 from authx.gate.keys import keyring
 from authx.sessions import open_session
 

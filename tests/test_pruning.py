@@ -7,7 +7,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import DatabaseError, connection
 
 from authx import signals
-from authx.core.devices import UNKNOWN
+from authx.core.device import UNKNOWN
 from authx.errors import StoreUnavailable
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import Device, end_session, open_session, refresh_session

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from authx.core.access_token import write_access_token
 from authx.core.keys import Key, KeySet
-from authx.core.tokens import write_access_token
 from authx.errors import KeyUnknown, SessionEnded, TokenExpired, TokenMalformed, TokenNotForUs
 from authx.gate import verify_access_token
 from authx.gate.keys import keyring

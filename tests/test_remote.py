@@ -25,8 +25,8 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.urls import reverse
 
 from authx.checks.verifier import check_verifier
+from authx.core.access_token import write_access_token
 from authx.core.keys import Key, KeySet
-from authx.core.tokens import write_access_token
 from authx.errors import KeyInvalid, KeyUnknown, SessionEnded, StoreUnavailable, TokenMalformed
 from authx.gate import verify_access_token
 from authx.gate.issuer_http import MAX_BODY_BYTES, Refused, fetch_json
@@ -38,10 +38,10 @@ from authx.gate.revocation import sources
 from authx.gate.revocation.local_copy import LocalCopy
 from authx.gate.revocation.remote import IntrospectionSource, RemoteFeed
 from authx.gate.revocation.window import Endings
+from authx.issuer.clients import create_service, renew_secret
+from authx.issuer.signing_keys import rotate, withdraw
 from authx.models import ServiceClient
 from authx.sessions import end_everyone, end_session, end_user_sessions, open_session
-from authx.sessions.services import create_service, renew_secret
-from authx.sessions.signing_keys import rotate, withdraw
 from tests.test_tokens import CLAIMS
 
 ROOT = Path(__file__).parent.parent
@@ -106,7 +106,7 @@ def test_keys_are_fetched_once_and_kept(keys, issuer, clock):
 
 
 def test_they_verify_what_the_issuer_signed(keys):
-    from authx.core.tokens import read_signed
+    from authx.core.access_token import read_signed
 
     assert read_signed(write_access_token(CLAIMS, KEYS[1]), keys)[0] == CLAIMS
     with pytest.raises(KeyUnknown):

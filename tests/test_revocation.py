@@ -9,7 +9,7 @@ import pytest
 
 from authx.gate.revocation import sources
 from authx.gate.revocation.local_copy import LocalCopy
-from authx.sessions.ended_log import EndedLog
+from authx.store.revocation_log import EndedLog
 
 
 @pytest.fixture(autouse=True)

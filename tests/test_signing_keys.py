@@ -27,11 +27,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from authx.conf import conf, secret_keys
+from authx.core.access_token import check_claims, read_signed, write_access_token
 from authx.core.claims import AccessClaims
-from authx.core.derived import derive_secret
-from authx.core.keyring_states import LEAD, POLL, KeyState
+from authx.core.derivation import derive_secret
+from authx.core.key_schedule import LEAD, POLL, KeyState
 from authx.core.keys import Key, KeySet
-from authx.core.tokens import check_claims, read_signed, write_access_token
 from authx.errors import KeyUnknown, StoreUnavailable
 from authx.gate import shared_copy, verify_access_token
 from authx.gate.keys import keyring
@@ -45,9 +45,10 @@ from authx.gate.keys.managed import (
 from authx.gate.revocation import sources
 from authx.gate.signature_cache import SignatureCache
 from authx.gate.verify import read_claims
+from authx.issuer import private_keys, signing_keys
+from authx.issuer.signing_keys import KeyringRefused, rotate, withdraw
 from authx.models import DeviceSession, SigningKey
-from authx.sessions import open_session, private_keys, recognize, signing_keys
-from authx.sessions.signing_keys import KeyringRefused, rotate, withdraw
+from authx.sessions import open_session, recognize
 from authx.wellknown import views
 from tests.faults_in_database import outage
 from tests.racing import race

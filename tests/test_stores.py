@@ -19,8 +19,8 @@ from authx.gate import verify_access_token
 from authx.gate.revocation import sources
 from authx.models import DeviceSession
 from authx.sessions import end_session, open_session, recognize, refresh_session
-from authx.sessions.callers import Caller, KnownUser, admit
-from authx.sessions.using import LAST_SEEN_EVERY, uses
+from authx.sessions.activity import LAST_SEEN_EVERY, uses
+from authx.sessions.authentication import Caller, KnownUser, admit
 from tests.test_refreshing import outage
 
 LAG = timedelta(seconds=1)
@@ -446,7 +446,7 @@ def test_a_session_that_has_ended_is_not_touched(quick, opened):
     caller = Caller(opened.claims)
     end_session(opened.session, "logout")
     before = row(opened)
-    caller.note_use()
+    caller.record_use()
     assert (row(opened).confirmed_generation, row(opened).last_seen_at) == (0, before.last_seen_at)
 
 

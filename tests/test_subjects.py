@@ -20,12 +20,12 @@ from authx.errors import LoginRefused, SessionEnded, TokenMalformed
 from authx.gate import verify_access_token
 from authx.gate.fingerprint import fingerprint
 from authx.gate.revocation import sources
+from authx.issuer.introspection import introspect
 from authx.models import DeviceSession, EndedSession, NotBeforeMark
 from authx.sessions import end_user_sessions, open_session, recognize, refresh_session
-from authx.sessions.callers import admit
-from authx.sessions.introspecting import introspect
-from authx.sessions.limiting import over_the_limits
-from authx.sessions.listing import live_sessions
+from authx.sessions.authentication import admit
+from authx.sessions.limits import over_the_limits
+from authx.sessions.queries import live_sessions
 from authx.sessions.subjects import find_subject, sessions_of, subject_of
 from tests.test_stores import choose
 

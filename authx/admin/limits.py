@@ -11,7 +11,7 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 
 from authx.conf import conf
-from authx.sessions.limiting import over_the_limits
+from authx.sessions.limits import over_the_limits
 
 #: Sessions listed; there may be more.
 LISTED = 200

@@ -11,9 +11,9 @@ from django.conf import settings
 from authx.conf import rules, values
 from authx.conf.setting import ParsedSettings, Setting
 from authx.conf.values import DottedPath
-from authx.core.alarms import Action, Alarm
 from authx.core.limits import Limit
 from authx.core.rates import Rate
+from authx.core.risk import Action, Alarm
 
 __all__ = ["Conf", "DottedPath", "Setting", "conf", "secret_keys"]
 

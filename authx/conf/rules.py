@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from authx.conf import secret_files
-from authx.core.alarms import CHOSEN, Action
 from authx.core.limits import Limit
 from authx.core.methods import is_word
 from authx.core.rates import Rate
+from authx.core.risk import CHOSEN, Action
 
 #: The complaint about a value, to be read after the setting's name; None when it is fine.
 Rule = Callable[[Any], "str | None"]

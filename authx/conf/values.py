@@ -9,8 +9,8 @@ from typing import Any
 
 from django.utils.module_loading import import_string
 
-from authx.core.alarms import Action, Alarm
 from authx.core.limits import Limit
+from authx.core.risk import Action, Alarm
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Final
 
 from itsdangerous import base64_encode
 
-from authx.core.derived import derive_secret
+from authx.core.derivation import derive_secret
 
 #: Users of one browser that are known; one more, and the least recent is forgotten.
 MAX_USERS: Final = 8

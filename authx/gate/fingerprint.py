@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 from authx.conf import conf, secret_keys
-from authx.core.derived import derive_secret
+from authx.core.derivation import derive_secret
 from authx.gate.keys import keyring
 
 #: What one process gives out and another must take the same way.

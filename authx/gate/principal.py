@@ -58,5 +58,5 @@ class TokenCaller:
         """``wrapped`` is not needed: nothing has to be read."""
         return Principal(self.claims)
 
-    def note_use(self) -> None:
+    def record_use(self) -> None:
         """A token shown to another service confirms nothing (T2)."""

@@ -7,9 +7,9 @@ from collections import deque
 from hashlib import sha256
 from threading import Lock
 
+from authx.core.access_token import MAX_LENGTH, read_signed
 from authx.core.claims import AccessClaims
 from authx.core.keys import Key, Keys
-from authx.core.tokens import MAX_LENGTH, read_signed
 
 #: Tokens remembered by one process; about 2 KB each.
 MAX_TOKENS = 10_000

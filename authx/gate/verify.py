@@ -11,9 +11,9 @@ from uuid import UUID
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf
+from authx.core.access_token import check_claims
 from authx.core.claims import AccessClaims
 from authx.core.liveness import Liveness
-from authx.core.tokens import check_claims
 from authx.errors import KeyUnknown, SessionEnded
 from authx.gate.keys import keyring
 from authx.gate.keys.remote import remote_keys

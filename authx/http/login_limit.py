@@ -13,10 +13,10 @@ from django.http.response import HttpResponseBase
 from authx.conf import conf
 from authx.core.account_name import fold_account_name
 from authx.core.rates import Rate
-from authx.http.client import client_network, is_behind_unknown_proxy
+from authx.http.client_address import client_network, is_behind_unknown_proxy
 from authx.http.counters import Count, count
-from authx.http.device import login_nonce
-from authx.http.notes import notes
+from authx.http.device_cookie import login_nonce
+from authx.http.request_state import notes
 from authx.http.throttle import is_first
 
 logger = logging.getLogger("authx")

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from authx.core.auth_time import is_known
 from authx.core.rotation import RotationState
-from authx.models.endings import NotBeforeMark, is_marked, marks_of_session
+from authx.models.revocation import NotBeforeMark, is_marked, marks_of_session
 
 if TYPE_CHECKING:
     from authx.core.claims import AccessClaims

@@ -12,13 +12,13 @@ from django.utils import timezone
 from authx.core.auth_time import AUTH_TIME_UNKNOWN
 from authx.errors import LoginRefused, SessionLimitReached
 from authx.http import django_session
-from authx.http.device import browser_device
+from authx.http.device_cookie import browser_device
 from authx.models import DeviceSession
 from authx.pages import django_login
 from authx.sessions import Device, open_session
 from authx.sessions.credentials import credentials_for
+from authx.sessions.liveness import end_of
 from authx.sessions.reading import find_adopted, read_session
-from authx.sessions.standing import end_of
 
 if TYPE_CHECKING:
     from authx.pages.visit import Visit

@@ -11,7 +11,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
 from authx.conf import DottedPath, conf
-from authx.core.derived import derive_secret
+from authx.core.derivation import derive_secret
 from authx.http import django_session
 
 

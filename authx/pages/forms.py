@@ -8,7 +8,7 @@ from django import forms
 from django.contrib.auth.forms import AuthenticationForm
 from django.utils.translation import gettext_lazy as _
 
-from authx.http.notes import notes
+from authx.http.request_state import notes
 from authx.sessions.login_attempts import wait_unless_first
 from authx.sessions.login_settling import settle
 

@@ -16,17 +16,17 @@ from django.utils.http import escape_leading_slashes
 
 from authx.errors import AuthxError, LoginRefused, SessionLimitReached, StoreUnavailable
 from authx.http import charset, cookies, django_session, renewal
+from authx.http.error_reports import keep_secrets
 from authx.http.login_limit import say_wait
-from authx.http.notes import notes
 from authx.http.outage import RETRY_AFTER
-from authx.http.reports import keep_secrets
+from authx.http.request_state import notes
 from authx.models import DeviceSession
-from authx.pages.delivery import deliver
+from authx.pages.response import deliver
 from authx.pages.second_step import note_proofs, renew_access
+from authx.pages.texts import refusal_text
 from authx.pages.visit import Visit, visit_of
-from authx.pages.words import refusal_text
-from authx.sessions.database import run_pending
 from authx.sessions.login_settling import answered
+from authx.store.database import run_pending
 
 logger = logging.getLogger("authx")
 

@@ -14,8 +14,8 @@ from authx.models import DeviceSession
 from authx.pages import proofs
 from authx.pages.visit import Visit
 from authx.sessions.credentials import access_token_for, credentials_for
-from authx.sessions.database import store_errors
 from authx.sessions.methods import add_methods, methods_of
+from authx.store.database import store_errors
 
 logger = logging.getLogger("authx")
 

@@ -22,16 +22,16 @@ from authx.errors import (
 )
 from authx.gate.verify import read_claims
 from authx.http import cookies, django_session, renewal
-from authx.http.notes import notes
+from authx.http.request_state import notes
 from authx.models import DeviceSession, EndReason
 from authx.pages import django_login
 from authx.sessions import Credentials, recognize, refresh_session
-from authx.sessions.alarming import count_refresh
-from authx.sessions.database import store_errors
+from authx.sessions.activity import record_use
+from authx.sessions.liveness import end_of
 from authx.sessions.presented import cookie_session
 from authx.sessions.refreshing import hold_session, refreshable_session
-from authx.sessions.standing import end_of
-from authx.sessions.using import note_use
+from authx.sessions.risk import count_refresh
+from authx.store.database import store_errors
 
 
 class Visit:
@@ -178,7 +178,7 @@ class Visit:
             self._find_by_refresh_cookie()
         else:
             if session.access_claims is not None:
-                note_use(session, session.access_claims)
+                record_use(session, session.access_claims)
             self._admit(session)
 
     def _find_by_refresh_cookie(self) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
+from authx.core.access_token import write_access_token
 from authx.core.auth_time import as_claim
 from authx.core.claims import AccessClaims
-from authx.core.refresh import write_refresh_token
-from authx.core.tokens import write_access_token
+from authx.core.refresh_token import write_refresh_token
 from authx.gate.keys import keyring
 from authx.models import DeviceSession
 from authx.sessions.subjects import is_key

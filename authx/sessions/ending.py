@@ -13,8 +13,9 @@ from django.db import models, transaction
 
 from authx import signals
 from authx.models import DeviceSession, EndReason, SessionEvent
-from authx.sessions import database, ended_log, events
-from authx.sessions.events import NOBODY, Actor
+from authx.sessions import audit
+from authx.sessions.audit import NOBODY, Actor
+from authx.store import database, revocation_log
 
 #: Sessions ended in one transaction: large enough to be quick, small enough not to block a login.
 CHUNK = 500
@@ -69,7 +70,7 @@ def end_session(
         ValueError: ``reason`` is not an ``EndReason``.
         StoreUnavailable: the database cannot be written; the session has not been ended.
     """
-    if by is None and events.is_gone(session):
+    if by is None and audit.is_gone(session):
         request = None
     return end_all([session.pk], Ending.of(reason, by, request, note, now)) == 1
 
@@ -142,9 +143,9 @@ def record(keys: Sequence[UUID], ending: Ending, *, logged: bool = True) -> None
     """Write the events of endings made in this transaction; publish and announce them after its commit."""
     kind = SessionEvent.Kind.ENDED
     reason = ending.reason.value
-    events.write(
+    audit.write(
         *(
-            events.event(
+            audit.event(
                 DeviceSession(pk=key),
                 kind,
                 at=ending.at,
@@ -157,7 +158,7 @@ def record(keys: Sequence[UUID], ending: Ending, *, logged: bool = True) -> None
     )
     if keys:
         if logged:
-            ended_log.write(keys, reason)
+            revocation_log.write(keys, reason)
         database.after_commit(lambda: _announce(keys, ending))
 
 

@@ -13,14 +13,14 @@ from uuid import UUID
 from django.apps import apps
 from django.db.models import Case, F, Model, Q, QuerySet, Value, When
 
-from authx.core.devices import UNKNOWN
+from authx.core.device import UNKNOWN
 from authx.models import DeviceSession, NotBeforeMark
 from authx.models.exactly import is_exactly
-from authx.sessions import database
-from authx.sessions.database import DatabaseNow
 from authx.sessions.ending import CHUNK
 from authx.sessions.people import Person, all_events, events_about, events_by
 from authx.sessions.subjects import in_use
+from authx.store import database
+from authx.store.database import DatabaseNow
 
 #: What an erased session says. Of a live one ``device_id`` stays: its tokens name it, its device comes back.
 SESSION_COLUMNS: Final[dict[str, str | None]] = {

@@ -14,7 +14,7 @@ from django.utils.module_loading import import_string
 from django.views.decorators.debug import sensitive_variables
 
 from authx.http.login_limit import count_login
-from authx.http.notes import notes
+from authx.http.request_state import notes
 from authx.models import SessionEvent
 from authx.sessions.login_events import record_failure
 from authx.sessions.login_names import find_users, is_guess, names_in

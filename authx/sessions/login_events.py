@@ -7,11 +7,12 @@ import logging
 from django.http import HttpRequest
 
 from authx.core.rates import Rate
-from authx.http.client import client_network
+from authx.http.client_address import client_network
 from authx.http.counters import count
 from authx.models import DeviceSession, SessionEvent
-from authx.sessions import database, events
-from authx.sessions.events import Actor
+from authx.sessions import audit
+from authx.sessions.audit import Actor
+from authx.store import database
 
 logger = logging.getLogger("authx")
 
@@ -38,12 +39,12 @@ def record_failure(
     def write() -> None:
         try:
             at, actor = database.database_now(), Actor.of(None, request)
-            found = events.event(session, kind, at=at, outcome=outcome, actor=actor, subject=subject or "")
-            database.transact(lambda: events.write(found), attempts=1)
+            found = audit.event(session, kind, at=at, outcome=outcome, actor=actor, subject=subject or "")
+            database.transact(lambda: audit.write(found), attempts=1)
         except Exception:  # whatever it is, AUTHX_COUNTRY's included: refusing must not depend on it
             logger.exception("%s could not be recorded.", kind)
 
-    database.in_any_case(write)
+    database.run_even_on_rollback(write)
 
 
 def _is_within_bounds(kind: SessionEvent.Kind, request: HttpRequest | None, subject: str | None) -> bool:

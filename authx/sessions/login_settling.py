@@ -19,7 +19,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from authx.http.login_limit import LoginCount
-from authx.http.notes import notes
+from authx.http.request_state import notes
 
 
 @dataclass(slots=True)

@@ -15,8 +15,8 @@ from django.db.models import Q, QuerySet
 
 from authx.models import DeviceSession, DeviceSessionQuerySet, NotBeforeMark, SessionEvent
 from authx.models.exactly import is_exactly
-from authx.sessions import database
 from authx.sessions.subjects import find_subject, former_subjects, user_of_subject
+from authx.store import database
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from typing import Any
 from django.db.models import F
 
 from authx.models import DeviceSession, EndReason, SessionEvent
-from authx.sessions import database
 from authx.sessions.ending import Ending, end_together
 from authx.sessions.erasure import erase_log
+from authx.store import database
 
 
 def mark_expired(batch: int, *, now: datetime | None = None) -> Iterator[int]:

@@ -15,7 +15,7 @@ from authx.conf import conf
 from authx.core.claims import IDENTIFIER
 from authx.errors import LoginRefused
 from authx.models import DeviceSession
-from authx.sessions import database
+from authx.store import database
 
 logger = logging.getLogger("authx")
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from authx.conf import conf
 from authx.core.freshness import FOREVER, NEVER, Policy
-from authx.core.keyring_states import IN_USE, POLL, KeyState, KeyTimes, judge_keys, verifies_for
+from authx.core.key_schedule import IN_USE, POLL, KeyState, KeyTimes, judge_keys, verifies_for
 from authx.core.keys import Key, KeySet
 from authx.errors import StoreUnavailable
 from authx.gate.shared_copy import SharedCopy

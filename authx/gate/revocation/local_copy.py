@@ -10,7 +10,7 @@ from functools import lru_cache
 from threading import Lock
 
 from authx.core.freshness import NEVER, Policy
-from authx.core.log_entries import merged
+from authx.core.revocation_log import merged
 from authx.errors import StoreUnavailable
 from authx.gate.background import RunInBackground
 from authx.gate.revocation.window import MAX_ENDINGS, PAUSE_SECONDS, Endings, Feed

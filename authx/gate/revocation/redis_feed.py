@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Protocol
 
-from authx.core import log_entries
+from authx.core import revocation_log
 from authx.errors import StoreUnavailable
 from authx.gate.revocation.redis_connection import text
 from authx.gate.revocation.window import Endings, Feed
@@ -55,7 +55,7 @@ class RedisFeed:
                 ended, line, whole = {}, "", True
             lines = [text(part) for part in answer[4:]]
             parts = (part.split(" ", 2) for part in lines if part)
-            log_entries.merged(((name, entry) for _at, entry, name in parts), ended)
+            revocation_log.merged(((name, entry) for _at, entry, name in parts), ended)
             line = lines[-1] if lines else line
             if number >= last:
                 break

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from authx.conf import conf
-from authx.core import log_entries
+from authx.core import revocation_log
 from authx.core.claims import AccessClaims
 from authx.core.liveness import Liveness
 from authx.errors import KeyUnknown, StoreUnavailable
@@ -62,7 +62,7 @@ class RemoteFeed:
             entries, cursor, keep = _checked(page)
             if page.get("whole") is True:
                 ended, whole = {}, True
-            log_entries.merged(entries.items(), ended)
+            revocation_log.merged(entries.items(), ended)
             self.keep = max(self.keep, keep)
             if page.get("more") is not True:
                 self._cursor = cursor
@@ -84,7 +84,7 @@ class RemoteFeed:
 def _checked(page: Mapping[str, Any]) -> tuple[dict[str, str], str, float]:
     """Return the entries of a page, its cursor and its seconds, if it is one."""
     try:
-        entries = log_entries.merged(_entries(page))
+        entries = revocation_log.merged(_entries(page))
         cursor, keep = page["cursor"], float(page["keep"])
     except (KeyError, TypeError, ValueError) as error:
         raise StoreUnavailable("the feed of endings is not what it should be") from error
@@ -100,16 +100,16 @@ def _entries(page: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         KeyError, TypeError, ValueError: it is not a page of the feed.
     """
     for sid, reason in page["endings"]:
-        if log_entries.is_mark(str(sid)) or log_entries.is_key(str(sid)):
+        if revocation_log.is_mark(str(sid)) or revocation_log.is_key(str(sid)):
             raise ValueError("what should be a sid is not one")
         yield str(sid), _reason(reason)
     for subject, number, reason in page.get("not_before", ()):
         if type(number) is not int:
             raise TypeError("what should be the number of a mark is not one")
-        name = log_entries.name_of_subject("" if subject is None else str(subject))
-        yield name, log_entries.mark(number, _reason(reason))
+        name = revocation_log.name_of_subject("" if subject is None else str(subject))
+        yield name, revocation_log.mark(number, _reason(reason))
     for kid in page.get("withdrawn_keys", ()):
-        yield log_entries.name_of_key(str(kid)), ""
+        yield revocation_log.name_of_key(str(kid)), ""
 
 
 def _reason(value: Any) -> str:

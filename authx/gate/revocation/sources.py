@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol, cast
 from django.utils.module_loading import import_string
 
 from authx.conf import conf
-from authx.core import log_entries
+from authx.core import revocation_log
 from authx.core.claims import AccessClaims
 from authx.core.liveness import Liveness
 from authx.errors import StoreUnavailable
@@ -48,7 +48,7 @@ class ReasonSource(Protocol):
 #: The truth: a source that reads the session's row.
 database_source: Port[Callable[[], RevocationSource | ReasonSource]] = Port("database of sessions")
 #: Makes a feed of the endings in the database; takes the position to go on from.
-revocation_log: Port[Callable[..., Feed]] = Port("log of endings")
+database_log: Port[Callable[..., Feed]] = Port("log of endings")
 
 
 def ask(source: RevocationSource | ReasonSource, claims: AccessClaims, now: datetime | None) -> Liveness:
@@ -69,15 +69,15 @@ class CachedSource:
 
     def answer(self, claims: AccessClaims, now: datetime | None) -> Liveness:
         try:
-            entries = self._entries(log_entries.asked_of(claims))
-            if not log_entries.is_hit(claims, entries):
+            entries = self._entries(revocation_log.asked_of(claims))
+            if not revocation_log.is_hit(claims, entries):
                 return LIVE
         except (StoreUnavailable, ValueError):  # unknown, or nothing that we have written
             return ask(database_source.provider(), claims, now)
         try:
             return ask(database_source.provider(), claims, now)
         except StoreUnavailable:
-            return Liveness(log_entries.end_reason(claims, entries))  # what we do know
+            return Liveness(revocation_log.end_reason(claims, entries))  # what we do know
 
     def _entries(self, names: Sequence[str]) -> list[str | None]:
         """Return what a copy of known age says, or Redis.
@@ -100,9 +100,9 @@ class FeedSource:
         self._token = token
 
     def answer(self, claims: AccessClaims, now: datetime | None) -> Liveness:
-        names, lag = log_entries.asked_of(claims), conf.REVOCATION_LAG.total_seconds()
+        names, lag = revocation_log.asked_of(claims), conf.REVOCATION_LAG.total_seconds()
         try:
-            return Liveness(log_entries.end_reason(claims, _copy("remote").entries(names, lag=lag)))
+            return Liveness(revocation_log.end_reason(claims, _copy("remote").entries(names, lag=lag)))
         except TooManyEndings as error:
             if not conf.INTROSPECTION_URL:
                 raise StoreUnavailable("no copy is kept: there are too many endings") from error
@@ -160,13 +160,13 @@ def _new_copy(store: str) -> LocalCopy:
     if store == "remote":
         remote = RemoteFeed(str(conf.REVOCATIONS_URL))
         return LocalCopy(remote, keep=lambda: remote.keep, run_in_background=in_a_thread)
-    feed: Feed = revocation_log.provider() if store == "database" else _redis(conf.REDIS_ALIAS).feed()
+    feed: Feed = database_log.provider() if store == "database" else _redis(conf.REDIS_ALIAS).feed()
     return LocalCopy(feed, keep=lambda: window().total_seconds())
 
 
 @lru_cache(maxsize=8)
 def _redis(alias: str) -> RedisStore:
-    return RedisStore(alias, revocation_log.provider)
+    return RedisStore(alias, database_log.provider)
 
 
 @lru_cache(maxsize=8)

@@ -6,7 +6,7 @@ from typing import Any
 
 from authx.conf import conf
 from authx.management.base import DatabaseCommand
-from authx.sessions.limiting import over_the_limits
+from authx.sessions.limits import over_the_limits
 
 
 class Command(DatabaseCommand):

@@ -10,11 +10,11 @@ from typing import Any
 from itsdangerous import BadData, Signer, base64_decode, base64_encode
 
 from authx.conf import secret_keys
-from authx.core.derived import signer
-from authx.core.log_entries import is_key, is_mark, read_mark
+from authx.core.derivation import signer
 from authx.core.log_position import LogPosition
+from authx.core.revocation_log import is_key, is_mark, read_mark
 from authx.gate.revocation.window import window
-from authx.sessions.ended_log import EndedLog
+from authx.store.revocation_log import EndedLog
 
 #: The members of an answer that tell something.
 KINDS = ("endings", "not_before", "withdrawn_keys")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from authx.core.devices import clean_text
+from authx.core.device import clean_text
 from authx.models import DeviceSession, SessionEvent
-from authx.sessions import database, events
-from authx.sessions.database import DatabaseNow
-from authx.sessions.events import Actor
+from authx.sessions import audit
+from authx.sessions.audit import Actor
 from authx.sessions.subjects import sessions_of
+from authx.store import database
+from authx.store.database import DatabaseNow
 
 
 def live_sessions(user: Any) -> list[DeviceSession]:
@@ -42,7 +43,7 @@ def rename_session(session: DeviceSession, name: str, *, by: Any = None, request
         if live.update(device_name=kept):
             kind = SessionEvent.Kind.RENAMED
             actor = Actor.of(by, request)
-            events.write(events.event(session, kind, at=at, actor=actor, note=kept))
+            audit.write(audit.event(session, kind, at=at, actor=actor, note=kept))
 
     database.transact(write)
     session.device_name = kept

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from authx.core.claims import AccessClaims
 from authx.models import DeviceSession
-from authx.sessions import database
+from authx.store import database
 
 #: How stale ``last_seen_at`` may get before a request writes it.
 LAST_SEEN_EVERY = timedelta(seconds=60)
@@ -26,7 +26,7 @@ REST = 5.0
 _COUNTER = models.PositiveBigIntegerField()
 
 
-def note_use(session: DeviceSession, claims: AccessClaims, *, now: datetime | None = None) -> None:
+def record_use(session: DeviceSession, claims: AccessClaims, *, now: datetime | None = None) -> None:
     """Record that a token which came from the client was used: T2, and last seen at most each minute.
 
     Waits for the surrounding transaction's commit; a failure is logged and tried again by the next request.
@@ -51,7 +51,7 @@ class Uses:
         return len(self._written)
 
     def note(self, claims: AccessClaims) -> None:
-        """As ``note_use``: one write per generation, and one a minute, remembered once it has succeeded."""
+        """As ``record_use``: one write per generation, and one a minute, remembered once it has succeeded."""
         now, generation = self._clock(), claims.gen or 0
         known = self._written.get(claims.sid)
         if known is not None and known[0] >= generation and now - known[1] < LAST_SEEN_EVERY.total_seconds():

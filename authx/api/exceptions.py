@@ -22,8 +22,8 @@ from authx.errors import (
     SessionLimitReached,
     StoreUnavailable,
 )
-from authx.http.notes import notes
 from authx.http.outage import RETRY_AFTER
+from authx.http.request_state import notes
 
 #: What each machine word says to a person; never the text of an exception (V16.5.1).
 DETAILS = {

@@ -10,9 +10,9 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
-from authx.core.devices import clean_text
+from authx.core.device import clean_text
 from authx.models import ServiceClient
-from authx.sessions import database
+from authx.store import database
 
 
 @sensitive_variables("secret")

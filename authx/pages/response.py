@@ -11,13 +11,13 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 
 from authx.conf import conf
-from authx.http import cookies, device, django_session
-from authx.http.notes import notes
+from authx.http import cookies, device_cookie, django_session
+from authx.http.request_state import notes
 from authx.models import DeviceSession, EndReason
 from authx.pages.visit import Visit
 from authx.sessions import Credentials, end_session, open_session
+from authx.sessions.liveness import end_of, fingerprint_of, read_again, user_end
 from authx.sessions.opening import set_persistent
-from authx.sessions.standing import end_of, fingerprint_of, read_again, user_end
 
 
 def deliver(visit: Visit, response: HttpResponseBase) -> None:
@@ -79,7 +79,7 @@ def _give(visit: Visit, session: DeviceSession, credentials: Credentials, respon
     if newer is not None:
         response.cookies[conf.ACCESS_COOKIE] = newer
     if visit.binds:
-        device.remember_login(visit.request, response, session.subject, login=str(session.pk))
+        device_cookie.remember_login(visit.request, response, session.subject, login=str(session.pk))
     if conf.EXPOSE_ACCESS_TOKEN:
         response["X-Access-Token"] = credentials.access_token
 

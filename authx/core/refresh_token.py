@@ -17,7 +17,7 @@ from uuid import UUID
 
 from itsdangerous import BadSignature, Signer, base64_decode, base64_encode
 
-from authx.core.derived import derive_secret, signer
+from authx.core.derivation import derive_secret, signer
 from authx.errors import RefreshMalformed
 
 #: 36 octets, a dot, 32 octets. 43 characters leave two spare bits, which must be zero.

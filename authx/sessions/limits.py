@@ -13,12 +13,12 @@ from django.db.models import F, QuerySet
 from authx.conf import conf
 from authx.core.limits import Limit, Occupant, displaced, excess
 from authx.models import DeviceSession, EndReason
-from authx.sessions import database
+from authx.sessions.audit import Actor
 from authx.sessions.ending import Ending, end_all
-from authx.sessions.events import Actor
+from authx.store import database
 
 
-def take_turn(user: Any) -> None:
+def lock_user(user: Any) -> None:
     """Make logins of one user wait for each other, until the transaction ends.
 
     An UPDATE rather than a locking SELECT: SQLite then has its write lock before anything is read, and
@@ -35,7 +35,7 @@ def replace_same_device(session: DeviceSession, actor: Actor) -> None:
         _end(older.values_list("pk", flat=True), session, actor)
 
 
-def make_room(session: DeviceSession, actor: Actor, limits: Sequence[Limit]) -> None:
+def enforce_limits(session: DeviceSession, actor: Actor, limits: Sequence[Limit]) -> None:
     """End what ``limits`` have no room for beside ``session``, which is written already.
 
     Raises:

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext_lazy as _
 
-from authx.core.log_entries import LONGEST
+from authx.core.revocation_log import LONGEST
 from authx.models.exactly import Octets
 
 

@@ -177,7 +177,7 @@ def on_own_connection(read: Callable[[], T]) -> T:
         return running.result()
 
 
-def in_any_case(function: Callable[[], Any]) -> None:
+def run_even_on_rollback(function: Callable[[], Any]) -> None:
     """Run now, or after the surrounding transaction even where that is rolled back, once; errors are logged.
 
     A refused request rolls back (ATOMIC_REQUESTS), and takes what only waits for a commit with it.
@@ -193,7 +193,7 @@ def in_any_case(function: Callable[[], Any]) -> None:
 
 
 def run_pending(**kwargs: Any) -> None:
-    """Do what ``in_any_case`` left for the time after the request's transaction; errors are logged."""
+    """Do what ``run_even_on_rollback`` left for after the transaction; errors are logged."""
     if not _keeping:
         return
     for connection in connections.all(initialized_only=True):
@@ -212,4 +212,4 @@ def _run_logged(function: Callable[[], Any]) -> None:
         logger.exception("What follows a request could not be done.")
 
 
-request_finished.connect(run_pending, dispatch_uid="authx.sessions.database")
+request_finished.connect(run_pending, dispatch_uid="authx.store.database")

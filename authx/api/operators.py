@@ -35,7 +35,7 @@ class Composable(BasePermissionMetaclass):
         return _compose(NOT, self)
 
 
-class Telling(BasePermission, metaclass=Composable):
+class ExplainsRefusal(BasePermission, metaclass=Composable):
     """A permission whose instance keeps the refusal it would answer with."""
 
     refusal: APIException | None = None
@@ -47,7 +47,7 @@ class Telling(BasePermission, metaclass=Composable):
             raise self.refusal
 
 
-class Composition(Telling):
+class Composition(ExplainsRefusal):
     """Decides as DRF's operator does; what it refuses has the refusal of the first part that has one."""
 
     operator: ClassVar[Any]

@@ -10,10 +10,10 @@ from django.contrib.auth.hashers import get_hasher, identify_hasher
 from django.db.models.signals import class_prepared, post_save, pre_delete, pre_save
 
 from authx.models import DeviceSession, EndReason
-from authx.sessions import database
 from authx.sessions.ending import Ending, end_all, end_sessions
 from authx.sessions.erasure import forget_deleted
-from authx.sessions.standing import fingerprint, has_fingerprint
+from authx.sessions.liveness import fingerprint, has_fingerprint
+from authx.store import database
 
 #: Where a save leaves, between its two signals, the stored fingerprint it is about to make outdated.
 _UPGRADED = "_authx_upgraded_from"

@@ -17,12 +17,12 @@ from rest_framework.views import APIView
 
 from authx.api import exception_handler
 from authx.api.authentication import BearerAuthentication, CookieAuthentication
-from authx.api.refusals import ContentTooLarge, challenge
+from authx.api.exceptions import ContentTooLarge, challenge
 from authx.errors import StoreUnavailable
 from authx.http.bodies import body_size, largest_body, leave_uploads_unread
 from authx.http.charset import REFUSAL, names_no_charset
-from authx.http.reports import keep_secrets
-from authx.sessions.database import is_outage
+from authx.http.error_reports import keep_secrets
+from authx.store.database import is_outage
 
 
 class OnlyJSON(BaseContentNegotiation):
@@ -45,7 +45,7 @@ class BoundedJSONParser(JSONParser):
             raise ParseError("JSON parse error: nested too deeply") from error
 
 
-class OpenView(APIView):
+class AuthxAPIView(APIView):
     """A view that reads its credentials itself: the body, a header or a cookie."""
 
     authentication_classes: Any = []
@@ -105,7 +105,7 @@ class OpenView(APIView):
         return data if isinstance(data, dict) else {}
 
 
-class SessionDoor(OpenView):
+class SessionAPIView(AuthxAPIView):
     """A view for whoever is signed in, by either of our credentials."""
 
     authentication_classes: Any = [BearerAuthentication, CookieAuthentication]

@@ -12,7 +12,7 @@ from authx.errors import AuthxError
 
 
 @dataclass(slots=True)
-class Notes:
+class RequestState:
     """Written by whoever knows, read by whoever comes later in the same request."""
 
     #: The Cookie header, and the values that it holds under each name.
@@ -42,9 +42,9 @@ class Notes:
     proof_of: Any = None
 
 
-def notes(request: HttpRequest) -> Notes:
+def notes(request: HttpRequest) -> RequestState:
     """The request's notes, made when first asked for."""
-    found: Notes | None = request.__dict__.get("authx_notes")
+    found: RequestState | None = request.__dict__.get("authx_notes")
     if found is None:
-        found = request.__dict__["authx_notes"] = Notes()
+        found = request.__dict__["authx_notes"] = RequestState()
     return found

@@ -1,6 +1,6 @@
 """The log of endings: written with each, read in pieces by whoever keeps a copy.
 
-What its lines say is told in ``authx.core.log_entries``.
+What its lines say is told in ``authx.core.revocation_log``.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from authx.core import log_entries
+from authx.core import revocation_log
 from authx.core.log_position import Gap, LogPosition
 from authx.gate.revocation import sources
 from authx.gate.revocation.window import MAX_ENDINGS, Endings, window
 from authx.models import EndedSession, EndReason
-from authx.sessions import database
+from authx.store import database
 
 #: No token outlives these: its exp never passes the limits of its session.
 _NOBODY_ASKS = {EndReason.IDLE.value, EndReason.EXPIRED.value}
@@ -38,12 +38,12 @@ def write(keys: Sequence[UUID], reason: str) -> None:
 
 def write_mark(subject: str, number: int, reason: str) -> None:
     """Append a mark on the sessions of ``subject``, of everybody if that is empty; published alike."""
-    _append({log_entries.name_of_subject(subject): log_entries.mark(number, reason)})
+    _append({revocation_log.name_of_subject(subject): revocation_log.mark(number, reason)})
 
 
 def write_withdrawal(kid: str) -> None:
     """Append that a signing key was withdrawn; published alike."""
-    _append({log_entries.name_of_key(kid): ""})
+    _append({revocation_log.name_of_key(kid): ""})
 
 
 def _append(entries: dict[str, str]) -> None:
@@ -110,7 +110,7 @@ class EndedLog:
         more = len(rows) > self._limit
         rows = late + rows[: self._limit]
         self.position = before.advanced((row[:2] for row in rows), self._clock())
-        ended = log_entries.merged(row[2:] for row in rows)
+        ended = revocation_log.merged(row[2:] for row in rows)
         return Endings(ended, self.position, whole, more)
 
 

@@ -10,7 +10,7 @@ from django.db import IntegrityError, OperationalError, ProgrammingError, connec
 from django.utils import timezone
 
 from authx.conf import conf
-from authx.core.keyring_states import (
+from authx.core.key_schedule import (
     IN_USE,
     LEAD,
     Judgment,
@@ -22,9 +22,9 @@ from authx.core.keys import Key
 from authx.errors import StoreUnavailable
 from authx.gate.keys import keyring
 from authx.gate.keys.managed import ManagedKey, verify_period
+from authx.issuer.private_keys import ALGORITHMS, encrypt, generate, key_of, renewed
 from authx.models import SigningKey
-from authx.sessions import database, ended_log
-from authx.sessions.private_keys import ALGORITHMS, encrypt, generate, key_of, renewed
+from authx.store import database, revocation_log
 
 T = TypeVar("T")
 
@@ -148,7 +148,7 @@ def withdraw(
         judged = judge(rows, at)
         row.withdrawn_at, row.withdrawn_by = at, by
         row.save(using=database.alias(), update_fields=["withdrawn_at", "withdrawn_by"])
-        ended_log.write_withdrawal(row.kid)
+        revocation_log.write_withdrawal(row.kid)
         heir = _inherit(rows, judged, row, by, at) if judged.signing == row.kid else None
         judge([*rows, *([heir] if heir and heir not in rows else [])], at)
         return row, heir

@@ -16,8 +16,8 @@ from authx.core.claims import AccessClaims
 from authx.errors import SessionEnded, TokenMalformed
 from authx.gate.verify import ensure_live, read_claims
 from authx.models import DeviceSession, EndReason
-from authx.sessions.standing import DatabaseSource
-from authx.sessions.using import note_use, uses
+from authx.sessions.activity import record_use, uses
+from authx.sessions.liveness import DatabaseSource
 
 
 class Caller:
@@ -59,10 +59,10 @@ class Caller:
         key = None if self.claims.opaque else _key(self.claims.sub)
         return KnownUser(key, lambda: wrapped(lambda: self.session.user))
 
-    def note_use(self) -> None:
+    def record_use(self) -> None:
         """Record that the client used the token (T2, last seen)."""
         if self._session is not None:
-            note_use(self._session, self.claims)
+            record_use(self._session, self.claims)
         else:
             uses.note(self.claims)
 

@@ -9,15 +9,16 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx import signals
 from authx.conf import conf, secret_keys
-from authx.core.alarms import Action, Alarm, Context, alarms
-from authx.core.devices import describe_user_agent
-from authx.core.refresh import read_refresh_token
+from authx.core.device import describe_user_agent
+from authx.core.refresh_token import read_refresh_token
+from authx.core.risk import Action, Alarm, Context, alarms
 from authx.http import throttle
 from authx.models import DeviceSession, EndReason, SessionEvent
-from authx.sessions import database, events
+from authx.sessions import audit
+from authx.sessions.audit import Actor
 from authx.sessions.ending import Ending, end_all
-from authx.sessions.events import Actor
 from authx.sessions.presented import find_by_refresh_token
+from authx.store import database
 
 
 def action_of(alarm: Alarm) -> Action:
@@ -45,7 +46,7 @@ def new_context(session: DeviceSession, actor: Actor) -> tuple[list[Alarm], dict
 def record_alarm(session: DeviceSession, alarm: Alarm, *, at: datetime, actor: Actor) -> None:
     """Write the flagged event, in the caller's transaction, and announce it after the commit."""
     kind = SessionEvent.Kind.FLAGGED
-    events.write(events.event(session, kind, at=at, outcome=alarm.value, actor=actor))
+    audit.write(audit.event(session, kind, at=at, outcome=alarm.value, actor=actor))
     database.after_commit(lambda: _announce(session, alarm))
 
 

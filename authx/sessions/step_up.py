@@ -10,10 +10,11 @@ from django.utils import timezone
 from authx.core.auth_time import is_within
 from authx.errors import SessionEnded
 from authx.models import DeviceSession, EndReason, SessionEvent
-from authx.sessions import database, events
-from authx.sessions.events import Actor
+from authx.sessions import audit
+from authx.sessions.audit import Actor
+from authx.sessions.liveness import end_of
 from authx.sessions.reading import read_session
-from authx.sessions.standing import end_of
+from authx.store import database
 
 
 def is_recent(session: DeviceSession | None, max_age: timedelta | None) -> bool:
@@ -38,7 +39,7 @@ def record_proof(session: DeviceSession, *, by: Any = None, request: Any = None)
         if not live.update(auth_time=at):
             return False
         kind = SessionEvent.Kind.REAUTHENTICATED
-        events.write(events.event(session, kind, at=at, actor=Actor.of(by, request)))
+        audit.write(audit.event(session, kind, at=at, actor=Actor.of(by, request)))
         return True
 
     if not database.transact(write):

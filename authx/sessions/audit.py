@@ -9,10 +9,10 @@ from typing import Any
 from django.http import HttpRequest
 
 from authx.conf import conf
-from authx.core.devices import clean_text
-from authx.http.client import client_ip, client_user_agent
+from authx.core.device import clean_text
+from authx.http.client_address import client_ip, client_user_agent
 from authx.models import DeviceSession, SessionEvent
-from authx.sessions import database
+from authx.store import database
 
 
 @dataclass(frozen=True, slots=True)

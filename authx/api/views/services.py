@@ -12,16 +12,16 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from authx.api.refusals import InvalidClient, InvalidRequest
-from authx.api.views.door import OpenView
+from authx.api.exceptions import InvalidClient, InvalidRequest
+from authx.api.views.base import AuthxAPIView
 from authx.http.bodies import body_size, largest_body
 from authx.http.client_credentials import body_credentials, header_credentials
-from authx.http.entity_tags import entity_tag
+from authx.http.etag import entity_tag
+from authx.issuer.clients import find_service
+from authx.issuer.introspection import find_session_of, introspect
+from authx.issuer.revocation_feed import KINDS, endings_since
 from authx.models import EndReason, ServiceClient
 from authx.sessions import end_session
-from authx.sessions.feeding import KINDS, endings_since
-from authx.sessions.introspecting import find_session_of, introspect
-from authx.sessions.services import find_service
 
 #: Our codes in the words of OAuth (RFC 6749 §5.2, §4.1.2.1); others are none of its errors.
 _OAUTH = {
@@ -37,7 +37,7 @@ _OAUTH = {
 LARGEST = 32 * 1024
 
 
-class ServiceDoor(OpenView):
+class ServiceAPIView(AuthxAPIView):
     """A view for services, by client id and secret."""
 
     service: ServiceClient
@@ -101,7 +101,7 @@ class ServiceDoor(OpenView):
 
 
 @method_decorator(sensitive_post_parameters(), name="dispatch")
-class Introspect(ServiceDoor):
+class Introspect(ServiceAPIView):
     """``POST token``: what it says while it is good; ``{"active": false}`` and nothing else of any other."""
 
     @sensitive_variables()
@@ -110,7 +110,7 @@ class Introspect(ServiceDoor):
 
 
 @method_decorator(sensitive_post_parameters(), name="dispatch")
-class Revoke(ServiceDoor):
+class Revoke(ServiceAPIView):
     """``POST token``: end its session; 200 also for one that buys nothing (RFC 7009 §2.2)."""
 
     @sensitive_variables()
@@ -122,7 +122,7 @@ class Revoke(ServiceDoor):
         return Response(status=200)
 
 
-class Revocations(ServiceDoor):
+class Revocations(ServiceAPIView):
     """``GET ?since=``: the recent endings, or those since the answer that gave this cursor.
 
     With an ETag, unless there is more: who asks again with ``If-None-Match`` is told in 304 that nothing has

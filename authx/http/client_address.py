@@ -9,7 +9,7 @@ from typing import Final
 from django.http import HttpRequest
 
 from authx.conf import conf
-from authx.core.devices import clean_text
+from authx.core.device import clean_text
 
 logger = logging.getLogger("authx")
 

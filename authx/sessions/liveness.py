@@ -16,8 +16,8 @@ from authx.core.claims import AccessClaims
 from authx.errors import KeyUnknown, SessionEnded, TokenMalformed
 from authx.gate import verify_access_token
 from authx.models import DeviceSession, EndReason
-from authx.sessions import database
 from authx.sessions.reading import read, read_session
+from authx.store import database
 
 
 def fingerprint(user: AbstractBaseUser) -> str:
@@ -94,7 +94,7 @@ def _write_down(session: DeviceSession, reason: str, now: datetime | None) -> No
     """A bulk update sent no signal: write down at this read what the user's state has ended."""
     from authx.sessions.ending import end_session
 
-    database.in_any_case(lambda: end_session(session, reason, now=now))
+    database.run_even_on_rollback(lambda: end_session(session, reason, now=now))
 
 
 @sensitive_variables("access_token")

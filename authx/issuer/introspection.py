@@ -8,11 +8,11 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
 from authx.core.claims import AccessClaims
-from authx.core.refresh import read_refresh_token
+from authx.core.refresh_token import read_refresh_token
 from authx.errors import RefreshError, TokenError
 from authx.models import DeviceSession
+from authx.sessions.liveness import end_of, recognize
 from authx.sessions.presented import find_genuine
-from authx.sessions.standing import end_of, recognize
 
 
 @sensitive_variables("token")

@@ -9,10 +9,10 @@ from django.http.response import HttpResponseBase
 from itsdangerous import BadData, Signer
 
 from authx.conf import conf, secret_keys
-from authx.core.derived import signer
+from authx.core.derivation import signer
 from authx.core.device_cookie import BrowserDevice, read_device, write_device
 from authx.http.cookies import read_cookie, set_device_cookie
-from authx.http.notes import notes
+from authx.http.request_state import notes
 
 #: What is signed, a dot, 32 octets. 43 characters leave two spare bits, which must be zero: one spelling.
 _SIGNED = re.compile(r"[A-Za-z0-9_.-]+\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
