@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from authx.errors import StoreUnavailable
 from authx.gate.revocation.window import window
-from authx.models import EndedSession, EndReason
+from authx.models import EndReason, RevocationLogEntry
 from authx.sessions import end_session, end_sessions, open_session
 from authx.store import revocation_log
 from authx.store.revocation_log import EndedLog
@@ -17,7 +17,7 @@ from tests.test_refreshing import outage
 
 
 def line(sid="a", reason="kicked", age=timedelta(0)):
-    return EndedSession.objects.create(name=sid, told=reason, at=timezone.now() - age)
+    return RevocationLogEntry.objects.create(subject_key=sid, value=reason, at=timezone.now() - age)
 
 
 def in_a_thread(function):
@@ -40,22 +40,24 @@ def in_a_thread(function):
 def test_an_ending_writes_its_line(ada):
     session = open_session(ada).session
     end_session(session, "kicked")
-    assert list(EndedSession.objects.values_list("name", "told")) == [(str(session.pk), "kicked")]
+    assert list(RevocationLogEntry.objects.values_list("subject_key", "value")) == [
+        (str(session.pk), "kicked")
+    ]
     end_session(session, "logout")
-    assert EndedSession.objects.count() == 1
+    assert RevocationLogEntry.objects.count() == 1
 
 
 @pytest.mark.parametrize("reason", [EndReason.IDLE, EndReason.EXPIRED])
 def test_what_no_token_outlives_needs_no_line(ada, reason):
     end_session(open_session(ada).session, reason)
-    assert not EndedSession.objects.exists()
+    assert not RevocationLogEntry.objects.exists()
 
 
 def test_many_write_a_line_each(ada, bob):
     sids = {str(open_session(user).session.pk) for user in (ada, ada, bob)}
     end_sessions(ada.device_sessions.all(), "logout")
     end_sessions(bob.device_sessions.all(), "kicked")
-    assert set(EndedSession.objects.values_list("name", flat=True)) == sids
+    assert set(RevocationLogEntry.objects.values_list("subject_key", flat=True)) == sids
 
 
 @pytest.mark.django_db
@@ -95,8 +97,8 @@ def test_a_log_that_is_not_the_one_we_read_is_read_whole():
     first = line("a")
     log = EndedLog()
     log.read()
-    EndedSession.objects.all().delete()
-    EndedSession.objects.create(pk=first.pk, name="other", told="logout", at=timezone.now())
+    RevocationLogEntry.objects.all().delete()
+    RevocationLogEntry.objects.create(pk=first.pk, subject_key="other", value="logout", at=timezone.now())
     found = log.read()
     assert (found.ended, found.whole) == ({"other": "logout"}, True)
 
@@ -119,7 +121,7 @@ def test_pruning_keeps_what_a_copy_may_still_ask_for():
     for number in range(5):
         line(f"old{number}", age=2 * window() + timedelta(seconds=number + 1))
     assert list(revocation_log.prune(2)) == [2, 2, 1]
-    assert list(EndedSession.objects.values_list("name", flat=True)) == ["needed"]
+    assert list(RevocationLogEntry.objects.values_list("subject_key", flat=True)) == ["needed"]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -172,11 +174,11 @@ def test_inside_a_transaction_that_looks_at_the_past_the_log_is_of_now(ada):
     with transaction.atomic():
         if connection.vendor == "postgresql":
             connection.cursor().execute(isolate)
-        assert not EndedSession.objects.exists()  # what this transaction sees from now on
+        assert not RevocationLogEntry.objects.exists()  # what this transaction sees from now on
         thread, failed = in_a_thread(lambda: end_session(session, "kicked"))
         thread.join()
         assert not failed
-        assert not EndedSession.objects.exists()
+        assert not RevocationLogEntry.objects.exists()
         assert log.read().ended == {str(session.pk): "kicked"}
 
 
@@ -200,8 +202,8 @@ def test_a_log_that_was_restored_is_told_by_its_last_line():
     log = EndedLog()
     last = line("a")
     log.read()
-    EndedSession.objects.filter(pk__gte=last.pk - 1).delete()
-    EndedSession.objects.create(pk=last.pk - 1, name="b", told="kicked", at=timezone.now())
-    EndedSession.objects.create(pk=last.pk, name="a", told="kicked", at=timezone.now())
+    RevocationLogEntry.objects.filter(pk__gte=last.pk - 1).delete()
+    RevocationLogEntry.objects.create(pk=last.pk - 1, subject_key="b", value="kicked", at=timezone.now())
+    RevocationLogEntry.objects.create(pk=last.pk, subject_key="a", value="kicked", at=timezone.now())
     found = log.read()
     assert (found.whole, set(found.ended)) == (True, {"a", "b"})

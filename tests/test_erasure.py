@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from authx.conf import conf
 from authx.errors import RefreshError
-from authx.models import DeviceSession, EndedSession, NotBeforeMark, SessionEvent
+from authx.models import DeviceSession, NotBeforeMark, RevocationLogEntry, SessionEvent
 from authx.sessions import (
     Device,
     end_session,
@@ -42,7 +42,7 @@ ERASED = {
     DeviceSession: {"device_id", "device_name", "device_label", "user_agent", "ip", "country"},
     SessionEvent: {"actor_label", "ip", "user_agent", "note"},
     NotBeforeMark: {"note"},
-    EndedSession: set(),
+    RevocationLogEntry: set(),
 }
 KEPT = {
     DeviceSession: {
@@ -65,7 +65,7 @@ KEPT = {
         "salt",
         "fingerprint",
         "adopted_from",
-        "era",
+        "not_before_number",
         "idle_expires_at",
         "expires_at",
         "ended_at",
@@ -75,7 +75,7 @@ KEPT = {
     },
     SessionEvent: {"id", "session", "subject", "kind", "outcome", "at", "actor"},
     NotBeforeMark: {"number", "subject", "reason", "at", "by"},
-    EndedSession: {"id", "name", "told", "at"},
+    RevocationLogEntry: {"id", "subject_key", "value", "at"},
 }
 
 
@@ -109,7 +109,7 @@ def rows(*models):
     """Every column of every row, as text."""
     return [
         f"{model.__name__}.{field.name}={value}"
-        for model in models or (DeviceSession, SessionEvent, NotBeforeMark, EndedSession, LogEntry)
+        for model in models or (DeviceSession, SessionEvent, NotBeforeMark, RevocationLogEntry, LogEntry)
         for one in model._base_manager.order_by("pk")
         for field in model._meta.fields
         if field.name not in {"salt", "fingerprint"} and (value := field.value_from_object(one)) is not None

@@ -23,7 +23,7 @@ from authx.gate.revocation.window import window
 from authx.http.django_session import BOUND_KEY
 from authx.issuer.introspection import introspect
 from authx.issuer.revocation_feed import endings_since
-from authx.models import DeviceSession, EndedSession, NotBeforeMark, SessionEvent
+from authx.models import DeviceSession, NotBeforeMark, RevocationLogEntry, SessionEvent
 from authx.pages import response
 from authx.pages.visit import visit_of
 from authx.sessions import (
@@ -396,7 +396,7 @@ def test_marks_are_kept_until_nothing_from_before_can_be_left(ada, only_mark):
     assert prune_marks(now=now + 2 * window() - timedelta(minutes=1)) == 0
     assert prune_marks(now=now + 2 * window() + timedelta(minutes=1)) == 1
     assert prune_marks(now=now + 20 * window()) == 0  # the newest stays, so that no era goes back
-    assert open_session(ada).session.era == marks().get().number == 2
+    assert open_session(ada).session.not_before_number == marks().get().number == 2
 
 
 @pytest.mark.parametrize("whose", [end_everyone, None], ids=["everybody", "one user"])
@@ -404,11 +404,11 @@ def test_eras_of_a_table_that_was_lost_are_ended_all_the_same(ada, whose):
     for _ in range(3):
         end_everyone("kicked")
     credentials = open_session(ada)
-    assert credentials.session.era == 3
+    assert credentials.session.not_before_number == 3
     NotBeforeMark.objects.all().delete()
-    EndedSession.objects.all().delete()
+    RevocationLogEntry.objects.all().delete()
     later = open_session(ada)
-    assert later.session.era == 0
+    assert later.session.not_before_number == 0
     assert (whose("kicked") if whose else end_user_sessions(ada, "kicked")) == 2
     for one in (credentials, later):
         assert reason_of(lambda one=one: recognize(one.access_token)) == "kicked"
@@ -530,7 +530,7 @@ def test_copies_refuse_without_a_line_for_each(quick, make_user):
     for one in theirs:
         assert verify_access_token(one.access_token)
     end_everyone("kicked")
-    assert EndedSession.objects.count() == 1
+    assert RevocationLogEntry.objects.count() == 1
     for one in theirs:
         assert reason_of(lambda one=one: verify_access_token(one.access_token)) == "kicked"
 
@@ -604,9 +604,9 @@ def test_the_feed_tells_of_marks(transactional_db, ada):
 def test_marks_that_commit_out_of_order_are_both_told(transactional_db):
     log = revocation_log.EndedLog()
     log.read()
-    EndedSession.objects.create(pk=1007, name=EVERYBODY, told="7:kicked", at=timezone.now())
+    RevocationLogEntry.objects.create(pk=1007, subject_key=EVERYBODY, value="7:kicked", at=timezone.now())
     assert log.read().ended == {EVERYBODY: "7:kicked"}
-    EndedSession.objects.create(pk=1005, name=EVERYBODY, told="5:logout", at=timezone.now())
+    RevocationLogEntry.objects.create(pk=1005, subject_key=EVERYBODY, value="5:logout", at=timezone.now())
     assert log.read().ended == {EVERYBODY: "5:logout"}
     assert merged([(EVERYBODY, "5:logout")], {EVERYBODY: "7:kicked"}) == {EVERYBODY: "7:kicked"}
 

@@ -17,13 +17,13 @@ from authx.sessions import end_user_sessions, open_session
 ROOT = Path(authx.__file__).parent
 #: Where the parts of the answer are, and who may put them together.
 ANSWERS = {
-    "sessions/standing.py",  # the answer
+    "sessions/liveness.py",  # the answer
     "models/device_sessions.py",  # its parts, and the same for queries
     "core/rotation.py",  # the state machine, which writes what it decides in its own swap
     "sessions/refreshing.py",
-    "pages/delivery.py",  # which of the reasons it was, of a session known to be over
+    "pages/response.py",  # which of the reasons it was, of a session known to be over
     "admin/device_sessions.py",  # a list, judged row by row by the same method
-    "sessions/alarming.py",
+    "sessions/risk.py",
     "sessions/not_before.py",  # what a mark has found live when it was made
 }
 

@@ -45,7 +45,7 @@ from authx.gate.signature_cache import signatures
 from authx.gate.verify import read_claims
 from authx.issuer.clients import create_service
 from authx.issuer.introspection import find_session_of, introspect
-from authx.models import DeviceSession, EndedSession, ServiceClient, SessionEvent
+from authx.models import DeviceSession, RevocationLogEntry, ServiceClient, SessionEvent
 from authx.sessions import open_session, recognize, refresh_session
 from authx.sessions.presented import find_by_refresh_token
 from tests.forging import as_raw, b64, changed, forge, sign, unb64
@@ -59,7 +59,7 @@ INTROSPECT, REVOKE, FEED = "/api/auth/introspect/", "/api/auth/revoke/", "/api/a
 
 def stored():
     """Every row that a credential could change."""
-    tables = (DeviceSession, SessionEvent, EndedSession, Session, get_user_model())
+    tables = (DeviceSession, SessionEvent, RevocationLogEntry, Session, get_user_model())
     found = {model: model._default_manager.all() for model in tables}
     found[SessionEvent] = SessionEvent.objects.exclude(kind=SessionEvent.Kind.LOGIN_FAILED)  # no change
     return {model: sorted(map(repr, rows.values_list())) for model, rows in found.items()}

@@ -21,7 +21,7 @@ from authx.gate import verify_access_token
 from authx.gate.fingerprint import fingerprint
 from authx.gate.revocation import sources
 from authx.issuer.introspection import introspect
-from authx.models import DeviceSession, EndedSession, NotBeforeMark
+from authx.models import DeviceSession, NotBeforeMark, RevocationLogEntry
 from authx.sessions import end_user_sessions, open_session, recognize, refresh_session
 from authx.sessions.authentication import admit
 from authx.sessions.limits import over_the_limits
@@ -314,7 +314,7 @@ def test_ending_all_of_a_user_ends_those_under_the_other_subject(changed, settin
     for one in (others, others_new):
         assert verify_access_token(one.access_token)
         assert recognize(one.access_token)
-    assert EndedSession.objects.filter(name=str(old.session.pk)).exists()
+    assert RevocationLogEntry.objects.filter(subject_key=str(old.session.pk)).exists()
     assert end_user_sessions(ada, "kicked") == 0
 
 

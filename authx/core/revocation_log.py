@@ -7,8 +7,8 @@ An entry of the log is a name and what is told under it:
     *             the same, of everybody
     !<kid>        the signing key was withdrawn
 
-A mark has a number, and a session its era, the number of the newest mark when it was opened: the two tell
-what came first, and no clock does.
+A mark has a number, and a token its ``era``, the number of the newest mark when its session was opened: the
+two tell what came first, and no clock does.
 """
 
 from __future__ import annotations

@@ -12,6 +12,18 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.RenameField(model_name="devicesession", old_name="era", new_name="not_before_number"),
+        migrations.RenameModel(old_name="EndedSession", new_name="RevocationLogEntry"),
+        migrations.AlterModelOptions(
+            name="revocationlogentry",
+            options={
+                "default_permissions": (),
+                "verbose_name": "revocation log entry",
+                "verbose_name_plural": "revocation log entries",
+            },
+        ),
+        migrations.RenameField(model_name="revocationlogentry", old_name="name", new_name="subject_key"),
+        migrations.RenameField(model_name="revocationlogentry", old_name="told", new_name="value"),
         migrations.AlterModelOptions(
             name="devicesession",
             options={

@@ -132,7 +132,7 @@ class DeviceSession(models.Model):
     adopted_from = models.CharField(max_length=64, null=True, unique=True)
 
     #: The number of the newest not-before mark when it was opened.
-    era = models.PositiveBigIntegerField(default=0, db_default=0, editable=False)
+    not_before_number = models.PositiveBigIntegerField(default=0, db_default=0, editable=False)
 
     idle_expires_at = models.DateTimeField(_("idle until"))
     expires_at = models.DateTimeField(_("expires"), db_index=True)

@@ -11,7 +11,7 @@ from authx.core.revocation_log import LONGEST
 from authx.models.exactly import Octets
 
 
-class EndedSession(models.Model):
+class RevocationLogEntry(models.Model):
     """One line of the log of endings, from which copies of the ended sessions are kept up to date.
 
     Written in the transaction of the ending, so its numbers may appear in another order than they were drawn
@@ -19,20 +19,20 @@ class EndedSession(models.Model):
     """
 
     id = models.BigAutoField(primary_key=True)
-    #: A ``sid``, or whose mark, or which key: see ``core.log_entries``.
-    name = models.CharField(max_length=LONGEST)
-    #: The reason; or what else is told under that name.
-    told = models.CharField(max_length=64)
+    #: A ``sid``, or whose mark, or which key: see ``core.revocation_log``.
+    subject_key = models.CharField(max_length=LONGEST)
+    #: The reason; or what else stands under that key.
+    value = models.CharField(max_length=64)
     #: By the clock of the process that wrote it.
     at = models.DateTimeField(db_index=True)
 
     class Meta:
-        verbose_name = _("ended session")
-        verbose_name_plural = _("ended sessions")
+        verbose_name = _("revocation log entry")
+        verbose_name_plural = _("revocation log entries")
         default_permissions = ()
 
     def __str__(self) -> str:
-        return f"{self.name} {self.told}"
+        return f"{self.subject_key} {self.value}"
 
 
 class NotBeforeMark(models.Model):
@@ -42,7 +42,7 @@ class NotBeforeMark(models.Model):
     transaction from before it can be left; ``authx_prune`` removes it then, unless it is the newest.
     """
 
-    #: 1, 2, 3 ... in the order they commit. A session is hit if its ``era`` is less.
+    #: 1, 2, 3 ... in the order they commit. A session is hit if its ``not_before_number`` is less.
     number = models.BigIntegerField(primary_key=True)
     #: Whose sessions; empty for everybody's.
     subject = models.CharField(max_length=255, blank=True)
@@ -68,7 +68,9 @@ def marks_of_session() -> models.QuerySet[NotBeforeMark]:
     By octets, as copies, Redis and services compare: what MariaDB takes for an empty text is not everybody.
     """
     marks = NotBeforeMark.objects.alias(octets=Octets("subject"))
-    return marks.filter(octets__in=("", OuterRef("subject")), number__gt=OuterRef("era")).order_by("number")
+    return marks.filter(
+        octets__in=("", OuterRef("subject")), number__gt=OuterRef("not_before_number")
+    ).order_by("number")
 
 
 def is_marked() -> Exists:

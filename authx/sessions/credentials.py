@@ -76,7 +76,7 @@ def _claims(session: DeviceSession, generation: int, now: datetime) -> AccessCla
         amr=tuple(session.amr),
         did=session.device_id or None,
         dtp=session.device_type,
-        era=session.era or None,
+        era=session.not_before_number or None,
         opaque=not is_key(session) or None,
         extra=_extra(session),
     )

@@ -77,7 +77,7 @@ def end_everyone(
 
 
 def _write(subject: str, ending: Ending) -> NotBeforeMark:
-    """Marks commit in the order of their numbers: a session of an era was opened after all marks up to it."""
+    """Marks commit in the order of their numbers: a session was opened after all marks up to its number."""
     _take_turn(ending.at)
     number = _next_number(subject)
     revocation_log.write_mark(subject, number, ending.reason.value)
@@ -102,10 +102,10 @@ def _take_turn(at: datetime) -> None:
 
 
 def _next_number(subject: str) -> int:
-    """Above the newest, and above the eras it is to end: those of a table that was lost are eras too."""
+    """Above the newest, and above those of the sessions it is to end: the table may have been lost."""
     newest = _rows().select_for_update().order_by("-number").first()  # as it is now, whatever the snapshot
-    eras = _of(subject).aggregate(newest=Max("era"))
-    return max(newest.number if newest else _TURN, eras["newest"] or 0) + 1
+    opened = _of(subject).aggregate(newest=Max("not_before_number"))
+    return max(newest.number if newest else _TURN, opened["newest"] or 0) + 1
 
 
 def catch_up(batch: int) -> Iterator[int]:
@@ -121,7 +121,7 @@ def catch_up(batch: int) -> Iterator[int]:
 def _catch_up(mark: NotBeforeMark, ending: Ending, batch: int) -> Iterator[int]:
     """Those that were live at the mark. Of everybody the log of endings holds the mark, and names nobody."""
     hit = _of(mark.subject).filter(
-        ended_at=None, era__lt=mark.number, idle_expires_at__gt=mark.at, expires_at__gt=mark.at
+        ended_at=None, not_before_number__lt=mark.number, idle_expires_at__gt=mark.at, expires_at__gt=mark.at
     )
     yield from end_together(hit, ending, batch, logged=mark.subject != EVERYBODY)
 
@@ -129,7 +129,7 @@ def _catch_up(mark: NotBeforeMark, ending: Ending, batch: int) -> Iterator[int]:
 def prune_marks(*, now: datetime | None = None) -> int:
     """Delete the marks that nothing from before them can be left of, but for the newest; how many.
 
-    Their rows must have been caught up with. The newest stays, so that eras never go back; not its note.
+    Their rows must have been caught up with. The newest stays, so that numbers never go back; not its note.
     """
     before = (now or timezone.now()) - 2 * window()
     newest = _marks().order_by("-number").values_list("number", flat=True).first() or _TURN
@@ -146,13 +146,13 @@ def prune_marks(*, now: datetime | None = None) -> int:
 def opening_moment() -> tuple[datetime, int]:
     """The database's clock and the number of the newest mark, for a session to be opened. One statement."""
     newest = _rows().order_by("-number").values("number")[:1]
-    at, era = database.evaluate(DatabaseNow(output_field=models.DateTimeField()), Subquery(newest))
-    return at, era or 0
+    at, number = database.evaluate(DatabaseNow(output_field=models.DateTimeField()), Subquery(newest))
+    return at, number or 0
 
 
 def apply_mark(session: DeviceSession) -> None:
     """Let a session that a mark has ended say so, where its row does not yet."""
-    marks = _marks().alias(octets=Octets("subject")).filter(number__gt=session.era)
+    marks = _marks().alias(octets=Octets("subject")).filter(number__gt=session.not_before_number)
     mark = marks.filter(octets__in=(EVERYBODY, session.subject)).order_by("number").first()
     if mark is None:  # pruned since, and so its row has been caught up with
         session.refresh_from_db(using=database.alias(), fields=["ended_at", "end_reason", "ended_by"])

@@ -124,10 +124,10 @@ def open_session(
     if getattr(user, "pk", None) is None or not user.is_active:
         raise LoginRefused("an inactive or unsaved user cannot have a session")
     subject = subject_of(user)
-    moment, era = opening_moment()
+    moment, not_before_number = opening_moment()
     at = now or moment
     columns = {"amr": list(amr), "persistent": persistent, "adopted_from": adopted_from}
-    columns |= {"subject": subject, "era": era}
+    columns |= {"subject": subject, "not_before_number": not_before_number}
     if auth_time is not None:
         columns["auth_time"] = auth_time
     if continues is not None:

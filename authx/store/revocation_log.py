@@ -18,7 +18,7 @@ from authx.core import revocation_log
 from authx.core.log_position import Gap, LogPosition
 from authx.gate.revocation import sources
 from authx.gate.revocation.window import MAX_ENDINGS, Endings, window
-from authx.models import EndedSession, EndReason
+from authx.models import EndReason, RevocationLogEntry
 from authx.store import database
 
 #: No token outlives these: its exp never passes the limits of its session.
@@ -48,12 +48,14 @@ def write_withdrawal(kid: str) -> None:
 
 def _append(entries: dict[str, str]) -> None:
     now = timezone.now()
-    _log().bulk_create([EndedSession(name=name, told=told, at=now) for name, told in entries.items()])
+    _log().bulk_create(
+        [RevocationLogEntry(subject_key=key, value=value, at=now) for key, value in entries.items()]
+    )
     database.after_commit(lambda: sources.publish(entries))
 
 
-def _log() -> models.QuerySet[EndedSession]:
-    return EndedSession.objects.using(database.alias())
+def _log() -> models.QuerySet[RevocationLogEntry]:
+    return RevocationLogEntry.objects.using(database.alias())
 
 
 class EndedLog:
@@ -87,7 +89,7 @@ class EndedLog:
         """Let the next reading be a whole one."""
         self.position = None
 
-    def _read_on(self, log: models.QuerySet[EndedSession]) -> Endings | None:
+    def _read_on(self, log: models.QuerySet[RevocationLogEntry]) -> Endings | None:
         """None if there is nothing to go on from, or the log is another one: restored, pruned."""
         before = self.position
         if before is None:
@@ -99,7 +101,7 @@ class EndedLog:
             return None
         return self._taken(before, late, rows, whole=False)
 
-    def _read_whole(self, log: models.QuerySet[EndedSession]) -> Endings:
+    def _read_whole(self, log: models.QuerySet[RevocationLogEntry]) -> Endings:
         start = timezone.now() - window()
         older = _lines(log.filter(at__lte=start).order_by("-at", "-id")[:1])
         floor, mark = older[0][:2] if older else (0, "")
@@ -114,9 +116,9 @@ class EndedLog:
         return Endings(ended, self.position, whole, more)
 
 
-def _lines(log: models.QuerySet[EndedSession]) -> list[_Line]:
+def _lines(log: models.QuerySet[RevocationLogEntry]) -> list[_Line]:
     """After a restore the same session may end again under the same number, but not at the same time."""
-    found = log.values_list("id", "at", "name", "told")
+    found = log.values_list("id", "at", "subject_key", "value")
     return [(number, f"{name} {at.timestamp():.6f}", name, told) for number, at, name, told in found]
 
 
