@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from glob import escape, glob
 from typing import Any
 
 import pytest
@@ -136,6 +137,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = kept
+
+
+def pytest_unconfigure() -> None:
+    """Remove what SQLite keeps beside a database that a thread still had open when it was destroyed."""
+    if settings.configured and settings.DATABASE == "sqlite":
+        for left in glob(f"{escape(settings.DATABASES['default']['TEST']['NAME'])}*"):
+            os.remove(left)
 
 
 def _fail_if_skipped(report: Any) -> Any:
