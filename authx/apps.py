@@ -12,10 +12,12 @@ class AuthxConfig(AppConfig):
 
     def ready(self) -> None:
         from authx import checks
+        from authx.http import charset
         from authx.pages import binding
         from authx.sessions import login_attempts, users
 
         checks.connect()
+        charset.connect()
         users.connect()
         login_attempts.connect()
         binding.connect()

@@ -36,6 +36,7 @@ def test_two_alike_have_one_fingerprint():
         ("AUTHX_COOKIE_SAMESITE", "Strict"),
         ("AUTHX_COOKIE_ENCRYPTION", True),
         ("AUTHX_ISSUER", "https://other.example"),
+        ("AUTHX_SUBJECT_FIELD", "email"),
         ("AUTHX_AUDIENCE", ["a", "b"]),
         ("AUTHX_REVOCATION_LAG", timedelta(seconds=1)),
         ("AUTHX_SESSION_LIMITS", [{"limit": 1, "when_full": "refuse"}]),

@@ -4,6 +4,7 @@ import base64
 import json
 from datetime import timedelta
 from io import StringIO
+from urllib.parse import urlencode
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -48,7 +49,7 @@ def opened(ada):
 
 
 def introspect(service, token, **more):
-    return service.post(INTROSPECT, {"token": token, **more}, format="multipart")
+    return service.post(INTROSPECT, urlencode({"token": token, **more}), content_type=FORM)
 
 
 # --- the protocol
@@ -92,7 +93,7 @@ def test_what_makes_no_sense_in_its_charset_is_refused(db, path, charset):
     part = b'--x\r\nContent-Disposition: form-data; name="token"\r\n\r\n\xff\xfe\r\n--x--\r\n'
     for kind, body in (form, (f"multipart/form-data; boundary=x; charset={charset}", part)):
         answer = Client().generic("POST", path, body, content_type=kind)
-        assert answer.status_code in {400, 401}
+        assert answer.status_code in ({400, 401} if kind.startswith(FORM) else {400, 401, 415})
 
 
 def test_the_body_of_nobody_we_know_is_not_read(db, monkeypatch):
@@ -173,7 +174,7 @@ def test_a_wrong_secret_is_refused(credentials):
 def test_credentials_may_come_in_the_body(credentials):
     client_id, secret = credentials
     body = {"token": "x", "client_id": client_id, "client_secret": secret}
-    assert APIClient().post(INTROSPECT, body, format="multipart").json() == INACTIVE
+    assert APIClient().post(INTROSPECT, urlencode(body), content_type=FORM).json() == INACTIVE
     assert APIClient().post(INTROSPECT, body, format="json").json() == INACTIVE
     assert APIClient().post(INTROSPECT, {**body, "client_secret": "no"}).status_code == 401
     assert APIClient().post(INTROSPECT, {**body, "client_secret": 7}, format="json").status_code == 401
@@ -220,8 +221,9 @@ def test_an_active_token_says_what_it_says(service, opened):
     told = introspect(service, opened.access_token).json()
     assert told["active"] is True
     assert (told["sub"], told["sid"]) == (opened.claims.sub, opened.claims.sid)
-    assert (told["exp"], told["iat"], told["jti"]) == (
+    assert (told["exp"], told["iat"], told["nbf"], told["jti"]) == (
         opened.claims.exp,
+        opened.claims.iat,
         opened.claims.iat,
         opened.claims.jti,
     )
@@ -288,7 +290,8 @@ def test_a_database_that_is_down_is_503_and_never_inactive(service, opened, path
 
 def test_no_csrf_token_is_asked_of_a_service(credentials, opened):
     client = Client(enforce_csrf_checks=True, headers={"Authorization": basic(*credentials)})
-    assert client.post(INTROSPECT, {"token": opened.access_token}).json()["active"] is True
+    answer = client.post(INTROSPECT, urlencode({"token": opened.access_token}), content_type=FORM)
+    assert answer.json()["active"] is True
 
 
 # --- revocation (RFC 7009)

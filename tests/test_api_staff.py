@@ -40,12 +40,17 @@ def client_of(credentials):
     return client
 
 
+def allow(user, *codenames):
+    found = Permission.objects.filter(codename__in=codenames, content_type__app_label="authx")
+    assert found.count() == len(codenames)
+    user.user_permissions.set(found)
+    return user
+
+
 @pytest.fixture
 def kicker(staff):
-    """A member of staff with the one permission that kicking needs."""
-    permission = Permission.objects.get(codename="kick_devicesession", content_type__app_label="authx")
-    staff.user_permissions.add(permission)
-    return staff
+    """A member of staff with the permissions for one session and for all of a user."""
+    return allow(staff, "kick_devicesession", "kick_everywhere_devicesession")
 
 
 @pytest.fixture
@@ -126,15 +131,84 @@ def test_a_refusal_does_not_tell_whether_there_is_such_a_session(bobs, phone, ad
     assert {(answer.status_code, answer.content) for answer in answers} == {(403, answers[0].content)}
 
 
-def test_another_permission_is_not_enough(staff, routes):
+@pytest.mark.parametrize(
+    ("missing", "answers"),
+    [("kick_devicesession", [403, 403, 200]), ("kick_everywhere_devicesession", [200, 200, 403])],
+)
+def test_another_permission_is_not_enough(staff, routes, missing, answers):
     others = Permission.objects.filter(content_type__app_label="authx")
-    staff.user_permissions.set(others.exclude(codename="kick_devicesession"))
+    staff.user_permissions.set(others.exclude(codename=missing))
     client = client_of(open_session(staff))
-    assert {getattr(client, method)(path).status_code for method, path in routes} == {403}
+    assert [getattr(client, method)(path).status_code for method, path in routes] == answers
 
 
-def test_the_permission_is_enough(client, routes):
+def test_the_permissions_are_enough(client, routes):
     assert {getattr(client, method)(path).status_code for method, path in routes} == {200}
+
+
+ONE, ALL, SUPERUSER = "kick_devicesession", "kick_everywhere_devicesession", "kick_superuser_devicesession"
+# Who has which permissions may end: one session of (an ordinary user, a superuser, their own), all of them.
+MAY = {
+    (): ("", ""),
+    (ONE,): ("ordinary own", ""),
+    (ALL,): ("", "ordinary own"),
+    (SUPERUSER,): ("", ""),
+    (ONE, ALL): ("ordinary own", "ordinary own"),
+    (ONE, SUPERUSER): ("ordinary superuser own", ""),
+    (ALL, SUPERUSER): ("", "ordinary superuser own"),
+}
+
+
+@pytest.mark.parametrize("held", MAY, ids=lambda held: "+".join(held) or "none")
+@pytest.mark.parametrize("whose", ["ordinary", "superuser", "own"])
+@pytest.mark.parametrize("route", [0, 1], ids=["one", "everywhere"])
+def test_who_may_end_whose(staff, ada, admin, held, whose, route):
+    caller = open_session(allow(staff, *held))
+    target = {"ordinary": ada, "superuser": admin, "own": staff}[whose]
+    session = caller if whose == "own" else open_session(target)
+    path = kick_user(target) if route else kick_session(session.session)
+    answer = client_of(caller).post(path)
+    if whose in MAY[held][route].split():
+        assert (answer.status_code, answer.json()) == (200, {"ended": 1})
+        assert_ended(session, "kicked")
+    else:
+        assert (answer.status_code, answer.json()["code"]) == (403, "permission_denied")
+        assert_live(session)
+
+
+@pytest.mark.parametrize("whose", ["ordinary", "superuser", "own"])
+@pytest.mark.parametrize("path_of", [kick_session, kick_user])
+def test_a_superuser_may_end_everybodys(admin, make_user, ada, whose, path_of):
+    caller = open_session(admin)
+    other = make_user("other", is_superuser=True)
+    target = {"ordinary": ada, "superuser": other, "own": admin}[whose]
+    session = caller if whose == "own" else open_session(target)
+    path = kick_user(target) if path_of is kick_user else kick_session(session.session)
+    assert client_of(caller).post(path).json() == {"ended": 1}
+    assert_ended(session, "kicked")
+
+
+def test_a_superuser_is_one_as_soon_as_the_row_says_so(client, phone, ada):
+    """Also a disabled one, or one without access to the admin; and no longer than that."""
+    type(ada).objects.filter(pk=ada.pk).update(is_superuser=True, is_staff=False)
+    for path in (kick_session(phone.session), kick_user(ada)):
+        answer = client.post(path)
+        assert (answer.status_code, answer.json()["code"]) == (403, "permission_denied")
+        assert "kick_superuser_devicesession" in answer.json()["detail"]
+    assert_live(phone)
+    type(ada).objects.filter(pk=ada.pk).update(is_superuser=False)
+    assert client.post(kick_session(phone.session)).json() == {"ended": 1}
+
+
+def test_a_session_whose_user_is_gone_is_no_superusers(client, admin):
+    opened = open_session(admin)
+    DeviceSession.objects.filter(pk=opened.session.pk).update(user=None)
+    assert client.post(kick_session(opened.session)).json() == {"ended": 1}
+
+
+def test_who_may_not_kick_a_superuser_may_still_see_the_session(client, admin):
+    opened = open_session(admin)
+    assert str(opened.session.pk) in ids(client.get(LIST))
 
 
 def test_a_superuser_needs_no_permission_of_their_own(admin, routes):

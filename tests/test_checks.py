@@ -237,7 +237,14 @@ def test_e007_a_key_that_is_no_good_is_found_before_the_first_login_and_not_show
 
 
 @pytest.mark.parametrize(
-    "name", ["AUTHX_CLAIMS", "AUTHX_BIND_DJANGO_LOGIN", "AUTHX_REVOCATION_STORE", "AUTHX_COUNTRY"]
+    "name",
+    [
+        "AUTHX_CLAIMS",
+        "AUTHX_BIND_DJANGO_LOGIN",
+        "AUTHX_PASSWORD_LOGIN",
+        "AUTHX_REVOCATION_STORE",
+        "AUTHX_COUNTRY",
+    ],
 )
 @pytest.mark.parametrize("path", ["nowhere.to.be.found", "authx.conf.no_such_name"])
 def test_e011_code_that_a_setting_names_must_be_there(settings, name, path):
@@ -246,6 +253,15 @@ def test_e011_code_that_a_setting_names_must_be_there(settings, name, path):
     assert message.id == "authx.E011"
     assert message.msg.startswith(name)
     setattr(settings, name, "authx.sessions.standing.DatabaseSource")
+    assert ids() == []
+
+
+def test_e011_a_backend_that_the_table_of_methods_names_must_be_there(settings):
+    settings.AUTHX_AMR = {"site.auth.Backnd": ["pwd"], "django_otp.otp_static": ["kba"], "allauth.mfa": []}
+    message = only(check_together)
+    assert message.id == "authx.E011"
+    assert message.msg.startswith("AUTHX_AMR names site.auth.Backnd, which cannot be imported")
+    settings.AUTHX_AMR = {"django.contrib.auth.backends.ModelBackend": ["pwd"]}
     assert ids() == []
 
 

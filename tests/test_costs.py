@@ -19,6 +19,18 @@ def statements(act):
     return answer, [sql for sql in found if not sql.startswith(_AROUND)]
 
 
+def kinds(asked):
+    """The first word of each; a statement that PostgreSQL has prepared is a SELECT of ours."""
+    return [sql.split()[0].replace("EXECUTE", "SELECT") for sql in asked]
+
+
+def all_statements(act):
+    """BEGIN and COMMIT too."""
+    with CaptureQueriesContext(connection) as asked:
+        answer = act()
+    return answer, [query["sql"] for query in asked.captured_queries]
+
+
 @pytest.fixture
 def rotating(settings, ada):
     """A session whose next refresh rotates."""
@@ -29,7 +41,7 @@ def rotating(settings, ada):
 
 def test_a_rotation_costs_three(transactional_db, rotating):
     _, asked = statements(lambda: refresh_session(rotating.refresh_token))
-    assert [sql.split()[0] for sql in asked] == ["SELECT", "UPDATE", "INSERT"]
+    assert kinds(asked) == ["SELECT", "UPDATE", "INSERT"]
 
 
 def test_so_it_does_through_the_api(transactional_db, rotating, api):
@@ -38,10 +50,46 @@ def test_so_it_does_through_the_api(transactional_db, rotating, api):
     assert len(asked) <= 4, asked
 
 
-def test_a_replay_costs_two(transactional_db, ada):
+def test_within_the_grace_the_first_costs_two_and_the_others_one(transactional_db, ada, api):
+    """T1b: what is confirmed is not confirmed again, and nothing is worth an event."""
     opened = open_session(ada)
     _, asked = statements(lambda: refresh_session(opened.refresh_token))
-    assert len(asked) <= 3, asked
+    assert kinds(asked) == ["SELECT", "UPDATE"]
+    _, asked = all_statements(lambda: refresh_session(opened.refresh_token))
+    assert kinds(asked) == ["SELECT"]
+    answer, asked = all_statements(lambda: api.post(REFRESH, {"refresh_token": opened.refresh_token}))
+    assert (answer.status_code, kinds(asked)) == (200, ["SELECT"])
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_a_replay_costs_one(transactional_db, rotating, settings, api, confirmed):
+    """T3: it opens no transaction at all."""
+    second = refresh_session(rotating.refresh_token)
+    del settings.AUTHX_REFRESH_GRACE
+    if confirmed:
+        refresh_session(second.refresh_token)
+    _, asked = all_statements(lambda: refresh_session(rotating.refresh_token))
+    assert kinds(asked) == ["SELECT"]
+    answer, asked = all_statements(lambda: api.post(REFRESH, {"refresh_token": rotating.refresh_token}))
+    assert (answer.status_code, kinds(asked)) == (200, ["SELECT"])
+
+
+@pytest.mark.parametrize("rate", ["60/day", "1/day"], ids=["renewed", "too often"])
+def test_a_page_of_a_burst_costs_reads_alone(transactional_db, ada, client, settings, rate):
+    """One to judge the cookie; one more to look again before a new one leaves with the page."""
+    opened = open_session(ada)
+    settings.AUTHX_REFRESH_RATE = rate
+
+    def show():
+        client.cookies.clear()
+        client.cookies[conf.REFRESH_COOKIE] = opened.refresh_token
+        return client.get("/whoami/")
+
+    for _ in range(2):  # the first confirms, the second may raise the alarm
+        show()
+    answer, asked = all_statements(show)
+    assert answer.json()["session"] == str(opened.session.pk)
+    assert kinds(asked) == ["SELECT"] * (2 if rate == "60/day" else 1)
 
 
 @pytest.mark.parametrize(

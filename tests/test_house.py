@@ -128,6 +128,19 @@ def test_the_gate_needs_no_models_and_no_installed_app():
     """)
 
 
+def test_the_checks_of_a_service_that_only_verifies_need_no_models():
+    python("""
+        import sys
+        from django.conf import settings
+        settings.configure(SECRET_KEY="of this service alone", INSTALLED_APPS=["authx.contrib.verifier"])
+        import django
+        django.setup()
+        from django.core.management import call_command
+        call_command("check", deploy=True)
+        assert "authx.models" not in sys.modules
+    """)
+
+
 def test_the_authentication_classes_do_not_import_drf_views():
     """DRF's views read its settings, which name our classes: a circle."""
     python("""

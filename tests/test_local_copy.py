@@ -1,6 +1,7 @@
 """authx.gate.local_copy: of known age, read by one for all, bounded."""
 
 import os
+import sys
 import threading
 
 import pytest
@@ -327,12 +328,67 @@ def test_an_ending_of_this_process_outlives_a_whole_reading_that_missed_it(copy,
 def test_a_forked_child_waits_for_no_thread_of_its_parent(copy, store):
     ask(copy)
     copy._lock.acquire()
+    copy._changing.acquire()
     child = os.fork()
     if child == 0:
         try:
             copy.after_fork()
+            copy.add({"b": "kicked"})
             os._exit(0 if ask(copy) is None and store.readings == 2 else 2)
         finally:
             os._exit(1)
+    copy._changing.release()
     copy._lock.release()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+# --- many threads
+
+
+@pytest.fixture
+def eager_threads():
+    """Threads give way after nearly every step."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def at_once(*works):
+    """Do each in a thread of its own; what they raise is raised here."""
+    raised = []
+
+    def guarded(work):
+        try:
+            work()
+        except Exception as error:
+            raised.append(error)
+
+    threads = [threading.Thread(target=guarded, args=[work]) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert raised == []
+
+
+def test_a_mark_never_gives_way_to_an_earlier_one_of_another_thread(copy, store, clock, eager_threads):
+    """One that this process has just committed, while a reading tells of the next."""
+    ask(copy)
+    last, over = 10, threading.Event()
+
+    def commit():
+        while not over.is_set():
+            copy.add({"*": f"{last - 1}:kicked"})
+
+    def read():
+        nonlocal last
+        try:
+            for last in range(10, 5000, 2):
+                store.end("*", f"{last}:kicked")
+                clock.now += 1
+                assert ask(copy, "*") == f"{last}:kicked"
+        finally:
+            over.set()
+
+    at_once(commit, commit, read)

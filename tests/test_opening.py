@@ -195,6 +195,7 @@ def test_the_access_token_says_whose_and_which_session_it_is(ada):
         "sid": str(opened.session.pk),
         "gen": 1,
         "iat": issued,
+        "nbf": issued,
         "exp": issued + 900,
         "auth_time": issued - 300,
         "amr": ["pwd"],

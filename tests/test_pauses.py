@@ -355,7 +355,8 @@ TRIPLES = [
 @pytest.mark.parametrize("pair", PAIRS, ids=" and ".join)
 def test_two_in_every_order(pool, ada, admin, pair):
     played = every_order(lambda first: rehearse(pool, Plot.begin(ada, admin), pair, script(first)))
-    assert played >= 30
+    # A second refresh within the grace writes nothing: there are fewer places to stop it at.
+    assert played >= (28 if "second refresh" in pair else 30)
 
 
 @pytest.mark.parametrize("triple", TRIPLES, ids=" and ".join)

@@ -3,6 +3,7 @@
 import json
 import os
 from contextlib import suppress
+from random import Random
 from threading import Barrier, Thread
 
 import pytest
@@ -231,7 +232,15 @@ def test_a_database_that_is_down_gives_no_lease(use, log, server):
     assert server.ask("HEXISTS", store.key, "lease") == 0
 
 
-@pytest.mark.parametrize("upto", ["", "nonsense", "7", '[1, "a", [[1]]]', "{"])
+@pytest.mark.parametrize(
+    "upto",
+    [
+        *("", "nonsense", "7", '[1, "a", [[1]]]', "{", b"\xff", "[" * 100_000),
+        *('[1e999, "a", []]', '[18446744073709551616, "a", []]', '[-1, "a", []]'),
+        *('[0, "", [[1, 1e999, 0]]]', f"[0, '', {[[1, 2, 3]] * 1000}]".replace("'", '"')),
+    ],
+    ids=range(12),
+)
 def test_a_position_that_cannot_be_read_is_read_from_the_beginning(store, server, log, clock, upto):
     log.end("a")
     server.ask("HSET", store.key, "upto", upto)
@@ -342,11 +351,12 @@ def test_a_feed_notices_numbers_that_are_given_anew(store, server):
     """An older snapshot of the same hash, and as many endings since."""
     feed = store.feed()
     store.publish({"a": "kicked"})
-    before = server.ask("HGETALL", store.key)
+    before, expires = server.ask("HGETALL", store.key), server.ask("PEXPIRETIME", store.key)
     store.publish({"lost": "kicked"})
     feed.read()
     server.ask("DEL", store.key)
     server.ask("HSET", store.key, *(word for item in before.items() for word in item))
+    server.ask("PEXPIREAT", store.key, expires)
     store.publish({"new": "kicked", "newer": "kicked"})
     found = feed.read()
     assert (found.ended, found.whole) == ({"a": "kicked", "new": "kicked", "newer": "kicked"}, True)
@@ -560,7 +570,7 @@ def test_a_late_answer_is_never_taken_for_the_next(store, server, clock):
             reason_in(store, "a")
     finally:
         server.go_on()
-    clock.now += LONGEST
+    clock.now += FIRST
     assert reason_in(store, "b") is None
     assert reason_in(store, "a") == "kicked"
 
@@ -647,5 +657,236 @@ def test_what_is_no_mark_is_nothing_we_have_written(store, server, log, name, to
     """A copy then reads the log itself; whoever asks Redis asks the database (``gate.revocation``)."""
     log.end("a")
     server.ask("HSET", store.key, name, told, "#1", f"1 {told} {name}", "last", 1)
+    server.ask("HINCRBY", store.key, "fields", 2)  # by somebody who keeps the count
     found = store.feed().read()
     assert (name in found.ended, "a" in found.ended) == (told == "7", told != "7")
+
+
+# --- a hash that is not what was written, and clocks that are not to be trusted
+
+
+def redis_now(server):
+    """Milliseconds."""
+    seconds, microseconds = map(int, server.ask("TIME"))
+    return seconds * 1000 + microseconds // 1000
+
+
+def move_lease(store, server, seconds):
+    """As a clock does that is put back by so much."""
+    ends, owner = server.ask("HGET", store.key, "lease").split()
+    server.ask("HSET", store.key, "lease", f"{int(ends) + seconds * 1000} {owner}")
+    server.ask("PEXPIRE", store.key, server.ask("PTTL", store.key) + seconds * 1000)
+
+
+def is_whole(store, server):
+    return server.ask("HLEN", store.key) == int(server.ask("HGET", store.key, "fields")) + 1
+
+
+@pytest.fixture(params=["clock", "expiry", "no expiry", "content"])
+def outlast(request, store, server):
+    """Make the lease seem to go on for longer than a lease lasts."""
+    ways = {
+        "clock": lambda: move_lease(store, server, 290),
+        "expiry": lambda: server.ask("EXPIRE", store.key, 60),
+        "no expiry": lambda: server.ask("PERSIST", store.key),
+        "content": lambda: server.ask("HSET", store.key, "lease", f"{redis_now(server) + 10_500} x"),
+    }
+    return ways[request.param]
+
+
+def test_a_lease_longer_than_a_lease_is_none(store, server, log, clock, outlast):
+    """The clock of Redis was put back, or somebody has made the hash live on; and a line was not written."""
+    log.end("lost")
+    feed = store.feed()
+    outlast()
+    with pytest.raises(StoreUnavailable):
+        reason_in(store, "lost")
+    assert feed.read().ended == {"lost": "kicked"}  # from the log
+    clock.now += AGAIN
+    assert reason_in(store, "lost") == "kicked"
+    assert 0 < server.ask("PTTL", store.key) <= LEASE * 1000
+
+
+def test_who_keeps_the_hash_alive_does_not_keep_the_lease(store, server, log, clock):
+    log.end("lost")
+    server.ask("HSET", store.key, "lease", f"{redis_now(server) - 1} x")
+    server.ask("PEXPIRE", store.key, 9000)
+    with pytest.raises(StoreUnavailable):
+        reason_in(store, "lost")
+    clock.now += AGAIN
+    assert reason_in(store, "lost") == "kicked"
+
+
+def test_a_worker_whose_leases_are_longer_lends_them_to_nobody_else(use, monkeypatch, clock, log):
+    other, store = use(), use()
+    monkeypatch.setattr("authx.gate.redis_store.LEASE", 60.0)
+    assert reason_in(other, "a") is None
+    monkeypatch.undo()
+    log.end("a")
+    other.key = None
+    store.keep_lease()
+    assert reason_in(store, "a") == "kicked"
+
+
+@pytest.mark.parametrize("seconds", [-1, LOCK + 1, 290])
+def test_a_lock_that_has_run_out_or_lies_too_far_ahead_is_none(store, server, clock, log, seconds):
+    log.end("a")
+    server.ask("HSET", store.key, "lock", f"{redis_now(server) + int(seconds * 1000)} dead")
+    server.ask("HINCRBY", store.key, "fields", 1)
+    server.ask("PEXPIRE", store.key, 5000)
+    clock.now += LEASE / 3 * 1.1
+    assert reason_in(store, "a") == "kicked"
+
+
+def test_a_process_believes_no_lease_for_longer_than_one_lasts(store, server, log, clock):
+    """Whatever the clock of Redis does: here it stands still."""
+    log.end("lost")
+    for _ in range(9):
+        clock.now += LEASE / 10
+        assert reason_in(store, "lost") is None
+    clock.now += LEASE / 10 + 0.01
+    with pytest.raises(StoreUnavailable):
+        reason_in(store, "lost")
+    clock.now += AGAIN
+    assert reason_in(store, "lost") == "kicked"
+    clock.now += LEASE - 1
+    assert reason_in(store, "lost") == "kicked"
+
+
+def test_a_lease_that_others_renew_is_believed(store, use, server, clock):
+    other = use()
+    for _ in range(5):
+        server.ask("PEXPIRE", store.key, 5000)
+        clock.now += LEASE / 3 * 1.1
+        other.keep_lease()
+        assert reason_in(store, "a") is None
+
+
+FIELDS = ["a", "@7", "*", "#1", "#3", "first", "last", "epoch", "upto", "lease", "fields"]
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_whatever_is_deleted_is_noticed_and_written_again(field, store, server, log, clock):
+    endings = {"a": "kicked", "@7": "3:kicked", "*": "4:kicked"}
+    for sid, reason in endings.items():
+        log.end(sid, reason=reason)
+    store.publish(endings)
+    feed = store.feed()
+    assert feed.read().ended == endings
+    server.ask("HDEL", store.key, field)
+    with pytest.raises(StoreUnavailable):
+        store.told(endings)
+    store.publish({"b": "kicked"})  # which does not make up for it
+    with pytest.raises(StoreUnavailable):
+        store.told(endings)
+    clock.now += AGAIN
+    assert store.told(endings) == list(endings.values())
+    found = feed.read()
+    assert (found.ended, found.whole) == (endings, True)
+    assert is_whole(store, server)
+
+
+def test_a_line_deleted_during_a_reading_gives_no_lease(store, server, log, clock):
+    log.end("a", "b")
+    store.publish({"a": "kicked"})
+    server.ask("PEXPIRE", store.key, 5000)
+    clock.now += LEASE / 3 * 1.1
+    log.meanwhile = lambda: server.ask("HDEL", store.key, "a")
+    with pytest.raises(StoreUnavailable):
+        reason_in(store, "a")
+    log.meanwhile = lambda: None
+    clock.now += AGAIN
+    assert store.told("ab") == ["kicked", "kicked"]
+
+
+def test_nobody_who_has_ended_is_told_to_live_whatever_is_deleted_when(store, server, log, clock):
+    drawn, ended, known = Random(11), [], 0
+    for number in range(300):
+        sid = f"sid-{number}"
+        log.end(sid)
+        ended.append(sid)
+        store.publish({sid: "kicked", "*": f"{number}:kicked"})
+        clock.now += AGAIN
+        if drawn.random() < 0.5:
+            fields = server.ask("HKEYS", store.key)
+            server.ask("HDEL", store.key, *drawn.sample(fields, min(len(fields), drawn.randint(1, 4))))
+        with suppress(StoreUnavailable):
+            assert store.told(ended) == ["kicked"] * len(ended)
+            known += 1
+    assert known > 100
+
+
+def test_the_count_is_kept_whatever_is_written(store, server, log, clock):
+    drawn = Random(7)
+    for number in range(200):
+        name = drawn.choice(["*", "@7", f"sid-{drawn.randrange(50)}"])
+        told = f"{drawn.randrange(30)}:kicked" if name[0] in "*@" else "kicked"
+        if drawn.random() < 0.3:
+            log.end(name, reason=told)
+        store.publish({name: told, f"sid-{number}": "kicked"})
+        if drawn.random() < 0.2:  # the first lines no longer matter
+            first = int(server.ask("HGET", store.key, "first"))
+            for line in range(first, first + 3):
+                entry = server.ask("HGET", store.key, f"#{line}")
+                if entry is not None:
+                    server.ask("HSET", store.key, f"#{line}", "1 " + entry.split(" ", 1)[1])
+        server.ask("PEXPIRE", store.key, 5000)
+        clock.now += LEASE / 3 * 1.1
+        store.keep_lease()
+        assert is_whole(store, server)
+    assert int(server.ask("HGET", store.key, "first")) > 20
+
+
+def test_another_kind_of_key_in_its_place_gives_way(store, server, log, clock):
+    log.end("a")
+    server.ask("SET", store.key, "somebody's", "PX", 60_000)
+    with pytest.raises(StoreUnavailable):
+        reason_in(store, "a")
+    clock.now += LEASE
+    assert reason_in(store, "a") == "kicked"
+
+
+def test_numbers_without_lines_keep_no_reader_busy(store, server, log):
+    log.end("a")
+    server.ask("HSET", store.key, "last", 10**15)
+    assert store.feed().read().ended == {"a": "kicked"}  # from the log
+
+
+@pytest.mark.parametrize("wrong", ["redis", "calendar"])
+def test_one_clock_that_runs_ahead_throws_nothing_away(wrong, use, server, log, clock):
+    """Redis's alone, or one worker's: the endings before it went wrong still matter."""
+    past = window().total_seconds() + 60
+    now = redis_now(server) / 1000
+    if wrong == "redis":  # all of its times are that much later than the worker's
+        store = writer = use()
+        store._calendar = lambda: now - past
+    else:
+        store, writer = use(), use()
+        store._calendar = lambda: now + past
+    store.keep_lease()
+    writer.publish({"a": "kicked"})
+    if wrong == "redis":
+        server.ask("HSET", store.key, "#1", f"{int(now - past)} kicked a")  # before its clock went wrong
+    server.ask("PEXPIRE", store.key, 5000)
+    clock.now += LEASE
+    store.keep_lease()
+    assert reason_in(writer, "a") == "kicked"
+
+
+def test_a_line_written_while_the_clock_of_redis_was_behind_is_kept(store, server, clock):
+    now = redis_now(server) // 1000
+    store._calendar = lambda: now + 7200
+    store.publish({"a": "kicked"})
+    assert server.ask("HGET", store.key, "#1") == f"{now + 7200} kicked a"
+
+
+def test_a_question_is_one_command(store, server):
+    def sent():
+        return server.ask("INFO", "commandstats")["cmdstat_eval"]["calls"]
+
+    reads, before = server.ask("INFO", "stats")["total_reads_processed"], sent()
+    for _ in range(50):
+        reason_in(store, "a")
+    assert sent() - before == 50
+    between = server.ask("INFO", "stats")["total_reads_processed"] - reads
+    assert 50 <= between < 2 * 50  # and a few that asked for these figures

@@ -35,8 +35,9 @@ from authx.gate.jwks import COOL_DOWN, LATE, MAX_AGE, RemoteKeys
 from authx.gate.local_copy import LocalCopy
 from authx.gate.principal import Principal
 from authx.gate.remote import IntrospectionSource, RemoteFeed
+from authx.models import ServiceClient
 from authx.sessions import end_everyone, end_session, end_user_sessions, open_session
-from authx.sessions.services import create_service
+from authx.sessions.services import create_service, renew_secret
 from authx.sessions.signing_keys import rotate, withdraw
 from tests.test_tokens import CLAIMS
 
@@ -769,6 +770,21 @@ def test_the_feed_of_a_real_issuer_ends_a_session_here(remote, issuer_site, ada)
     with pytest.raises(SessionEnded, match="kicked"):
         verify_access_token(gone.access_token)
     assert verify_access_token(stays.access_token).sid == stays.claims.sid
+
+
+def test_a_service_whose_credentials_are_mounted_follows_their_renewal(remote, issuer_site, ada, tmp_path):
+    remote.AUTHX_REVOCATIONS_URL = issuer_site.url + reverse("authx-api:revocations")
+    client_id, secret = remote.AUTHX_SERVICE_CREDENTIALS
+    (tmp_path / "orders").write_text(f"{client_id}:{secret}\n")
+    remote.AUTHX_SERVICE_CREDENTIALS = f"file:{tmp_path}/orders"
+    opened = open_session(ada)
+    assert verify_access_token(opened.access_token)
+    renewed = renew_secret(ServiceClient.objects.get())
+    with pytest.raises(StoreUnavailable):
+        verify_access_token(opened.access_token)
+    (tmp_path / "orders").write_text(f"{client_id}:{renewed}\n")
+    revocation._copies.clear()  # as the next reading, a moment later
+    assert verify_access_token(opened.access_token)
 
 
 def test_a_mark_of_a_real_issuer_ends_everybody_here_but_who_comes_after(remote, issuer_site, ada, bob):

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
@@ -113,7 +114,7 @@ def test_a_request_costs_redis_one_command(settings, bearer):
     store._client.execute_command = None  # whoever called it would fail
     for _ in range(5):
         assert bearer.get(WHOAMI).status_code == 200
-    assert calls == ["HMGET"] * 5
+    assert calls == ["EVAL"] * 5
 
 
 def test_a_lag_costs_redis_nothing(settings, bearer):
@@ -172,6 +173,55 @@ def test_a_hit_stands_where_the_database_does_not_answer(quick, opened):
     end_session(opened.session, "kicked")
     with outage(), pytest.raises(SessionEnded, match="kicked"):
         verify_access_token(opened.access_token)
+
+
+# --- what write access to Redis can do
+
+
+@pytest.fixture
+def hash_of(settings, bearer):
+    """The store on Redis, its lease given, and a way to speak to its hash."""
+    choose(settings, "redis")
+    bearer.get(WHOAMI)
+    assert bearer.get(WHOAMI).status_code == 200
+    store = revocation._redis("sessions")
+    return lambda command, *words: store._client.execute_command(command, store.key, *words)
+
+
+def test_a_line_deleted_from_redis_lets_nobody_in(hash_of, bearer, opened):
+    end_session(opened.session, "kicked")
+    assert hash_of("HDEL", str(opened.session.pk)) == 1
+    assert bearer.get(WHOAMI).status_code == 401
+
+
+def test_a_hash_that_lives_on_lets_nobody_in(hash_of, bearer, opened):
+    end_session(opened.session, "kicked")
+    hash_of("HDEL", str(opened.session.pk))
+    hash_of("HINCRBY", "fields", -1)  # as if it had never been written
+    hash_of("EXPIRE", 300)
+    assert bearer.get(WHOAMI).status_code == 401
+
+
+def test_who_forges_the_whole_hides_an_ending_from_what_reads_no_row_alone(hash_of, bearer, opened, api):
+    end_session(opened.session, "kicked")
+    hash_of("HDEL", str(opened.session.pk))
+    hash_of("HSET", "another", "kicked")
+    assert bearer.get(WHOAMI).status_code == 200
+    with pytest.raises(SessionEnded):
+        recognize(opened.access_token)
+    with pytest.raises(SessionEnded):
+        refresh_session(opened.refresh_token)
+    browser = Client()
+    browser.cookies["__Host-authx_access"] = opened.access_token
+    assert browser.get("/whoami/").json()["user"] is None
+
+
+def test_who_writes_endings_into_redis_signs_nobody_out(hash_of, bearer, opened, ada):
+    names = [str(opened.session.pk), "*", f"@{ada.pk}", f"!{opened.claims.kid}"]
+    for name in names:
+        hash_of("HSET", name, "9:kicked")
+    hash_of("HINCRBY", "fields", len(names))
+    assert bearer.get(WHOAMI).status_code == 200
 
 
 def test_a_good_token_is_served_while_the_database_is_away(quick, bearer):

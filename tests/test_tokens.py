@@ -619,6 +619,20 @@ def test_a_token_from_the_future_is_refused(name):
     refuse(token, now=NOW, leeway=9 * SECOND)
 
 
+def test_a_token_that_does_not_say_from_when_on_is_good_from_its_beginning():
+    assert "nbf" not in payload()
+    assert read(forge(body=payload())).nbf is None
+
+
+def test_a_beginning_later_than_the_issue_counts_and_an_earlier_one_makes_nothing_good():
+    token = forge(body=payload(nbf=T + 60))
+    refuse(token, now=NOW + 59 * SECOND)
+    assert read(token, now=NOW + 60 * SECOND).nbf == T + 60
+    early = forge(body=payload(nbf=T - 60))
+    refuse(early, now=NOW - SECOND)
+    assert read(early, now=NOW)
+
+
 def test_a_zone_makes_no_difference():
     eastern = NOW.astimezone(datetime.strptime("+0900", "%z").tzinfo)
     assert read(TOKEN, now=eastern) == CLAIMS

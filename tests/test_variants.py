@@ -1,4 +1,4 @@
-"""The journeys on other sites: in transactions, beside Django's own class, with another user."""
+"""Other sites: in transactions, beside Django's own class, with another user, with second factors."""
 
 import os
 import re
@@ -15,9 +15,19 @@ OURS = ("PYTEST_", "COV_CORE_", "COVERAGE_")
 
 @pytest.mark.parametrize("variant", ["atomic", "session_auth", "custom_user"])
 def test_the_journeys_pass_on_a_variant_of_the_site(variant):
+    run_on(variant, "tests/journeys")
+
+
+def test_second_factors_of_other_apps_are_told_of():
+    pytest.importorskip("allauth.mfa", reason="django-allauth[mfa,socialaccount] is not installed")
+    pytest.importorskip("django_otp", reason="django-otp is not installed")
+    run_on("second_factors", "tests/second_factors")
+
+
+def run_on(variant, tests):
     environment = {k: v for k, v in os.environ.items() if not k.startswith(OURS)}
     environment["DJANGO_SETTINGS_MODULE"] = f"tests.settings.{variant}"
-    command = [sys.executable, "-m", "pytest", "tests/journeys", "-q", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", tests, "-q", "-p", "no:cacheprovider"]
     # The browser looks the same on every variant: one look is enough.
     command += ["-m", "not browser and not slow", "-rs"]
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)

@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.utils.html import format_html
@@ -161,8 +162,10 @@ class DeviceSessionAdmin(admin.ModelAdmin):
         permissions=["kick_everywhere"],
     )
     def kick_everywhere(self, request: HttpRequest, queryset: DeviceSessionQuerySet) -> HttpResponse | None:
-        subjects = queryset.order_by().values("subject")
-        everywhere: Any = DeviceSession.objects.filter(subject__in=subjects)
+        chosen: Any = queryset.order_by()
+        # By user, for one may have had another subject before; of deleted users the subject is what is left.
+        deleted = Q(user=None, subject__in=chosen.filter(user=None).values("subject"))
+        everywhere: Any = DeviceSession.objects.filter(Q(user__in=chosen.values("user")) | deleted)
         return kick_or_ask(self, request, everywhere, action="kick_everywhere")
 
     def response_action(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:

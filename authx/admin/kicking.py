@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
@@ -16,7 +18,8 @@ from django.utils.translation import ngettext
 
 from authx.admin.recent import has_signed_in_recently
 from authx.models import DeviceSession, DeviceSessionQuerySet, EndReason
-from authx.sessions import end_sessions, end_user_sessions
+from authx.sessions import database, end_sessions, end_user_sessions
+from authx.sessions.kicking import may_kick_superusers, of_superusers
 
 #: Rows listed on a confirmation page; the rest are counted.
 LISTED = 100
@@ -25,7 +28,7 @@ TITLES = {"kick": _("Kick out"), "kick_everywhere": _("Kick out everywhere")}
 
 
 class KickForm(forms.Form):
-    """Why, for the audit trail."""
+    """Why, for the audit trail; and whether whoever kicks goes with the others."""
 
     reason = forms.CharField(
         label=_("Reason"),
@@ -33,6 +36,30 @@ class KickForm(forms.Form):
         max_length=200,
         help_text=_("Kept in the session's history; its user does not see it."),
     )
+    include_own = forms.BooleanField(label=_("Include my own sessions"), required=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What of a selection is to end, and how many rows of it are not."""
+
+    sessions: DeviceSessionQuerySet
+    #: Live sessions of whoever asks; left out unless they say otherwise.
+    own: int
+    #: Live sessions of superusers whom they may not kick out.
+    superusers: int
+
+    @classmethod
+    def of(cls, request: HttpRequest, targets: DeviceSessionQuerySet, *, include_own: bool) -> Chosen:
+        """Of the live ones; on the database that will be written, as the rows are now."""
+        live = targets.using(database.alias()).live()
+        sessions, superusers = live, 0
+        if not may_kick_superusers(request.user):
+            theirs = of_superusers(live)
+            sessions, superusers = live.exclude(theirs), live.filter(theirs).count()
+        mine = Q(user=request.user.pk)
+        own = sessions.filter(mine).count()
+        return cls(sessions if include_own else sessions.exclude(mine), own, superusers)
 
 
 def kick_or_ask(
@@ -42,12 +69,15 @@ def kick_or_ask(
     if not has_signed_in_recently(model_admin, request):
         return None
     form = KickForm(request.POST if "post" in request.POST else None)
-    if form.is_valid():
+    is_confirmed = form.is_valid()
+    include_own = form.is_bound and form.cleaned_data["include_own"]
+    chosen = Chosen.of(request, targets, include_own=include_own)
+    if is_confirmed:
         end = _end_users if action == "kick_everywhere" else _end_rows
-        _kick(model_admin, request, targets, form.cleaned_data["reason"], end)
+        _kick(model_admin, request, chosen.sessions, form.cleaned_data["reason"], end)
+        _tell_left_out(model_admin, request, chosen, include_own=include_own)
         return None
-    live = targets.live().select_related("user")
-    listed = list(live[:LISTED])
+    listed = list(chosen.sessions.select_related("user")[:LISTED])
     context = {
         **model_admin.admin_site.each_context(request),
         "title": TITLES[action],
@@ -58,7 +88,8 @@ def kick_or_ask(
         "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
         "select_across": request.POST.get("select_across", "0"),
         "sessions": listed,
-        "total": live.count(),
+        "total": chosen.sessions.count(),
+        "chosen": chosen,
         "users": sorted({str(session.user or session.subject) for session in listed}),
         "form": form,
     }
@@ -85,10 +116,25 @@ def _kick(
     note: str,
     end: Callable[..., int],
 ) -> None:
-    affected = list(targets.live().select_related("user").order_by("pk"))
+    affected = list(targets.select_related("user").order_by("pk"))
     count = end(affected, by=request.user, request=request, note=note)
     if affected:
         message = f"{_('Kicked out.')} {note}".strip()
         LogEntry.objects.log_actions(str(request.user.pk), affected, CHANGE, message)
     text = ngettext("%d session was ended.", "%d sessions were ended.", count) % count
     model_admin.message_user(request, text, messages.SUCCESS if count else messages.WARNING)
+
+
+def _tell_left_out(model_admin: Any, request: HttpRequest, chosen: Chosen, *, include_own: bool) -> None:
+    if chosen.superusers:
+        text = ngettext(
+            "%d session of a superuser was left out: you may not kick superusers out.",
+            "%d sessions of superusers were left out: you may not kick superusers out.",
+            chosen.superusers,
+        )
+        model_admin.message_user(request, text % chosen.superusers, messages.WARNING)
+    if chosen.own and not include_own:
+        text = ngettext(
+            "%d session of your own was left out.", "%d sessions of your own were left out.", chosen.own
+        )
+        model_admin.message_user(request, text % chosen.own, messages.WARNING)

@@ -13,6 +13,8 @@ from django.db.models import Q
 from django.utils.functional import cached_property
 from django.utils.text import smart_split, unescape_string_literal
 
+from authx.conf import conf
+
 #: Rows that a list counts and pages through; whoever looks for more narrows it down.
 COUNTED: Final = 10_000
 
@@ -28,16 +30,18 @@ class BoundedPaginator(Paginator):
 
 
 def found_by(queryset: Any, term: str) -> Any:
-    """The sessions of an id, an address, or a user of just that name; else those that hold every word."""
+    """The sessions of an id, an address, a user of just that name or subject; else those with every word."""
     term = term.strip()
     with suppress(ValueError):
-        return queryset.filter(pk=UUID(term))
+        return queryset.filter(Q(pk=UUID(term)) | Q(subject=str(UUID(term))))
     with suppress(ValueError):  # as text it matches nothing on PostgreSQL
         address = ip_address(term)
         return queryset.filter(ip=str(getattr(address, "ipv4_mapped", None) or address))
     users = get_user_model()._default_manager
     if term and (user := users.filter(**{get_user_model().USERNAME_FIELD: term}).first()):
         return queryset.filter(user=user)
+    if term and conf.SUBJECT_FIELD is not None and (found := queryset.filter(subject=term)).exists():
+        return found
     for word in _words(term):
         queryset = queryset.filter(_holds(word))
     return queryset

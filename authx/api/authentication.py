@@ -81,7 +81,8 @@ class CookieAuthentication(BaseAuthentication):
 def enforce_csrf(request: Request) -> None:
     """Demand Django's CSRF token where no body is needed; raises DRF's PermissionDenied.
 
-    Asks Django's own request: DRF's would parse the body for a form field, and refuse an odd one.
+    Asks Django's own request: DRF's would parse the body for a form field, and refuse an odd one. Our views
+    leave uploads unread there (``authx.http.bodies``).
     """
     SessionAuthentication().enforce_csrf(request._request)  # type: ignore[arg-type]
 

@@ -27,18 +27,26 @@ _SECOND: Final = timedelta(seconds=1)
 class MayKick(BasePermission):
     """``authx.kick_devicesession``, and a login as recent as AUTHX_STAFF_MAX_AUTH_AGE demands."""
 
+    permission: ClassVar[str] = "authx.kick_devicesession"
+
     def has_permission(self, request: Request, view: Any) -> bool:
         # A verify-only service has no models, and uses the other permissions of this module.
         from authx.api.authentication import session_of
         from authx.sessions.proving import is_recent
 
         user: Any = request.user
-        if user is None or not user.is_authenticated or not user.has_perm("authx.kick_devicesession"):
+        if user is None or not user.is_authenticated or not user.has_perm(self.permission):
             return False
         max_age = conf.STAFF_MAX_AUTH_AGE
         if max_age is not None and not is_recent(session_of(request), max_age):
             raise StepUp(max_age)
         return True
+
+
+class MayKickEverywhere(MayKick):
+    """``authx.kick_everywhere_devicesession``, and as recent a login."""
+
+    permission: ClassVar[str] = "authx.kick_everywhere_devicesession"
 
 
 class _ByClaims(Telling):

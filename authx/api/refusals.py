@@ -41,6 +41,9 @@ DETAILS = {
     "insufficient_user_authentication": "A more recent login is required.",
 }
 
+#: What a word of the site's own says.
+OTHER_DETAIL = "This account needs another way to sign in."
+
 
 class Unavailable(APIException):
     """We cannot know: 503, and when to ask again (RFC 9110 §15.6.4)."""
@@ -49,6 +52,14 @@ class Unavailable(APIException):
     default_detail = "The session store is unavailable; nothing has changed."
     default_code = "store_unavailable"
     wait = RETRY_AFTER
+
+
+class ContentTooLarge(APIException):
+    """413: more than any request of ours has to say (RFC 9110 §15.5.14)."""
+
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_detail = "The request is too large."
+    default_code = "content_too_large"
 
 
 class InvalidRequest(ParseError):
@@ -100,7 +111,7 @@ class Refused(AuthenticationFailed):
 
     def __init__(self, code: str, reason: str = "", replaced_by: str = "") -> None:
         self.word, self.reason = code, reason
-        detail = DETAILS[code]
+        detail = DETAILS.get(code, OTHER_DETAIL)
         if replaced_by:
             detail = f"{detail} A newer login took its place: {replaced_by}."
         body = {"detail": detail, "code": code}

@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from authx.conf import conf
 from authx.models import DeviceSession
 
 
@@ -89,6 +90,13 @@ class StaffSessionSerializer(SessionSerializer):
     class Meta(SessionSerializer.Meta):
         fields = [*SessionSerializer.Meta.fields, "user_id", "username", "ended_at", "end_reason"]
         read_only_fields = fields
+
+    def to_representation(self, instance: DeviceSession) -> dict[str, Any]:
+        """With the key that ``staff/users/<pk>/kick/`` takes, where ``user_id`` is not that."""
+        shown: dict[str, Any] = super().to_representation(instance)
+        if conf.SUBJECT_FIELD is not None:
+            shown["user_pk"] = None if instance.user_id is None else str(instance.user_id)
+        return shown
 
     def get_username(self, session: DeviceSession) -> str | None:
         return session.user.get_username() if session.user is not None else None

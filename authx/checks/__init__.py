@@ -8,12 +8,16 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from authx.checks.logins import check_counting, check_login_backend, check_proxies
+from authx.checks.password_login import check_password_login
+from authx.checks.secrets import check_secrets, check_secrets_in_production
 from authx.checks.stores import check_store
 from authx.checks.verifier import check_verifier
 from authx.conf import Conf, conf
+from authx.core.methods import APPS as PROVING_APPS
 from authx.errors import KeyInvalid
 
 MIDDLEWARE = "authx.pages.middleware.DeviceSessionMiddleware"
@@ -26,9 +30,16 @@ _MUST_FOLLOW = (
 
 
 def connect() -> None:
+    # It knows our models, and a verify-only service, which has none, imports this module too.
+    from authx.checks.subjects import check_subject_field
+
     register(check_settings, Tags.security)
     register(check_together, Tags.security)
+    register(check_secrets, Tags.security)
+    register(check_secrets_in_production, Tags.security, deploy=True)
+    register(check_subject_field, Tags.security)
     register(check_middleware, Tags.security)
+    register(check_password_login, Tags.security)
     register(check_store, Tags.security)
     register(check_login_backend, Tags.security)
     register(check_verifier, Tags.security)
@@ -99,25 +110,38 @@ def _keys() -> list[CheckMessage]:
 
     try:
         keyset()
+    except ImproperlyConfigured:
+        return []  # there is no SECRET_KEY: said by check_secrets
     except KeyInvalid as error:
-        hint = "Name PEM private keys: RSA of 2048 bits or more, P-256, or Ed25519; the first one signs."
-        return [Error(f"AUTHX_SIGNING_KEYS: {error}.", hint=hint, id="authx.E007")]
+        hint = (
+            "Name PEM private keys: RSA of 2048 bits or more, P-256, or Ed25519; the first one signs. "
+            "A file must be where the setting says, and readable by the site's user."
+        )
+        name = "AUTHX_SIGNING_KEYS" if conf.SIGNING_KEYS else "The keys derived from SECRET_KEY"
+        return [Error(f"{name}: {error}.", hint=hint, id="authx.E007")]
     return []
 
 
 def _paths() -> list[CheckMessage]:
     """Settings that name code: it must be there now, not at the first login."""
     found: list[CheckMessage] = []
-    for name in ("CLAIMS", "BIND_DJANGO_LOGIN", "REVOCATION_STORE", "COUNTRY"):
+    for name in ("CLAIMS", "BIND_DJANGO_LOGIN", "PASSWORD_LOGIN", "REVOCATION_STORE", "COUNTRY"):
         path = getattr(conf, name)
-        if not isinstance(path, str) or "." not in path:
-            continue
-        try:
-            import_string(path)
-        except ImportError as error:
-            hint = "Name an importable module and what it defines."
-            found.append(Error(f"AUTHX_{name} cannot be imported: {error}", hint=hint, id="authx.E011"))
+        if isinstance(path, str) and "." in path:
+            found += _importable(f"AUTHX_{name}", path)
+    for path in conf.AMR:
+        if path.partition(".")[0] not in PROVING_APPS:
+            found += _importable(f"AUTHX_AMR names {path}, which", path)
     return found
+
+
+def _importable(what: str, path: str) -> list[CheckMessage]:
+    try:
+        import_string(path)
+    except ImportError as error:
+        hint = "Name an importable module and what it defines."
+        return [Error(f"{what} cannot be imported: {error}", hint=hint, id="authx.E011")]
+    return []
 
 
 def _surroundings() -> list[CheckMessage]:

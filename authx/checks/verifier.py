@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, Warning
+from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import Conf, conf
+from authx.conf.secret_files import read_credentials
+from authx.errors import KeyInvalid
 
 
 def check_verifier(**kwargs: Any) -> list[CheckMessage]:
@@ -36,7 +39,19 @@ def _issuer() -> list[CheckMessage]:
         text = "AUTHX_SERVICE_CREDENTIALS are missing: the issuer answers nobody else."
         hint = 'Run "manage.py authx_services create <name>" at the issuer, and set what it prints.'
         found.append(Error(text, hint=hint, id="authx.E017"))
-    return found
+    return found + _credentials()
+
+
+@sensitive_variables()
+def _credentials() -> list[CheckMessage]:
+    """Files that are named must be there now, not at the first request."""
+    try:
+        if conf.SERVICE_CREDENTIALS:
+            read_credentials(conf.SERVICE_CREDENTIALS)
+    except KeyInvalid as error:
+        hint = "Mount it where the setting says, readable by the service's user: one line of text."
+        return [Error(f"AUTHX_SERVICE_CREDENTIALS: {error}.", hint=hint, id="authx.E017")]
+    return []
 
 
 def _endings() -> list[CheckMessage]:

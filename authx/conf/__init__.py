@@ -82,8 +82,15 @@ class Conf:
         timedelta(seconds=10), rules.at_most(timedelta(seconds=60)), "For exp, nbf and iat."
     )
     CLIENT_ID = Setting("first-party", rules.filled, "The client_id of our own logins (RFC 9068).")
+    SUBJECT_FIELD: Setting[str | None] = Setting(
+        None,
+        rules.optional(rules.field_name),
+        "A unique column of the user, never changed, whose value is the sub; None for the key.",
+    )
     SIGNING_KEYS: Setting[Any] = Setting(
-        [], rules.signing_keys, "PEM texts or paths; the first signs, all verify. Empty: from SECRET_KEY."
+        [],
+        rules.signing_keys,
+        "PEM texts, paths or file: paths; the first signs, all verify. Empty: from SECRET_KEY.",
     )
     CLAIMS: Setting[str | None] = Setting(
         None, rules.optional(rules.dotted), "Function (session) -> dict: extra claims, such as roles."
@@ -115,12 +122,24 @@ class Conf:
         "Where a verify-only service asks about each token, without the feed.",
     )
     SERVICE_CREDENTIALS: Setting[Any] = Setting(
-        None, rules.optional(rules.credentials), "Client id and secret of a verify-only service."
+        None,
+        rules.optional(rules.credentials),
+        "Client id and secret of a verify-only service, each or both as the file: that holds it.",
     )
     BIND_DJANGO_LOGIN: Setting[Any] = Setting(
         True,
         rules.boolean_or_dotted,
         "Open a device session at every Django login; or a function that decides.",
+    )
+    PASSWORD_LOGIN: Setting[Any] = Setting(
+        True,
+        rules.boolean_or_word,
+        "Whether our login page and login/ take a password; or a function that may refuse one login.",
+    )
+    AMR: Setting[Any] = Setting(
+        {},
+        rules.methods,
+        "What a backend or another proof puts into amr, beside the built-in table.",
     )
     ACCESS_COOKIE = Setting("__Host-authx_access", rules.cookie_name, "Name of the access token's cookie.")
     REFRESH_COOKIE = Setting("__Host-authx_refresh", rules.cookie_name, "Name of the refresh token's cookie.")
@@ -138,7 +157,7 @@ class Conf:
         "100/min", rules.optional(rules.rate), "Failed logins per address; None for no limit."
     )
     REFRESH_RATE: Setting[str | None] = Setting(
-        "60/min", rules.optional(rules.rate), "Refreshes per session through the API; None for no limit."
+        "60/min", rules.optional(rules.rate), "Refreshes per session, by API and pages; None for no limit."
     )
     STAFF_MAX_AUTH_AGE: Setting[timedelta | None] = Setting(
         None, rules.optional(rules.lifetime), "How recent a staff member's own login must be to kick."

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from authx.conf import secret_files
 from authx.core.alarms import CHOSEN, Action
 from authx.core.limits import Limit
+from authx.core.methods import is_word
 
 #: The complaint about a value, to be read after the setting's name; None when it is fine.
 Rule = Callable[[Any], "str | None"]
@@ -20,6 +22,7 @@ _RATE = re.compile(r"([1-9]\d{0,8})/(s|sec|second|m|min|minute|h|hour|d|day)")
 _PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_PROOF = re.compile(r"[A-Za-z_]\w*([.-]\w+)*")
 _TYPE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
@@ -87,6 +90,12 @@ def dotted(value: Any) -> str | None:
     return "must be a dotted path to an importable name"
 
 
+def field_name(value: Any) -> str | None:
+    if isinstance(value, str) and value.isidentifier():
+        return None
+    return "must be the name of a column of the user model"
+
+
 def optional(rule: Rule) -> Rule:
     def either(value: Any) -> str | None:
         return None if value is None or (complaint := rule(value)) is None else f"{complaint}, or None"
@@ -98,6 +107,26 @@ def boolean_or_dotted(value: Any) -> str | None:
     if isinstance(value, bool) or dotted(value) is None:
         return None
     return "must be True, False, or the dotted path of a function (request, user) -> bool"
+
+
+def boolean_or_word(value: Any) -> str | None:
+    if isinstance(value, bool) or dotted(value) is None:
+        return None
+    return "must be True, False, or the dotted path of a function (request, user) -> None or a word"
+
+
+def methods(value: Any) -> str | None:
+    if isinstance(value, dict) and all(_is_proof(key) and _are_words(value[key]) for key in value):
+        return None
+    return 'must map names of backends and proofs to lists of words, such as {"site.Backend": ["pwd", "otp"]}'
+
+
+def _is_proof(name: Any) -> bool:
+    return isinstance(name, str) and _PROOF.fullmatch(name) is not None
+
+
+def _are_words(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) <= 16 and all(map(is_word, value))
 
 
 def store(value: Any) -> str | None:
@@ -119,10 +148,17 @@ def address(value: Any) -> str | None:
 
 
 def credentials(value: Any) -> str | None:
-    pair = isinstance(value, list | tuple) and len(value) == 2
-    if pair and all(isinstance(part, str) and part for part in value):
-        return None
-    return "must be a pair of texts: client id and secret"
+    parts = [value] if isinstance(value, str) and secret_files.is_file(value) else value
+    named = isinstance(parts, list | tuple) and len(parts) == (2 if parts is value else 1)
+    if named and all(isinstance(part, str) and part for part in parts):
+        return _file_complaint(parts)
+    return 'must be a pair of texts, client id and secret, or "file:/path" of a file that holds both'
+
+
+def _file_complaint(values: Iterable[Any]) -> str | None:
+    files = (value for value in values if secret_files.is_file(value))
+    found = next(filter(None, map(secret_files.complaint, files)), None)
+    return found and f"has an entry {found}"
 
 
 def rate(value: Any) -> str | None:
@@ -178,4 +214,7 @@ def signing_keys(value: Any) -> str | None:
                 return "has an entry without its key"
         elif not entry or not (isinstance(entry, str | bytes) or hasattr(entry, "__fspath__")):
             return "must list PEM texts, paths, or dicts with key, alg and password"
+        members = entry if isinstance(entry, dict) else {"key": entry}
+        if found := _file_complaint(members.get(name) for name in ("key", "password")):
+            return found
     return None

@@ -17,7 +17,7 @@ IDENTIFIER: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,255}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessClaims:
-    """The claims of one access token. ``exp``, ``iat`` and ``auth_time`` are seconds, UTC."""
+    """The claims of one access token. ``exp``, ``iat``, ``nbf`` and ``auth_time`` are seconds, UTC."""
 
     iss: str
     sub: str
@@ -27,6 +27,8 @@ class AccessClaims:
     jti: str
     client_id: str
     sid: str
+    #: Not good before; ours say ``iat``. None where an issuer leaves it out, as it may.
+    nbf: int | None = None
     #: The refresh generation it was issued with; None if no refresh token stands behind it.
     gen: int | None = None
     auth_time: int | None = None
@@ -37,6 +39,8 @@ class AccessClaims:
     dtp: str | None = None
     #: The number of the newest not-before mark when the session was opened; None if there was none.
     era: int | None = None
+    #: True where ``sub`` is not the user's key at the issuer; None where it is.
+    opaque: bool | None = None
     #: The ``kid`` of the key that signed it, which is no claim; empty where none did.
     kid: str = field(default="", compare=False)
     #: Every other claim, as JSON gave it.
@@ -80,8 +84,6 @@ class AccessClaims:
     def from_payload(cls, payload: dict[str, Any], *, kid: str = "") -> AccessClaims:
         """Read claims out of a JSON object that key ``kid`` signed, refusing every wrong type (RFC 9068 §4).
 
-        ``nbf`` is checked and left in ``extra``, for authx issues none.
-
         Raises:
             TokenMalformed: one is missing or of the wrong form; the text names the claim.
         """
@@ -89,8 +91,6 @@ class AccessClaims:
             raise TokenMalformed(f"the claim {min(missing)} is missing")
         known = {name: _FORMS[name](name, payload[name]) for name in _FORMS.keys() & payload}
         extra = {name: payload[name] for name in payload.keys() - _FORMS}
-        if "nbf" in extra:
-            _instant("nbf", extra["nbf"])
         return cls(**known, kid=kid, extra=MappingProxyType(extra))
 
 
@@ -126,6 +126,12 @@ def _instant(name: str, value: Any) -> int:
     raise TokenMalformed(f"the claim {name} is not a whole number below 2**53")
 
 
+def _true(name: str, value: Any) -> bool:
+    if value is True:
+        return True
+    raise TokenMalformed(f"the claim {name} is not true")
+
+
 _REQUIRED: Final = frozenset({"iss", "sub", "aud", "exp", "iat", "jti", "client_id", "sid"})
 
 #: Every claim that authx sets, and its form.
@@ -135,6 +141,7 @@ _FORMS: Final[dict[str, Callable[[str, Any], Any]]] = {
     "aud": _audience,
     "exp": _instant,
     "iat": _instant,
+    "nbf": _instant,
     "jti": _identifier,
     "client_id": _identifier,
     "sid": _identifier,
@@ -144,4 +151,5 @@ _FORMS: Final[dict[str, Callable[[str, Any], Any]]] = {
     "did": _identifier,
     "dtp": _identifier,
     "era": _instant,
+    "opaque": _true,
 }

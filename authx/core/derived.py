@@ -32,10 +32,10 @@ def derive(secret: str | bytes, info: bytes, *, length: int) -> bytes:
     """Return ``length`` bytes that belong to ``secret`` and ``info`` (RFC 5869).
 
     Raises:
-        KeyInvalid: the secret is empty.
+        KeyInvalid: the secret is empty, or neither text nor bytes.
     """
-    if not secret:
-        raise KeyInvalid("the secret is empty")
+    if not secret or not isinstance(secret, str | bytes):
+        raise KeyInvalid("a secret is empty, or neither text nor bytes")
     hkdf = HKDF(algorithm=hashes.SHA256(), length=length, salt=None, info=info)
     return hkdf.derive(secret.encode() if isinstance(secret, str) else secret)
 

@@ -61,9 +61,21 @@ class LogPosition:
         """
         try:
             last, mark, gaps = value
-            return cls(int(last), str(mark), tuple(Gap(int(a), int(b), float(at)) for a, b, at in gaps))
-        except (TypeError, ValueError) as error:
+            watched = tuple(Gap(_number(first), _number(end), float(at)) for first, end, at in gaps)
+            found = cls(_number(last), str(mark), watched)
+        except (TypeError, ValueError, OverflowError) as error:
             raise ValueError("not a position in a log") from error
+        if len(watched) > MOST_GAPS:
+            raise ValueError("not a position in a log: too many gaps")
+        return found
+
+
+def _number(value: Any) -> int:
+    """A number of a line, as the log can have given it: what comes from elsewhere goes into a statement."""
+    number = int(value)
+    if not 0 <= number < 1 << 63:
+        raise ValueError("no line has this number")
+    return number
 
 
 def _without(gap: Gap, numbers: Iterable[int]) -> Iterator[Gap]:

@@ -89,7 +89,7 @@ def check_claims(
     slack = leeway.total_seconds()
     if not 0 < claims.exp - claims.iat <= max_lifetime.total_seconds():
         raise TokenMalformed("the token's lifetime is longer than allowed, or none")
-    if max(claims.iat, claims.extra.get("nbf", claims.iat)) > now + slack:
+    if max(claims.iat, claims.nbf or 0) > now + slack:
         raise TokenMalformed("the token is from the future")
     if claims.exp <= now - slack:
         raise TokenExpired("the token has expired")

@@ -26,8 +26,9 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf
 from authx.conf.rules import address
+from authx.conf.secret_files import read_credentials
 from authx.core import strict_json
-from authx.errors import StoreUnavailable
+from authx.errors import KeyInvalid, StoreUnavailable
 
 #: Seconds that connecting, and each wait for more, may take; and the whole of it, once connected.
 PATIENCE, LONGEST = 3.0, 10.0
@@ -131,9 +132,18 @@ def _request(url: str, form: Mapping[str, str] | None, authenticated: bool) -> R
     data = None if form is None else urlencode(form).encode()
     request = Request(url, data, {"Accept": "application/json"})
     if authenticated and conf.SERVICE_CREDENTIALS:
-        pair = ":".join(map(quote_plus, conf.SERVICE_CREDENTIALS)).encode()
+        pair = ":".join(map(quote_plus, _credentials())).encode()
         request.add_unredirected_header("Authorization", f"Basic {base64.b64encode(pair).decode()}")
     return request
+
+
+@sensitive_variables()
+def _credentials() -> tuple[str, str]:
+    """Read anew for each request: a mounted secret is renewed under a service that runs."""
+    try:
+        return read_credentials(conf.SERVICE_CREDENTIALS)
+    except KeyInvalid as error:
+        raise StoreUnavailable(f"AUTHX_SERVICE_CREDENTIALS: {error}") from error
 
 
 def _object(octets: bytes) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from typing import Any
 from django.apps import apps
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
+from django.views.decorators.debug import sensitive_variables
 
-from authx.conf import conf, secret_keys
+from authx.conf import conf, secret_files, secret_keys
 from authx.core.keys import Key, KeySet
 from authx.errors import KeyInvalid
 from authx.gate.managed_keyring import Keyring, Loader, ManagedKey
@@ -45,14 +46,21 @@ def _loader() -> Loader:
     return found
 
 
+@sensitive_variables()
 def _load(entry: Any) -> Key:
     if not isinstance(entry, dict):
         entry = {"key": entry}
-    return Key.load(_pem(entry["key"]), alg=entry.get("alg"), password=entry.get("password"))
+    password = entry.get("password")
+    if secret_files.is_file(password):
+        password = secret_files.read_secret(password)
+    return Key.load(_pem(entry["key"]), alg=entry.get("alg"), password=password)
 
 
+@sensitive_variables()
 def _pem(source: Any) -> str | bytes:
     """The PEM text itself, or what stands in the file of that name."""
+    if secret_files.is_file(source):
+        return secret_files.read_secret(source)
     text: str | bytes = source if isinstance(source, str | bytes) else str(source)
     if b"-----BEGIN" in (text.encode() if isinstance(text, str) else text):
         return text

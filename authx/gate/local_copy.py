@@ -56,7 +56,10 @@ class LocalCopy:
         self._added: deque[tuple[float, Mapping[str, str]]] = deque()
         self._read_at = self._paused_until = float("-inf")
         self._breaker = Breaker(clock, first=REST, longest=LONGEST_REST)
+        #: Held by whoever reads.
         self._lock = Lock()
+        #: Held for a moment by whoever changes what is kept: a reading, or an ending of this process.
+        self._changing = Lock()
 
     def __len__(self) -> int:
         return len(self._ended)
@@ -78,8 +81,9 @@ class LocalCopy:
 
     def add(self, ended: Mapping[str, str]) -> None:
         """Take over endings that this process has just committed; the next reading tells them again."""
-        self._added.append((self._clock(), ended))
-        merged(ended.items(), self._ended)
+        with self._changing:
+            self._added.append((self._clock(), ended))
+            merged(ended.items(), self._ended)
 
     def _renew(self, now: float, lag: float, *, must: bool) -> None:
         """One reads for all. Who must have a newer copy waits, unless the last reading has failed."""
@@ -121,14 +125,15 @@ class LocalCopy:
         self._breaker.worked()
         if found.too_many or (not found.whole and len(self._ended) > LARGEST):
             self._give_up(began)
-        self._take(found, began)
+        with self._changing:
+            self._take(found, began)
 
     def _take(self, found: Endings, began: float) -> None:
         while self._added and self._added[0][0] < began:
             self._added.popleft()
         if found.whole:
             self._ended, self._told = dict(found.ended), deque()
-            for _, ended in list(self._added):  # this reading may not have seen them
+            for _, ended in self._added:  # this reading may not have seen them
                 merged(ended.items(), self._ended)
         else:
             merged(found.ended.items(), self._ended)
@@ -144,12 +149,13 @@ class LocalCopy:
     def _give_up(self, now: float) -> None:
         logger.warning("There are more than %d endings: no copy of them is kept for %.0f s.", LARGEST, PAUSE)
         self._feed.begin_again()
-        self._ended, self._told, self._read_at = {}, deque(), float("-inf")
+        with self._changing:
+            self._ended, self._told, self._read_at = {}, deque(), float("-inf")
         self._paused_until = now + PAUSE
         raise NoCopy
 
     def after_fork(self) -> None:
-        """Leave the lock that a thread of the parent may hold, and the reading it was in."""
-        self._lock = Lock()
+        """Leave the locks that threads of the parent may hold, and the reading one was in."""
+        self._lock, self._changing = Lock(), Lock()
         self._feed.begin_again()
         self._read_at = float("-inf")

@@ -214,7 +214,7 @@ _keyrings: WeakSet[Keyring] = WeakSet()
 
 
 def _after_fork() -> None:
-    for keyring in _keyrings:
+    for keyring in list(_keyrings):
         keyring.after_fork()
 
 

@@ -16,7 +16,7 @@ class Principal:
 
     def __init__(self, claims: AccessClaims) -> None:
         self.claims = claims
-        #: The user's key at the issuer, as text.
+        #: The user's key at the issuer, as text, or what stands for it there.
         self.pk = self.id = self.username = claims.sub
         self.scopes, self.roles = claims.scopes, claims.roles
 

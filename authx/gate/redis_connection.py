@@ -104,6 +104,11 @@ def key_name(alias: str, name: str) -> str:
     return made
 
 
+def text(value: Any) -> str:
+    """What Redis has answered; the alias may decode answers or not."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
 def _described(alias: str) -> tuple[str, dict[str, Any]]:
     """The primary's address and the options of the alias."""
     client = getattr(caches[alias], "client", None)

@@ -2,7 +2,7 @@
 
 Nothing here is the truth. The endings hold while their lease does, which only a reading of the database's log
 gives, and which ends ten seconds after that reading began. What else can happen to Redis, a restart, an older
-snapshot, a lost write, costs the lease or is mended by the next reading.
+snapshot, a lost write or line, a clock put back, costs the lease or is mended by the next reading.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from hashlib import sha256
 from typing import Any, Final
 
 from authx.conf import conf
-from authx.core import log_entries
 from authx.core.log_position import LogPosition
 from authx.errors import StoreUnavailable
 from authx.gate import redis_scripts as scripts
 from authx.gate.breaker import Breaker
-from authx.gate.endings import PAUSE, Endings, Feed, window
-from authx.gate.redis_connection import Connections, connect, failures, key_name
+from authx.gate.endings import PAUSE, Endings, window
+from authx.gate.redis_connection import Connections, connect, failures, key_name, text
+from authx.gate.redis_feed import RedisFeed
 
 logger = logging.getLogger("authx")
 
@@ -34,9 +34,7 @@ LOCK: Final = 5.0
 #: Seconds after which a worker that found no lease tries again to give one.
 AGAIN: Final = 0.5
 #: Another release that writes otherwise has another hash.
-FORMAT: Final = 3
-#: Where a feed stands that has read nothing.
-_NOWHERE: Final = ("", 0, "")
+FORMAT: Final = 4
 #: Endings in one command: it must fit into the time-out.
 CHUNK: Final = 200
 
@@ -45,15 +43,25 @@ class RedisStore:
     """The endings of one cache alias; one per process, shared by its threads."""
 
     def __init__(
-        self, alias: str, log: Callable[..., Any], *, clock: Callable[[], float] = time.monotonic
+        self,
+        alias: str,
+        log: Callable[..., Any],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        calendar: Callable[[], float] = time.time,
     ) -> None:
+        """``calendar`` tells seconds since the epoch, ``clock`` seconds since whenever."""
         self._client, self._failures = connect(alias), failures()
         self._connections = Connections(self._client)
         issuer = sha256(conf.ISSUER.encode()).hexdigest()[:12]
         self.key = key_name(alias, f"authx:endings:{FORMAT}:{issuer}")
-        self._log, self._clock = log, clock
+        self._log, self._clock, self._calendar = log, clock, calendar
         self._reads, self._writes = Breaker(clock), Breaker(clock)
         self._renew_at = self._rests_until = float("-inf")
+        #: The lease seen last, and until when this process believes it.
+        self._lease: tuple[Any, float] = (None, float("inf"))
+        #: Redis says of that lease that it goes on, and this process that it has lasted too long.
+        self._doubts = False
 
     def told(self, names: Iterable[str]) -> list[str | None]:
         """What is told under each of ``names``, as far as the last reading of the log tells.
@@ -62,12 +70,8 @@ class RedisStore:
             StoreUnavailable: Redis does not answer, or nobody has read the log lately.
         """
         self.keep_lease()
-        asked = (self.key, "lease", *names)
-        lease, *found = self._command(self._reads, self._connections.execute, "HMGET", *asked)
-        if lease is None:
-            self._renew_soon()
-            raise StoreUnavailable("nobody has read the log of endings lately")
-        return [None if told is None else _text(told) for told in found]
+        _lease, _fields, *found = self._leased(scripts.READ, *names)
+        return [None if told is None else text(told) for told in found]
 
     def publish(self, ended: Mapping[str, str]) -> None:
         """Add endings that have just been committed; one that does not arrive is read from the log later."""
@@ -79,14 +83,14 @@ class RedisStore:
 
     def _publish(self, pairs: list[str]) -> None:
         """Twice, if need be: a stumble of 50 ms would cost seconds, until somebody reads the log."""
-        was_well = self._writes.is_closed
+        was_well, seconds = self._writes.is_closed, int(self._calendar())
         try:
-            self._script(scripts.PUBLISH, *pairs)
+            self._script(scripts.PUBLISH, seconds, *pairs)
         except StoreUnavailable:
             if not was_well:
                 raise
             self._writes.worked()  # so that the second try is allowed; it decides
-            self._script(scripts.PUBLISH, *pairs)
+            self._script(scripts.PUBLISH, seconds, *pairs)
 
     def since(self, epoch: str, number: int, line: str) -> Any:
         """What ``SINCE`` answers.
@@ -95,9 +99,21 @@ class RedisStore:
             StoreUnavailable: as ``told``.
         """
         self.keep_lease()
-        told = (1, self.key, epoch, number, line, CHUNK)
-        found = self._command(self._reads, self._connections.execute, "EVAL", scripts.SINCE, *told)
-        if not found:
+        _lease, *found = self._leased(scripts.SINCE, epoch, number, line, CHUNK)
+        return found
+
+    def _leased(self, script: str, *arguments: Any) -> Any:
+        """What a script answers that looks at the lease first.
+
+        A process does not believe in one lease for longer than a lease lasts: Redis's clock may stand still.
+        """
+        asked = ("EVAL", script, 1, self.key, _ms(LEASE), *arguments)
+        found = self._command(self._reads, self._connections.execute, *asked)
+        now, lease = self._clock(), found[0] if found else None
+        if lease is not None and lease != self._lease[0]:
+            self._lease, self._doubts = (lease, now + LEASE), False
+        if lease is None or now >= self._lease[1]:
+            self._doubts = lease is not None
             self._renew_soon()
             raise StoreUnavailable("nobody has read the log of endings lately")
         return found
@@ -121,18 +137,19 @@ class RedisStore:
         self._renew_at = min(self._renew_at, self._clock() + AGAIN)
 
     def _renew(self) -> None:
-        owner = secrets.token_hex(8)
-        begun = self._script(scripts.BEGIN, owner, _ms(LOCK), _ms(3 * LEASE), _ms(LEASE * 2 / 3))
+        owner, enough = secrets.token_hex(8), LEASE if self._doubts else LEASE * 2 / 3
+        begun = self._script(scripts.BEGIN, owner, *map(_ms, (LOCK, 3 * LEASE, LEASE, enough)))
         if not begun:
             return
-        at, upto = int(begun[0]), _text(begun[1])
+        at, upto = int(begun[0]), begun[1]
         found: Endings = self._log(_position(upto)).read()
         if found.too_many:
             self._rests_until = self._clock() + PAUSE
             raise StoreUnavailable("there are too many endings to keep in Redis")
+        seconds = int(self._calendar())
         for pairs in _chunks(found.ended):
-            self._script(scripts.ADD, owner, *pairs)
-        oldest = at // 1000 - int(window().total_seconds())
+            self._script(scripts.ADD, owner, seconds, *pairs)
+        oldest = min(at // 1000, seconds) - int(window().total_seconds())
         position = json.dumps(found.position.as_json())
         self._script(scripts.FINISH, owner, position, at + _ms(LEASE), oldest)
 
@@ -155,50 +172,11 @@ class RedisStore:
         return found
 
 
-class RedisFeed:
-    """The endings in the order they arrived in Redis; from the log itself where Redis does not know."""
-
-    def __init__(self, store: RedisStore, log: Feed) -> None:
-        self._store, self._log = store, log
-        #: The epoch, the last number read in it, and the line that stood there.
-        self._epoch, self._number, self._line = _NOWHERE
-
-    def read(self) -> Endings:
-        try:
-            found = self._read_redis()
-        except (StoreUnavailable, ValueError):  # unknown, or nothing that we have written
-            self._epoch, self._number, self._line = _NOWHERE  # the log says nothing of numbers in Redis
-            return self._log.read()
-        self._log.begin_again()
-        return found
-
-    def begin_again(self) -> None:
-        self._epoch, self._number, self._line = _NOWHERE
-        self._log.begin_again()
-
-    def _read_redis(self) -> Endings:
-        ended: dict[str, str] = {}
-        epoch, number, line, whole = self._epoch, self._number, self._line, False
-        while True:
-            answer = self._store.since(epoch, number, line)
-            epoch, anew, number, last = _text(answer[0]), *map(int, answer[1:4])
-            if anew:
-                ended, line, whole = {}, "", True
-            lines = [_text(part) for part in answer[4:]]
-            told = (part.split(" ", 2) for part in lines if part)
-            log_entries.merged(((name, what) for _at, what, name in told), ended)
-            line = lines[-1] if lines else line
-            if number >= last:
-                break
-        self._epoch, self._number, self._line = epoch, number, line
-        return Endings(ended, number, whole)
-
-
-def _position(upto: str) -> LogPosition | None:
+def _position(upto: Any) -> LogPosition | None:
     try:
-        return LogPosition.from_json(json.loads(upto)) if upto else None
-    except ValueError:
-        return None  # of another version: read the whole window again
+        return LogPosition.from_json(json.loads(text(upto) or "null"))
+    except (ValueError, RecursionError):
+        return None  # not there yet, or not ours: read the whole window again
 
 
 def _chunks(ended: Mapping[str, str]) -> Iterator[list[str]]:
@@ -210,8 +188,3 @@ def _chunks(ended: Mapping[str, str]) -> Iterator[list[str]]:
 
 def _ms(seconds: float) -> int:
     return int(seconds * 1000)
-
-
-def _text(value: Any) -> str:
-    """The alias may decode answers or not."""
-    return value.decode() if isinstance(value, bytes) else str(value)

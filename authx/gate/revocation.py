@@ -125,7 +125,7 @@ def source(token: object = None) -> RevocationSource:
 
 def publish(ended: Mapping[str, str]) -> None:
     """Tell what this process has just written to the log; what is not told is read later."""
-    for copy in _copies.values():
+    for copy in list(_copies.values()):  # another thread may be making one
         copy.add(ended)
     if conf.REVOCATION_STORE == "redis":
         _redis(conf.REDIS_ALIAS).publish(ended)
@@ -167,7 +167,7 @@ def _forget(*, setting: str, **kwargs: Any) -> None:
 
 
 def _after_fork() -> None:
-    for copy in _copies.values():
+    for copy in list(_copies.values()):
         copy.after_fork()
 
 

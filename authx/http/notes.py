@@ -17,7 +17,7 @@ class Notes:
 
     #: The Cookie header, and the values that it holds under each name.
     cookies: tuple[str, dict[str, list[str]]] | None = field(default=None, repr=False)
-    #: The access token the middleware has renewed; not one the client has used yet.
+    #: The access token the middleware has renewed, or made for this request; not one the client has used yet.
     renewed: str | None = field(default=None, repr=False)
     #: Why the renewal that was due bought nothing.
     not_renewed: AuthxError | None = None
@@ -26,6 +26,8 @@ class Notes:
     #: Whom the API let in, and whether by cookie.
     caller: Any = None
     by_cookie: bool = False
+    #: Our login page has just accepted a password.
+    by_password: bool = False
     #: Why the API refused a credential: the challenge names it, and an anonymous refusal's body.
     refusal: AuthxError | None = None
     #: The browser, once somebody asked which one it is.

@@ -49,6 +49,12 @@ def is_admin_logout(request: HttpRequest) -> bool:
     return bool(getattr(match.func, "__wrapped__", None) == site.logout)
 
 
+def is_api_view(request: HttpRequest) -> bool:
+    """True if the request goes to a view of DRF, whose errors are JSON."""
+    match = _match(request)
+    return match is not None and hasattr(match.func, "cls")
+
+
 def _renews_itself(request: HttpRequest) -> bool:
     """Marked views; and Django's logouts, which need no fresh token: a stale tab there is no thief."""
     match = _match(request)

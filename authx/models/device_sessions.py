@@ -92,7 +92,8 @@ class DeviceSession(models.Model):
         related_name="device_sessions",
         verbose_name=_("user"),
     )
-    #: The user's key as text, the ``sub`` of the tokens; stays when the user is deleted.
+    #: The ``sub`` of its tokens: the user's key, or what AUTHX_SUBJECT_FIELD named at login, as text. Stays
+    #: as it is, also when the user is deleted.
     subject = models.CharField(_("subject"), max_length=255, db_index=True)
 
     device_id = models.CharField(_("device id"), max_length=128, blank=True)
@@ -166,6 +167,7 @@ class DeviceSession(models.Model):
         permissions = [
             ("kick_devicesession", "Can kick out device sessions"),
             ("kick_everywhere_devicesession", "Can kick users out everywhere"),
+            ("kick_superuser_devicesession", "Can kick out superusers"),
         ]
 
     def __str__(self) -> str:

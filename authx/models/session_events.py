@@ -12,10 +12,13 @@ from authx.models.device_sessions import DeviceSession
 
 
 class SessionEventQuerySet(models.QuerySet["SessionEvent"]):
-    """Append-only: what happened is neither edited nor, except by pruning, removed."""
+    """Append-only: what happened is not removed, except by pruning, nor edited, except by erasure.
+
+    Erasure (``sessions.erasure``) blanks what is personal; kind, time and subject stay.
+    """
 
     def update(self, **kwargs: Any) -> NoReturn:
-        raise TypeError("Session events are append-only.")
+        raise TypeError("Session events are append-only; authx_forget erases what is personal.")
 
     def delete(self) -> NoReturn:
         raise TypeError("Session events are append-only; authx_prune removes old ones.")

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth import load_backend, user_logged_in, user_logged_out
-from django.contrib.auth.backends import ModelBackend, RemoteUserBackend
+from django.contrib.auth import user_logged_in, user_logged_out
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
+from authx.core.methods import combined
 from authx.http.cookies import has_credentials
 from authx.http.device import browser_device
+from authx.http.notes import notes
 from authx.models import DeviceSession, EndReason
-from authx.pages import django_login
+from authx.pages import django_login, proofs
 from authx.pages.visit import Visit, visit_of
 from authx.sessions import Device, end_session, open_session
 from authx.sessions.database import alias, store_errors
+from authx.sessions.methods import backend_methods, methods_of, password_methods
 from authx.sessions.presented import cookie_session
 from authx.sessions.standing import user_end
 
@@ -73,10 +75,11 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
         user,
         request,
         Device(id=browser_device(request).id),
-        amr=_methods(user),
+        amr=_methods(request, user, visit),
         persistent=not request.session.get_expire_at_browser_close(),
         overwrites=_overwritten(request, visit),
     )
+    proofs.see(request)
     if visit is None or visit.is_over:  # outside our middleware, such as a test's: nothing will be delivered
         django_login.bind(request, str(credentials.session.pk))
         return
@@ -84,12 +87,17 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
     visit.identify(credentials.session, user)
 
 
-def _methods(user: Any) -> tuple[str, ...]:
-    """``pwd`` where a password backend let the user in; nothing where we cannot say (RFC 8176)."""
-    path = getattr(user, "backend", "")
-    backend = load_backend(path) if path else None
-    checks_passwords = isinstance(backend, ModelBackend) and not isinstance(backend, RemoteUserBackend)
-    return ("pwd",) if checks_passwords else ()
+def _methods(request: Any, user: Any, visit: Visit | None) -> tuple[str, ...]:
+    """How this login was made (RFC 8176): by its backend, and by what other apps have noted of it."""
+    names, doubtful = proofs.login_proofs(request, user)
+    before = _current(visit)
+    if before is not None and visit is not None and visit.is_visitor(user):
+        # Nobody has asked for a password again: a second step of who was signed in already.
+        return combined(before.amr, methods_of(*names))
+    if notes(request).by_password:
+        return combined(password_methods(user), methods_of(*names))
+    by_backend = [word for word in backend_methods(user) if word != "pwd" or not doubtful]
+    return combined(by_backend, methods_of(*names))
 
 
 def _overwritten(request: Any, visit: Visit | None) -> DeviceSession | None:
@@ -114,7 +122,7 @@ def _current(visit: Visit | None) -> DeviceSession | None:
     """The session this request has come with, or opened, where that is known already."""
     if visit is None:
         return None
-    return visit.settled_session or (visit.delivery.session if visit.delivery else None)
+    return visit.settled_session or (visit.delivery.session if visit.delivery else visit.held)
 
 
 def end_at_logout(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:

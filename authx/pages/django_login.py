@@ -14,6 +14,7 @@ from django.utils.module_loading import import_string
 
 from authx.conf import conf
 from authx.core.derived import derive_secret
+from authx.pages import proofs
 
 #: In a Django session: the sid it is bound to; ``""`` if its login deliberately opened none.
 BOUND_KEY = "_authx_session"
@@ -64,6 +65,8 @@ def belongs_to(request: HttpRequest, user: Any) -> bool:
 
 def bind(request: HttpRequest, sid: str, *, beneath: str = "") -> None:
     request.session[BOUND_KEY] = sid
+    if sid and proofs.SEEN_KEY not in request.session:  # what is proved by then was no login of ours
+        proofs.see(request)
     if beneath:
         request.session[BENEATH_KEY] = beneath
 

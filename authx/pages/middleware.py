@@ -7,19 +7,21 @@ from collections.abc import Callable
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.core.exceptions import BadRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.http import escape_leading_slashes
 
 from authx.errors import AuthxError, LoginRefused, SessionLimitReached, StoreUnavailable
-from authx.http import cookies, renewal
+from authx.http import charset, cookies, renewal
 from authx.http.login_limit import say_wait
 from authx.http.outage import RETRY_AFTER
 from authx.http.reports import keep_secrets
 from authx.models import DeviceSession
 from authx.pages.delivery import deliver
+from authx.pages.second_step import note_proofs, renew_access
 from authx.pages.visit import Visit, visit_of
 from authx.pages.words import refusal_text
 from authx.sessions.database import run_pending
@@ -73,6 +75,8 @@ def begin(request: Any) -> HttpResponseBase | None:
     request.__class__ = with_device_session(type(request))
     request.user = visit.lazy_user
     request.auser = visit.auser
+    if charset.is_unreadable(request):
+        return _refuse_charset(request)
     visit.renew()
     return _retry(request) if visit.conflict and not retried else None
 
@@ -87,9 +91,25 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
     visit.is_over = True
     say_wait(request, response)
     try:
+        proved = note_proofs(visit, response)
         deliver(visit, response)
+        if proved is not None:
+            renew_access(proved, visit, response)
     except AuthxError:
         logger.warning("Cookies were not delivered.", exc_info=True)
+    return response
+
+
+def _refuse_charset(request: HttpRequest) -> HttpResponseBase:
+    """400 before anybody decodes the query or the form: Django's own page, or JSON where an API was called.
+
+    Raises:
+        BadRequest: Django makes its page of it.
+    """
+    if not renewal.is_api_view(request):
+        raise BadRequest(charset.REFUSAL)
+    response = JsonResponse({"detail": charset.REFUSAL, "code": "parse_error"}, status=400)
+    cookies.never_cache(response)
     return response
 
 

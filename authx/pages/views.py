@@ -22,7 +22,10 @@ from django.views.decorators.http import require_POST, require_safe
 from authx.errors import LoginRefused, SessionLimitReached
 from authx.http import cookies, renewal
 from authx.http.login_limit import say_wait
+from authx.http.notes import notes
+from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.models import DeviceSession, EndReason
+from authx.pages.elsewhere import other_login_page, to_other_login_page
 from authx.pages.forms import LoginForm
 from authx.pages.visit import visit_of
 from authx.pages.words import ended_message, ended_reason, refusal_text
@@ -37,8 +40,12 @@ class LoginView(auth_views.LoginView):
 
     template_name = "authx/login.html"
     authentication_form = LoginForm
+    #: The machine word that AUTHX_PASSWORD_LOGIN has refused a right password with.
+    refusal_code = ""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not takes_passwords():
+            return to_other_login_page(request, self.get_redirect_url())
         with store_errors():
             return super().dispatch(request, *args, **kwargs)
 
@@ -49,6 +56,11 @@ class LoginView(auth_views.LoginView):
         return super().get(request, *args, **kwargs)
 
     def form_valid(self, form: Any) -> HttpResponse:
+        if word := password_login_refusal(self.request, form.get_user()):
+            self.refusal_code = word
+            form.add_error(None, _("This account needs another way to sign in."))
+            return self.form_invalid(form)
+        notes(self.request).by_password = True
         try:
             response = super().form_valid(form)
         except (LoginRefused, SessionLimitReached) as error:
@@ -63,6 +75,8 @@ class LoginView(auth_views.LoginView):
 
     def form_invalid(self, form: Any) -> HttpResponse:
         response: HttpResponse = super().form_invalid(form)
+        if self.refusal_code:
+            response.status_code = 401
         say_wait(self.request, response)  # for a site without our middleware
         return response
 
@@ -71,6 +85,9 @@ class LoginView(auth_views.LoginView):
         visit = visit_of(self.request)
         context["ended_reason"] = ended_reason(visit)
         context["ended_message"] = ended_message(visit)
+        context["refusal_code"] = self.refusal_code
+        if self.refusal_code:
+            context["other_login_page"] = other_login_page(self.request, self.get_redirect_url())
         return context
 
 

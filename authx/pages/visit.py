@@ -8,7 +8,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
-from django.utils.functional import SimpleLazyObject
+from django.utils.functional import LazyObject, SimpleLazyObject
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf
@@ -26,9 +26,10 @@ from authx.http.notes import notes
 from authx.models import DeviceSession, EndReason
 from authx.pages import django_login
 from authx.sessions import Credentials, recognize, refresh_session
+from authx.sessions.alarming import count_refresh
 from authx.sessions.database import store_errors
 from authx.sessions.presented import cookie_session
-from authx.sessions.refreshing import refreshable_session
+from authx.sessions.refreshing import hold_session, refreshable_session
 from authx.sessions.standing import user_end
 from authx.sessions.using import note_use
 
@@ -48,6 +49,8 @@ class Visit:
         self.conflict = False
         #: What the response shall deliver, if it is still current then.
         self.delivery: Credentials | None = None
+        #: The session of a refresh cookie that is not to be spent now, for it has come too often.
+        self.held: DeviceSession | None = None
         #: The Django session of this request belongs to what is delivered, once that is known to stand.
         self.binds = False
         #: The key of the Django session that the request came with.
@@ -74,6 +77,10 @@ class Visit:
         try:
             self._was_fresh = self._has_fresh_access()
             if self._was_fresh or not renewal.may_renew(request):
+                return
+            if count_refresh(refresh_token, request):
+                # Too often: let in as it came, and nothing leaves with the response.
+                self.held, notes(request).renewed = hold_session(refresh_token, request)
                 return
             credentials = refresh_session(refresh_token, request)
         except (RefreshError, StoreUnavailable) as error:
@@ -120,6 +127,10 @@ class Visit:
             return user
         return await sync_to_async(self.user)()
 
+    def is_visitor(self, user: Any) -> bool:
+        """True for the very object that was handed out, not for one that a backend has let in since."""
+        return self._user is not None and unwrapped(user) is unwrapped(self._user)
+
     def identify(self, session: DeviceSession | None, user: Any) -> None:
         """Settle who it is: found by a credential, or just logged in or out."""
         self._known, self._session, self._user = True, session, user
@@ -142,6 +153,8 @@ class Visit:
             self.identify(None, AnonymousUser())  # the API's business; nothing here may answer for it
         elif self.delivery is not None:
             self._admit(self.delivery.session)
+        elif self.held is not None:
+            self._admit(self.held)
         elif cookies.has_credentials(self.request):
             self._find_by_cookie()
         else:
@@ -207,6 +220,13 @@ class Visit:
         if django_login.hangs_on(request, sid):
             django_login.flush(request)
         self.identify(None, AnonymousUser())
+
+
+def unwrapped(user: Any) -> Any:
+    """The object itself, however many middlewares have wrapped it."""
+    while isinstance(user, LazyObject):
+        user = user._wrapped
+    return user
 
 
 def visit_of(request: Any) -> Visit | None:

@@ -2,6 +2,8 @@
 
 from authx.sessions.credentials import Credentials
 from authx.sessions.ending import end_session, end_sessions
+from authx.sessions.erasure import Erased, forget
+from authx.sessions.exporting import export
 from authx.sessions.not_before import end_everyone, end_user_sessions
 from authx.sessions.opening import Device, open_session
 from authx.sessions.refreshing import refresh_session
@@ -10,10 +12,13 @@ from authx.sessions.standing import recognize
 __all__ = [
     "Credentials",
     "Device",
+    "Erased",
     "end_everyone",
     "end_session",
     "end_sessions",
     "end_user_sessions",
+    "export",
+    "forget",
     "open_session",
     "recognize",
     "refresh_session",

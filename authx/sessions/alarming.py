@@ -5,14 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from django.views.decorators.debug import sensitive_variables
+
 from authx import signals
-from authx.conf import conf
+from authx.conf import conf, secret_keys
 from authx.core.alarms import Action, Alarm, Context, alarms
 from authx.core.devices import describe_user_agent
+from authx.core.refresh import read_refresh_token
+from authx.http import throttle
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import database, events
 from authx.sessions.ending import Ending, end_all
 from authx.sessions.events import Actor
+from authx.sessions.presented import find_by_refresh_token
 
 
 def action_of(alarm: Alarm) -> Action:
@@ -44,12 +49,30 @@ def record_alarm(session: DeviceSession, alarm: Alarm, *, at: datetime, actor: A
     database.after_commit(lambda: _announce(session, alarm))
 
 
+@sensitive_variables("refresh_token")
+def count_refresh(refresh_token: object, request: Any) -> int:
+    """Seconds until the session of this token may be refreshed again; 0: now. Counts the try, in the cache.
+
+    The first one too many in a window of AUTHX_REFRESH_RATE raises the alarm.
+
+    Raises:
+        RefreshMalformed: it was never one of ours.
+        StoreUnavailable: an alarm is due, and the database cannot be asked or written.
+    """
+    sid = str(read_refresh_token(refresh_token, secret_keys()).sid)
+    wait = throttle.refresh_wait(sid)
+    if wait and throttle.is_first("refresh-rate", sid, wait):
+        raise_refresh_rate(find_by_refresh_token(refresh_token), request)
+    return wait
+
+
 def raise_refresh_rate(session: DeviceSession, request: Any) -> None:
     """A session refreshes more often than AUTHX_REFRESH_RATE allows: flag it, or end it."""
-    alarm, at = Alarm.REFRESH_RATE, database.database_now()
-    action, actor = action_of(alarm), Actor.of(None, request)
-    if action is Action.IGNORE:
+    alarm, at = Alarm.REFRESH_RATE, session.database_now
+    action = action_of(alarm)
+    if action is Action.IGNORE or session.ended_reason(at) is not None:
         return
+    actor = Actor.of(None, request)
 
     def write() -> None:
         record_alarm(session, alarm, at=at, actor=actor)

@@ -50,13 +50,14 @@ class Caller:
         return self._session
 
     def user(self, wrapped: Callable[[Callable[[], Any]], Any] = lambda read: read()) -> Any:
-        """The user; where the row was not read, one that is known by its key and read when touched.
+        """The user; where the row was not read, one that is read when touched, and for its key if need be.
 
         ``wrapped`` calls the reading, and says in the door's own words what it raises.
         """
         if self._session is not None:
             return self._session.user
-        return KnownUser(_key(self.claims.sub), lambda: wrapped(lambda: self.session.user))
+        key = None if self.claims.opaque else _key(self.claims.sub)
+        return KnownUser(key, lambda: wrapped(lambda: self.session.user))
 
     def note_use(self) -> None:
         """Record that the client used the token (T2, last seen)."""
@@ -106,21 +107,28 @@ def _key_of_subject() -> Callable[[str], Any]:
 
 
 class KnownUser:
-    """A user known by key alone: ``pk`` and ``is_authenticated`` cost nothing, all else reads it, once."""
+    """A user known by key alone: ``pk`` and ``is_authenticated`` cost nothing, all else reads it, once.
 
-    __slots__ = ("_read", "_user", "pk")
+    Where the token does not tell the key, that is read too.
+    """
+
+    __slots__ = ("_key", "_read", "_user")
 
     is_authenticated = True
     is_anonymous = False
 
     def __init__(self, key: Any, read: Callable[[], Any]) -> None:
-        object.__setattr__(self, "pk", key)
+        object.__setattr__(self, "_key", key)
         object.__setattr__(self, "_read", read)
         object.__setattr__(self, "_user", None)
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
         return get_user_model()  # for isinstance, as Django's own lazy objects do
+
+    @property
+    def pk(self) -> Any:
+        return self._whole().pk if self._key is None else self._key
 
     def _whole(self) -> Any:
         if self._user is None:
@@ -146,7 +154,7 @@ class KnownUser:
         return str(self._whole())
 
     def __repr__(self) -> str:
-        return f"<KnownUser: {self.pk if self._user is None else repr(self._user)}>"
+        return f"<KnownUser: {self._key if self._user is None else repr(self._user)}>"
 
     def __reduce__(self) -> Any:
         return copy, (self._whole(),)

@@ -16,6 +16,7 @@ from authx.core.refresh import write_refresh_token
 from authx.core.tokens import write_access_token
 from authx.gate import keyring
 from authx.models import DeviceSession
+from authx.sessions.subjects import is_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ def _claims(session: DeviceSession, generation: int, now: datetime) -> AccessCla
         aud=(audience,) if isinstance(audience, str) else tuple(audience),
         exp=max(issued + 1, last),
         iat=issued,
+        nbf=issued,
         jti=secrets.token_urlsafe(16),
         client_id=conf.CLIENT_ID,
         sid=str(session.id),
@@ -77,6 +79,7 @@ def _claims(session: DeviceSession, generation: int, now: datetime) -> AccessCla
         did=session.device_id or None,
         dtp=session.device_type,
         era=session.era or None,
+        opaque=not is_key(session) or None,
         extra=_extra(session),
     )
 

@@ -116,6 +116,17 @@ def transact(write: Callable[[], T], *, durable: bool = False, attempts: int = A
             return write()
 
 
+def demand_no_transaction() -> None:
+    """Refuse to run inside a transaction, as a durable one does, where nothing is to be written.
+
+    Raises:
+        RuntimeError: there is one, other than a test's own.
+    """
+    blocks = getattr(connections[alias()], "atomic_blocks", [])
+    if blocks and not blocks[-1]._from_testcase:
+        raise RuntimeError("a refresh token must not be exchanged inside a transaction")
+
+
 def after_commit(function: Callable[[], Any]) -> None:
     """Run once the surrounding transaction has committed, or now; errors are logged, not raised."""
     try:

@@ -57,7 +57,12 @@ def event(
     note: str = "",
     subject: str = "",
 ) -> SessionEvent:
-    """An event, not yet written; ``subject`` says whose account it is about where there is no session."""
+    """An event, not yet written; ``subject`` says whose account it is about where there is no session.
+
+    A subject whose user is gone has been forgotten: from where their devices come back is not kept.
+    """
+    if session is not None and session.subject and session.user_id is None:
+        actor = NOBODY
     return SessionEvent(
         session=session,
         subject=subject,

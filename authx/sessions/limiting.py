@@ -55,8 +55,8 @@ def over_the_limits() -> Iterator[tuple[DeviceSession, Limit]]:
     if not limits:
         return
     live = DeviceSession.objects.using(database.alias()).live().exclude(user=None)
-    ordered = live.select_related("user").order_by("subject").iterator()
-    for _subject, owned in groupby(ordered, key=lambda session: session.subject):
+    ordered = live.select_related("user").order_by("user_id").iterator()
+    for _user, owned in groupby(ordered, key=lambda session: session.user_id):
         sessions = {session.pk: session for session in owned}
         for occupant, limit in excess(limits, _occupants(sessions.values())):
             yield sessions[occupant.sid], limit

@@ -10,6 +10,7 @@ from authx.models import DeviceSession, SessionEvent
 from authx.sessions import database, events
 from authx.sessions.database import DatabaseNow
 from authx.sessions.events import Actor
+from authx.sessions.subjects import sessions_of
 
 
 def live_sessions(user: Any) -> list[DeviceSession]:
@@ -53,9 +54,9 @@ def _live(user: Any) -> Any:
 
 
 def find_session(sid: UUID) -> DeviceSession | None:
-    """Anybody's session, live or not; None if there is none of that id."""
+    """Anybody's session with its user, live or not; None if there is none of that id."""
     with database.store_errors():
-        return DeviceSession.objects.using(database.alias()).filter(pk=sid).first()
+        return DeviceSession.objects.using(database.alias()).filter(pk=sid).select_related("user").first()
 
 
 def search_sessions(*, user: str | None, device_type: str | None, status: str | None) -> Any:
@@ -64,7 +65,7 @@ def search_sessions(*, user: str | None, device_type: str | None, status: str | 
     if "\x00" in f"{user}{device_type}":  # PostgreSQL cannot be asked for it, and nobody has it
         return found.none()
     if user:
-        found = found.filter(subject=user)
+        found = found.filter(sessions_of(user))
     if device_type:
         found = found.filter(device_type=device_type)
     if status == "ended":

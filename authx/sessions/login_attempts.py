@@ -25,6 +25,7 @@ from authx.http.login_limit import LoginCount, count_login
 from authx.http.notes import notes
 from authx.models import SessionEvent
 from authx.sessions.login_events import record_failure
+from authx.sessions.subjects import find_subject
 
 
 @dataclass(slots=True)
@@ -87,7 +88,7 @@ def begin(request: Any, credentials: Mapping[str, Any]) -> int:
         return 0
     request = _plain(request)
     name, user = _account(credentials)
-    subject = None if user is None else str(user.pk)
+    subject = None if user is None else find_subject(user)
     attempt = _Attempt(count_login(request, name=name, subject=subject), subject)
     _last.set(attempt)
     if wait := attempt.counted.wait:
@@ -112,7 +113,7 @@ def keep_failed(sender: Any, credentials: Any, request: Any = None, **kwargs: An
     _last.set(None)
     if attempt is None:
         user = _account(credentials)[1]
-        subject = None if user is None else str(user.pk)
+        subject = None if user is None else find_subject(user)
     elif attempt.counted.wait:
         return  # written down when it was refused
     else:

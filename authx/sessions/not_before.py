@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import models
 from django.db.models import Max, Subquery
@@ -15,8 +16,9 @@ from authx.gate.endings import window
 from authx.models import DeviceSession, EndReason, NotBeforeMark
 from authx.sessions import database, ended_log
 from authx.sessions.database import DatabaseNow
-from authx.sessions.ending import CHUNK, Ending, end_together
+from authx.sessions.ending import CHUNK, Ending, end_all, end_together
 from authx.sessions.events import Actor
+from authx.sessions.subjects import find_subject
 
 #: The number of a row that is no mark: whoever writes one takes its turn by this row.
 _TURN = 0
@@ -36,7 +38,8 @@ def end_user_sessions(
 
     It refuses them all, at every door and in every service; a login under way is not spared. The rows, their
     events and signals follow in transactions of a few hundred: if that is interrupted, nobody is let in, and
-    ``authx_prune`` finishes it.
+    ``authx_prune`` finishes it. Those that were opened under another subject, before AUTHX_SUBJECT_FIELD was
+    changed, end with the mark, one by one.
 
     Raises:
         ValueError: ``reason`` is not an ``EndReason``, or ``user`` is None or not saved.
@@ -46,19 +49,29 @@ def end_user_sessions(
     key = getattr(user, "pk", None)
     if key in (None, EVERYBODY):
         raise ValueError("a user who is not saved has no sessions to end")
-    return _end(str(key), reason, by, request, note, now)
+    ending = Ending.of(reason, by, request, note, now)
+    subject = find_subject(user)
+
+    def write() -> tuple[NotBeforeMark | None, int]:
+        mark = None if subject is None else _write(subject, ending)
+        return mark, end_all(_under_another(key, subject), ending)
+
+    mark, ended = database.transact(write)
+    return ended + (sum(_catch_up(mark, ending, CHUNK)) if mark is not None else 0)
+
+
+def _under_another(key: Any, subject: str | None) -> list[UUID]:
+    """The user's sessions that no mark of ``subject`` ends. Compared here: to a database Ada may be ada."""
+    owned = DeviceSession.objects.using(database.alias()).filter(user=key, ended_at=None).order_by("pk")
+    return [sid for sid, stored in owned.values_list("pk", "subject") if stored != subject]
 
 
 def end_everyone(
     reason: str, by: Any = None, *, request: Any = None, note: str = "", now: datetime | None = None
 ) -> int:
     """End everybody's sessions, as ``end_user_sessions`` does one user's; whoever asks for it included."""
-    return _end(EVERYBODY, reason, by, request, note, now)
-
-
-def _end(subject: str, reason: str, by: Any, request: Any, note: str, now: datetime | None) -> int:
     ending = Ending.of(reason, by, request, note, now)
-    mark = database.transact(lambda: _write(subject, ending))
+    mark = database.transact(lambda: _write(EVERYBODY, ending))
     return sum(_catch_up(mark, ending, CHUNK))
 
 
@@ -115,12 +128,18 @@ def _catch_up(mark: NotBeforeMark, ending: Ending, batch: int) -> Iterator[int]:
 def prune_marks(*, now: datetime | None = None) -> int:
     """Delete the marks that nothing from before them can be left of, but for the newest; how many.
 
-    Their rows must have been caught up with. The newest stays, so that eras never go back.
+    Their rows must have been caught up with. The newest stays, so that eras never go back; not its note.
     """
     before = (now or timezone.now()) - 2 * window()
     newest = _marks().order_by("-number").values_list("number", flat=True).first() or _TURN
-    old = _marks().filter(at__lt=before, number__lt=newest)
-    return database.transact(lambda: old.delete()[0])
+    old = _marks().filter(at__lt=before)
+
+    def write() -> int:
+        deleted = int(old.filter(number__lt=newest).delete()[0])
+        old.exclude(note="").update(note="")
+        return deleted
+
+    return database.transact(write)
 
 
 def opening_moment() -> tuple[datetime, int]:

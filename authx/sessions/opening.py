@@ -25,6 +25,7 @@ from authx.sessions.events import Actor
 from authx.sessions.limiting import configured_limits, make_room, replace_same_device, take_turn
 from authx.sessions.not_before import opening_moment
 from authx.sessions.standing import fingerprint
+from authx.sessions.subjects import subject_of
 
 #: What a session takes over from the one it continues.
 _CONTINUED = ("amr", "auth_time", "persistent", "device_id", "device_name", "device_type")
@@ -70,7 +71,6 @@ class _Login:
         type_, label = describe_user_agent(self.actor.user_agent)
         columns: dict[str, Any] = {
             "user": self.user,
-            "subject": str(self.user.pk),
             "device_id": self.device.id,
             "device_name": clean_text(self.device.name, 100),
             "device_type": self.device.type or type_,
@@ -114,15 +114,18 @@ def open_session(
 
     Raises:
         SessionLimitReached: a limit that refuses is full; nothing was opened.
-        LoginRefused: the user is inactive or not saved, or the Django session was adopted before.
+        LoginRefused: the user is inactive, not saved, or without a value in AUTHX_SUBJECT_FIELD; or the
+            Django session was adopted before.
         DeviceInvalid: the device is of an unknown type, or its id is malformed.
         StoreUnavailable: the database cannot be written; nothing was opened.
     """
     if getattr(user, "pk", None) is None or not user.is_active:
         raise LoginRefused("an inactive or unsaved user cannot have a session")
+    subject = subject_of(user)
     moment, era = opening_moment()
     at = now or moment
-    columns = {"amr": list(amr), "persistent": persistent, "adopted_from": adopted_from, "era": era}
+    columns = {"amr": list(amr), "persistent": persistent, "adopted_from": adopted_from}
+    columns |= {"subject": subject, "era": era}
     if auth_time is not None:
         columns["auth_time"] = auth_time
     if continues is not None:

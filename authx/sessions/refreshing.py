@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db import connections
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
@@ -24,26 +22,14 @@ from authx.errors import (
     SessionEnded,
     StoreUnavailable,
 )
-from authx.models import DeviceSession, EndReason, SessionEvent
-from authx.sessions import database, events
+from authx.models import DeviceSession, EndReason
+from authx.sessions import database
 from authx.sessions.alarming import action_of, new_context, record_alarm
-from authx.sessions.credentials import Credentials, credentials_for
-from authx.sessions.ending import Ending, record
-from authx.sessions.events import Actor
+from authx.sessions.credentials import Credentials, access_token_for, credentials_for
+from authx.sessions.events import NOBODY, Actor
 from authx.sessions.presented import find_genuine
+from authx.sessions.refresh_events import REPEATS, SILENT, record_verdict, tell_once
 from authx.sessions.standing import fingerprint, user_end
-
-logger = logging.getLogger("authx")
-
-#: Refusals that change nothing, and the row after which each is news again; no row undoes an ending.
-_REPEATS = {Row.STRIKE_AGAIN: [Row.STRIKE], Row.ENDED: []}
-
-_KINDS = {
-    Row.STRIKE: SessionEvent.Kind.LATE_REPLAY,
-    Row.STRIKE_AGAIN: SessionEvent.Kind.LATE_REPLAY,
-    Row.ROLLBACK: SessionEvent.Kind.STATE_ROLLBACK,
-    Row.ENDED: SessionEvent.Kind.REFUSED,
-}
 
 
 @sensitive_variables("refresh_token")
@@ -63,14 +49,44 @@ def refresh_session(
         SessionEnded: the session is over; ``reason`` says why.
         StoreUnavailable: the database cannot be asked or written; nothing changed.
     """
-    presented = read_refresh_token(refresh_token, secret_keys())
     with database.store_errors():
-        for _ in range(database.ATTEMPTS):
-            session = find_genuine(presented)
-            at = now or session.database_now
-            verdict = _judge(session, presented.generation, at)
-            if carried := _carry_out(session, verdict, at, request):
-                return _answer(session, carried, now or timezone.now())
+        session, generation = _exchange(refresh_token, request, now)
+        return credentials_for(session, generation=generation, now=now or timezone.now())
+
+
+@sensitive_variables()
+def hold_session(
+    refresh_token: object, request: Any = None, *, now: datetime | None = None
+) -> tuple[DeviceSession, str]:
+    """The session that ``refresh_session`` would renew, and an access token for this request alone.
+
+    For whoever comes too often. Nothing is written, and nothing may be handed out; but what speaks against
+    the token is judged and takes effect as ever: a flood must not hide a theft.
+
+    Raises: as ``refresh_session``.
+    """
+    with database.store_errors():
+        session, _generation = _exchange(refresh_token, request, now, holds=True)
+        return session, access_token_for(session, now=now or timezone.now())[1]
+
+
+@sensitive_variables("refresh_token")
+def _exchange(
+    refresh_token: object, request: Any, now: datetime | None, *, holds: bool = False
+) -> tuple[DeviceSession, int]:
+    """The session of a genuine token, and the generation that it buys, once that verdict is carried out.
+
+    ``holds``: it is carried out only where it refuses.
+    """
+    presented = read_refresh_token(refresh_token, secret_keys())
+    for _ in range(database.ATTEMPTS):
+        session = find_genuine(presented)
+        decision = _decide(session, presented.generation, now or session.database_now, request)
+        issue = decision.verdict.issue
+        if (holds and issue is not None) or _carry_out(session, decision, request):
+            if issue is None:
+                raise _refusal(session, decision.verdict)
+            return session, issue
     raise StoreUnavailable("too many others are refreshing this session")
 
 
@@ -103,72 +119,58 @@ def _judge(session: DeviceSession, presented: int, now: datetime) -> Verdict:
     )
 
 
-def _carry_out(session: DeviceSession, verdict: Verdict, at: datetime, request: Any) -> Verdict | None:
-    """Write the verdict and its events in one transaction; None if somebody else wrote first.
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """What is to be done, and for whom; what the site's alarms add is part of the verdict."""
 
-    What the site's alarms add is part of the verdict that is returned.
-    """
-    if verdict.row in _REPEATS:
-        _tell_once(session, verdict, at, request)
-        return verdict
+    verdict: Verdict
+    at: datetime
+    #: Who asks, where that had to be known to decide.
+    actor: Actor | None = None
+    alarms: tuple[Alarm, ...] = ()
+    #: The columns that say where the session is used from.
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _decide(session: DeviceSession, presented: int, at: datetime, request: Any) -> _Decision:
+    verdict = _judge(session, presented, at)
+    if verdict.issue is None:
+        found = [Alarm.REFRESH_REUSED] if verdict.refusal is Refusal.REUSED else []
+        return _Decision(verdict, at, alarms=tuple(found))
     actor = Actor.of(session.user, request)
-    found, context = new_context(session, actor) if verdict.issue is not None else ([], {})
+    found, context = new_context(session, actor)
     if any(action_of(alarm) is Action.END for alarm in found):
         verdict = Verdict(row=verdict.row, end=EndReason.REUSED.value, refusal=Refusal.REUSED)
-    changes = _changes(session, verdict, at) | context
-    if verdict.refusal is Refusal.REUSED:
         found = [*found, Alarm.REFRESH_REUSED]
+    return _Decision(verdict, at, actor, tuple(found), context)
+
+
+def _carry_out(session: DeviceSession, decision: _Decision, request: Any) -> bool:
+    """Write the verdict and its events in one transaction, if there are any; False if another was first."""
+    verdict, at = decision.verdict, decision.at
+    if verdict.row in REPEATS:
+        tell_once(session, verdict, at, request)
+        return True
+    changes = _changes(session, verdict, at) | dict(decision.context)
+    if verdict.row in SILENT and not changes:
+        database.demand_no_transaction()
+        return True
+    # Of whoever is gone nothing is kept that was forgotten with them.
+    actor = decision.actor or (NOBODY if session.user is None else Actor.of(session.user, request))
 
     def write() -> bool:
-        if changes and not _swap(session, changes):
+        if changes and not _swap(session, changes, decision.context):
             return False
-        for alarm in found:
+        for alarm in decision.alarms:
             record_alarm(session, alarm, at=at, actor=actor)
-        _record(session, verdict, at, actor)
+        record_verdict(session, verdict, at, actor)
         return True
 
     if not database.transact(write, durable=True):
-        return None
+        return False
     for name, value in changes.items():
         setattr(session, name, value)
-    return verdict
-
-
-def _tell_once(session: DeviceSession, verdict: Verdict, at: datetime, request: Any) -> None:
-    """Write the event of a refusal that changes nothing: once, or a thief could write rows for ever."""
-
-    def write() -> None:
-        # Of many at once one writes, and nobody waits for whoever holds the session, if that can be helped.
-        skip = connections[database.alias()].features.has_select_for_update_skip_locked
-        ours = DeviceSession.objects.using(database.alias()).select_for_update(skip_locked=skip)
-        if ours.filter(pk=session.pk).first() and not _is_told(session, verdict.row):
-            _record(session, verdict, at, actor)
-
-    try:
-        if not _is_told(session, verdict.row):
-            who = None if verdict.row is Row.ENDED else session.user
-            actor = Actor.of(who, request)
-            database.transact(write, attempts=1)
-    except Exception:  # whatever it is, AUTHX_COUNTRY's included: refusing must not depend on it
-        logger.exception("%s of session %s could not be recorded.", verdict.row, session.pk)
-
-
-def _is_told(session: DeviceSession, row: Row) -> bool:
-    """True if nothing that makes ``row`` news has happened since its last event."""
-    outcomes = [row, *_REPEATS[row]]
-    found = SessionEvent.objects.using(database.alias()).filter(session=session, outcome__in=outcomes)
-    _latest, outcome = max(found.order_by().values_list("pk", "outcome"), default=(0, ""))
-    return outcome == row
-
-
-def _record(session: DeviceSession, verdict: Verdict, at: datetime, actor: Actor) -> None:
-    """The event of the verdict; nobody is named for an ending, for it may have been a thief."""
-    if verdict.end:
-        nobody = replace(actor, user=None)
-        record([session.pk], Ending(EndReason(verdict.end), at, nobody, verdict.row))
-    else:
-        kind = _KINDS.get(verdict.row, SessionEvent.Kind.REFRESHED)
-        events.write(events.event(session, kind, at=at, outcome=verdict.row, actor=actor))
+    return True
 
 
 def _changes(session: DeviceSession, verdict: Verdict, at: datetime) -> dict[str, Any]:
@@ -183,8 +185,11 @@ def _changes(session: DeviceSession, verdict: Verdict, at: datetime) -> dict[str
     return changes
 
 
-def _swap(session: DeviceSession, changes: Mapping[str, Any]) -> bool:
-    """The one conditional statement: only if the session is still as it was judged."""
+def _swap(session: DeviceSession, changes: Mapping[str, Any], context: Mapping[str, Any]) -> bool:
+    """The one conditional statement: only if the session is still as it was judged.
+
+    So is the ``context`` that changes, or each tab of a burst would raise its alarm.
+    """
     state = session.rotation_state()
     this = DeviceSession.objects.using(database.alias()).filter(
         pk=session.pk,
@@ -194,13 +199,12 @@ def _swap(session: DeviceSession, changes: Mapping[str, Any]) -> bool:
         strike_generation=state.strike_generation,
         late_generation=state.late_generation,
         fingerprint=session.fingerprint,
+        **{name: getattr(session, name) for name in context},
     )
     return this.update(**changes) == 1
 
 
-def _answer(session: DeviceSession, verdict: Verdict, now: datetime) -> Credentials:
-    if verdict.refusal is None and verdict.issue is not None:
-        return credentials_for(session, generation=verdict.issue, now=now)
+def _refusal(session: DeviceSession, verdict: Verdict) -> RefreshError:
     error: RefreshError
     if verdict.refusal is Refusal.CONFLICT:
         error = RefreshConflict("it was spent and its successor is in use")
@@ -209,4 +213,4 @@ def _answer(session: DeviceSession, verdict: Verdict, now: datetime) -> Credenti
     else:
         error = SessionEnded(verdict.end or session.end_reason, replaced_by=session.replaced_by)
     error.sid = session.pk
-    raise error
+    return error

@@ -11,7 +11,8 @@ from django.db.models.signals import class_prepared, post_save, pre_delete, pre_
 
 from authx.models import DeviceSession, EndReason
 from authx.sessions import database
-from authx.sessions.ending import end_sessions
+from authx.sessions.ending import Ending, end_all, end_sessions
+from authx.sessions.erasure import forget_deleted
 from authx.sessions.standing import fingerprint, has_fingerprint
 
 #: Where a save leaves, between its two signals, the stored fingerprint it is about to make outdated.
@@ -91,7 +92,17 @@ def end_after_save(
         end_sessions(live.filter(pk__in=outdated), EndReason.PASSWORD_CHANGED)
 
 
-def end_before_delete(sender: Any, instance: Any, **kwargs: Any) -> None:
-    """End them while the rows still name their user; the foreign key is nulled afterwards."""
-    owned = DeviceSession.objects.using(database.alias()).filter(user=instance.pk)
-    end_sessions(owned, EndReason.USER_DELETED)
+def end_before_delete(sender: Any, instance: Any, using: str, **kwargs: Any) -> None:
+    """End and erase while the rows still name their user; the foreign keys are nulled afterwards.
+
+    In the transaction of the deletion: where that is undone, so is this.
+    """
+    owned = DeviceSession.objects.using(database.alias()).filter(user=instance.pk).order_by("pk")
+    with database.store_errors():
+        found = list(owned.values_list("pk", "ended_at"))
+    if unended := [key for key, ended_at in found if ended_at is None]:
+        end_all(unended, Ending.of(EndReason.USER_DELETED, None, None, "", None))
+    # A child may be deleted and leave its parent, the user, who is then still there.
+    is_user = sender._meta.concrete_model is get_user_model()._meta.concrete_model
+    if is_user and using == database.alias():
+        forget_deleted(instance, [key for key, _ended_at in found])

@@ -18,6 +18,7 @@ from authx.conf import conf
 from authx.errors import StoreUnavailable
 from authx.gate.agreement import agrees, fingerprint
 from authx.gate.keyring import keyset
+from authx.http.charset import REFUSAL, is_unreadable
 from authx.http.entity_tags import entity_tag
 from authx.http.outage import RETRY_AFTER
 from authx.sessions.database import database_now
@@ -127,6 +128,8 @@ def ready(request: HttpRequest) -> HttpResponse:
     """For load balancers: 503 where the database does not answer, ``?expect=`` is another fingerprint, or no
     key can sign.
     """
+    if is_unreadable(request):
+        return JsonResponse({"detail": REFUSAL, "code": "parse_error"}, status=400)
     expected = request.GET.get("expect")
     body = {"ready": expected is None or agrees(expected), "fingerprint": fingerprint()}
     try:

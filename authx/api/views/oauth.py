@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.exceptions import SuspiciousOperation
 from django.http import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.utils.datastructures import MultiValueDict
 from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
-from rest_framework.negotiation import BaseContentNegotiation, DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from authx.api.refusals import InvalidClient, InvalidRequest
 from authx.api.views.door import OpenView
+from authx.http.bodies import body_size, largest_body
 from authx.http.client_credentials import body_credentials, header_credentials
 from authx.http.entity_tags import entity_tag
 from authx.models import EndReason, ServiceClient
@@ -29,6 +28,7 @@ _OAUTH = {
     "invalid_client": "invalid_client",
     "invalid_request": "invalid_request",
     "parse_error": "invalid_request",
+    "unsupported_media_type": "invalid_request",
     "store_unavailable": "temporarily_unavailable",
 }
 
@@ -37,29 +37,15 @@ _OAUTH = {
 LARGEST = 32 * 1024
 
 
-class OnlyJSON(BaseContentNegotiation):
-    """Answers are JSON or empty, whatever a client says that it accepts."""
-
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        return DefaultContentNegotiation().select_parser(request, parsers)
-
-    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
-        return renderers[0], renderers[0].media_type
-
-
 class ServiceDoor(OpenView):
     """A view for services, by client id and secret."""
 
     service: ServiceClient
-    content_negotiation_class = OnlyJSON
 
     @sensitive_variables()
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        by_header = "HTTP_AUTHORIZATION" in request.META
-        # The header first, and no large body for its credentials: a stranger's is not worth reading.
-        if not by_header and _length(request) > LARGEST:
-            raise InvalidClient
+        by_header = _by_header(request)
         found = header_credentials(request._request) if by_header else body_credentials(self.body())
         service = find_service(*found) if found else None
         if service is None:
@@ -67,6 +53,18 @@ class ServiceDoor(OpenView):
         if by_header and "client_secret" in self.body():  # one method per request (RFC 6749 §2.3)
             raise InvalidRequest("Client credentials go into the header or into the body, not into both.")
         self.service = service
+
+    def check_size(self, request: Request) -> None:
+        """Say it in the words of OAuth; without a header, nobody has said who is asking.
+
+        Raises:
+            InvalidClient, InvalidRequest: there is too much.
+        """
+        size = body_size(request._request)
+        if not _by_header(request) and size > LARGEST:
+            raise InvalidClient
+        if size > largest_body():
+            raise InvalidRequest("The request is too large.")
 
     def handle_exception(self, exc: Exception) -> Response:
         """Errors also by the name that OAuth clients look for."""
@@ -82,12 +80,10 @@ class ServiceDoor(OpenView):
         """The parameters, each at most once (RFC 6749 §3.2).
 
         Raises:
-            InvalidRequest: one is there twice, or there are too many, or too large.
+            InvalidRequest: one is there twice.
+            UnsupportedMediaType: they come in no form that we read.
         """
-        try:
-            found = super().body()
-        except SuspiciousOperation as error:
-            raise InvalidRequest("The request has too many parameters, or is too large.") from error
+        found = self.request.data if isinstance(self.request.data, dict) else {}
         if isinstance(found, MultiValueDict) and any(len(values) > 1 for _name, values in found.lists()):
             raise InvalidRequest("A parameter is repeated.")
         return found
@@ -143,9 +139,5 @@ class Revocations(ServiceDoor):
         return told or response
 
 
-def _length(request: Request) -> int:
-    """Octets that the body is said to have; DRF reads none where it is not said."""
-    try:
-        return int(request.META.get("CONTENT_LENGTH") or 0)
-    except ValueError:
-        return 0
+def _by_header(request: Request) -> bool:
+    return "HTTP_AUTHORIZATION" in request.META

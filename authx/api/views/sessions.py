@@ -28,6 +28,7 @@ from authx.sessions.listing import (
     other_sessions,
     rename_session,
 )
+from authx.sessions.methods import add_methods, password_methods
 from authx.sessions.proving import record_proof
 
 
@@ -97,9 +98,11 @@ class Reauthenticate(SessionDoor):
         password = serializer.validated_data["password"]
         user: Any = request.user
         session = session_of(request)
-        if check_credentials(request, user.get_username(), password, proof_of=session).pk != user.pk:
+        proved = check_credentials(request, user.get_username(), password, proof_of=session)
+        if proved.pk != user.pk:
             raise Refused("invalid_credentials")
         record_proof(session, by=user, request=request)
+        add_methods(session, password_methods(proved), by=user, request=request)
         claims, access_token = access_token_for(session, now=timezone.now())
         expires_in = claims.exp - claims.iat
         body = {"access_token": access_token, "token_type": "Bearer", "expires_in": expires_in}

@@ -9,15 +9,17 @@ from uuid import UUID
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.http import Http404
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from authx.api.authentication import session_of
-from authx.api.permissions import MayKick
+from authx.api.permissions import MayKick, MayKickEverywhere
 from authx.api.serializers import KickSerializer, StaffSessionSerializer
 from authx.api.views.door import SessionDoor
 from authx.models import EndReason
-from authx.sessions import end_session, end_user_sessions
+from authx.sessions import database, end_session, end_user_sessions
+from authx.sessions.kicking import KICK_SUPERUSER, may_kick
 from authx.sessions.listing import find_session, search_sessions
 
 PAGE = 100
@@ -56,6 +58,7 @@ class KickSession(SessionDoor):
         session = find_session(sid)
         if session is None:
             raise Http404
+        _demand_may_kick(request, session.user)
         ended = end_session(session, EndReason.KICKED, by=request.user, request=request, note=note)
         return Response({"ended": int(ended)})
 
@@ -63,18 +66,25 @@ class KickSession(SessionDoor):
 class KickUser(SessionDoor):
     """``POST``: end all sessions of a user."""
 
-    permission_classes: Any = [MayKick]
+    permission_classes: Any = [MayKickEverywhere]
 
     def post(self, request: Request, pk: str) -> Response:
         note = _note(request)
         user = _find_user(pk)
+        _demand_may_kick(request, user)
         ended = end_user_sessions(user, EndReason.KICKED, by=request.user, request=request, note=note)
         return Response({"ended": ended})
 
 
+def _demand_may_kick(request: Request, user: Any) -> None:
+    if not may_kick(request.user, user):
+        raise PermissionDenied(f"To kick out a superuser takes the permission {KICK_SUPERUSER}.")
+
+
 def _find_user(pk: str) -> Any:
+    """The user as the row is now: a replica may not know yet that this is a superuser."""
     try:
-        user = get_user_model()._default_manager.filter(pk=pk).first()
+        user = get_user_model()._base_manager.using(database.alias()).filter(pk=pk).first()
     except (ValueError, ValidationError, OverflowError):
         user = None
     if user is None:

@@ -9,7 +9,7 @@ from django.middleware.csrf import rotate_token
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
-from rest_framework.exceptions import Throttled
+from rest_framework.exceptions import NotFound, Throttled
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -17,12 +17,12 @@ from authx.api.authentication import bearer_token, enforce_csrf
 from authx.api.refusals import Refused
 from authx.api.serializers import LoginSerializer
 from authx.api.views.door import OpenView
-from authx.conf import conf, secret_keys
-from authx.core.refresh import read_refresh_token
+from authx.conf import conf
 from authx.errors import SessionEnded, TokenError
-from authx.http import cookies, throttle
+from authx.http import cookies
 from authx.http.device import browser_device, remember_login
 from authx.http.notes import notes
+from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.renewal import has_bearer
 from authx.models import DeviceSession, EndReason
 from authx.sessions import (
@@ -33,8 +33,9 @@ from authx.sessions import (
     recognize,
     refresh_session,
 )
-from authx.sessions.alarming import raise_refresh_rate
+from authx.sessions.alarming import count_refresh
 from authx.sessions.login_attempts import authenticate_within_limit
+from authx.sessions.methods import password_methods
 from authx.sessions.presented import cookie_session, find_by_refresh_token
 from authx.sessions.standing import is_current
 
@@ -93,7 +94,7 @@ def check_credentials(
 
 @method_decorator(sensitive_post_parameters(), name="dispatch")
 class Login(OpenView):
-    """``GET``: 204 and the CSRF cookie. ``POST``: a new session for name and password."""
+    """``GET``: 204 and the CSRF cookie. ``POST``: a new session, where name and password are enough."""
 
     @method_decorator(ensure_csrf_cookie)
     def get(self, request: Request) -> Response:
@@ -101,6 +102,8 @@ class Login(OpenView):
 
     @sensitive_variables()
     def post(self, request: Request) -> Response:
+        if not takes_passwords():
+            raise NotFound
         serializer = LoginSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         data = serializer.validated_data
@@ -112,10 +115,13 @@ class Login(OpenView):
             described["id"] = browser_device(request._request).id
         device = Device(**described)
         user = check_credentials(request, data["username"], data["password"])
+        if word := password_login_refusal(request._request, user):
+            raise Refused(word)
         credentials = open_session(
             user,
             request,
             device,
+            amr=password_methods(user),
             persistent=data["remember"],
             overwrites=cookie_session(request._request) if by_cookie else None,
         )
@@ -143,10 +149,7 @@ class Refresh(OpenView):
             enforce_csrf(request)
         else:
             presented = self.body()["refresh_token"]
-        sid = read_refresh_token(presented, secret_keys()).sid
-        if wait := throttle.refresh_wait(str(sid)):
-            if throttle.is_first("refresh-rate", str(sid), wait):
-                raise_refresh_rate(find_by_refresh_token(presented), request)
+        if wait := count_refresh(presented, request):
             raise Throttled(wait)
         credentials = refresh_session(presented, request)
         response = Response(token_body(credentials, with_refresh=not by_cookie))

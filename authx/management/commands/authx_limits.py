@@ -21,7 +21,7 @@ class Command(DatabaseCommand):
         beyond, users = 0, set()
         for session, limit in over_the_limits():
             beyond += 1
-            users.add(session.subject)
+            users.add(session.user_id)
             seen = session.last_seen_at.isoformat(timespec="seconds")
             self.stdout.write(
                 f"{session.pk}  {session.user}  {session}  {session.device_type}  last seen {seen}  {limit}"

@@ -1,0 +1,52 @@
+"""System checks of AUTHX_PASSWORD_LOGIN: that whoever is sent elsewhere arrives there."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+from django.core.exceptions import ImproperlyConfigured
+from django.shortcuts import resolve_url
+from django.urls import NoReverseMatch
+from django.utils.module_loading import import_string
+
+from authx.conf import Conf, conf
+
+
+def check_password_login(**kwargs: Any) -> list[CheckMessage]:
+    """LOGIN_URL is another page than ours where ours takes no password; a function can be asked."""
+    if Conf.__dict__["PASSWORD_LOGIN"].complaint():
+        return []  # said by check_settings
+    if isinstance(conf.PASSWORD_LOGIN, str):
+        return _function(conf.PASSWORD_LOGIN)
+    if conf.PASSWORD_LOGIN or not (found := _where()):
+        return []
+    text = f"AUTHX_PASSWORD_LOGIN is False, and LOGIN_URL is {found}: nobody can sign in."
+    hint = "Set LOGIN_URL to the page that signs people in, or do not include authx.pages.urls."
+    return [Error(text, hint=hint, id="authx.E022")]
+
+
+def _where() -> str:
+    """What is wrong with where LOGIN_URL leads; ``""`` if it is another page than ours."""
+    from authx.pages.elsewhere import is_our_login_page
+
+    try:
+        return "our login page" if is_our_login_page(resolve_url(settings.LOGIN_URL)) else ""
+    except NoReverseMatch:
+        return "no URL of this site"
+    except (ImportError, ImproperlyConfigured):
+        return ""  # a URLconf that cannot be read: Django's own checks say so
+
+
+def _function(path: str) -> list[CheckMessage]:
+    try:
+        found = import_string(path)
+    except ImportError:
+        return []  # said by check_together
+    call = getattr(type(found), "__call__", None)  # noqa: B004
+    if callable(found) and not any(map(inspect.iscoroutinefunction, (found, call))):
+        return []
+    text = f"AUTHX_PASSWORD_LOGIN names {path}, which is no plain function (request, user)."
+    return [Error(text, hint="Name a function that is not async.", id="authx.E022")]

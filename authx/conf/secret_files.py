@@ -1,0 +1,120 @@
+"""``file:`` in a setting: the secret stands in a file, mounted there, and is read when it is needed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote
+
+from django.views.decorators.debug import sensitive_variables
+
+from authx.errors import KeyInvalid
+
+_SCHEME: Final = "file:"
+#: Octets; no secret of a setting is so large.
+_LARGEST: Final = 64 * 1024
+
+
+def is_file(value: Any) -> bool:
+    """True for a text, or bytes, that names a file rather than holds a secret."""
+    return _text(value)[: len(_SCHEME)].lower() == _SCHEME
+
+
+def complaint(value: Any) -> str | None:
+    """What is wrong with the spelling of a ``file:`` text, to be read after "an entry", or None."""
+    host, path = _parts(value)
+    if host:
+        return "whose file: is on another host: write file:/path/of/it"
+    if not path.startswith("/") and not Path(path).is_absolute():
+        return "whose file: has no absolute path: workers may run elsewhere"
+    return None
+
+
+@sensitive_variables()
+def read_secret(value: Any) -> bytes:
+    """What stands in the file that ``value`` names, without the newline at its end.
+
+    Raises:
+        KeyInvalid: it cannot be read, or is empty; the text names the file and holds nothing of it.
+    """
+    if found := complaint(value):
+        raise KeyInvalid(f"there is an entry {found}")  # which may be a secret after all
+    path = _parts(value)[1]
+    try:
+        octets = _read(path)
+    except FileNotFoundError:
+        raise KeyInvalid(f"the file {path} is not there") from None
+    except (OSError, ValueError) as error:
+        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "no regular file"
+        raise KeyInvalid(f"the file {path} cannot be read ({why})") from None
+    if not octets.strip():
+        raise KeyInvalid(f"the file {path} is empty")
+    if len(octets) > _LARGEST:
+        raise KeyInvalid(f"the file {path} is too large for a secret")
+    return octets.removesuffix(b"\n").removesuffix(b"\r")
+
+
+@sensitive_variables()
+def read_text(value: Any) -> str:
+    """The same, of a file that holds text in UTF-8; a byte order mark is none of it."""
+    try:
+        return read_secret(value).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise KeyInvalid(f"the file {_parts(value)[1]} does not hold UTF-8 text") from None
+
+
+@sensitive_variables()
+def read_credentials(value: Any) -> tuple[str, str]:
+    """Client id and secret: of a pair whose parts may be ``file:`` texts, or out of one file with both.
+
+    Raises:
+        KeyInvalid: a file cannot be read, or does not hold what it should.
+    """
+    if not is_file(value):
+        client_id, secret = (_line(part) if is_file(part) else part for part in value)
+        return client_id, secret
+    lines = read_text(value).splitlines()
+    if len(lines) == 1:
+        lines = lines[0].split(":", 1)
+    if len(lines) != 2 or not all(lines):
+        path = _parts(value)[1]
+        raise KeyInvalid(f"the file {path} must hold client id and secret: id:secret, or a line each")
+    return lines[0], lines[1]
+
+
+@sensitive_variables()
+def _line(value: Any) -> str:
+    lines = read_text(value).splitlines()
+    if len(lines) != 1:
+        raise KeyInvalid(f"the file {_parts(value)[1]} holds more than one line")
+    return lines[0]
+
+
+@sensitive_variables()
+def _read(path: str) -> bytes:
+    """Not of a pipe or a terminal: whoever opens one may wait for ever."""
+    with open(path, "rb", opener=_open) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("no regular file")
+        return file.read(_LARGEST + 1)
+
+
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _parts(value: Any) -> tuple[str, str]:
+    """Host and path. After ``file://`` it is a URI, percent-encoded (RFC 8089); else the path as it is."""
+    rest = _text(value)[len(_SCHEME) :]
+    if not rest.startswith("//"):
+        return "", rest
+    host, slash, path = rest[2:].partition("/")
+    return ("" if host.lower() == "localhost" else host), slash + unquote(path)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return value if isinstance(value, str) else ""

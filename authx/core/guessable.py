@@ -1,0 +1,103 @@
+"""Whether a secret can be guessed: too short, too uniform, published, or made of words and series."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import Final
+
+from authx.core.placeholders import PUBLISHED, ROWS, SHORT_WORDS, WORDS
+
+#: Characters that a secret needs.
+SHORTEST: Final = 32
+#: Different ones among them. Less than one in ten million random keys of 32 hex digits has fewer.
+FEWEST_DIFFERENT: Final = 8
+#: Characters that do not follow from those before them: of a random key nearly all.
+FEWEST_FRESH: Final = 16
+
+#: Characters looked at: what has repeated itself for so long goes on like that.
+_LONGEST: Final = 4096
+#: Characters that make a series, or a repetition.
+_RUN: Final = 4
+#: What ``startproject`` puts before a random key.
+_PREFIX: Final = "django-insecure-"
+_SERIES: Final = "\n".join([*ROWS, *(row[::-1] for row in ROWS)])
+#: Digits and signs in the place of letters.
+_LEET: Final = str.maketrans("0134@57$!", "oieaastsi")
+
+_LONG: Final = "|".join(map(re.escape, sorted(WORDS | PUBLISHED, key=len, reverse=True)))
+_SHORT: Final = "|".join(SHORT_WORDS)
+_WORD: Final = re.compile(_LONG)
+#: Short words, with a separator, the end or a longer word behind them.
+_SHORT_WORD: Final = re.compile(rf"(?:{_SHORT})(?=(?:{_SHORT}){{0,3}}(?:{_LONG}|[\W_]|$))")
+
+
+def complaint(secret: str | bytes) -> str | None:
+    """Return what makes ``secret`` guessable, to be read after its name; None if nothing does.
+
+    The text holds nothing of the secret.
+    """
+    text = _as_text(secret).removeprefix(_PREFIX)
+    if len(text) < SHORTEST:
+        return f"is shorter than {SHORTEST} characters ({len(text)})"
+    lowered = text[:_LONGEST].lower()
+    if lowered in PUBLISHED:
+        return "is a published one"
+    if (different := len(set(text))) < FEWEST_DIFFERENT:
+        return f"has fewer than {FEWEST_DIFFERENT} different characters ({different})"
+    if _count_fresh(lowered) < FEWEST_FRESH:
+        return "is made of words, series or repetitions"
+    return None
+
+
+def _as_text(secret: str | bytes) -> str:
+    """Octets that spell no text are as many characters; white space around a text is none of it."""
+    if isinstance(secret, bytes) and not secret.isascii():
+        return secret.decode("latin-1")
+    return (secret.decode() if isinstance(secret, bytes) else secret).strip()
+
+
+def _count_fresh(text: str) -> int:
+    """Count the characters that do not follow from those before them, up to ``FEWEST_FRESH``.
+
+    A word, a series or a sign between words counts as one, and as none where it is there again.
+    """
+    steps = [ord(after) - ord(before) for before, after in pairwise(text)]
+    leet, seen = text.translate(_LEET), set[str]()
+    place = count = 0
+    is_border = True
+    while place < len(text) and count < FEWEST_FRESH:
+        word = _word_at(text, place, is_border) or _word_at(leet, place, is_border)
+        run = max(_series_at(text, place), _repetition_at(steps, place))
+        token = text[place : place + max(len(word), run, 1)]
+        is_border = bool(word) or not token.isalnum()
+        count += token not in seen
+        if len(token) > 1 or is_border:
+            seen.add(token)
+        place += len(token)
+    return count
+
+
+def _word_at(text: str, place: int, is_border: bool) -> str:
+    """Return the word that begins at ``place``; empty if none does."""
+    found = _WORD.match(text, place) or (_SHORT_WORD.match(text, place) if is_border else None)
+    return found[0] if found else ""
+
+
+def _series_at(text: str, place: int) -> int:
+    """Return how many characters of a keyboard's row begin at ``place``."""
+    length = _RUN
+    while place + length <= len(text) and text[place : place + length] in _SERIES:
+        length += 1
+    return length - 1 if length > _RUN else 0
+
+
+def _repetition_at(steps: list[int], place: int) -> int:
+    """Return how many characters go on by steps that were taken before: copies, counting, doubling."""
+    longest = 0
+    for before in range(place - 1):
+        length = 0
+        while place - 1 + length < len(steps) and steps[before + length] == steps[place - 1 + length]:
+            length += 1
+        longest = max(longest, length)
+    return longest if longest >= _RUN else 0

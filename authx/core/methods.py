@@ -1,0 +1,82 @@
+"""How somebody proved who they are: the words of ``amr`` (RFC 8176 §2), and what adds up to ``mfa``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,31}")
+
+#: A passkey or security key, used by somebody who was there: without an attestation nobody knows whether
+#: hardware keeps the key, and many are synced, so this never says ``hwk``.
+PASSKEY = ("swk", "user")
+
+#: The methods of what other apps do. A backend is named by its dotted path, a proof by what its app calls it;
+#: a name that is not here is as the one it begins with.
+BUILT_IN: Mapping[str, tuple[str, ...]] = {
+    "allauth.account.auth_backends.AuthenticationBackend": ("pwd",),
+    "allauth.password": ("pwd",),
+    "allauth.code": ("otp",),
+    "allauth.code.phone": ("sms",),
+    "allauth.mfa.totp": ("otp",),
+    "allauth.mfa.recovery_codes": ("otp",),
+    "allauth.mfa.webauthn": PASSKEY,
+    # Only here allauth demands that the authenticator asks for a PIN or a finger.
+    "allauth.mfa.webauthn.passwordless": (*PASSKEY, "mfa"),
+    "django_otp": ("otp",),
+    "django_otp.otp_twilio": ("sms",),
+    "django_otp.otp_webauthn": PASSKEY,
+    "django_otp.phonenumber": ("sms",),
+    "django_otp.phonenumber.phonedevice.call": ("tel",),
+    "django_otp.two_factor_webauthn": PASSKEY,
+    "django_otp.django_otp_webauthn": PASSKEY,
+    "django_otp_webauthn.backends.WebAuthnBackend": (*PASSKEY, "mfa"),
+    "django_fido.backends.Fido2AuthenticationBackend": PASSKEY,
+    "django_fido.backends.Fido2PasswordlessAuthenticationBackend": PASSKEY,
+    "django_fido.backends.Fido2GeneralAuthenticationBackend": ("pwd", *PASSKEY),
+    "mfa2.totp": ("otp",),
+    "mfa2.email": ("otp",),
+    "mfa2.recovery": ("otp",),
+    "mfa2.fido2": PASSKEY,
+    "mfa2.u2f": PASSKEY,
+    "passkeys.passkey": PASSKEY,
+}
+
+#: What the name of a proof begins with; all other names are dotted paths of backends.
+APPS = frozenset({"allauth", "django_otp", "mfa2", "passkeys"})
+
+#: Something known, something owned, something that one is: two of these are two factors.
+_FACTORS = (
+    frozenset({"pwd", "pin", "kba"}),
+    frozenset({"otp", "sms", "tel", "hwk", "swk", "pop", "sc", "mca"}),
+    frozenset({"face", "fpt", "iris", "retina", "vbm"}),
+)
+
+
+def is_word(value: object) -> bool:
+    """True for what may stand in ``amr``."""
+    return isinstance(value, str) and _WORD.fullmatch(value) is not None
+
+
+def combined(*proofs: Sequence[str]) -> tuple[str, ...]:
+    """All words of all proofs, once each, with ``mfa`` at the end where they are of two kinds."""
+    words = dict.fromkeys(word for proof in proofs for word in proof)
+    factors = sum(not factor.isdisjoint(words) for factor in _FACTORS)
+    if words.pop("mfa", "") is None or factors > 1:
+        words["mfa"] = None
+    return tuple(words)
+
+
+def listed(name: str, table: Mapping[str, Sequence[str]]) -> tuple[str, ...] | None:
+    """What the site's table, else the built-in one, says under this very name; None if neither has it."""
+    found = table.get(name, BUILT_IN.get(name))
+    return None if found is None else tuple(found)
+
+
+def methods_named(name: str, table: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """What the tables say of a proof, ``allauth.mfa.totp`` say: by its whole name, else by what leads it."""
+    while name:
+        if (found := listed(name, table)) is not None:
+            return found
+        name = name.rpartition(".")[0]
+    return ()

@@ -1,0 +1,51 @@
+"""``manage.py authx_forget``: erase what is personal about one user, or about all who are gone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from authx.management.base import DatabaseCommand
+from authx.management.people import add_user_arguments, find_person
+from authx.sessions.ending import CHUNK
+from authx.sessions.erasure import forget, forget_gone
+
+_WORDS = (
+    ("sessions", "session", "sessions"),
+    ("events", "event", "events"),
+    ("marks", "not-before mark", "not-before marks"),
+    ("log_entries", "entry of the admin's log", "entries of the admin's log"),
+)
+
+
+class Command(DatabaseCommand):
+    help = (
+        "Erase names, addresses, user agents, devices and notes from what is kept about a user. Kind, time "
+        "and subject of what happened stay; live sessions go on. Deleting a user does the same by itself."
+    )
+
+    after_outage = "Run it again: what was erased by then stays erased."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        whose = add_user_arguments(parser, required=True)
+        whose.add_argument(
+            "--deleted",
+            action="store_true",
+            help="Everybody who is gone, deleted by SQL for example, of which nobody tells authx.",
+        )
+        parser.add_argument("--dry-run", action="store_true", help="Count; change nothing.")
+
+    def handle(self, *args: Any, dry_run: bool = False, **options: Any) -> None:
+        person = find_person(options)
+        if person is None:
+            erased = list(forget_gone(CHUNK, acts=True, dry_run=dry_run))
+        else:
+            erased = [forget(person, dry_run=dry_run)]
+        told = [_told(sum(getattr(one, name) for one in erased), *words) for name, *words in _WORDS]
+        counted = f"what is personal from {', '.join(told[:-1])} and {told[-1]}"
+        self.stdout.write(f"Would erase {counted}; nothing was changed." if dry_run else f"Erased {counted}.")
+
+
+def _told(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"

@@ -1,0 +1,53 @@
+"""What is proved in a session that is open already: a second factor after the login, say."""
+
+from __future__ import annotations
+
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+
+from authx.http import cookies
+from authx.models import DeviceSession
+from authx.pages import django_login, proofs
+from authx.pages.visit import Visit
+from authx.sessions.credentials import access_token_for, credentials_for
+from authx.sessions.methods import add_methods, methods_of
+
+
+def note_proofs(visit: Visit, response: HttpResponseBase) -> DeviceSession | None:
+    """Add to ``amr`` what another app has noted in this request; the session, if that was new.
+
+    Most of them send no signal, and all of them leave it in the Django session. A 500 does not save that.
+    """
+    request, session = visit.request, _session(visit)
+    if session is None or response.status_code >= 500 or not proofs.has_news(request):
+        return None
+    names = proofs.proofs_since(request, session.user)
+    if not names:  # somebody else's, who has not signed in yet
+        return None
+    added = add_methods(session, methods_of(*names), by=session.user, request=request)
+    proofs.see(request)
+    if not added or visit.delivery is None:
+        return session if added else None
+    generation = visit.delivery.claims.gen or session.generation
+    visit.delivery = credentials_for(session, generation=generation, now=timezone.now())
+    return None
+
+
+def renew_access(session: DeviceSession, visit: Visit, response: HttpResponseBase) -> None:
+    """Give a browser that came by cookie an access token that says so, at once."""
+    if cookies.has_credentials(visit.request):
+        claims, token = access_token_for(session, now=timezone.now())
+        cookies.set_access_cookie(response, token, claims.exp - claims.iat, persistent=session.persistent)
+
+
+def _session(visit: Visit) -> DeviceSession | None:
+    """The session that this proof belongs to: of the Django login, or of our cookies where there is none."""
+    session, request = visit.settled_session, visit.request
+    if session is None or visit.clears:
+        return None
+    if not django_login.is_present(request):
+        return session
+    if proofs.SEEN_KEY not in request.session:  # about to be adopted: when it was proved nobody knows
+        return None
+    is_new = visit.binds and visit.delivery is not None and visit.delivery.session.pk == session.pk
+    return session if is_new or django_login.bound_to(request) == str(session.pk) else None

@@ -1,0 +1,203 @@
+"""Erasing what is personal: names, addresses, user agents and devices, out of sessions and events.
+
+What happened, when, and to which subject stays. docs/personal-data.md has the list; ``COLUMNS`` is it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Final
+from uuid import UUID
+
+from django.apps import apps
+from django.db.models import Case, F, Model, Q, QuerySet, Value, When
+
+from authx.core.devices import UNKNOWN
+from authx.models import DeviceSession
+from authx.sessions import database
+from authx.sessions.database import DatabaseNow
+from authx.sessions.ending import CHUNK
+from authx.sessions.people import Person, all_events, events_about, events_by, is_exactly
+
+#: What an erased session says. Of a live one ``device_id`` stays: its tokens name it, its device comes back.
+SESSION_COLUMNS: Final[dict[str, str | None]] = {
+    "device_name": "",
+    "device_label": UNKNOWN,
+    "user_agent": "",
+    "ip": None,
+    "country": "",
+}
+DEVICE_ID: Final[dict[str, str | None]] = {"device_id": ""}
+#: What an erased event says. ``note`` only where it is about them, ``actor_label`` only where it is theirs.
+EVENT_COLUMNS: Final[dict[str, str | None]] = {"ip": None, "user_agent": ""}
+MARK_COLUMNS: Final[dict[str, str | None]] = {"note": ""}
+
+#: Changes the rows of a query; how many. Or only counts them.
+Change = Callable[[QuerySet[Any], dict[str, Any]], int]
+
+
+@dataclass(slots=True)
+class Erased:
+    """How many rows lost something."""
+
+    sessions: int = 0
+    events: int = 0
+    marks: int = 0
+    log_entries: int = 0
+
+    def total(self) -> int:
+        return sum(getattr(self, field.name) for field in fields(self))
+
+
+def forget(who: Any, *, dry_run: bool = False) -> Erased:
+    """Erase what is personal about a user, or about the subject of one who is gone.
+
+    In transactions of a few hundred rows; run again it finds nothing. Live sessions go on, and what their
+    devices do afterwards is recorded as before. With ``dry_run`` nothing is changed.
+
+    Raises:
+        ValueError: ``who`` is None, empty, or a user who is not saved.
+        StoreUnavailable: the database cannot be written; some rows may have been erased.
+    """
+    with database.store_errors():
+        person = Person.of(who)
+        keys = list(person.sessions().order_by("pk").values_list("pk", flat=True))
+        live = set(person.sessions().live(DatabaseNow()).exclude(user=None).values_list("pk", flat=True))
+        return _erase(person, keys, live, _counting() if dry_run else _batches)
+
+
+def forget_deleted(user: Any, keys: Sequence[UUID]) -> Erased:
+    """Erase in the transaction that deletes ``user``, whose sessions ``keys`` have been ended in it.
+
+    Five statements: it is undone where the deletion is.
+    """
+    return _erase(Person.of(user), keys, set(), _at_once)
+
+
+def forget_gone(batch: int, *, acts: bool = False, dry_run: bool = False) -> Iterator[Erased]:
+    """Erase in the sessions whose users are gone: deleted by SQL, say, which sends no signal.
+
+    With ``acts`` also the names that events on others' sessions still give to actors who are gone: that reads
+    all events. Yields what was erased each time that anything was.
+    """
+    change = _counting() if dry_run else _batches
+    gone = DeviceSession.objects.using(database.alias()).filter(user=None).order_by("pk")
+    last = UUID(int=0)
+    while keys := list(gone.filter(pk__gt=last).values_list("pk", flat=True)[:batch]):
+        last = keys[-1]
+        erased = _erase_sessions(keys, None, change, acts=False)
+        subjects = set(gone.filter(pk__in=keys).order_by().values_list("subject", flat=True))
+        attempts = all_events().filter(session=None, subject__in=subjects)
+        erased.events += change(_dirty(attempts, EVENT_COLUMNS), EVENT_COLUMNS)
+        if erased.total():
+            yield erased
+    if acts:
+        named = all_events().filter(Q(actor=None) & ~is_exactly("actor_label", ""))
+        if count := change(named, {**EVENT_COLUMNS, "actor_label": ""}):
+            yield Erased(events=count)
+
+
+def _erase(person: Person, keys: Sequence[UUID], live: set[UUID], change: Change) -> Erased:
+    erased = Erased()
+    chunks = [keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK)] or [[]]
+    for chunk in chunks:
+        # What they did to others comes with the last: by then their own sessions' events are done.
+        found = _erase_sessions(chunk, person.key, change, live=live, acts=chunk is chunks[-1])
+        for field in fields(found):
+            setattr(erased, field.name, getattr(erased, field.name) + getattr(found, field.name))
+    attempts = all_events().filter(person.attempts())
+    erased.events += change(_dirty(attempts, EVENT_COLUMNS), EVENT_COLUMNS)
+    erased.marks = change(_dirty(person.marks(), MARK_COLUMNS), MARK_COLUMNS)
+    return erased
+
+
+def _erase_sessions(
+    keys: Sequence[UUID], user_key: Any, change: Change, *, acts: bool, live: set[UUID] | None = None
+) -> Erased:
+    erased = Erased()
+    sessions = DeviceSession.objects.using(database.alias())
+    for kept, columns in ((True, SESSION_COLUMNS), (False, SESSION_COLUMNS | DEVICE_ID)):
+        if mine := [key for key in keys if (key in (live or ())) is kept]:
+            erased.sessions += change(_dirty(sessions.filter(pk__in=mine), columns), columns)
+    if keys or acts:
+        erased.events = change(*_events(keys, user_key, acts=acts))
+    if keys:
+        erased.log_entries = _erase_log(keys, change)
+    return erased
+
+
+def _events(keys: Sequence[UUID], user_key: Any, *, acts: bool) -> tuple[QuerySet[Any], dict[str, Any]]:
+    """The events that have something to lose, and what each loses.
+
+    Those about the person lose addresses, user agents and notes, whoever caused them: who that was stays.
+    Those that they caused elsewhere lose their name, address and user agent.
+    """
+    about = events_about(list(keys))
+    theirs = Q(actor=None)
+    found = about
+    if user_key is not None:
+        theirs |= events_by(user_key)
+        if acts:
+            found |= events_by(user_key)
+    dirty = _is_dirty(EVENT_COLUMNS)
+    dirty |= about & ~is_exactly("note", "") | theirs & ~is_exactly("actor_label", "")
+    blank = Value("")
+    columns = {
+        **EVENT_COLUMNS,
+        "note": Case(When(about, then=blank), default=F("note")),
+        "actor_label": Case(When(theirs, then=blank), default=F("actor_label")),
+    }
+    return all_events().filter(found).filter(dirty), columns
+
+
+def _erase_log(keys: Sequence[UUID], change: Change) -> int:
+    """The admin's own log of kicking: it names the device, and tells the reason that staff gave."""
+    if not apps.is_installed("django.contrib.admin"):
+        return 0
+    from django.contrib.admin.models import LogEntry
+    from django.contrib.contenttypes.models import ContentType
+
+    columns = {"object_repr": UNKNOWN, "change_message": ""}
+    kind = ContentType.objects.db_manager(database.alias()).get_for_model(DeviceSession)
+    entries = LogEntry._base_manager.using(database.alias()).filter(content_type=kind)
+    return change(_dirty(entries.filter(object_id__in=[str(key) for key in keys]), columns), columns)
+
+
+def _dirty(found: QuerySet[Any], columns: dict[str, Any]) -> QuerySet[Any]:
+    return found.filter(_is_dirty(columns))
+
+
+def _is_dirty(columns: dict[str, Any]) -> Q:
+    """True where any of these columns says something else."""
+    dirty = Q()
+    for column, value in columns.items():
+        dirty |= Q(**{f"{column}__isnull": False}) if value is None else ~is_exactly(column, value)
+    return dirty
+
+
+def _at_once(found: QuerySet[Any], columns: dict[str, Any]) -> int:
+    return found.update(**columns)
+
+
+def _batches(found: QuerySet[Any], columns: dict[str, Any]) -> int:
+    """One transaction and one UPDATE each."""
+    keys = list(found.order_by("pk").values_list("pk", flat=True))
+    chunks = (keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK))
+    return sum(_batch(found.filter(pk__in=chunk), columns) for chunk in chunks)
+
+
+def _batch(found: QuerySet[Any], columns: dict[str, Any]) -> int:
+    return database.transact(lambda: found.update(**columns))
+
+
+def _counting() -> Change:
+    """Change nothing; count each row once."""
+    seen: set[tuple[type[Model], Any]] = set()
+
+    def count(found: QuerySet[Any], columns: dict[str, Any]) -> int:
+        before = len(seen)
+        seen.update((found.model, key) for key in found.order_by().values_list("pk", flat=True))
+        return len(seen) - before
+
+    return count

@@ -1,0 +1,170 @@
+"""All that is kept about one person, as JSON, piece by piece; docs/personal-data.md has the schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from authx.models import DeviceSession, NotBeforeMark, SessionEvent
+from authx.sessions import database
+from authx.sessions.people import Person, all_events, events_about, events_by
+
+#: Raised when a member changes its meaning or goes; one that is added changes nothing.
+VERSION: Final = 1
+#: Rows read in one statement and held in memory.
+PAGE: Final = 500
+
+
+def export(who: Any, *, now: datetime | None = None) -> Iterator[str]:
+    """Yield the pieces of a JSON document: all that is kept about a user, or a subject whose user is gone.
+
+    In the order of the rows' keys: two exports of the same rows differ in ``exported_at`` alone. Nothing
+    secret is in it, and nothing about anybody else.
+
+    Raises:
+        ValueError: ``who`` is None, empty, or a user who is not saved.
+        StoreUnavailable: the database cannot be asked; the document is not whole then, and no JSON.
+    """
+    with database.store_errors():
+        person = Person.of(who)
+    return _document(person, now)
+
+
+def _document(person: Person, now: datetime | None) -> Iterator[str]:
+    with database.store_errors():
+        head = {
+            "authx_export": VERSION,
+            "exported_at": _time(now or database.database_now()),
+            "subject": person.subject,
+            "username": person.username,
+        }
+        yield json.dumps(head, indent=2).removesuffix("\n}")
+        yield from _array("sessions", (_session(row, person) for row in _sessions(person)))
+        yield from _array("attempts", (_event(event, person) for event in _attempts(person)))
+        yield from _array("acts", map(_act, _acts(person)))
+        yield from _array("not_before_marks", (_mark(mark, person) for mark in _pages(person.marks(), 0)))
+        yield "\n}\n"
+
+
+def _array(name: str, items: Iterator[Any]) -> Iterator[str]:
+    yield f",\n  {json.dumps(name)}: ["
+    before = "\n    "
+    for item in items:
+        # A session's events are many: it comes in pieces itself.
+        yield before
+        yield from item if isinstance(item, Iterator) else (json.dumps(item),)
+        before = ",\n    "
+    yield "]"
+
+
+def _pages(found: QuerySet[Any], last: Any) -> Iterator[Any]:
+    """All rows in the order of their keys, a page at a time: no cursor is held open, on any database."""
+    found = found.order_by("pk")
+    while rows := list(found.filter(pk__gt=last)[:PAGE]):
+        yield from rows
+        last = rows[-1].pk
+
+
+def _sessions(person: Person) -> Iterator[DeviceSession]:
+    yield from _pages(person.sessions().with_marks(), UUID(int=0))
+
+
+def _session(row: DeviceSession, person: Person) -> Iterator[str]:
+    ended_at = row.ended_at or row.marked_at
+    told = {
+        "id": str(row.pk),
+        "device": {
+            "id": row.device_id,
+            "name": row.device_name,
+            "type": row.device_type,
+            "label": row.device_label,
+        },
+        "user_agent": row.user_agent,
+        "ip": row.ip,
+        "country": row.country,
+        "authentication_methods": row.amr,
+        "auth_time": _time(row.auth_time),
+        "remembered": row.persistent,
+        "created_at": _time(row.created_at),
+        "last_seen_at": _time(row.last_seen_at),
+        "generation": row.generation,
+        "refreshed_at": _time(row.rotated_at),
+        "idle_expires_at": _time(row.idle_expires_at),
+        "expires_at": _time(row.expires_at),
+        "ended_at": _time(ended_at),
+        "end_reason": (row.end_reason or row.marked_reason or "") if ended_at else None,
+        "replaced_by": row.replaced_by,
+        "ended_by": _who(row.ended_by_id, person),
+    }
+    yield json.dumps(told).removesuffix("}") + ', "events": ['
+    before = "\n      "
+    for event in _pages(all_events().filter(events_about([row.pk])), 0):
+        yield before + json.dumps(_event(event, person))
+        before = ",\n      "
+    yield "]}"
+
+
+def _event(event: SessionEvent, person: Person) -> dict[str, Any]:
+    """What somebody else did to the session is told; from where they did it is about them."""
+    by = _who(event.actor_id, person) or ("other" if event.actor_label else None)
+    is_another = by == "other"
+    return {
+        "kind": event.kind,
+        "outcome": event.outcome,
+        "at": _time(event.at),
+        "by": by,
+        "ip": None if is_another else event.ip,
+        "user_agent": None if is_another else event.user_agent,
+        "note": event.note,
+    }
+
+
+def _attempts(person: Person) -> Iterator[SessionEvent]:
+    """What was tried on their account in no session, by whomever: a failed login, say."""
+    yield from _pages(all_events().filter(person.attempts()), 0)
+
+
+def _acts(person: Person) -> Iterator[SessionEvent]:
+    """What they did to others' sessions."""
+    if person.key is None:
+        return
+    own = Q(session__user=person.key)
+    yield from _pages(all_events().filter(events_by(person.key)).exclude(own), 0)
+
+
+def _act(event: SessionEvent) -> dict[str, Any]:
+    """Whose session it was, and what was noted about it, is about them."""
+    return {
+        "kind": event.kind,
+        "outcome": event.outcome,
+        "at": _time(event.at),
+        "ip": event.ip,
+        "user_agent": event.user_agent,
+    }
+
+
+def _mark(mark: NotBeforeMark, person: Person) -> dict[str, Any]:
+    return {
+        "at": _time(mark.at),
+        "reason": mark.reason,
+        "by": _who(mark.by_id, person),
+        "note": mark.note,
+    }
+
+
+def _who(key: Any, person: Person) -> str | None:
+    if key is None:
+        return None
+    return "self" if key == person.key else "other"
+
+
+def _time(at: datetime | None) -> str | None:
+    """ISO 8601, UTC, to the microsecond."""
+    return (
+        None if at is None else at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    )

@@ -1,0 +1,39 @@
+"""Whom staff may kick out: superusers only with a permission of its own."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.contrib.auth import get_user_model
+from django.db.models import Q, QuerySet
+
+from authx.models import DeviceSession
+from authx.sessions import database
+
+KICK_SUPERUSER: Final = "authx.kick_superuser_devicesession"
+
+
+def may_kick(staff: Any, user: Any) -> bool:
+    """True unless ``user`` is a superuser whom ``staff`` may not kick out; None is a user who is gone."""
+    return not _is_superuser(user) or may_kick_superusers(staff)
+
+
+def may_kick_superusers(staff: Any) -> bool:
+    """True for one of them, and for who has the permission."""
+    return _is_superuser(staff) or bool(staff.has_perm(KICK_SUPERUSER))
+
+
+def of_superusers(found: QuerySet[DeviceSession]) -> Q:
+    """Those of ``found`` that belong to superusers, as the users' rows say when it is asked."""
+    model: Any = get_user_model()
+    if any(field.name == "is_superuser" for field in model._meta.concrete_fields):
+        return Q(user__is_superuser=True)
+    if not hasattr(model, "is_superuser"):
+        return Q(pk__in=[])
+    owners = model._base_manager.using(database.alias()).filter(pk__in=found.order_by().values("user"))
+    return Q(user__in=[user.pk for user in owners if _is_superuser(user)])
+
+
+def _is_superuser(user: Any) -> bool:
+    """A user model may have no such thing."""
+    return bool(getattr(user, "is_superuser", False))

@@ -1,0 +1,111 @@
+"""The ``amr`` of a session: what the backend that let a user in stands for, and what was proved later."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib.auth.backends import ModelBackend
+from django.utils.module_loading import import_string
+
+from authx.conf import conf
+from authx.core.methods import combined, listed, methods_named
+from authx.models import DeviceSession, SessionEvent
+from authx.sessions import database, events
+from authx.sessions.events import Actor
+
+
+def methods_of(*proofs: str) -> tuple[str, ...]:
+    """What these proofs stand for together, by AUTHX_AMR and the built-in table."""
+    return combined(*(methods_named(name, conf.AMR) for name in proofs))
+
+
+def backend_methods(user: Any) -> tuple[str, ...]:
+    """What ``user.backend`` stands for; ``()`` where there is none, or it does not say.
+
+    A backend that no table lists proves a password if its ``authenticate`` asks for one.
+    """
+    backend = _backend(user)
+    if backend is None:
+        return ()
+    if (words := _listed(user.backend, backend)) is None:
+        words = ("pwd",) if "password" in _parameters(backend) else ()
+    if issubclass(backend, ModelBackend) and not user.has_usable_password():
+        words = tuple(word for word in words if word != "pwd")  # nobody can have typed it
+    return combined(words)
+
+
+def password_methods(user: Any) -> tuple[str, ...]:
+    """The same where a password was just accepted: ``pwd``, unless a table says what else it was."""
+    backend = _backend(user)
+    words = _listed(user.backend, backend) if backend is not None else None
+    return combined(("pwd",) if words is None else words)
+
+
+def add_methods(
+    session: DeviceSession, methods: Sequence[str], *, by: Any = None, request: Any = None
+) -> bool:
+    """Add what the user has proved since to the session's ``amr``, and ``mfa`` where it is now two factors.
+
+    False if there was nothing new, or the session has ended meanwhile. Access tokens made from now on say so.
+
+    Raises:
+        StoreUnavailable: the database cannot be written.
+    """
+    if set(methods) <= set(session.amr):
+        return False
+    at = database.database_now()
+
+    def write() -> list[str] | None:
+        this = DeviceSession.objects.using(database.alias()).filter(pk=session.pk)
+        found = this.live(at).select_for_update().first()
+        if found is None or set(methods) <= set(found.amr):
+            return None
+        amr = list(combined(found.amr, methods))
+        this.update(amr=amr)
+        added = " ".join(word for word in amr if word not in found.amr)
+        kind = SessionEvent.Kind.REAUTHENTICATED
+        events.write(events.event(session, kind, at=at, actor=Actor.of(by, request), note=added))
+        return amr
+
+    amr: list[str] | None = database.transact(write)
+    if amr is not None:
+        session.amr = amr
+    return amr is not None
+
+
+def is_backend(user: Any, path: str) -> bool:
+    """True if the user was let in by the class at ``path``, or by one that extends it."""
+    backend = _backend(user)
+    return backend is not None and path in map(_path, backend.__mro__)
+
+
+def _path(kind: type[Any]) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _backend(user: Any) -> type[Any] | None:
+    try:
+        backend = import_string(user.backend)
+    except (AttributeError, ImportError):  # AttributeError: logged in by naming the backend in the call
+        return None
+    return backend if isinstance(backend, type) else None
+
+
+def _listed(path: str, backend: type[Any]) -> tuple[str, ...] | None:
+    """What a table says of the backend, or of the class whose ``authenticate`` it has; None if nothing."""
+    names = [path]
+    for kind in backend.__mro__:
+        names.append(_path(kind))
+        if "authenticate" in vars(kind):
+            break
+    found = (listed(name, conf.AMR) for name in names)
+    return next((words for words in found if words is not None), None)
+
+
+def _parameters(backend: type[Any]) -> Sequence[str]:
+    try:
+        return list(inspect.signature(backend.authenticate).parameters)
+    except (AttributeError, TypeError, ValueError):
+        return []

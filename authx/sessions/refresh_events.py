@@ -1,0 +1,67 @@
+"""The events of refreshes: what changes nothing is written once, or not at all."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from django.db import connections
+
+from authx.core.rotation import Row, Verdict
+from authx.models import DeviceSession, EndReason, SessionEvent
+from authx.sessions import database, events
+from authx.sessions.ending import Ending, record
+from authx.sessions.events import Actor
+
+logger = logging.getLogger("authx")
+
+#: Refusals that change nothing, and the row after which each is news again; no row undoes an ending.
+REPEATS = {Row.STRIKE_AGAIN: [Row.STRIKE], Row.ENDED: []}
+
+#: They hand out what is there already: a burst of tabs, or a thief, could write rows for ever.
+SILENT = {Row.KEEP, Row.REPLAY}
+
+_KINDS = {
+    Row.STRIKE: SessionEvent.Kind.LATE_REPLAY,
+    Row.STRIKE_AGAIN: SessionEvent.Kind.LATE_REPLAY,
+    Row.ROLLBACK: SessionEvent.Kind.STATE_ROLLBACK,
+    Row.ENDED: SessionEvent.Kind.REFUSED,
+}
+
+
+def tell_once(session: DeviceSession, verdict: Verdict, at: datetime, request: Any) -> None:
+    """Write the event of a refusal that changes nothing: once, or a thief could write rows for ever."""
+
+    def write() -> None:
+        # Of many at once one writes, and nobody waits for whoever holds the session, if that can be helped.
+        skip = connections[database.alias()].features.has_select_for_update_skip_locked
+        ours = DeviceSession.objects.using(database.alias()).select_for_update(skip_locked=skip)
+        if ours.filter(pk=session.pk).first() and not _is_told(session, verdict.row):
+            record_verdict(session, verdict, at, actor)
+
+    try:
+        if not _is_told(session, verdict.row):
+            actor = Actor.of(None if verdict.row is Row.ENDED else session.user, request)
+            database.transact(write, attempts=1)
+    except Exception:  # whatever it is, AUTHX_COUNTRY's included: refusing must not depend on it
+        logger.exception("%s of session %s could not be recorded.", verdict.row, session.pk)
+
+
+def _is_told(session: DeviceSession, row: Row) -> bool:
+    """True if nothing that makes ``row`` news has happened since its last event."""
+    outcomes = [row, *REPEATS[row]]
+    found = SessionEvent.objects.using(database.alias()).filter(session=session, outcome__in=outcomes)
+    _latest, outcome = max(found.order_by().values_list("pk", "outcome"), default=(0, ""))
+    return outcome == row
+
+
+def record_verdict(session: DeviceSession, verdict: Verdict, at: datetime, actor: Actor) -> None:
+    """The event of the verdict, if it is one; nobody is named for an ending, for it may have been a thief."""
+    if verdict.end:
+        nobody = replace(actor, user=None)
+        record([session.pk], Ending(EndReason(verdict.end), at, nobody, verdict.row))
+    elif verdict.row not in SILENT:
+        kind = _KINDS.get(verdict.row, SessionEvent.Kind.REFRESHED)
+        events.write(events.event(session, kind, at=at, outcome=verdict.row, actor=actor))

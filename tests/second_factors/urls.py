@@ -1,0 +1,46 @@
+"""The test site with the logins of allauth and django-otp."""
+
+from django.contrib.auth import authenticate, get_user_model, login
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path
+from django_otp import login as otp_login
+from django_otp.models import Device
+from django_otp.views import LoginView
+
+from tests.urls import urlpatterns as site
+
+
+def prove(request: HttpRequest) -> HttpResponse:
+    """Verify the visitor by a device, as a site's own view does it."""
+    otp_login(request, Device.from_persistent_id(request.GET["device"]))
+    return HttpResponse(status=int(request.GET.get("status", 200)))
+
+
+def sign_in_and_prove(request: HttpRequest) -> HttpResponse:
+    """Do both in one request."""
+    login(request, authenticate(request, **{key: request.GET[key] for key in ("username", "password")}))
+    return prove(request)
+
+
+def sign_in_by_code(request: HttpRequest) -> HttpResponse:
+    """Log somebody in as a link in a mail does, naming the backend alone."""
+    user = get_user_model()._default_manager.get_by_natural_key(request.GET["username"])
+    login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+    return HttpResponse()
+
+
+def sign_in_again(request: HttpRequest) -> HttpResponse:
+    """Log the visitor in once more, asking for nothing."""
+    login(request, request.user, backend="django.contrib.auth.backends.ModelBackend")
+    return HttpResponse()
+
+
+urlpatterns = [
+    path("accounts/", include("allauth.urls")),
+    path("otp-login/", LoginView.as_view(template_name="site/form.html")),
+    path("prove/", prove),
+    path("sign-in-and-prove/", sign_in_and_prove),
+    path("sign-in-by-code/", sign_in_by_code),
+    path("sign-in-again/", sign_in_again),
+    *site,
+]

@@ -1,0 +1,64 @@
+"""authx.gate.revocation: what one thread publishes while others make their copies."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+import pytest
+
+from authx.gate import revocation
+from authx.gate.local_copy import LocalCopy
+from authx.sessions.ended_log import EndedLog
+
+
+@pytest.fixture(autouse=True)
+def no_copies():
+    revocation._copies.clear()
+    yield
+    revocation._copies.clear()
+
+
+class Slow(LocalCopy):
+    """While it takes over an ending another thread makes the process's first copy for another store."""
+
+    def add(self, ended):
+        thread = threading.Thread(target=revocation._copy, args=["database"])
+        thread.start()
+        thread.join()
+        super().add(ended)
+
+
+def test_publishing_reaches_all_copies_while_another_is_made():
+    slow = revocation._copies["redis"] = Slow(EndedLog(), keep=lambda: 60.0)
+    revocation.publish({"a": "kicked"})
+    assert (set(revocation._copies), dict(slow._ended)) == ({"redis", "database"}, {"a": "kicked"})
+
+
+def test_publishing_survives_copies_that_come_and_go(settings):
+    """As where a setting changes: the copies are forgotten, and made again by whoever asks."""
+    settings.AUTHX_REVOCATION_STORE = "database"
+    raised, over = [], threading.Event()
+
+    def publish():
+        try:
+            while not over.is_set():
+                revocation.publish({"a": "kicked"})
+        except Exception as error:
+            raised.append(error)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    threads = [threading.Thread(target=publish) for _ in range(3)]
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in range(2000):
+            revocation._copy("database")
+            revocation._forget(setting="CACHES")
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+        sys.setswitchinterval(before)
+    assert raised == []
