@@ -1,7 +1,8 @@
 """authx.pages.adoption: Django sessions that were logged in before authx was installed."""
 
+import re
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http.cookies import SimpleCookie
 
 import pytest
@@ -11,10 +12,13 @@ from django.contrib.sessions.models import Session
 from django.db import OperationalError, connection
 from django.db.models import F
 from django.test import AsyncClient, Client
+from django.utils import timezone
 
+from authx.core.auth_time import AUTH_TIME_UNKNOWN
+from authx.gate.verify import read_claims
 from authx.models import DeviceSession, SessionEvent
 from authx.pages import binding
-from authx.sessions import end_session, open_session
+from authx.sessions import Device, end_session, open_session
 from tests.racing import only, race
 
 pytestmark = pytest.mark.django_db
@@ -100,19 +104,68 @@ def test_it_is_adopted_by_a_page_that_asks_only(old):
     assert not DeviceSession.objects.exists()
 
 
-def test_it_says_nothing_of_a_method_and_was_authenticated_at_the_last_login(old, ada):
-    ada.refresh_from_db()
+@pytest.mark.parametrize("last_login", [None, "an hour ago", "just now, on another device"])
+def test_it_says_nothing_of_a_method_and_nothing_of_when_it_was_proven(last_login, old, ada):
+    at = {"an hour ago": timezone.now() - timedelta(hours=1), None: None}.get(last_login, timezone.now())
+    get_user_model()._default_manager.filter(pk=ada.pk).update(last_login=at)
     old.get("/whoami/")
     session = DeviceSession.objects.get()
     assert session.amr == []
-    assert session.auth_time == ada.last_login < session.created_at
+    assert session.auth_time == AUTH_TIME_UNKNOWN == datetime(1970, 1, 1, tzinfo=UTC)
+    assert read_claims(old.cookies[ACCESS].value).auth_time == 0
 
 
-def test_of_a_user_without_a_last_login_it_is_authenticated_now(old, ada):
-    get_user_model()._default_manager.filter(pk=ada.pk).update(last_login=None)
+@pytest.mark.parametrize("max_age", [timedelta(minutes=5), timedelta(days=365 * 100), timedelta.max], ids=str)
+def test_it_is_never_a_recent_login_however_long_that_may_be(max_age, old, ada, settings):
+    settings.AUTHX_STAFF_MAX_AUTH_AGE = max_age
+    get_user_model()._default_manager.filter(pk=ada.pk).update(is_superuser=True, is_staff=True)
+    victim = open_session(ada, device=Device(id="phone"))
+    old.get("/whoami/")
+    refused = old.get("/api/auth/staff/sessions/")
+    assert (refused.status_code, refused.json()["code"]) == (401, "insufficient_user_authentication")
+    chosen = {"action": "kick", "_selected_action": str(victim.session.pk), "post": "yes", "reason": ""}
+    said = old.post("/admin/authx/devicesession/", chosen, follow=True).content.decode()
+    assert "You signed in too long ago" in said
+    assert DeviceSession.objects.live().filter(pk=victim.session.pk).exists()
+
+
+def test_it_becomes_one_when_the_password_is_given(old, ada, password, settings):
+    settings.AUTHX_STAFF_MAX_AUTH_AGE = timedelta(minutes=5)
+    get_user_model()._default_manager.filter(pk=ada.pk).update(is_superuser=True, is_staff=True)
+    old.get("/whoami/")
+    assert (
+        old.post("/api/auth/reauthenticate/", {"password": password}, "application/json").status_code == 200
+    )
+    assert old.get("/api/auth/staff/sessions/").status_code == 200
+
+
+def test_its_pages_say_that_nobody_knows_when_it_signed_in(old, ada):
+    get_user_model()._default_manager.filter(pk=ada.pk).update(is_superuser=True, is_staff=True)
     old.get("/whoami/")
     session = DeviceSession.objects.get()
-    assert session.auth_time == session.created_at
+    devices = old.get("/account/devices/").content.decode()
+    assert "Time of sign-in unknown" in devices
+    assert "Signed in " not in devices
+    detail = old.get(f"/admin/authx/devicesession/{session.pk}/change/").content.decode()
+    assert re.search(r"Authenticated at:.*?unknown", detail, re.DOTALL)
+    assert "1970" not in devices + detail
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Europe/London"])
+def test_the_api_spells_it_in_one_way(zone, old, settings):
+    settings.TIME_ZONE = zone
+    old.get("/whoami/")
+    assert old.get("/api/auth/session/").json()["auth_time"] == "1970-01-01T00:00:00Z"
+
+
+def test_the_new_session_of_a_changed_password_knows_no_better(old, ada, password):
+    old.get("/whoami/")
+    typed = {"old_password": password, "new_password1": "another-horse-9", "new_password2": "another-horse-9"}
+    assert old.post("/password-change/", typed).status_code == 302
+    session = DeviceSession.objects.live().get()
+    assert session.adopted_from is None
+    assert session.auth_time == AUTH_TIME_UNKNOWN
+    assert read_claims(old.cookies[ACCESS].value).auth_time == 0
 
 
 @pytest.mark.parametrize("closing", [True, False])

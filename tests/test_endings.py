@@ -27,8 +27,8 @@ from django.utils.http import urlsafe_base64_encode
 from rest_framework.test import APIClient
 
 from authx.conf import conf
+from authx.http.django_session import BOUND_KEY
 from authx.models import DeviceSession, SessionEvent
-from authx.pages.django_login import BOUND_KEY
 from authx.sessions.credentials import access_token_for
 from authx.sessions.presented import find_by_refresh_token
 from tests.urls import urlpatterns as site_urls
@@ -554,7 +554,7 @@ ENDINGS = {
     "logout here, by alogout()": Ending(alogout_in_an_async_view, "logout", FLUSHED),
     "API logout by Bearer": Ending(log_out_by_bearer, "logout"),
     "API logout by refresh token": Ending(log_out_by_refresh_token, "logout"),
-    "API logout by cookie": Ending(log_out_by_cookie, "logout"),
+    "API logout by cookie": Ending(log_out_by_cookie, "logout", FLUSHED),
     "logout elsewhere": Ending(end_it_from_another_page, "ended_by_user"),
     "logout of all others elsewhere": Ending(end_the_others_from_another_page, "ended_by_user"),
     "API end from another app": Ending(end_it_from_another_app, "ended_by_user"),

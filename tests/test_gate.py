@@ -1,5 +1,6 @@
 """authx.gate: this process's keys, the one question, and whom it is asked of."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,10 +12,12 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+from django.contrib.auth import get_user_model
 from django.test import override_settings
 
 from authx.conf import secret_keys
 from authx.core.keys import Key
+from authx.core.tokens import write_access_token
 from authx.errors import (
     KeyInvalid,
     KeyUnknown,
@@ -324,3 +327,17 @@ def test_the_gate_writes_nothing(opened):
     before = DeviceSession.objects.values().get()
     verify_access_token(opened.access_token, now=LATER)
     assert DeviceSession.objects.values().get() == before
+
+
+@pytest.mark.django_db
+def test_a_refusal_says_which_session_has_ended_whoever_was_asked():
+    opened = open_session(
+        get_user_model()._default_manager.create(**{get_user_model().USERNAME_FIELD: "a@b.de"})
+    )
+    with pytest.raises(SessionEnded) as refused:
+        verify_access_token(opened.access_token, store=Nobody())
+    assert refused.value.sid == opened.session.pk
+    elsewhere = write_access_token(replace(opened.claims, sid="no UUID"), keyring.keyset().signing)
+    with pytest.raises(SessionEnded) as refused:
+        verify_access_token(elsewhere, store=Nobody())
+    assert refused.value.sid is None

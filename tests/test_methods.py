@@ -11,6 +11,7 @@ from django.utils.functional import SimpleLazyObject
 
 from authx.core.methods import BUILT_IN, combined, is_word, methods_named
 from authx.gate import verify_access_token
+from authx.http import proof_notes
 from authx.models import DeviceSession, SessionEvent
 from authx.pages import proofs
 from authx.sessions import end_session, open_session, refresh_session
@@ -361,7 +362,7 @@ def test_no_device_is_none(device, request_, ada):
 )
 def test_what_is_no_device_proves_nothing_later_either(noted, request_, ada):
     amr(request_, ada)
-    assert not proofs.has_news(request_)
+    assert not proof_notes.has_news(request_)
     request_.session["otp_device_id"] = noted
     assert proofs.proofs_since(request_, ada) == []
 

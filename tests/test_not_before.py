@@ -19,9 +19,9 @@ from authx.core.log_entries import EVERYBODY, asked_of, end_reason, mark, merged
 from authx.errors import KeyUnknown, SessionEnded
 from authx.gate import revocation, verify_access_token
 from authx.gate.endings import window
+from authx.http.django_session import BOUND_KEY
 from authx.models import DeviceSession, EndedSession, NotBeforeMark, SessionEvent
 from authx.pages import delivery
-from authx.pages.django_login import BOUND_KEY
 from authx.pages.visit import visit_of
 from authx.sessions import (
     end_everyone,

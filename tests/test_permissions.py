@@ -173,6 +173,19 @@ def test_an_old_proof_asks_for_a_new_one_and_so_does_one_from_the_future(auth_ti
     assert code(ask(RECENT, token=token(auth_time=at))) == TOO_OLD
 
 
+@pytest.mark.parametrize("max_age", [timedelta(days=365 * 100), timedelta.max], ids=str)
+def test_an_unknown_proof_is_no_recent_one_and_a_known_one_is_however_long_that_may_be(max_age, token):
+    permission = RecentlyAuthenticated(max_age)
+    for unknown in (None, 0):
+        refused = code(ask(permission, token=token(auth_time=unknown)))
+        assert refused[:2] == (401, "insufficient_user_authentication")
+        assert f'max_age="{int(max_age.total_seconds())}"' in refused[2]
+        assert code(ask(~permission, token=token(auth_time=unknown))) == LET_IN
+    assert code(ask(permission, token=token(auth_time=1))) == LET_IN
+    far = token(auth_time=2**53 - 1)
+    assert code(ask(permission, token=far))[0] == 401
+
+
 @pytest.mark.parametrize("max_age", [None, 300, 0.5, "300", timedelta(0), timedelta(seconds=-1),
                                      timedelta(milliseconds=999)], ids=str)  # fmt: skip
 def test_what_is_no_age_is_refused_at_once(max_age):

@@ -60,7 +60,7 @@ class DeviceSessionAdmin(admin.ModelAdmin):
                 "fields": [
                     "id",
                     "created_at",
-                    "auth_time",
+                    "authenticated_at",
                     "amr",
                     "persistent",
                     "last_seen_at",
@@ -97,6 +97,10 @@ class DeviceSessionAdmin(admin.ModelAdmin):
     @admin.display(description=_("device"))
     def device(self, session: DeviceSession) -> str:
         return str(session)
+
+    @admin.display(description=_("authenticated at"))
+    def authenticated_at(self, session: DeviceSession) -> Any:
+        return session.known_auth_time or _("unknown")
 
     @admin.display(description=_("status"))
     def status(self, session: DeviceSession) -> str:

@@ -17,9 +17,10 @@ from rest_framework.request import Request
 from authx.api.refusals import InvalidBearerRequest, Unavailable, challenge, refusal
 from authx.conf import conf
 from authx.core.claims import AccessClaims
-from authx.errors import StoreUnavailable, TokenError, TokenMalformed
+from authx.errors import SessionEnded, StoreUnavailable, TokenError, TokenMalformed
 from authx.gate import verify_access_token
 from authx.gate.principal import Stranger
+from authx.http import django_session
 from authx.http.cookies import read_cookie
 from authx.http.notes import notes
 from authx.http.renewal import has_bearer
@@ -67,6 +68,8 @@ class CookieAuthentication(BaseAuthentication):
             caller = _admit(access_token)
         except TokenError as error:
             noted.refusal = noted.not_renewed or error
+            if isinstance(error, SessionEnded):
+                django_session.flush_with(request._request, error.sid)
             return None
         except StoreUnavailable as error:
             raise Unavailable from error

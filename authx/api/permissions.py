@@ -16,6 +16,7 @@ from rest_framework.request import Request
 from authx.api.composing import Composable, Telling
 from authx.api.refusals import InsufficientScope, StepUp
 from authx.conf import conf
+from authx.core.auth_time import is_within
 from authx.core.claims import AccessClaims
 
 #: RFC 6749 §3.3: neither space nor quote nor backslash, so that a challenge needs no escapes.
@@ -98,8 +99,9 @@ class _RecentlyAuthenticated(_ByClaims):
     def allows(self, claims: AccessClaims) -> bool:
         if claims.auth_time is None:
             return False
-        age = time.time() - claims.auth_time
-        return -conf.CLOCK_LEEWAY.total_seconds() <= age <= self.max_age.total_seconds()
+        now = time.time()
+        is_past = claims.auth_time <= now + conf.CLOCK_LEEWAY.total_seconds()
+        return is_past and is_within(self.max_age, claims.auth_time, now)
 
     def explain(self) -> APIException:
         return StepUp(self.max_age)

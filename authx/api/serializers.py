@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any
 
 from rest_framework import serializers
@@ -50,6 +51,8 @@ class SessionSerializer(serializers.ModelSerializer):
     """A device session as its user sees it; ``context["current"]`` is the sid of the one asking."""
 
     current = serializers.SerializerMethodField()
+    #: In UTC on every site, so that an unknown one has one spelling: ``1970-01-01T00:00:00Z``.
+    auth_time = serializers.DateTimeField(default_timezone=UTC)
     device = serializers.SerializerMethodField()
 
     class Meta:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
+from uuid import UUID
 
 from django.views.decorators.debug import sensitive_variables
 
@@ -40,7 +42,10 @@ def verify_access_token(
             keyring.keyset().look()  # withdrawn elsewhere, a moment ago: nor may it sign here any more
         raise
     if reason is not None:
-        raise SessionEnded(reason)
+        error = SessionEnded(reason)
+        with suppress(ValueError):  # an issuer of another kind may name its sessions as it likes
+            error.sid = UUID(claims.sid)
+        raise error
     return claims
 
 

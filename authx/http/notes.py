@@ -28,6 +28,8 @@ class Notes:
     by_cookie: bool = False
     #: Our login page has just accepted a password.
     by_password: bool = False
+    #: The API has signed this browser in or out: what the middleware had found out before is over.
+    took_over: bool = False
     #: Why the API refused a credential: the challenge names it, and an anonymous refusal's body.
     refusal: AuthxError | None = None
     #: The browser, once somebody asked which one it is.

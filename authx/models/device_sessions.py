@@ -14,6 +14,7 @@ from django.db.models import Exists, Func, OuterRef, Q, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from authx.core.auth_time import is_known
 from authx.core.rotation import RotationState
 from authx.models.endings import NotBeforeMark, is_marked, marks_of_session
 
@@ -172,6 +173,11 @@ class DeviceSession(models.Model):
 
     def __str__(self) -> str:
         return self.device_name or self.device_label
+
+    @property
+    def known_auth_time(self) -> datetime | None:
+        """When its user proved who they are, for showing; None where nobody knows."""
+        return self.auth_time if is_known(self.auth_time.timestamp()) else None
 
     def rotation_state(self) -> RotationState:
         """The snapshot that ``judge`` decides on."""

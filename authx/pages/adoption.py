@@ -9,7 +9,9 @@ from uuid import UUID
 from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
+from authx.core.auth_time import AUTH_TIME_UNKNOWN
 from authx.errors import LoginRefused, SessionLimitReached
+from authx.http import django_session
 from authx.http.device import browser_device
 from authx.models import DeviceSession
 from authx.pages import django_login
@@ -32,15 +34,14 @@ def find_by_django_login(visit: Visit) -> None:
     after that it is no credential.
     """
     request = visit.request
-    if not django_login.is_present(request):
-        visit.identify(None, AnonymousUser())
-        return
-    bound = django_login.bound_to(request)
-    if bound is None:
-        _adopt(visit)
-    elif bound:
+    bound = django_session.bound_to(request)
+    if bound:
         _follow(visit, read_session(UUID(bound)))
-    elif django_login.lies_on(request):  # the session beneath was not presented
+    elif not django_session.is_present(request):
+        visit.identify(None, AnonymousUser())
+    elif bound is None:
+        _adopt(visit)
+    elif django_session.lies_on(request):  # the session beneath was not presented
         visit.identify(None, AnonymousUser())
     else:
         visit.identify(None, django_login.own_user(request))
@@ -64,7 +65,7 @@ def _adopt(visit: Visit) -> None:
             request,
             Device(id=browser_device(request).id),
             amr=(),
-            auth_time=user.last_login,
+            auth_time=AUTH_TIME_UNKNOWN,  # ``last_login`` may be another device's
             persistent=persistent,
             adopted_from=mark,
         )
@@ -86,12 +87,14 @@ def _follow(visit: Visit, session: DeviceSession | None) -> None:
         write_down(session, reason)
     if session is None or reason:
         visit.refuse(reason or "expired", None)
-    elif not django_login.belongs_to(request, session.user):
-        django_login.flush(request)
+    elif not django_session.is_present(request):  # it keeps what is the session's, and lets nobody in
+        visit.identify(None, AnonymousUser())
+    elif not django_session.belongs_to(request, session.user):
+        django_session.flush(request)
         visit.identify(None, AnonymousUser())
     elif session.confirmed_generation or not _is_recent(session):
-        if django_login.bound_to(request) is None:  # else it would ask to be adopted at every request
-            django_login.bind(request, str(session.pk))
+        if django_session.bound_to(request) is None:  # else it would ask to be adopted at every request
+            django_session.bind(request, str(session.pk))
         visit.identify(None, AnonymousUser())
     else:
         visit.delivery = credentials_for(session, generation=session.generation, now=timezone.now())

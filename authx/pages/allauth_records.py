@@ -7,19 +7,9 @@ from typing import Any
 from django.apps import apps
 from django.http import HttpRequest
 
-_RECORDS, _OWNER = "account_authentication_methods", "account_authentication_methods_user"
+from authx.http.proof_notes import allauth_records
 
-
-def everybodys(request: HttpRequest) -> list[tuple[float, dict[str, Any]]]:
-    """When, and what was noted, whoever it was."""
-    found = request.session.get(_RECORDS)
-    if not isinstance(found, list):
-        return []
-    return [
-        (float(record["at"]), record)
-        for record in found
-        if isinstance(record, dict) and isinstance(record.get("at"), int | float)
-    ]
+_OWNER = "account_authentication_methods_user"
 
 
 def of_user(request: HttpRequest, user: Any) -> list[tuple[float, str]]:
@@ -28,7 +18,7 @@ def of_user(request: HttpRequest, user: Any) -> list[tuple[float, str]]:
     Somebody else may have begun to sign in here before. Until 65.21 allauth did not note who it was: then
     only what names this user counts, and ``allauth.unknown`` stands for the rest.
     """
-    records, owner = everybodys(request), request.session.get(_OWNER)
+    records, owner = allauth_records(request), request.session.get(_OWNER)
     if owner is not None:
         mine = owner == user._meta.pk.value_to_string(user)
         return [(at, _name(record)) for at, record in records if mine]

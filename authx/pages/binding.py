@@ -9,16 +9,17 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
 from authx.core.methods import combined
+from authx.http import django_session
 from authx.http.cookies import has_credentials
 from authx.http.device import browser_device
 from authx.http.notes import notes
+from authx.http.proof_notes import see
 from authx.models import DeviceSession, EndReason
 from authx.pages import django_login, proofs
 from authx.pages.visit import Visit, visit_of
 from authx.sessions import Device, end_session, open_session
-from authx.sessions.database import alias, store_errors
 from authx.sessions.methods import backend_methods, methods_of, password_methods
-from authx.sessions.presented import cookie_session
+from authx.sessions.presented import browser_session, cookie_session, is_left_by_another
 from authx.sessions.standing import user_end
 
 
@@ -33,7 +34,7 @@ def open_after_login(sender: Any, request: Any, user: Any, **kwargs: Any) -> Non
     If that fails nobody is logged in: the Django session is flushed before the error goes on.
     """
     request = getattr(request, "_request", request)
-    if not django_login.is_present(request):
+    if not django_session.is_present(request):
         return  # a login without a Django session, such as a token API's, is not ours to bind
     visit = visit_of(request)
     try:
@@ -41,9 +42,9 @@ def open_after_login(sender: Any, request: Any, user: Any, **kwargs: Any) -> Non
         if django_login.wants_device_session(request, user):
             _open(request, user, visit)
         else:
-            _stay_unbound(request, user, visit)
+            _open_none(request, user, visit)
     except Exception:
-        django_login.flush(request)
+        django_session.flush(request)
         if hasattr(request, "user"):
             request.user = AnonymousUser()
         if visit is not None:
@@ -57,31 +58,25 @@ def _leave_key_behind(request: Any, visit: Visit | None) -> None:
     Django keeps the key where the same user was logged in: a copy that was no credential any more
     would be one again, until the cookies of this login have come back.
     """
-    if visit is not None and visit.django_key and visit.django_key == django_login.key_of(request):
+    if visit is not None and visit.django_key and visit.django_key == django_session.key_of(request):
         request.session.cycle_key()
 
 
-def _stay_unbound(request: Any, user: Any, visit: Visit | None) -> None:
-    beneath = _beneath(request, visit)
-    django_login.bind(request, "", beneath=str(beneath.pk) if beneath else "")
-    if visit is not None:
-        visit.identify(beneath, user)
-        # A bound login overwrites cookies that buy nothing; this one has to take them back.
-        visit.clears = beneath is None and has_credentials(request)
-
-
 def _open(request: Any, user: Any, visit: Visit | None) -> None:
+    overwrites = _current(visit) or browser_session(request)  # T12
+    amr = _methods(request, user, visit)  # before anything is forgotten that tells
+    _forget_anothers(request, user)
     credentials = open_session(
         user,
         request,
         Device(id=browser_device(request).id),
-        amr=_methods(request, user, visit),
+        amr=amr,
         persistent=not request.session.get_expire_at_browser_close(),
-        overwrites=_overwritten(request, visit),
+        overwrites=overwrites,
     )
-    proofs.see(request)
+    see(request)
     if visit is None or visit.is_over:  # outside our middleware, such as a test's: nothing will be delivered
-        django_login.bind(request, str(credentials.session.pk))
+        django_session.bind(request, str(credentials.session.pk))
         return
     visit.delivery, visit.binds, visit.clears = credentials, True, False
     visit.identify(credentials.session, user)
@@ -100,14 +95,20 @@ def _methods(request: Any, user: Any, visit: Visit | None) -> tuple[str, ...]:
     return combined(by_backend, methods_of(*names))
 
 
-def _overwritten(request: Any, visit: Visit | None) -> DeviceSession | None:
-    """The session whose cookies, or whose Django session, this login takes over (T12)."""
-    if found := _current(visit):
-        return found
-    if found := cookie_session(request):
-        return found
-    bound = django_login.bound_to(request)
-    return DeviceSession(pk=bound) if bound else None
+def _open_none(request: Any, user: Any, visit: Visit | None) -> None:
+    beneath = _beneath(request, visit)
+    _forget_anothers(request, user)
+    django_session.bind(request, "", beneath=str(beneath.pk) if beneath else "")
+    if visit is not None:
+        visit.identify(beneath, user)
+        # A bound login overwrites cookies that buy nothing; this one has to take them back.
+        visit.clears = beneath is None and has_credentials(request)
+
+
+def _forget_anothers(request: Any, user: Any) -> None:
+    """Django's ``login`` knows its own logins alone: after one through the API it keeps the other user's."""
+    if django_session.keeps_more(request) and is_left_by_another(request, user):
+        django_session.keep_login_alone(request)
 
 
 def _beneath(request: Any, visit: Visit | None) -> DeviceSession | None:
@@ -134,10 +135,7 @@ def end_at_logout(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
     if not isinstance(request, HttpRequest) or getattr(request, "session", None) is None:
         return
     visit = visit_of(request)
-    session = (visit.session if visit else None) or cookie_session(request)
-    if session is None and (bound := django_login.bound_to(request)):
-        with store_errors():
-            session = DeviceSession.objects.using(alias()).filter(pk=bound).first()
+    session = (visit.session if visit else None) or browser_session(request)
     if session is not None:
         end_session(session, EndReason.LOGOUT, user, request=request)
     if visit is not None:

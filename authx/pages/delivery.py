@@ -11,10 +11,9 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 
 from authx.conf import conf
-from authx.http import cookies, device
+from authx.http import cookies, device, django_session
 from authx.http.notes import notes
 from authx.models import DeviceSession, EndReason
-from authx.pages import django_login
 from authx.pages.visit import Visit
 from authx.sessions import Credentials, end_session, open_session
 from authx.sessions.opening import set_persistent
@@ -23,7 +22,10 @@ from authx.sessions.standing import fingerprint_of, read_again, user_end
 
 def deliver(visit: Visit, response: HttpResponseBase) -> None:
     """Set or clear the cookies, if the session is still what it was when they were made."""
-    keep_own_password_change(visit)
+    if notes(visit.request).took_over:
+        _make_way(visit)
+    else:
+        keep_own_password_change(visit)
     if visit.clears:
         cookies.clear_cookies(response)
     elif visit.delivery is not None:
@@ -40,15 +42,23 @@ def deliver(visit: Visit, response: HttpResponseBase) -> None:
             patch_cache_control(response, private=True)
 
 
+def _make_way(visit: Visit) -> None:
+    """Leave the response as the API has made it: it has the cookies of another login, or takes all back."""
+    dropped = visit.delivery
+    visit.delivery, visit.clears = None, False
+    if dropped is not None and visit.binds:  # adopted in this request, and never delivered
+        end_session(dropped.session, EndReason.SUPERSEDED, request=visit.request)
+
+
 def _set(visit: Visit, credentials: Credentials, response: HttpResponseBase) -> None:
     session = read_again(credentials.session)
     if session is None:
         return  # its login was rolled back with the view: the next request opens another
     ended = session.ended_reason(session.database_now) is not None
     if visit.binds and ended:
-        django_login.flush(visit.request)
-    elif visit.binds and django_login.is_present(visit.request):
-        django_login.bind(visit.request, str(session.pk))
+        django_session.flush(visit.request)
+    elif visit.binds and django_session.is_used(visit.request):
+        django_session.bind(visit.request, str(session.pk))
     if ended or session.generation != credentials.claims.gen:
         return
     _give(visit, session, credentials, response)
@@ -76,7 +86,7 @@ def _give(visit: Visit, session: DeviceSession, credentials: Credentials, respon
 
 def _is_persistent(request: HttpRequest, session: DeviceSession) -> bool:
     """Our cookies last as long as the Django session they are bound to; without one, as at login."""
-    if django_login.is_present(request) and django_login.bound_to(request) == str(session.pk):
+    if django_session.is_present(request) and django_session.bound_to(request) == str(session.pk):
         return not request.session.get_expire_at_browser_close()
     return session.persistent
 
@@ -112,9 +122,9 @@ def _read_by_api(request: HttpRequest) -> DeviceSession | None:
 
 
 def _has_new_hash(request: HttpRequest, session: DeviceSession) -> bool:
-    django_session = getattr(request, "session", None)
-    if django_session is None or not django_session.modified:
+    kept = getattr(request, "session", None)
+    if kept is None or not kept.modified:
         return False
     user: Any = session.user
-    auth_hash = django_session.get(HASH_SESSION_KEY)
+    auth_hash = kept.get(HASH_SESSION_KEY)
     return bool(auth_hash) and user is not None and fingerprint_of(auth_hash) != session.fingerprint

@@ -15,8 +15,9 @@ from django.template.loader import render_to_string
 from django.utils.http import escape_leading_slashes
 
 from authx.errors import AuthxError, LoginRefused, SessionLimitReached, StoreUnavailable
-from authx.http import charset, cookies, renewal
+from authx.http import charset, cookies, django_session, renewal
 from authx.http.login_limit import say_wait
+from authx.http.notes import notes
 from authx.http.outage import RETRY_AFTER
 from authx.http.reports import keep_secrets
 from authx.models import DeviceSession
@@ -95,6 +96,7 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
         deliver(visit, response)
         if proved is not None:
             renew_access(proved, visit, response)
+        _claim(visit)
     except AuthxError:
         logger.warning("Cookies were not delivered.", exc_info=True)
     return response
@@ -111,6 +113,21 @@ def _refuse_charset(request: HttpRequest) -> HttpResponseBase:
     response = JsonResponse({"detail": charset.REFUSAL, "code": "parse_error"}, status=400)
     cookies.never_cache(response)
     return response
+
+
+def _claim(visit: Visit) -> None:
+    """Let what this request has put into a Django session of nobody's belong to whoever is signed in.
+
+    A login through the API makes none: what is kept later must not be left to the browser's next user.
+    """
+    request = visit.request
+    kept = getattr(request, "session", None)
+    if kept is None or not kept.modified or notes(request).took_over or not cookies.has_credentials(request):
+        return
+    if django_session.bound_to(request) is not None or django_session.is_present(request):
+        return
+    if (session := visit.session) is not None:
+        django_session.claim(request, str(session.pk), persistent=session.persistent)
 
 
 def _retry(request: HttpRequest) -> HttpResponseBase | None:

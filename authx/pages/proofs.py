@@ -14,37 +14,22 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
+from authx.http.proof_notes import MFA2, SEEN_KEY, state
 from authx.pages import allauth_records
 from authx.sessions.methods import is_backend
 
-#: In a Django session: the newest proofs of each app that its device session knows of.
-SEEN_KEY = "_authx_proofs"
-
-_OTP, _MFA2, _PASSKEYS = "otp_device_id", "mfa", "passkey"
+_PASSKEYS = "passkey"
 #: django-passkeys has its flag from its own backend alone, which also takes passwords.
 _PASSKEYS_BACKEND = "passkeys.backend.PasskeyModelBackend"
 
 
-def see(request: HttpRequest) -> None:
-    """Remember that all that is proved by now is known, or is not to count."""
-    request.session[SEEN_KEY] = _state(request)
-
-
-def has_news(request: HttpRequest) -> bool:
-    """True if another app has noted a proof since; looks at no Django session that nobody has written to."""
-    session = getattr(request, "session", None)
-    if session is None or not session.modified:
-        return False
-    return bool(_state(request) != session.get(SEEN_KEY, {}))
-
-
 def proofs_since(request: HttpRequest, user: Any) -> list[str]:
     """The names of what ``user`` has proved since ``see``."""
-    seen, state = request.session.get(SEEN_KEY, {}), _state(request)
+    seen, now = request.session.get(SEEN_KEY, {}), state(request)
     names = [name for at, name in allauth_records.of_user(request, user) if at > seen.get("allauth", 0)]
-    if state.get("otp") != seen.get("otp"):
-        names += _otp_device(_device(state.get("otp"), user))
-    if state.get("mfa2") != seen.get("mfa2"):
+    if now.get("otp") != seen.get("otp"):
+        names += _otp_device(_device(now.get("otp"), user))
+    if now.get("mfa2") != seen.get("mfa2"):
         names += _mfa2(request, user)
     return names
 
@@ -58,22 +43,12 @@ def login_proofs(request: HttpRequest, user: Any) -> tuple[list[str], bool]:
     names = [name for at, name in allauth_records.of_user(request, user) if at > _oldest(request)]
     if is_backend(user, _PASSKEYS_BACKEND) and _flag(request, _PASSKEYS, "passkey"):
         names.append("passkeys.passkey")
-    is_new = _state(request).get("mfa2") != request.session.get(SEEN_KEY, {}).get("mfa2")
+    is_new = state(request).get("mfa2") != request.session.get(SEEN_KEY, {}).get("mfa2")
     second = _mfa2(request, user) if is_new else []
     doubtful = bool(names) or (bool(second) and "base_username" not in request.session)
     if not _is_remembered(request):
         names += _otp_device(getattr(user, "otp_device", None))
     return names + second, doubtful
-
-
-def _state(request: HttpRequest) -> dict[str, Any]:
-    """What to compare: the time of allauth's newest record, the device of django-otp, the proof of mfa2."""
-    session = request.session
-    newest = max((at for at, _record in allauth_records.everybodys(request)), default=0)
-    mfa2 = session.get(_MFA2)
-    proof = [str(mfa2.get("method")), str(mfa2.get("id"))] if isinstance(mfa2, dict) else None
-    found = {"allauth": newest, "otp": session.get(_OTP), "mfa2": proof}
-    return {name: value for name, value in found.items() if value}
 
 
 def _oldest(request: HttpRequest) -> float:
@@ -104,12 +79,12 @@ def _otp_device(device: Any) -> list[str]:
 
 def _mfa2(request: HttpRequest, user: Any) -> list[str]:
     """What django-mfa2 has verified, unless of somebody else."""
-    if not _flag(request, _MFA2, "verified"):
+    if not _flag(request, MFA2, "verified"):
         return []
     named = request.session.get("base_username", user.get_username())
     if str(named).casefold() != user.get_username().casefold():
         return []
-    method = str(request.session[_MFA2].get("method")).lower().replace(" ", "_")
+    method = str(request.session[MFA2].get("method")).lower().replace(" ", "_")
     return [f"mfa2.{method}"]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
-from authx.http import cookies
+from authx.http import cookies, django_session, proof_notes
 from authx.models import DeviceSession
-from authx.pages import django_login, proofs
+from authx.pages import proofs
 from authx.pages.visit import Visit
 from authx.sessions.credentials import access_token_for, credentials_for
 from authx.sessions.methods import add_methods, methods_of
@@ -19,13 +19,13 @@ def note_proofs(visit: Visit, response: HttpResponseBase) -> DeviceSession | Non
     Most of them send no signal, and all of them leave it in the Django session. A 500 does not save that.
     """
     request, session = visit.request, _session(visit)
-    if session is None or response.status_code >= 500 or not proofs.has_news(request):
+    if session is None or response.status_code >= 500 or not proof_notes.has_news(request):
         return None
     names = proofs.proofs_since(request, session.user)
     if not names:  # somebody else's, who has not signed in yet
         return None
     added = add_methods(session, methods_of(*names), by=session.user, request=request)
-    proofs.see(request)
+    proof_notes.see(request)
     if not added or visit.delivery is None:
         return session if added else None
     generation = visit.delivery.claims.gen or session.generation
@@ -45,9 +45,9 @@ def _session(visit: Visit) -> DeviceSession | None:
     session, request = visit.settled_session, visit.request
     if session is None or visit.clears:
         return None
-    if not django_login.is_present(request):
+    if not django_session.is_present(request):
         return session
-    if proofs.SEEN_KEY not in request.session:  # about to be adopted: when it was proved nobody knows
+    if proof_notes.SEEN_KEY not in request.session:  # about to be adopted: when it was proved nobody knows
         return None
     is_new = visit.binds and visit.delivery is not None and visit.delivery.session.pk == session.pk
-    return session if is_new or django_login.bound_to(request) == str(session.pk) else None
+    return session if is_new or django_session.bound_to(request) == str(session.pk) else None

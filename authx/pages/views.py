@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth import views as auth_views
@@ -20,7 +19,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from authx.errors import LoginRefused, SessionLimitReached
-from authx.http import cookies, renewal
+from authx.http import cookies, django_session, renewal
 from authx.http.login_limit import say_wait
 from authx.http.notes import notes
 from authx.http.password_login import password_login_refusal, takes_passwords
@@ -66,11 +65,7 @@ class LoginView(auth_views.LoginView):
         except (LoginRefused, SessionLimitReached) as error:
             form.add_error(None, refusal_text(error))
             return self.form_invalid(form)
-        django_session = self.request.session
-        if not form.cleaned_data["remember"]:
-            django_session.set_expiry(0)
-        elif django_session.get_expire_at_browser_close():
-            django_session.set_expiry(settings.SESSION_COOKIE_AGE)
+        django_session.last_as_long(self.request, form.cleaned_data["remember"])
         return response
 
     def form_invalid(self, form: Any) -> HttpResponse:

@@ -21,7 +21,7 @@ from authx.errors import (
     TokenError,
 )
 from authx.gate.verify import read_claims
-from authx.http import cookies, renewal
+from authx.http import cookies, django_session, renewal
 from authx.http.notes import notes
 from authx.models import DeviceSession, EndReason
 from authx.pages import django_login
@@ -54,7 +54,7 @@ class Visit:
         #: The Django session of this request belongs to what is delivered, once that is known to stand.
         self.binds = False
         #: The key of the Django session that the request came with.
-        self.django_key = django_login.key_of(request)
+        self.django_key = django_session.key_of(request)
         #: The response has what it shall deliver: nothing more can be.
         self.is_over = False
         #: The response shall take the cookies back.
@@ -193,18 +193,16 @@ class Visit:
             self._admit(session)
 
     def _admit(self, session: DeviceSession) -> None:
-        """Hand out the identity, once no other login is left beside it."""
-        request, user = self.request, session.user
-        if django_login.is_present(request):
-            sid = str(session.pk)
-            if django_login.lies_on(request) == sid:
-                self.identify(session, django_login.own_user(request))
-                return
-            bound = django_login.bound_to(request)
-            if not django_login.belongs_to(request, user) or bound not in {None, sid}:
-                django_login.flush(request)
-            elif bound is None:
-                django_login.bind(request, sid)
+        """Hand out the identity, once nothing of another login's is left beside it."""
+        request, user, sid = self.request, session.user, str(session.pk)
+        has_login, bound = django_session.is_present(request), django_session.bound_to(request)
+        if has_login and django_session.lies_on(request) == sid:
+            self.identify(session, django_login.own_user(request))
+            return
+        if bound not in {None, sid} or (has_login and not django_session.belongs_to(request, user)):
+            django_session.flush(request)
+        elif has_login and bound is None:
+            django_session.bind(request, sid)
         self.identify(session, user)
 
     def refuse_ended(self, error: SessionEnded | RefreshReused) -> None:
@@ -217,8 +215,8 @@ class Visit:
         """The session has ended: so has the Django login that hangs on it, but no newer one."""
         self.ended_reason, self.replaced_by = str(reason), replaced_by
         request = self.request
-        if django_login.hangs_on(request, sid):
-            django_login.flush(request)
+        if django_session.hangs_on(request, sid):
+            django_session.flush(request)
         self.identify(None, AnonymousUser())
 
 

@@ -79,7 +79,9 @@ def admit(access_token: object, *, now: datetime | None = None) -> Caller:
     try:
         claims = verify_access_token(access_token, store=source, now=now)
     except SessionEnded as error:
-        raise ended(error.reason, getattr(source, "session", None)) from error
+        told = ended(error.reason, getattr(source, "session", None))
+        told.sid = error.sid
+        raise told from error
     session: DeviceSession | None = getattr(source, "session", None)
     if session is not None:
         session.access_claims = claims

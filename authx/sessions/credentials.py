@@ -11,6 +11,7 @@ from django.utils.module_loading import import_string
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
+from authx.core.auth_time import as_claim
 from authx.core.claims import AccessClaims
 from authx.core.refresh import write_refresh_token
 from authx.core.tokens import write_access_token
@@ -74,7 +75,7 @@ def _claims(session: DeviceSession, generation: int, now: datetime) -> AccessCla
         client_id=conf.CLIENT_ID,
         sid=str(session.id),
         gen=generation,
-        auth_time=int(session.auth_time.timestamp()),
+        auth_time=as_claim(session.auth_time),
         amr=tuple(session.amr),
         did=session.device_id or None,
         dtp=session.device_type,

@@ -106,7 +106,8 @@ def open_session(
 ) -> Credentials:
     """Open a device session for a user who has just proved who they are.
 
-    ``amr`` are the methods of that proof (RFC 8176) and ``auth_time`` its time, if it was not now.
+    ``amr`` are the methods of that proof (RFC 8176) and ``auth_time`` its time, if it was not now;
+    ``AUTH_TIME_UNKNOWN`` where nobody knows.
     ``persistent`` says whether cookies outlive the browser. ``overwrites`` is the session whose cookies
     this login replaces: it ends as ``superseded`` (T12). A live session of the same user and
     ``device.id`` ends as ``replaced``, and so do those that AUTHX_SESSION_LIMITS has no room for.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
@@ -11,9 +12,11 @@ from authx.conf import conf, secret_keys
 from authx.core.refresh import RefreshClaims, is_genuine, read_refresh_token
 from authx.errors import RefreshMalformed, TokenError
 from authx.gate.verify import read_claims
+from authx.http import django_session
 from authx.http.cookies import read_cookie
 from authx.models import DeviceSession
 from authx.sessions.reading import read_session
+from authx.sessions.standing import has_fingerprint
 
 
 @sensitive_variables("refresh_token")
@@ -53,3 +56,31 @@ def cookie_session(request: HttpRequest) -> DeviceSession | None:
     except (TokenError, ValueError):
         return None
     return read_session(sid)
+
+
+def browser_session(request: HttpRequest) -> DeviceSession | None:
+    """The same, or the session that the browser's Django session is bound to where it has no cookies of ours.
+
+    Raises:
+        StoreUnavailable: the database cannot be asked.
+    """
+    found = cookie_session(request)
+    if found is None and (bound := django_session.bound_to(request)):
+        return read_session(UUID(bound))
+    return found
+
+
+def is_left_by_another(request: HttpRequest, user: Any) -> bool:
+    """True if what the Django session keeps was put there by somebody else than ``user``, as far as we know.
+
+    The device session it belongs to says by whom; where it names none, the browser's cookies. Whoever knew
+    another password of this user's is somebody else, as to Django's own ``login``.
+
+    Raises:
+        StoreUnavailable: the database cannot be asked.
+    """
+    sid = django_session.owner(request)
+    found = read_session(UUID(sid)) if sid else cookie_session(request)
+    if found is None:
+        return sid is not None  # pruned: nobody can tell any more
+    return found.user_id != user.pk or not has_fingerprint(user, found.fingerprint)

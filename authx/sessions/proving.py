@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from authx.core.auth_time import is_within
 from authx.errors import SessionEnded
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import database, events
@@ -18,7 +19,8 @@ def is_recent(session: DeviceSession | None, max_age: timedelta | None) -> bool:
     """True if the session's user proved who they are within ``max_age``; None asks for nothing."""
     if max_age is None:
         return True
-    return session is not None and timezone.now() - session.auth_time <= max_age
+    now = timezone.now().timestamp()
+    return session is not None and is_within(max_age, session.auth_time.timestamp(), now)
 
 
 def record_proof(session: DeviceSession, *, by: Any = None, request: Any = None) -> None:

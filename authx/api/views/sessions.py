@@ -12,6 +12,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from authx.api import browser
 from authx.api.authentication import session_of
 from authx.api.refusals import Refused
 from authx.api.serializers import NameSerializer, PasswordSerializer, SessionSerializer
@@ -69,6 +70,7 @@ class OneSession(SessionDoor):
         response = Response(status=204)
         if own and not has_bearer(request._request):
             cookies.clear_cookies(response)
+            browser.signed_out(request)
         return response
 
     def _find(self, request: Request, sid: UUID) -> DeviceSession:

@@ -13,13 +13,14 @@ from rest_framework.exceptions import NotFound, Throttled
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from authx.api import browser
 from authx.api.authentication import bearer_token, enforce_csrf
 from authx.api.refusals import Refused
 from authx.api.serializers import LoginSerializer
 from authx.api.views.door import OpenView
 from authx.conf import conf
-from authx.errors import SessionEnded, TokenError
-from authx.http import cookies
+from authx.errors import RefreshReused, SessionEnded, TokenError
+from authx.http import cookies, django_session
 from authx.http.device import browser_device, remember_login
 from authx.http.notes import notes
 from authx.http.password_login import password_login_refusal, takes_passwords
@@ -36,7 +37,7 @@ from authx.sessions import (
 from authx.sessions.alarming import count_refresh
 from authx.sessions.login_attempts import authenticate_within_limit
 from authx.sessions.methods import password_methods
-from authx.sessions.presented import cookie_session, find_by_refresh_token
+from authx.sessions.presented import browser_session, find_by_refresh_token
 from authx.sessions.standing import is_current
 
 
@@ -123,12 +124,13 @@ class Login(OpenView):
             device,
             amr=password_methods(user),
             persistent=data["remember"],
-            overwrites=cookie_session(request._request) if by_cookie else None,
+            overwrites=browser_session(request._request) if by_cookie else None,
         )
         if getattr(type(user), "last_login", None) is not None:  # a model may go without
             update_last_login(type(user), user)
         response = Response(token_body(credentials, with_refresh=not by_cookie))
         if by_cookie:
+            browser.signed_in(request, credentials.session)
             rotate_token(request._request)
             set_token_cookies(response, credentials)
             remember_login(request._request, response, credentials.session.subject)
@@ -151,11 +153,26 @@ class Refresh(OpenView):
             presented = self.body()["refresh_token"]
         if wait := count_refresh(presented, request):
             raise Throttled(wait)
-        credentials = refresh_session(presented, request)
+        credentials = _refresh(presented, request, by_cookie=by_cookie)
         response = Response(token_body(credentials, with_refresh=not by_cookie))
         if by_cookie:
             set_token_cookies(response, credentials)
         return response
+
+
+@sensitive_variables()
+def _refresh(refresh_token: object, request: Request, *, by_cookie: bool) -> Credentials:
+    """The next pair; what the Django session of a browser keeps goes on, or ends, with its session."""
+    try:
+        credentials = refresh_session(refresh_token, request)
+    except (SessionEnded, RefreshReused) as error:
+        if by_cookie:
+            django_session.flush_with(request._request, error.sid)
+        raise
+    if by_cookie:
+        session = credentials.session
+        django_session.claim(request._request, str(session.pk), persistent=session.persistent)
+    return credentials
 
 
 @method_decorator(sensitive_post_parameters(), name="dispatch")
@@ -170,7 +187,7 @@ class Logout(OpenView):
             if not cookies.has_credentials(request._request):
                 raise Refused("not_authenticated")
             enforce_csrf(request)
-            session = cookie_session(request._request)
+            session = browser_session(request._request)
         elif sent is not None:
             session = find_by_refresh_token(sent)
         else:
@@ -180,6 +197,7 @@ class Logout(OpenView):
         response = Response(status=204)
         if by_cookie:
             cookies.clear_cookies(response)
+            browser.signed_out(request)
         return response
 
 
