@@ -531,8 +531,8 @@ def end_everybody_by_command(scene):
 
 #: Django has flushed its own session with the ending: there is nothing left that could be told.
 FLUSHED = {"page with the Django session alone": NOTHING}
-#: Django keeps its session for the same user, and binds it to the newer login.
-HANDED_OVER = {"page with the Django session alone": BY_ANOTHER}
+#: The newer login leaves the Django session's key behind: a copy of it is nobody's.
+HANDED_OVER = {"page with the Django session alone": NOTHING}
 #: An access token never outlives its session: it has expired, and asks for a refresh that says more.
 OUTLIVED = {"Bearer": "token_expired", "Bearer of a page's session": "token_expired"}
 

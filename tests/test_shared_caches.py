@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from email.utils import formatdate, parsedate_to_datetime
 from http.cookies import SimpleCookie
+from urllib.parse import urlencode
 
 import pytest
 from django.conf import settings as site
@@ -398,7 +399,8 @@ class Visitor(RequestFactory):
         return answer
 
     def post(self, path, data):
-        return super().post(path, data, headers={"X-CSRFToken": self.cookies["csrftoken"].value})
+        headers = {"X-CSRFToken": self.cookies["csrftoken"].value}
+        return super().post(path, urlencode(data), "application/x-www-form-urlencoded", headers=headers)
 
     def sign_in(self, door="/account/login/"):
         self.get("/api/auth/login/")
