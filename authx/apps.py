@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.apps import AppConfig
+
+if TYPE_CHECKING:
+    from authx.core.log_position import LogPosition
+    from authx.sessions.liveness import DatabaseSource
+    from authx.store.revocation_log import EndedLog
 
 
 class AuthxConfig(AppConfig):
@@ -10,14 +17,53 @@ class AuthxConfig(AppConfig):
     verbose_name = "authx"
     default_auto_field = "django.db.models.BigAutoField"
 
+    def import_models(self) -> None:
+        """Import the models, and connect the gate: another app's ``ready`` may verify a token before ours."""
+        super().import_models()
+        _connect_gate_early()
+
     def ready(self) -> None:
         from authx import checks
         from authx.http import charset
-        from authx.pages import binding
-        from authx.sessions import login_attempts, users
+        from authx.pages import login_signals
+        from authx.sessions import login_attempts, user_changes
 
+        _connect_gate()
         checks.connect()
         charset.connect()
-        users.connect()
+        user_changes.connect()
         login_attempts.connect()
-        binding.connect()
+        login_signals.connect()
+
+
+def _connect_gate_early() -> None:
+    """Provide what the gate needs of the database, imported when it is first needed."""
+    from authx.gate.revocation import sources
+
+    sources.database_source.register(_database_source)
+    sources.database_log.register(_revocation_log)
+
+
+def _database_source() -> DatabaseSource:
+    from authx.sessions.liveness import DatabaseSource
+
+    return DatabaseSource()
+
+
+def _revocation_log(position: LogPosition | None = None) -> EndedLog:
+    from authx.store.revocation_log import EndedLog
+
+    return EndedLog(position)
+
+
+def _connect_gate() -> None:
+    """Provide the same without the detour, and the managed keys."""
+    from authx.gate.keys import keyring
+    from authx.gate.revocation import sources
+    from authx.issuer import signing_keys
+    from authx.sessions.liveness import DatabaseSource
+    from authx.store.revocation_log import EndedLog
+
+    sources.database_source.register(DatabaseSource)
+    sources.database_log.register(EndedLog)
+    keyring.managed_keys.register(signing_keys.load)

@@ -89,9 +89,9 @@ class SessionEnded(TokenError, RefreshError):
 
     code = "session_ended"
 
-    def __init__(self, reason: str = "", *, replaced_by: str = "") -> None:
+    def __init__(self, reason: str = "", *, sid: UUID | None = None, replaced_by: str = "") -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.sid = reason, sid
         #: The device type of the login that took the session's place; ``""`` unless it was replaced.
         self.replaced_by = replaced_by
 

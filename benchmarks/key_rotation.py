@@ -25,7 +25,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
@@ -63,12 +63,14 @@ def configure(database: dict[str, Any]) -> None:
         LOGGING={"version": 1, "root": {"level": "ERROR"}},
     )
     django.setup()
-    from authx.core import keyring_states
-    from authx.gate import managed_keyring
-    from authx.sessions import signing_keys
+    from authx.core import key_schedule
+    from authx.gate.keys import managed
+    from authx.issuer import signing_keys
 
-    keyring_states.POLL = timedelta(seconds=POLL)  # type: ignore[misc]
-    managed_keyring._INTERVAL = POLL
+    key_schedule.POLL = timedelta(seconds=POLL)  # type: ignore[misc]
+    for name in ("_SIGNING", "_VERIFYING", "_MISSING", "_UNREAD"):
+        policy = getattr(managed, name)
+        setattr(managed, name, replace(policy, renew_after=POLL, rest=min(policy.rest, POLL)))
     signing_keys.LEAD = timedelta(seconds=LEAD)  # type: ignore[misc]
 
 
@@ -241,7 +243,7 @@ def measure(asked: argparse.Namespace, database: dict[str, Any]) -> None:
 
 def rotate_until(asked: argparse.Namespace, shared: Shared) -> int:
     """Rotate as soon as no key is waiting, until there have been rotations and requests enough."""
-    from authx.sessions.signing_keys import KeyringRefused, rotate
+    from authx.issuer.signing_keys import KeyringRefused, rotate
 
     done = 0
     while done < asked.rotations or shared.answered.value < asked.requests:
@@ -260,8 +262,8 @@ def withdrawal(lines: list[Any]) -> None:
 
     from authx.errors import KeyUnknown
     from authx.gate import verify_access_token
+    from authx.issuer.signing_keys import withdraw
     from authx.sessions import open_session
-    from authx.sessions.signing_keys import withdraw
 
     token = open_session(get_user_model()._default_manager.get(username="user0")).access_token
     for line in lines:

@@ -55,7 +55,7 @@ def postgresql() -> dict[str, Any]:
 def fill(user: Any, rows: int) -> None:
     """Half of them ended half a year ago, half expired then without anybody noticing."""
     from authx.models import DeviceSession, SessionEvent
-    from authx.sessions.database import database_now
+    from authx.store.database import database_now
 
     then = database_now() - timedelta(days=180)
     for start in range(0, rows, 5000):

@@ -61,7 +61,7 @@ class Revoker(Here):
 
         from authx.models import DeviceSession
         from authx.sessions.credentials import credentials_for
-        from authx.sessions.database import database_now
+        from authx.store.database import database_now
         from benchmarks.scale import live_session
 
         user = get_user_model().objects.get_or_create(username="ada", defaults={"password": "!"})[0]
@@ -83,15 +83,15 @@ class Revoker(Here):
 
     def publish(self, sid: str) -> None:
         """Tell Redis of an ending that concerns nobody."""
-        from authx.gate import revocation
+        from authx.gate.revocation import sources
 
-        revocation.publish({sid: "logout"})
+        sources.publish({sid: "logout"})
 
     def serve(self) -> tuple[str, tuple[str, str]]:
         """Begin to serve the site from a thread; its URL, and the id and secret of a service."""
         from django.core.wsgi import get_wsgi_application
 
-        from authx.sessions.services import create_service
+        from authx.issuer.clients import create_service
 
         server = make_server("127.0.0.1", 0, get_wsgi_application(), ThreadingServer, Quiet)
         Thread(target=server.serve_forever, daemon=True).start()

@@ -104,7 +104,7 @@ def routes() -> tuple[Any, ...]:
 def live_session(user: Any, now: datetime, drawn: Random | None = None) -> Any:
     """An unsaved session of ``user``, opened within the last six days and used since."""
     from authx.models import DeviceSession
-    from authx.sessions.standing import fingerprint
+    from authx.sessions.liveness import fingerprint
 
     drawn = drawn or Random()
     opened = now - timedelta(seconds=drawn.uniform(3600, 6 * 86400))
@@ -134,7 +134,7 @@ def fill(number: int) -> None:
     from django.db import connection
 
     from authx.models import DeviceSession
-    from authx.sessions.database import database_now
+    from authx.store.database import database_now
 
     model, now, drawn = get_user_model(), database_now(), Random(number)
     template = model.objects.create_user("template", password="benchmark")

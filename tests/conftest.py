@@ -38,8 +38,8 @@ def _fresh_cache() -> Iterator[None]:
 def _nothing_left_over() -> Iterator[None]:
     """What a test left for the end of its request is no other test's, nor are the managed keys it made."""
     yield
-    from authx.gate import keyring  # not before Django is set up
-    from authx.sessions import database
+    from authx.gate.keys import keyring  # not before Django is set up
+    from authx.store import database
 
     if keyring.keyset.cache_info().currsize and keyring.keyset()._rows:
         keyring.keyset.cache_clear()

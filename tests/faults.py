@@ -677,7 +677,7 @@ def main(path: str) -> None:
     logging.disable(logging.CRITICAL)  # outages are what the tests are about
     call_command("migrate", verbosity=0)
     if find_spec("django_redis"):
-        for name in ("django_redis.client", "django_redis.pool", "authx.gate.redis_store"):
+        for name in ("django_redis.client", "django_redis.pool", "authx.gate.revocation.redis_store"):
             import_module(name)
     somebody = Acts().open("somebody")
     for door in DOORS.values():  # what is imported now need not be by each worker

@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
+from django.utils import timezone
 
-from authx.models import ServiceClient
-from authx.sessions.services import create_service, find_service
+from authx.issuer.clients import create_service, find_service
+from authx.models import DeviceSession, ServiceClient
 
 LIST = "/admin/authx/serviceclient/"
 SHOWN = re.compile(r'\(\s+"([^"]+)",\s+"([^"]+)",\s+\)')
@@ -39,7 +40,8 @@ def test_a_service_is_added_and_its_secret_works(desk):
 
 @pytest.mark.parametrize("act", ["add", "renew", "disable"])
 def test_who_signed_in_long_ago_changes_nothing(desk, service, settings, act):
-    settings.AUTHX_STAFF_MAX_AUTH_AGE = timedelta(microseconds=1)
+    settings.AUTHX_STAFF_MAX_AUTH_AGE = timedelta(minutes=10)
+    DeviceSession.objects.update(auth_time=timezone.now() - timedelta(minutes=11))
     before = list(ServiceClient.objects.values())
     path = f"{LIST}add/" if act == "add" else f"{LIST}{service.pk}/{act}/"
     assert desk.get(path).status_code == 200

@@ -17,7 +17,7 @@ from django.utils import timezone
 from authx.core.auth_time import AUTH_TIME_UNKNOWN
 from authx.gate.verify import read_claims
 from authx.models import DeviceSession, SessionEvent
-from authx.pages import binding
+from authx.pages import login_signals
 from authx.sessions import Device, end_session, open_session
 from tests.racing import only, race
 
@@ -41,7 +41,7 @@ def before_authx():
     try:
         yield
     finally:
-        binding.connect()
+        login_signals.connect()
 
 
 def logged_in_before(user, password):

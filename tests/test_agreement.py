@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from authx.gate.agreement import AGREED, agrees, fingerprint, parts
+from authx.gate.fingerprint import AGREED, agrees, fingerprint, parts
 from tests.faults_in_database import outage
 
 READY = "/.well-known/authx-ready"
@@ -67,6 +67,17 @@ def test_what_only_one_process_cares_for_is_not_compared(settings):
     settings.AUTHX_RETENTION = timedelta(days=1)
     assert fingerprint() == before
     assert "TRUSTED_PROXIES" not in AGREED
+
+
+def test_what_means_the_same_is_the_same_however_it_is_written(settings):
+    settings.AUTHX_AUDIENCE = "api"
+    settings.AUTHX_SESSION_LIMITS = [{"types": ["ios", "android"], "limit": 1}]
+    before = fingerprint()
+    settings.AUTHX_AUDIENCE = ("api",)
+    settings.AUTHX_SESSION_LIMITS = (
+        {"limit": 1, "types": ("android", "ios"), "when_full": "end_least_recent"},
+    )
+    assert fingerprint() == before
 
 
 def test_it_says_what_it_is_made_of_and_gives_nothing_away(settings):

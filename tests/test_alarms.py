@@ -10,7 +10,7 @@ from django.test import RequestFactory
 from authx.checks import check_settings
 from authx.conf import conf
 from authx.contrib.geo import country_of
-from authx.core.alarms import Alarm, Context, alarms
+from authx.core.risk import Alarm, Context, alarms
 from authx.errors import RefreshReused, SessionEnded
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import open_session, recognize, refresh_session

@@ -14,10 +14,10 @@ from django.test import Client
 from rest_framework.parsers import JSONParser
 from rest_framework.test import APIClient
 
-from authx.api.views.oauth import LARGEST
+from authx.api.views.services import LARGEST
+from authx.issuer.clients import create_service, disable_service, find_service, renew_secret
 from authx.models import DeviceSession, ServiceClient, SessionEvent
 from authx.sessions import end_session, open_session, refresh_session
-from authx.sessions.services import create_service, disable_service, find_service, renew_secret
 from tests.faults_in_database import outage
 
 INTROSPECT, REVOKE, FEED = "/api/auth/introspect/", "/api/auth/revoke/", "/api/auth/revocations/"
@@ -397,7 +397,7 @@ def test_a_cursor_that_is_not_ours_begins_at_the_beginning(service, opened, curs
 
 
 def test_the_feed_comes_in_pages(service, ada, monkeypatch):
-    monkeypatch.setattr("authx.sessions.feeding.PAGE", 2)
+    monkeypatch.setattr("authx.issuer.revocation_feed.PAGE", 2)
     sids = {str(open_session(ada).session.pk) for _ in range(5)}
     for session in DeviceSession.objects.all():
         end_session(session, "kicked")
@@ -412,7 +412,7 @@ def test_the_feed_comes_in_pages(service, ada, monkeypatch):
 
 
 def test_an_etag_never_hides_that_there_is_more(service, ada, monkeypatch):
-    monkeypatch.setattr("authx.sessions.feeding.PAGE", 2)
+    monkeypatch.setattr("authx.issuer.revocation_feed.PAGE", 2)
     sessions = [open_session(ada).session for _ in range(4)]
     end_session(sessions[0], "kicked"), end_session(sessions[1], "kicked")
     first = service.get(FEED)

@@ -312,6 +312,15 @@ def test_what_is_no_user_is_not_found(pk, client):
     assert response.json()["code"] == "not_found"
 
 
+@pytest.mark.parametrize("spell", ["0{}", "+{}", " {}", "{}\u00a0", "{}_0", "{}.0", "{}%0A"])
+def test_a_key_has_one_spelling(spell, client, phone, ada, make_user):
+    """Else ``1_0`` is user 10, and a text that a database only collates alike is somebody else."""
+    make_user("ten", pk=int(f"{ada.pk}0")) if str(ada.pk).isdigit() else None
+    response = client.post(kick_user(spell.format(ada.pk)))
+    assert response.status_code == 404
+    assert DeviceSession.objects.get(pk=phone.session.pk).ended_at is None
+
+
 def test_the_audit_says_who_kicked_and_why_and_from_where(client, phone, kicker):
     client.post(kick_session(phone.session), {"reason": "lost in a taxi"}, REMOTE_ADDR="192.0.2.7")
     event = SessionEvent.objects.get(kind=SessionEvent.Kind.ENDED)

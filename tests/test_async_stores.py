@@ -19,10 +19,10 @@ from django.db import connection
 from django.db.backends.signals import connection_created
 from django.db.models import F
 
-from authx.gate import redis_connection, revocation
+from authx.gate.revocation import redis_connection, sources
 from authx.models import DeviceSession
 from authx.sessions import open_session
-from authx.sessions.using import uses
+from authx.sessions.activity import uses
 from tests.faults import Proxy
 from tests.test_stores import LAG, choose
 
@@ -52,10 +52,10 @@ ASKS = {
 def _forgetful():
     """Each test is a process of its own, as far as copies go."""
     uses.clear()
-    revocation._copies.clear()
+    sources._copies.clear()
     yield
     uses.clear()
-    revocation._copies.clear()
+    sources._copies.clear()
 
 
 async def answer(application, path, headers):
@@ -151,7 +151,7 @@ def slow_redis(heart, settings, monkeypatch):
         return
     cache = settings.CACHES["sessions"]
     where = urlsplit(cache["LOCATION"])
-    monkeypatch.setattr(redis_connection, "TIMEOUT", 3 * PATIENCE)
+    monkeypatch.setattr(redis_connection, "TIMEOUT_SECONDS", 3 * PATIENCE)
     with Proxy(where.port or 6379) as proxy:
         proxy.hold = heart.wait
         far = where._replace(netloc=f"127.0.0.1:{proxy.port}").geturl()
@@ -162,7 +162,7 @@ def slow_redis(heart, settings, monkeypatch):
 @contextmanager
 def slow_stores(heart, settings, monkeypatch):
     with slow_database(heart, monkeypatch), slow_redis(heart, settings, monkeypatch):
-        revocation._copies.clear()  # a lag's copy has to be read anew
+        sources._copies.clear()  # a lag's copy has to be read anew
         yield
 
 

@@ -6,11 +6,11 @@ import pytest
 
 from authx.core.auth_time import AUTH_TIME_UNKNOWN, as_claim, is_known, is_within
 from authx.gate import verify_access_token
-from authx.gate.principal import Stranger
+from authx.gate.principal import TokenCaller
+from authx.issuer.introspection import introspect
 from authx.models import DeviceSession
 from authx.sessions import end_session, open_session, recognize, refresh_session
-from authx.sessions.introspecting import introspect
-from authx.sessions.proving import is_recent, record_proof
+from authx.sessions.step_up import is_recent, record_proof
 
 LONG = [timedelta(seconds=1), timedelta(days=365 * 60), timedelta.max]
 
@@ -61,7 +61,7 @@ def test_its_token_is_good_and_says_so_to_the_issuer_and_to_services(unknown):
     claims = recognize(unknown.access_token).access_claims
     assert claims.auth_time == 0
     assert introspect(unknown.access_token)["auth_time"] == 0
-    assert Stranger(claims).user().claims.auth_time == 0
+    assert TokenCaller(claims).user().claims.auth_time == 0
 
 
 @pytest.mark.parametrize("max_age", LONG, ids=str)

@@ -1,4 +1,4 @@
-"""authx.pages.binding: every Django login opens a device session, and every Django logout ends it."""
+"""authx.pages.login_signals: every Django login opens a device session, and every Django logout ends it."""
 
 from contextlib import contextmanager
 from datetime import timedelta
@@ -18,7 +18,7 @@ from django.test import AsyncClient, Client, RequestFactory
 
 from authx import signals
 from authx.models import DeviceSession
-from authx.pages import binding
+from authx.pages import login_signals
 from authx.sessions import end_session, open_session, refresh_session
 
 pytestmark = pytest.mark.django_db
@@ -460,7 +460,7 @@ def before_authx():
     try:
         yield
     finally:
-        binding.connect()
+        login_signals.connect()
 
 
 # Logging out
@@ -975,6 +975,17 @@ def test_a_login_without_a_django_session_is_not_ours(request_, ada):
     user_logged_in.send(type(ada), request=request_, user=ada)
     user_logged_out.send(type(ada), request=request_, user=ada)
     assert not DeviceSession.objects.exists()
+
+
+@pytest.mark.parametrize("out", ["/django-logout/", "/account/logout/", "/api/auth/logout/", "client"])
+def test_a_test_client_that_was_signed_out_can_be_logged_in_as_another(out, ada, bob, password):
+    client = Client()
+    form_login(client, ada, password)
+    client.logout() if out == "client" else client.post(out)
+    for _again in range(2):
+        client.force_login(bob)
+        assert client.get("/whoami/").json() == is_(bob, only_live())
+        client.logout()
 
 
 def test_test_clients_log_in_and_out_without_a_request_of_their_own(browser, ada):

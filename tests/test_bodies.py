@@ -1,6 +1,7 @@
 """What may be sent to us at all: no uploads to the API, nothing large, and text in a charset of text."""
 
 import asyncio
+import json
 import re
 from urllib.parse import urlencode
 
@@ -26,7 +27,7 @@ noted: list[str] = []
 
 
 class Noting(FileUploadHandler):
-    """Notes every file that Django takes out of a body."""
+    """RequestState every file that Django takes out of a body."""
 
     def new_file(self, field_name, file_name, *args, **kwargs):
         noted.append(file_name)
@@ -233,6 +234,14 @@ def test_the_longest_values_fit_in_both_forms(ada):
     values = {"username": "\U0001f98a" * 254, "password": "\U0001f98a" * 4096}
     assert APIClient().post(LOGIN, values, format="json").status_code == 401
     assert APIClient().generic("POST", LOGIN, urlencode(values), content_type=FORM).status_code == 401
+
+
+@pytest.mark.parametrize("kind", [JSON, FORM])
+def test_where_the_site_sets_no_bound_there_is_none(ada, password, settings, kind):
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = None
+    fields = {"username": ada.get_username(), "password": password, "pad": "x" * 4_000_000}
+    body = json.dumps(fields) if kind == JSON else urlencode(fields)
+    assert APIClient().generic("POST", LOGIN, body, content_type=kind).status_code == 200
 
 
 def test_nothing_of_it_is_read(db):

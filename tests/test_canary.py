@@ -26,10 +26,11 @@ from rest_framework.test import APIClient
 
 from authx import errors
 from authx.conf import secret_keys
-from authx.core.derived import derive_secret
+from authx.core.derivation import derive_secret
 from authx.core.keys import Key
-from authx.core.refresh import read_refresh_token
-from authx.gate import keyring, verify_access_token
+from authx.core.refresh_token import read_refresh_token
+from authx.gate import verify_access_token
+from authx.gate.keys import keyring
 from authx.models import DeviceSession
 from authx.pages.visit import Visit
 from authx.sessions import open_session, refresh_session

@@ -252,7 +252,7 @@ def test_e011_code_that_a_setting_names_must_be_there(settings, name, path):
     message = only(check_together)
     assert message.id == "authx.E011"
     assert message.msg.startswith(name)
-    setattr(settings, name, "authx.sessions.standing.DatabaseSource")
+    setattr(settings, name, "authx.sessions.liveness.DatabaseSource")
     assert ids() == []
 
 

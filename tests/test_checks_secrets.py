@@ -31,6 +31,8 @@ PUBLISHED = [
     "09D25E094FAA6CA2556C818166B7A9563B93F7099F6F0F4CAA6CF63B88E8D3E7",
     "django-insecure-cg#p$g+j9tax!#a3cup@1$8obt2_+&k3q+pmu)5%asj6yjpkag\n",
     b"c292a0a3aa32397cdb050e233733900f",
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",  # SHA-256 of nothing
+    "5f4dcc3b5aa765d61d8327deb882cf99",  # MD5 of "password"
 ]
 
 PATTERNS = [
@@ -52,6 +54,7 @@ PATTERNS = [
     bytes(range(64)),
     "a" * 24 + "bcdefghijk",
     "aB3$" * 10 + "xyz!",
+    "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
     "x" * 100_000,
     "abcdefghi" * 20_000,
 ]
@@ -71,6 +74,12 @@ WORDS = [
     "insecure-development-secret-key-do-not-use-in-production",
     b"replace-this-with-a-real-secret-key-in-prod",
     "!!!SET DJANGO_SECRET_KEY!!!" * 2,
+    # What nobody has expanded, or called.
+    "$(openssl rand -base64 32)______",
+    "${DJANGO_SECRET_KEY:?missing django secret key}",
+    "os.environ.get('DJANGO_SECRET_KEY')",
+    "from django.core.management.utils import get_random_secret_key",
+    "<django.utils.functional.SimpleLazyObject object at 0x7f>",
 ]
 
 

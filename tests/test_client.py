@@ -1,10 +1,10 @@
-"""authx.http.client: who is calling, as far as it can be believed."""
+"""authx.http.client_address: who is calling, as far as it can be believed."""
 
 import pytest
 from django.http import HttpRequest
 from django.test import RequestFactory
 
-from authx.http.client import client_ip, client_network, client_user_agent
+from authx.http.client_address import client_ip, client_network, client_user_agent
 
 PEER = "203.0.113.7"
 

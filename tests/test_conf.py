@@ -1,17 +1,30 @@
-"""authx.conf: what each setting takes, and that it is read when asked."""
+"""authx.conf: what each setting takes, what it is parsed as, and that it is read when asked."""
 
 import importlib.util
+import re
+import subprocess
+import sys
+import uuid
 from datetime import timedelta
 from pathlib import Path
+from textwrap import dedent
 
+import grimp
 import pytest
 from django.conf import UserSettingsHolder, global_settings, settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
 from django.test import override_settings
+from django.views.debug import SafeExceptionReporterFilter
 
+import authx
 from authx import conf as module
-from authx.conf import Conf, conf
-from authx.conf.rules import parse_rate
+from authx.conf import Conf, DottedPath, conf, rules
+from authx.conf.setting import ParsedSettings, Setting
 from authx.core.keys import Key
+from authx.core.limits import Limit, WhenFull
+from authx.core.rates import Rate
+from authx.core.risk import Action, Alarm
 
 HOUR = timedelta(hours=1)
 DURATIONS = ["ACCESS_TOKEN_LIFETIME", "IDLE_LIFETIME", "SESSION_LIFETIME"]
@@ -19,6 +32,7 @@ COOKIES = ["ACCESS_COOKIE", "REFRESH_COOKIE", "DEVICE_COOKIE"]
 FLAGS = ["COOKIE_SECURE", "COOKIE_ENCRYPTION", "EXPOSE_ACCESS_TOKEN"]
 PEM = "-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----\n"
 LIMIT = {"types": ["ios", "android"], "limit": 1, "when_full": "end_least_recent"}
+ONE_PHONE = Limit(frozenset({"ios", "android"}), 1, WhenFull.END_LEAST_RECENT)
 
 
 class SitesOwn:
@@ -77,6 +91,27 @@ GOOD = {
     "STAFF_MAX_AUTH_AGE": [None, timedelta(minutes=5)],
     "TRUSTED_PROXIES": [0, 1, 32],
     "RETENTION": [timedelta(days=90)],
+}
+#: What conf gives, in the order of GOOD, where it is another value than the site has written.
+PARSED = {
+    "AUDIENCE": [("authx",), ("api",), ("api", "reports"), ("api",)],
+    "SIGNING_KEYS": [tuple(entries) for entries in GOOD["SIGNING_KEYS"]],
+    "CLAIMS": [None, DottedPath("site.claims.roles")],
+    "DEVICE_TYPES": [("web",), ("web", "smart-tv", "kiosk_2")],
+    "SESSION_LIMITS": [(), (ONE_PHONE,), (Limit(None, 3, WhenFull.END_LEAST_RECENT),)],
+    "BIND_DJANGO_LOGIN": [True, False, DottedPath("site.auth.is_person")],
+    "PASSWORD_LOGIN": [True, False, DottedPath("site.auth.second_factor")],
+    "AMR": [
+        {},
+        {
+            "site.Backend": ("pwd", "otp"),
+            "django_otp": (),
+            "allauth.socialaccount.my-idp": ("x:y/z", "hwk"),
+        },
+    ],
+    "LOGIN_RATE": [None, Rate(1, 1), Rate(10, 60), Rate(999999999, 86400)],
+    "ADDRESS_RATE": [None, Rate(100, 60)],
+    "REFRESH_RATE": [None, Rate(60, 60), Rate(5, 3600)],
 }
 NO_DURATION = [None, 15, "15 min", -HOUR]
 BAD = {
@@ -175,11 +210,20 @@ def cases(values):
     return [pytest.param(name, value, id=f"{name}={value!r}") for name in values for value in values[name]]
 
 
-@pytest.mark.parametrize(("name", "value"), cases(GOOD))
-def test_a_setting_takes(name, value, settings):
+def parsed_cases():
+    return [
+        pytest.param(name, value, parsed, id=f"{name}={value!r}")
+        for name in GOOD
+        for value, parsed in zip(GOOD[name], PARSED.get(name, GOOD[name]), strict=True)
+    ]
+
+
+@pytest.mark.parametrize(("name", "value", "parsed"), parsed_cases())
+def test_a_setting_takes(name, value, parsed, settings):
     setattr(settings, f"AUTHX_{name}", value)
     assert complaint(name) is None
-    assert getattr(conf, name) == (value if value is not None or name != "AUDIENCE" else "authx")
+    assert getattr(conf, name) == parsed
+    assert getattr(conf, name) is getattr(conf, name)
 
 
 @pytest.mark.parametrize(("name", "value"), cases(BAD))
@@ -188,6 +232,8 @@ def test_a_setting_refuses_and_says_what_it_takes(name, value, settings):
     said = complaint(name)
     assert said is not None
     assert said.startswith(("must", "has", "names"))
+    with pytest.raises(ImproperlyConfigured, match=f"^{re.escape(f'AUTHX_{name} {said}.')}$"):
+        getattr(conf, name)
 
 
 def test_every_setting_is_tried_here_or_beside_what_it_is_for():
@@ -211,11 +257,11 @@ def test_every_setting_is_prefixed_and_says_what_it_is_for():
 
 
 def test_the_defaults_are_those_of_the_contract():
-    assert (conf.ISSUER, conf.AUDIENCE, conf.CLIENT_ID) == ("authx", "authx", "first-party")
+    assert (conf.ISSUER, conf.AUDIENCE, conf.CLIENT_ID) == ("authx", ("authx",), "first-party")
     assert timedelta(minutes=15) == conf.ACCESS_TOKEN_LIFETIME
     assert (timedelta(days=7), timedelta(days=30)) == (conf.IDLE_LIFETIME, conf.SESSION_LIFETIME)
     assert (timedelta(seconds=30), timedelta(seconds=10)) == (conf.REFRESH_GRACE, conf.CLOCK_LEEWAY)
-    assert (conf.SIGNING_KEYS, conf.CLAIMS, conf.SESSION_LIMITS) == ([], None, [])
+    assert (conf.SIGNING_KEYS, conf.CLAIMS, conf.SESSION_LIMITS) == ((), None, ())
     assert conf.DEVICE_TYPES == ("web", "ios", "android", "desktop", "other")
     assert (conf.REVOCATION_STORE, conf.BIND_DJANGO_LOGIN) == ("database", True)
     assert (conf.PASSWORD_LOGIN, conf.AMR) == (True, {})
@@ -226,7 +272,8 @@ def test_the_defaults_are_those_of_the_contract():
     ]
     assert (conf.COOKIE_SECURE, conf.COOKIE_SAMESITE, conf.COOKIE_ENCRYPTION) == (True, "Lax", False)
     assert conf.EXPOSE_ACCESS_TOKEN is False
-    assert (conf.LOGIN_RATE, conf.REFRESH_RATE) == ("10/min", "60/min")
+    assert (Rate(10, 60), Rate(60, 60)) == (conf.LOGIN_RATE, conf.REFRESH_RATE)
+    assert dict(conf.ALARMS) == dict.fromkeys(Alarm, Action.FLAG)
     assert (conf.STAFF_MAX_AUTH_AGE, conf.TRUSTED_PROXIES) == (None, 0)
 
 
@@ -244,9 +291,11 @@ def test_a_setting_is_read_when_it_is_asked_for():
 
 def test_the_audience_follows_the_issuer_unless_it_is_set():
     with override_settings(AUTHX_ISSUER="https://id.example"):
-        assert conf.AUDIENCE == "https://id.example"
+        assert conf.AUDIENCE == ("https://id.example",)
         with override_settings(AUTHX_AUDIENCE=["api"]):
-            assert conf.AUDIENCE == ["api"]
+            assert conf.AUDIENCE == ("api",)
+        assert conf.AUDIENCE == ("https://id.example",)
+    assert conf.AUDIENCE == ("authx",)
 
 
 def test_types_of_limits_are_checked_against_the_types_there_are(settings):
@@ -290,13 +339,13 @@ def test_importing_the_settings_reads_none():
     ],
 )
 def test_a_rate_is_read_as_how_many_in_how_many_seconds(rate, read):
-    assert parse_rate(rate) == read
+    assert Rate.read(rate) == Rate(*read)
 
 
 @pytest.mark.parametrize("rate", [*BAD["LOGIN_RATE"][:7], "10/minutes", "1e3/min", "٣/min", "10/min\n"])
 def test_what_is_no_rate_is_refused(rate):
     with pytest.raises(ValueError, match="not a rate"):
-        parse_rate(rate)
+        Rate.read(rate)
 
 
 def test_a_derived_key_is_not_what_a_signing_key_setting_takes(settings):
@@ -304,23 +353,31 @@ def test_a_derived_key_is_not_what_a_signing_key_setting_takes(settings):
     assert complaint("SIGNING_KEYS") == "must list PEM texts, paths, or dicts with key, alg and password"
 
 
+# Parsed once, and forgotten when it changes
+
+
 def test_settings_are_read_as_django_reads_them(settings):
-    """At every access: overridden, overridden again, deleted, assigned."""
+    """Overridden, overridden again, deleted, assigned, and back again each time."""
     from django.conf import settings as ours
-    from django.test import override_settings
 
     assert conf.ISSUER == "authx"
     with override_settings(AUTHX_ISSUER="one"):
         assert conf.ISSUER == "one"
         with override_settings(AUTHX_CLIENT_ID="other"):
             assert conf.ISSUER == "one"
+        with override_settings():  # which sends no signal
             del ours.AUTHX_ISSUER
             assert conf.ISSUER == "authx"
-        ours.AUTHX_ISSUER = "two"
-        assert conf.ISSUER == "two"
+        assert conf.ISSUER == "one"
+        with override_settings():
+            ours.AUTHX_ISSUER = "two"
+            assert conf.ISSUER == "two"
+        assert conf.ISSUER == "one"
     assert conf.ISSUER == "authx"
     settings.AUTHX_ISSUER = "three"
     assert conf.ISSUER == ours.AUTHX_ISSUER == "three"
+    del settings.AUTHX_ISSUER
+    assert conf.ISSUER == "authx"
 
 
 def test_settings_that_are_no_module_are_read_as_django_reads_them(monkeypatch):
@@ -329,7 +386,113 @@ def test_settings_that_are_no_module_are_read_as_django_reads_them(monkeypatch):
     assert conf.CLIENT_ID == settings.AUTHX_CLIENT_ID == "on the class"
     with override_settings(AUTHX_CLIENT_ID="overridden", DEBUG=True):
         assert conf.CLIENT_ID == "overridden"
+    with override_settings():
         del settings.AUTHX_CLIENT_ID
         assert conf.CLIENT_ID == "first-party"
     monkeypatch.setattr(settings, "_wrapped", UserSettingsHolder(global_settings))
     assert conf.CLIENT_ID == "first-party"
+
+
+def test_what_one_setting_takes_of_another_changes_with_it(settings):
+    settings.AUTHX_DEVICE_TYPES = ["kiosk"]
+    settings.AUTHX_SESSION_LIMITS = [{"types": ["kiosk"], "limit": 1}]
+    assert len(conf.SESSION_LIMITS) == 1
+    settings.AUTHX_DEVICE_TYPES = ["web"]
+    with pytest.raises(ImproperlyConfigured, match="kiosk"):
+        _ = conf.SESSION_LIMITS
+    settings.DEBUG = True
+    settings.AUTHX_JWKS_URL = "http://issuer.example/jwks"
+    assert conf.JWKS_URL == "http://issuer.example/jwks"
+    settings.DEBUG = False
+    with pytest.raises(ImproperlyConfigured, match="AUTHX_JWKS_URL must be an https URL"):
+        _ = conf.JWKS_URL
+
+
+def test_a_value_parsed_while_the_settings_change_is_not_kept():
+    changed = override_settings(AUTHX_CLIENT_ID="new")
+
+    def slowly(value):
+        if value == "first-party":
+            changed.enable()  # as another thread may
+        return value
+
+    class Site(ParsedSettings):
+        CLIENT_ID = Setting("first-party", rules.filled, "Help.", parse=slowly)
+
+    site = Site()
+    try:
+        assert site.CLIENT_ID == "first-party"
+        assert site.CLIENT_ID == "new"
+    finally:
+        changed.disable()
+
+
+def test_whoever_hears_of_a_change_reads_the_new_value():
+    heard = []
+
+    def listen(**kwargs):
+        heard.append(conf.ISSUER)
+
+    assert conf.ISSUER == "authx"
+    setting_changed.connect(listen)
+    try:
+        with override_settings(AUTHX_ISSUER="new"):
+            pass
+    finally:
+        setting_changed.disconnect(listen)
+    assert heard == ["new", "authx"]
+
+
+def test_a_service_without_installed_apps_notices_a_change_too():
+    program = """
+        from django.conf import settings
+        from authx.conf import conf
+        settings.configure(SECRET_KEY="a secret for this test alone", AUTHX_ISSUER="one")
+        from django.test import override_settings
+        assert conf.ISSUER == "one" and conf.AUDIENCE == ("one",)
+        with override_settings(AUTHX_ISSUER="two"):
+            assert conf.ISSUER == "two" and conf.AUDIENCE == ("two",)
+        assert conf.ISSUER == "one" and conf.AUDIENCE == ("one",)
+    """
+    root = Path(authx.__file__).parent.parent
+    done = subprocess.run([sys.executable, "-c", dedent(program)], cwd=root, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# What goes wrong
+
+
+def test_a_path_that_leads_nowhere_breaks_only_what_needs_it(settings):
+    settings.AUTHX_CLAIMS = settings.AUTHX_COUNTRY = "nowhere.to_be.found"
+    assert str(conf.CLAIMS) == str(conf.COUNTRY) == "nowhere.to_be.found"
+    assert conf.ISSUER == "authx"
+    with pytest.raises(ImportError):
+        conf.CLAIMS(None)
+
+
+def test_a_value_that_cannot_even_be_judged_is_a_complaint(settings):
+    settings.AUTHX_ALARMS = {"refresh_rate": []}
+    with pytest.raises(ImproperlyConfigured, match="AUTHX_ALARMS has a value of the wrong type"):
+        _ = conf.ALARMS
+
+
+@pytest.mark.parametrize("name", ["SERVICE_CREDENTIALS", "SIGNING_KEYS"])
+def test_a_wrong_value_shows_no_secret_in_a_report_of_the_error(name, settings):
+    secret = uuid.uuid4().hex
+    setattr(settings, f"AUTHX_{name}", [secret, 7])
+    with pytest.raises(ImproperlyConfigured) as raised:
+        getattr(conf, name)
+    assert secret not in str(raised.value)
+    frames, report = raised.value.__traceback__.tb_next, SafeExceptionReporterFilter()
+    seen = 0
+    while frames is not None:
+        shown = report.get_traceback_frame_variables(None, frames.tb_frame)
+        assert secret not in repr(shown)
+        frames, seen = frames.tb_next, seen + 1
+    assert seen
+
+
+def test_the_modules_of_conf_know_nothing_of_the_package_that_gathers_them():
+    graph = grimp.build_graph("authx", cache_dir=None)
+    for part in graph.find_children("authx.conf"):
+        assert graph.find_shortest_chain(part, "authx.conf") is None

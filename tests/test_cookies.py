@@ -6,8 +6,8 @@ from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory
 
 from authx.http.cookies import has_credentials, read_cookie, set_access_cookie
-from authx.http.device import browser_device
-from authx.http.notes import notes
+from authx.http.device_cookie import browser_device
+from authx.http.request_state import notes
 from authx.models import DeviceSession
 from authx.sessions import open_session
 
@@ -152,6 +152,14 @@ def test_an_empty_one_is_none_and_was_sent_all_the_same(value, made):
     request = made(b"__Host-authx_access=" + value)
     assert read_cookie(request, ACCESS) is None
     assert has_credentials(request)
+
+
+@either
+def test_one_that_was_taken_back_from_a_test_client_is_no_credential(made):
+    back = b'__Host-authx_access=""; __Host-authx_refresh=""'
+    assert not has_credentials(made(back))
+    assert read_cookie(made(b"__Host-authx_access=ours; " + back), ACCESS) is None
+    assert has_credentials(made(b"__Host-authx_access=ours; " + back))
 
 
 # Several headers

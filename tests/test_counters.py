@@ -6,6 +6,7 @@ import time
 import pytest
 from django.core.cache import cache, caches
 
+from authx.core.rates import Rate
 from authx.http.counters import count
 from authx.http.throttle import is_first, refresh_wait
 
@@ -19,6 +20,7 @@ BROKEN = {
 
 
 def waits(tries, subject="ada", rate="3/min", now=NOON):
+    rate = rate and Rate.read(rate)
     return [count("test", subject, rate, now=now).wait for _ in range(tries)]
 
 
@@ -46,7 +48,7 @@ def test_who_is_refused_has_tried_nothing():
 
 def test_what_is_given_back_was_never_counted():
     for _ in range(20):
-        counted = count("test", "ada", "3/min", now=NOON)
+        counted = count("test", "ada", Rate(3, 60), now=NOON)
         assert counted.wait == 0
         counted.give_back()
     assert waits(4) == [0, 0, 0, 60]
@@ -55,12 +57,12 @@ def test_what_is_given_back_was_never_counted():
 def test_giving_back_what_was_refused_makes_no_room():
     waits(3)
     for _ in range(3):
-        count("test", "ada", "3/min", now=NOON).give_back()
+        count("test", "ada", Rate(3, 60), now=NOON).give_back()
     assert waits(1) == [60]
 
 
 def test_giving_back_after_the_period_does_no_harm():
-    counted = count("test", "ada", "3/min", now=NOON)
+    counted = count("test", "ada", Rate(3, 60), now=NOON)
     waits(3, now=NOON + 61)
     counted.give_back()
     assert waits(1, now=NOON + 62) == [59]
@@ -69,7 +71,7 @@ def test_giving_back_after_the_period_does_no_harm():
 def test_subjects_and_purposes_are_counted_apart():
     waits(9)
     assert waits(1, subject="bob") == [0]
-    assert count("other", "ada", "3/min", now=NOON).wait == 0
+    assert count("other", "ada", Rate(3, 60), now=NOON).wait == 0
 
 
 def test_any_text_is_a_subject():
@@ -105,7 +107,7 @@ def test_of_many_at_once_no_more_than_the_rate_get_through(backend, settings):
 
     def attempt():
         barrier.wait()
-        found.append(count("race", "ada", "10/min").wait)
+        found.append(count("race", "ada", Rate(10, 60)).wait)
         caches.close_all()
 
     threads = [threading.Thread(target=attempt) for _ in range(40)]
@@ -166,7 +168,7 @@ def test_no_name_stands_in_the_cache():
 def test_a_cache_that_is_down_locks_nobody_out_and_is_logged(settings, caplog):
     settings.CACHES = BROKEN
     assert waits(9) == 9 * [0]
-    assert not count("test", "ada", "3/min").is_within  # but nothing is known to be within a limit
+    assert not count("test", "ada", Rate(3, 60)).is_within  # but nothing is known to be within a limit
     assert "The cache is down" in caplog.text
     assert caplog.records[0].name == "authx"
 

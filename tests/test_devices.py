@@ -1,4 +1,4 @@
-"""authx.core.devices: one safe line, a type and a label."""
+"""authx.core.device: one safe line, a type and a label."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authx.core.devices import clean_text, describe_user_agent
+from authx.core.device import clean_text, describe_user_agent
 
 MOZILLA = "Mozilla/5.0"
 IPHONE = f"{MOZILLA} (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15"
@@ -125,7 +125,7 @@ def test_a_label_is_always_one_short_safe_line(user_agent):
 
 
 def test_the_parser_is_loaded_only_when_it_is_needed():
-    code = "import sys, authx.core.devices; assert 'ua_parser' not in sys.modules"
+    code = "import sys, authx.core.device; assert 'ua_parser' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -7,15 +7,18 @@ from asgiref.sync import async_to_sync
 from django.conf import settings as site
 from django.contrib.auth import SESSION_KEY, get_user_model, user_logged_in
 from django.contrib.sessions.models import Session
+from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.test import AsyncClient, Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import path
 from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from authx.conf import conf
 from authx.models import DeviceSession
-from authx.pages import binding
+from authx.pages import login_signals
 from authx.sessions import end_session, end_sessions, open_session
 from tests.more_urls import urlpatterns as more_urls
 
@@ -54,6 +57,16 @@ class ApiKept(APIView):
         return Response({"user": str(request.user), "kept": found})
 
 
+class ApiKeep(APIView):
+    """Put something away through the API, for whoever asks."""
+
+    permission_classes = [AllowAny]
+
+    def post(self, request, what):
+        request.session[what] = True
+        return Response({"user": str(request.user)})
+
+
 class TouchingMiddleware:
     """Asks at once who it is, as many a site's middleware does."""
 
@@ -69,6 +82,7 @@ urlpatterns = [
     path("keep/<what>/", keep),
     path("kept/", kept),
     path("api/kept/", ApiKept.as_view()),
+    path("api/keep/<what>/", ApiKeep.as_view()),
     *more_urls,
 ]
 
@@ -333,6 +347,7 @@ def bound_elsewhere(browser, ada, bob):
 
 def deliberately_unbound(browser, ada, bob):
     site.AUTHX_BIND_DJANGO_LOGIN = False
+    conf.forget()
     browser.page_login(ada, "/django-login/")
 
 
@@ -341,13 +356,14 @@ def of_before_authx(browser, ada, bob):
     try:
         browser.page_login(ada, "/django-login/")
     finally:
-        binding.connect()
+        login_signals.connect()
 
 
 def impersonating(browser, ada, bob):
     get_user_model()._default_manager.filter(pk=bob.pk).update(is_staff=True)
     browser.page_login(bob)
     site.AUTHX_BIND_DJANGO_LOGIN = False
+    conf.forget()
     browser.get(f"/impersonate/{ada.get_username()}/")
 
 
@@ -591,6 +607,65 @@ def test_a_planted_session_of_somebody_elses_is_flushed_when_a_page_asks(browser
     assert mallory.kept() == []
 
 
+PLANTED = {
+    "anonymous": lambda mallory, bob: None,
+    "of an API login": lambda mallory, bob: mallory.api_login(bob),
+    "of a page login": lambda mallory, bob: mallory.page_login(bob),
+    "of a login left unbound": lambda mallory, bob: deliberately_unbound(mallory, bob, None),
+    "of a login from before authx": lambda mallory, bob: of_before_authx(mallory, bob, None),
+}
+WRITES = {
+    "page": lambda browser: browser.keep("adas"),
+    "API": lambda browser: browser.post("/api/keep/adas/"),
+}
+
+
+@pytest.mark.parametrize("engine", ["db", "cache", "cached_db", "file"])
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+@pytest.mark.parametrize("login", PLANTED.values(), ids=PLANTED)
+def test_what_is_written_after_the_login_is_never_read_by_a_planted_key(
+    login, write, engine, browser, ada, bob, settings, tmp_path
+):
+    """Also where nobody asks who it is, and by the API, which lets in without looking at Django's session."""
+    settings.AUTHX_BIND_DJANGO_LOGIN = True
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+    settings.SESSION_FILE_PATH = str(tmp_path)
+    mallory = Browser()
+    login(mallory, bob)
+    mallory.keep("mallorys")
+    browser.api_login(ada)
+    browser.cookies["sessionid"] = mallory.key
+    write(browser)
+    assert "adas" not in mallory.kept()
+    write(browser)
+    assert browser.kept()[:1] == ["adas"]
+    assert "adas" not in mallory.kept()
+    assert browser.whoami()["user"] == ada.get_username()
+
+
+@pytest.mark.parametrize("login", PLANTED.values(), ids=PLANTED)
+def test_nor_after_the_next_refresh_on_a_site_without_pages(login, no_pages, browser, ada, bob, settings):
+    settings.AUTHX_BIND_DJANGO_LOGIN = True
+    mallory = Browser()
+    login(mallory, bob)
+    mallory.keep("mallorys")
+    browser.api_login(ada)
+    browser.cookies["sessionid"] = mallory.key
+    assert browser.post(REFRESHING).status_code == 200
+    browser.keep("adas")
+    assert "adas" not in mallory.kept()
+
+
+def test_writing_to_ones_own_asks_authx_nothing(browser, ada):
+    browser.api_login(ada)
+    browser.keep("adas")
+    assert browser.whoami()["user"] == ada.get_username()
+    with CaptureQueriesContext(connection) as asked:
+        browser.keep("adas")
+    assert len(asked)
+    assert not [one["sql"] for one in asked if DeviceSession._meta.db_table in one["sql"]]
+
+
 def test_a_login_not_to_be_remembered_leaves_nothing_when_the_browser_closes(browser, ada):
     browser.keep("before")
     browser.api_login(ada, remember=False)
@@ -686,3 +761,38 @@ def test_the_same_under_asgi(ada, bob):
         return first, second, third
 
     assert async_to_sync(act)() == ({"before": ["before"]}, {"before": []}, {"kept": []})
+
+
+# What other apps note at the login itself
+
+
+def note(sender, request, user, **kwargs):
+    request.session["newcomers"] = user.get_username()
+    request.session["list"] = [*request.session.get("list", []), "newcomers"]
+
+
+@pytest.fixture
+def noting_app():
+    """An app whose receiver has been connected before ours, as django-otp's always is."""
+    user_logged_in.disconnect(dispatch_uid="authx.pages.login")
+    user_logged_in.connect(note)
+    login_signals.connect()
+    yield
+    user_logged_in.disconnect(note)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("login", [page_login, code_login, drf_login])
+@pytest.mark.parametrize("first", [api_login, page_login])
+def test_what_another_app_notes_at_a_login_is_the_newcomers(
+    first, login, engine, noting_app, browser, ada, bob, settings, tmp_path
+):
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+    settings.SESSION_FILE_PATH = str(tmp_path)
+    first(browser, ada)
+    browser.keep("adas")
+    browser.keep("newcomers")
+    login(browser, bob)
+    assert "adas" not in browser.kept()
+    assert browser.session["newcomers"] == bob.get_username()
+    assert browser.session.get("list") in (None, ["newcomers"])

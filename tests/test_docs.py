@@ -15,7 +15,7 @@ import pytest
 from django.utils.module_loading import import_string
 
 from authx import errors
-from authx.api import refusals
+from authx.api import exceptions
 from authx.api.urls import urlpatterns
 from authx.conf import Conf
 from authx.models import EndReason
@@ -106,24 +106,24 @@ def test_the_settings_table_is_the_declared_settings():
 
 def test_the_errors_table_has_every_code_and_no_ghost():
     named = {error.code for error in declared_errors()}
-    kinds = [value for value in vars(refusals).values() if isinstance(value, type)]
+    kinds = [value for value in vars(exceptions).values() if isinstance(value, type)]
     answered = {
         kind.default_code
         for kind in kinds
-        if kind.__module__ == refusals.__name__ and "default_code" in vars(kind)
+        if kind.__module__ == exceptions.__name__ and "default_code" in vars(kind)
     }
     told = [bare(code) for code, _, _ in table("code")]
-    assert sorted(told) == sorted(named | answered | set(refusals.DETAILS))
+    assert sorted(told) == sorted(named | answered | set(exceptions.DETAILS))
 
 
 def test_the_errors_table_has_the_status_of_each_code():
     told = {bare(code): status for code, status, _ in table("code")}
     for error in declared_errors():
         if error is not errors.KeyInvalid:  # the site's fault: no answer is made of it
-            assert told[error.code] == str(refusals.refusal(error()).status_code), error
-    assert told[refusals.InvalidRequest.default_code] == str(refusals.InvalidRequest.status_code)
-    for code in refusals.DETAILS.keys() - {error.code for error in declared_errors()}:
-        assert told[code] == str(refusals.Refused(code).status_code)
+            assert told[error.code] == str(exceptions.refusal(error()).status_code), error
+    assert told[exceptions.InvalidRequest.default_code] == str(exceptions.InvalidRequest.status_code)
+    for code in exceptions.DETAILS.keys() - {error.code for error in declared_errors()}:
+        assert told[code] == str(exceptions.Refused(code).status_code)
 
 
 def test_the_reasons_table_has_every_reason_and_no_ghost():

@@ -1,4 +1,4 @@
-"""authx.sessions.ended_log: every ending is told once it has committed, in whatever order they commit."""
+"""authx.store.revocation_log: every ending is told once it has committed, in whatever order they commit."""
 
 import threading
 from datetime import timedelta
@@ -8,10 +8,11 @@ from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from authx.errors import StoreUnavailable
-from authx.gate.endings import window
+from authx.gate.revocation.window import window
 from authx.models import EndedSession, EndReason
-from authx.sessions import end_session, end_sessions, ended_log, open_session
-from authx.sessions.ended_log import EndedLog
+from authx.sessions import end_session, end_sessions, open_session
+from authx.store import revocation_log
+from authx.store.revocation_log import EndedLog
 from tests.test_refreshing import outage
 
 
@@ -105,7 +106,7 @@ def test_a_pruned_log_is_read_whole_and_nothing_is_lost():
     line("a", age=3 * window())
     log = EndedLog()
     log.read()
-    assert sum(ended_log.prune(100)) == 1
+    assert sum(revocation_log.prune(100)) == 1
     line("b")
     assert log.read().ended == {"b": "kicked"}
     line("c")
@@ -117,7 +118,7 @@ def test_pruning_keeps_what_a_copy_may_still_ask_for():
     line("needed", age=window())
     for number in range(5):
         line(f"old{number}", age=2 * window() + timedelta(seconds=number + 1))
-    assert list(ended_log.prune(2)) == [2, 2, 1]
+    assert list(revocation_log.prune(2)) == [2, 2, 1]
     assert list(EndedSession.objects.values_list("name", flat=True)) == ["needed"]
 
 

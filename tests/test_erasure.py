@@ -13,6 +13,7 @@ from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from authx.conf import conf
 from authx.errors import RefreshError
 from authx.models import DeviceSession, EndedSession, NotBeforeMark, SessionEvent
 from authx.sessions import (
@@ -25,13 +26,12 @@ from authx.sessions import (
     recognize,
     refresh_session,
 )
+from authx.sessions.audit import Actor, event
 from authx.sessions.erasure import Erased, forget_gone
-from authx.sessions.events import Actor, event
-from authx.sessions.limiting import configured_limits
-from authx.sessions.listing import rename_session
 from authx.sessions.not_before import prune_marks
 from authx.sessions.people import Person
-from authx.sessions.users import end_before_delete
+from authx.sessions.queries import rename_session
+from authx.sessions.user_changes import end_before_delete
 from tests.racing import race
 
 FOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
@@ -77,6 +77,9 @@ KEPT = {
     NotBeforeMark: {"number", "subject", "reason", "at", "by"},
     EndedSession: {"id", "name", "told", "at"},
 }
+
+
+NAME = get_user_model().USERNAME_FIELD
 
 
 def came_from(ip, user_agent=FOX):
@@ -424,6 +427,18 @@ def test_nor_does_one_of_a_user_deleted_by_sql(ada, life):
     assert found("198.51.100.77") == set()
 
 
+@pytest.mark.parametrize("way", ["refresh token", "access token"])
+def test_nor_does_one_that_signs_out(ada, life, api, way):
+    _phone, laptop = life
+    delete_by_sql(ada)
+    sent = {"refresh_token": laptop.refresh_token} if way == "refresh token" else {}
+    if not sent:
+        api.credentials(HTTP_AUTHORIZATION=f"Bearer {laptop.access_token}")
+    api.post("/api/auth/logout/", sent, REMOTE_ADDR="198.51.100.77", headers={"user-agent": "Spy/1"})
+    assert row(laptop).ended_at is not None
+    assert found("198.51.100.77", "Spy/1") == set()
+
+
 def test_an_event_about_somebody_gone_says_nothing_of_where(ada, admin):
     session = open_session(ada).session
     ada.delete()
@@ -441,12 +456,12 @@ def test_a_deletion_costs_five_statements_more_however_much_is_kept(ada, admin, 
         opened = open_session(ada, came_from("203.0.113.7"), Device(name="Ada's"))
         end_session(opened.session, "kicked", by=ada, note="mine")
     with CaptureQueriesContext(connection) as asked:
-        erasure.forget_deleted(ada, list(ada.device_sessions.values_list("pk", flat=True)))
+        erasure.forget_deleted(ada, dict(ada.device_sessions.values_list("pk", "subject")))
     sql = [query["sql"] for query in asked.captured_queries if "django_content_type" not in query["sql"]]
     assert [text.split()[0] for text in sql[1:]] == ["UPDATE"] * 5
     eve = make_user("eve")
     with CaptureQueriesContext(connection) as asked:
-        erasure.forget_deleted(eve, [])
+        erasure.forget_deleted(eve, {})
     assert [query["sql"].split()[0] for query in asked.captured_queries] == ["UPDATE"] * 3
 
 
@@ -489,11 +504,83 @@ def test_of_a_subject_used_twice_only_whoever_is_meant_is_forgotten(ada, life, b
 def test_whoever_was_deleted_by_sql_is_found_and_forgotten(ada, life, bob):
     open_session(bob, device=Device(name="Bob's"))
     delete_by_sql(ada)
-    assert list(forget_gone(500, dry_run=True)) == [Erased(sessions=2, events=5)]
-    assert list(forget_gone(500)) == [Erased(sessions=2, events=5)]
+    assert list(forget_gone(500, dry_run=True)) == [Erased(sessions=2, events=4), Erased(events=1)]
+    assert list(forget_gone(500)) == [Erased(sessions=2, events=4), Erased(events=1)]
     assert list(forget_gone(500)) == []
     assert found(*PERSONAL) == set()
     assert found("Bob's")
+
+
+def fail(user, request):
+    authenticate(request, username=user.get_username(), password="wrong")
+
+
+def test_whoever_never_had_a_session_is_found_by_what_was_tried_on_their_account(ada, bob):
+    for user in (ada, bob):
+        fail(user, came_from("203.0.113.9"))
+        end_user_sessions(user, "kicked", note=f"{user.pk} was rude")
+    delete_by_sql(ada)
+    assert list(forget_gone(500)) == [Erased(events=1), Erased(marks=1)]
+    assert list(forget_gone(500)) == []
+    assert {one.ip for one in SessionEvent.objects.filter(subject=str(ada.pk))} == {None}
+    assert {one.ip for one in SessionEvent.objects.filter(subject=str(bob.pk))} == {"203.0.113.9"}
+    assert [mark.note for mark in NotBeforeMark.objects.exclude(note="")] == [f"{bob.pk} was rude"]
+
+
+def test_what_was_tried_on_whoever_has_the_subject_of_somebody_gone_is_theirs(ada, bob, settings):
+    settings.AUTHX_SUBJECT_FIELD = NAME
+    open_session(ada, came_from("203.0.113.7"))
+    name = ada.get_username()
+    delete_by_sql(ada)
+    type(bob)._base_manager.filter(pk=bob.pk).update(**{NAME: name})
+    fail(type(bob)._base_manager.get(pk=bob.pk), came_from("203.0.113.9"))
+    assert list(forget_gone(500)) == [Erased(sessions=1, events=1)]
+    assert SessionEvent.objects.get(kind="login_failed").ip == "203.0.113.9"
+
+
+def test_whose_subject_a_database_takes_for_theirs_is_not_found_gone(ada, bob, settings):
+    settings.AUTHX_SUBJECT_FIELD = NAME
+    users = type(ada)._base_manager
+    users.filter(pk=ada.pk).update(**{NAME: "eve@x.example "})
+    open_session(users.get(pk=ada.pk), came_from("203.0.113.7"))
+    delete_by_sql(users.get(pk=ada.pk))
+    users.filter(pk=bob.pk).update(**{NAME: "Ève@x.example"})
+    fail(users.get(pk=bob.pk), came_from("203.0.113.9"))
+    list(forget_gone(500))
+    assert SessionEvent.objects.get(kind="login_failed").ip == "203.0.113.9"
+
+
+@pytest.mark.parametrize("subject", ["9" * 200, "-" + "9" * 30, "x", " ", "None", "é" * 255, str(2**63)])
+def test_whatever_a_subject_was_nobody_has_it_any_more(ada, subject):
+    at = timezone.now()
+    fields = {"kind": "login_failed", "at": at, "subject": subject, "ip": "203.0.113.9"}
+    SessionEvent.objects.create(**fields)
+    assert list(forget_gone(500)) == [Erased(events=1)]
+
+
+# The setting that says what a subject is has been changed
+
+
+@pytest.mark.parametrize("way", ["forget", "delete"])
+@pytest.mark.parametrize("before", [None, NAME])
+def test_what_was_tried_under_another_subject_is_forgotten_too(ada, bob, settings, way, before):
+    settings.AUTHX_SUBJECT_FIELD = before
+    open_session(ada)
+    for user in (ada, bob):
+        fail(user, came_from("203.0.113.9"))
+    end_user_sessions(ada, "kicked", note="ada was rude")
+    settings.AUTHX_SUBJECT_FIELD = NAME if before is None else None
+    forget(ada) if way == "forget" else ada.delete()
+    assert SessionEvent.objects.filter(ip="203.0.113.9").count() == 1
+    assert found("rude") == set()
+
+
+def test_a_former_subject_that_is_another_s_now_is_the_other_s(ada, bob, settings):
+    settings.AUTHX_SUBJECT_FIELD = NAME
+    type(bob)._base_manager.filter(pk=bob.pk).update(**{NAME: str(ada.pk)})
+    fail(type(bob)._base_manager.get(pk=bob.pk), came_from("203.0.113.9"))
+    ada.delete()
+    assert SessionEvent.objects.get(kind="login_failed").ip == "203.0.113.9"
 
 
 def test_they_are_found_a_few_at_a_time(ada):
@@ -592,7 +679,7 @@ def test_a_person_is_named_once(ada):
 
 def test_limits_still_see_a_forgotten_session(ada, settings):
     settings.AUTHX_SESSION_LIMITS = [{"types": ["ios"], "limit": 1, "when_full": "end_least_recent"}]
-    assert configured_limits()
+    assert conf.SESSION_LIMITS
     first = open_session(ada, device=Device(type="ios"))
     forget(ada)
     open_session(ada, device=Device(type="ios"))

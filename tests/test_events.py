@@ -1,4 +1,4 @@
-"""authx.sessions.events: one line per state change, appended and never touched again."""
+"""authx.sessions.audit: one line per state change, appended and never touched again."""
 
 from datetime import UTC, datetime
 
@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import end_session, open_session
-from authx.sessions.events import NOBODY, Actor, event, write
+from authx.sessions.audit import NOBODY, Actor, event, write
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 KICKED = SessionEvent.Kind.ENDED

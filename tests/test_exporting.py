@@ -12,10 +12,10 @@ from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
 from authx.conf import secret_keys
-from authx.core.refresh import read_refresh_token
+from authx.core.refresh_token import read_refresh_token
 from authx.models import DeviceSession, NotBeforeMark, SessionEvent
 from authx.sessions import Device, end_session, end_user_sessions, export, exporting, forget, open_session
-from authx.sessions.listing import rename_session
+from authx.sessions.queries import rename_session
 from tests.faults_in_database import outage
 from tests.test_erasure import KEPT, delete_by_sql
 

@@ -26,9 +26,9 @@ from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
 
 from authx.conf import conf, secret_keys
+from authx.core.access_token import write_access_token
 from authx.core.claims import AccessClaims
-from authx.core.refresh import _signer, is_genuine, read_refresh_token, write_refresh_token
-from authx.core.tokens import write_access_token
+from authx.core.refresh_token import _signer, is_genuine, read_refresh_token, write_refresh_token
 from authx.errors import (
     KeyUnknown,
     RefreshMalformed,
@@ -37,11 +37,11 @@ from authx.errors import (
     TokenMalformed,
     TokenNotForUs,
 )
-from authx.gate import keyring
-from authx.gate.remembered import PER_SESSION, signatures
+from authx.gate.keys import keyring
+from authx.gate.signature_cache import MAX_TOKENS_PER_SESSION, signatures
 from authx.gate.verify import read_claims
 from authx.http import cookies
-from authx.http.device import browser_device, remember_login
+from authx.http.device_cookie import browser_device, remember_login
 from tests.forging import as_raw, b64, changed, forge, sign, unb64
 
 pytestmark = pytest.mark.slow
@@ -593,7 +593,7 @@ def test_no_token_made_from_scratch_is_accepted_though_our_own_key_signed_it(cou
         assert type(result) is error, (seed, made.__name__, token, result)
         assert word in str(result), (seed, made.__name__, token, result)
     # Well-made ones for somebody else are remembered: all are of one session, which may have so many.
-    assert len(signatures) <= PER_SESSION
+    assert len(signatures) <= MAX_TOKENS_PER_SESSION
     report(run, "from scratch")
 
 

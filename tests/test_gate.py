@@ -16,8 +16,9 @@ from django.contrib.auth import get_user_model
 from django.test import override_settings
 
 from authx.conf import secret_keys
+from authx.core.access_token import write_access_token
 from authx.core.keys import Key
-from authx.core.tokens import write_access_token
+from authx.core.liveness import Liveness
 from authx.errors import (
     KeyInvalid,
     KeyUnknown,
@@ -27,8 +28,10 @@ from authx.errors import (
     TokenMalformed,
     TokenNotForUs,
 )
-from authx.gate import keyring, revocation, verify_access_token
-from authx.gate.verify import read_claims
+from authx.gate import verify_access_token
+from authx.gate.keys import keyring
+from authx.gate.revocation import sources
+from authx.gate.verify import ensure_live, read_claims
 from authx.models import DeviceSession
 from authx.sessions import end_session, open_session, recognize
 
@@ -181,7 +184,7 @@ def test_a_store_is_asked_only_about_good_tokens(opened):
 
 def test_each_question_has_a_source_of_its_own(settings):
     settings.AUTHX_REVOCATION_STORE = f"{__name__}.Everyone"
-    first, second = revocation.source(), revocation.source()
+    first, second = sources.source(), sources.source()
     assert isinstance(first, Everyone)
     assert first is not second
 
@@ -191,6 +194,45 @@ def test_at_the_issuer_the_row_is_read_whatever_the_store(opened, settings):
     end_session(opened.session, "kicked", now=START)
     with pytest.raises(SessionEnded):
         recognize(opened.access_token, now=LATER)
+
+
+class Answers:
+    """A store that answers with all that it knows."""
+
+    def __init__(self, liveness):
+        self.liveness = liveness
+
+    def answer(self, claims, now):
+        return self.liveness
+
+
+def test_a_store_may_say_who_took_the_place_and_hand_over_what_it_has_read(opened):
+    live = Liveness(None, snapshot=opened.session)
+    assert ensure_live(opened.claims, Answers(live)) is live
+    with pytest.raises(SessionEnded) as refused:
+        ensure_live(opened.claims, Answers(Liveness("replaced", replaced_by="ios")))
+    error = refused.value
+    assert (error.reason, error.sid, error.replaced_by) == ("replaced", opened.session.pk, "ios")
+
+
+def test_an_ending_without_a_word_for_why_is_an_ending(opened):
+    with pytest.raises(SessionEnded):
+        ensure_live(opened.claims, Answers(Liveness("")))
+
+
+def test_a_session_of_an_issuer_that_names_them_otherwise_ends_without_a_sid(opened):
+    with pytest.raises(SessionEnded) as refused:
+        ensure_live(replace(opened.claims, sid="theirs"), Nobody())
+    assert refused.value.sid is None
+
+
+@pytest.mark.parametrize("lag", [timedelta(0), timedelta(seconds=5)])
+def test_at_the_issuer_the_answer_holds_the_row_where_it_was_read(opened, settings, lag):
+    settings.AUTHX_REVOCATION_LAG = lag
+    sources._copies.clear()
+    found = ensure_live(opened.claims, now=LATER)
+    assert (found.is_live, found.snapshot) == (True, None if lag else opened.session)
+    sources._copies.clear()
 
 
 # The keyring

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
 import pkgutil
@@ -126,6 +127,59 @@ def test_the_gate_needs_no_models_and_no_installed_app():
         assert "authx.models" not in sys.modules
         assert "rest_framework" not in sys.modules
     """)
+
+
+def test_another_apps_ready_may_ask_the_gate_before_ours():
+    python("""
+        import sys, types
+        from django.apps import AppConfig
+        from django.conf import settings
+
+        asked = []
+        class Early(AppConfig):
+            name, path = "early", "."
+            def ready(self):
+                from authx.gate.keys import keyring
+                from authx.gate.revocation import sources
+                asked.append((sources.source(), sources.database_log.provider(), list(keyring.keyset())))
+        sys.modules["early"] = types.ModuleType("early")
+        sys.modules["early"].Early = Early
+        settings.configure(
+            SECRET_KEY="a secret for this test alone",
+            INSTALLED_APPS=["early.Early", "django.contrib.auth", "django.contrib.contenttypes", "authx"],
+        )
+        import django
+        django.setup()
+        from authx.store.revocation_log import EndedLog
+        from authx.sessions.liveness import DatabaseSource
+        ((source, log, keys),) = asked
+        assert isinstance(source, DatabaseSource) and isinstance(log, EndedLog) and len(keys) == 1
+    """)
+
+
+def test_a_service_without_our_tables_is_told_what_is_missing():
+    python("""
+        from django.conf import settings
+        from django.core.exceptions import ImproperlyConfigured
+        settings.configure(SECRET_KEY="a secret for this test alone", INSTALLED_APPS=[])
+        from authx.gate.keys.keyring import keyset
+        from authx.gate.revocation import sources
+        assert len(list(keyset())) == 1
+        try:
+            sources.source()
+        except ImproperlyConfigured as error:
+            assert "put authx into INSTALLED_APPS" in str(error)
+        else:
+            raise AssertionError
+    """)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "authx/gate").rglob("*.py")), ids=lambda path: path.stem)
+def test_the_gate_names_nothing_outside_it_by_string(path):
+    """An arrow that the contracts cannot see: what is needed of an outer ring is registered at a port."""
+    outward = re.compile(r"authx\.(?!errors|core|conf|signals|http|gate)\w+\.\w+")
+    strings = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
+    assert not [value for value in strings if isinstance(value, str) and outward.search(value)]
 
 
 def test_the_checks_of_a_service_that_only_verifies_need_no_models():

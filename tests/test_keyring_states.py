@@ -1,4 +1,4 @@
-"""authx.core.keyring_states: what each managed key is for, told by the times of all of them."""
+"""authx.core.key_schedule: what each managed key is for, told by the times of all of them."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authx.core.keyring_states import (
+from authx.core.key_schedule import (
     IN_USE,
     LEAD,
     POLL,

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from jwt.utils import base64url_decode
 
-from authx.core.derived import derive_secret
+from authx.core.derivation import derive_secret
 from authx.core.keys import Key, KeySet
 from authx.errors import KeyInvalid
 

@@ -1,4 +1,4 @@
-"""authx.sessions.listing: a user's own sessions; listed, found, renamed. And everybody's, for staff."""
+"""authx.sessions.queries: a user's own sessions; listed, found, renamed. And everybody's, for staff."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from django.test import RequestFactory
 from authx.errors import StoreUnavailable
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import Device, end_session, end_sessions, open_session
-from authx.sessions.listing import (
+from authx.sessions.queries import (
     find_live_session,
     find_session,
     live_sessions,

@@ -1,4 +1,4 @@
-"""authx.gate.local_copy: of known age, read by one for all, bounded."""
+"""authx.gate.revocation.local_copy: of known age, read by one for all, bounded."""
 
 import os
 import sys
@@ -7,10 +7,16 @@ import threading
 import pytest
 
 from authx.errors import StoreUnavailable
-from authx.gate import local_copy
-from authx.gate.apart import in_a_thread
-from authx.gate.endings import PAUSE, Endings
-from authx.gate.local_copy import LONGEST_REST, REST, STALE, LocalCopy, NoCopy
+from authx.gate.background import in_a_thread
+from authx.gate.revocation import local_copy
+from authx.gate.revocation.local_copy import (
+    FIRST_REST_SECONDS,
+    MAX_REST_SECONDS,
+    REREAD_AFTER_SECONDS,
+    LocalCopy,
+    TooManyEndings,
+)
+from authx.gate.revocation.window import PAUSE_SECONDS, Endings
 
 KEEP = 4500.0
 
@@ -80,7 +86,7 @@ def hang(store, clock):
 
 
 def ask(copy, sid="a", lag=1.0):
-    return copy.told([sid], lag=lag)[0]
+    return copy.entries([sid], lag=lag)[0]
 
 
 def test_it_is_read_when_first_asked_and_not_again_within_half_the_lag(copy, store, clock):
@@ -170,7 +176,7 @@ def test_after_a_failure_nobody_tries_for_a_moment(copy, store, clock):
         with pytest.raises(StoreUnavailable):
             ask(copy)
     assert store.readings == 1
-    clock.now += REST + 0.01
+    clock.now += FIRST_REST_SECONDS + 0.01
     store.down = False
     assert ask(copy) is None
     assert store.readings == 2
@@ -182,9 +188,9 @@ def test_who_goes_on_failing_is_tried_ever_more_seldom(copy, store, clock):
         clock.now += 0.1
         with pytest.raises(StoreUnavailable):
             ask(copy)
-    assert store.readings <= 5 + 100 / LONGEST_REST + 1
+    assert store.readings <= 5 + 100 / MAX_REST_SECONDS + 1
     store.down = False
-    clock.now += LONGEST_REST
+    clock.now += MAX_REST_SECONDS
     assert ask(copy) is None
 
 
@@ -195,7 +201,7 @@ def test_a_rest_counts_from_the_end_of_a_reading_that_hung(copy, store, clock):
     with pytest.raises(StoreUnavailable):
         ask(copy)
     readings = store.readings
-    clock.now += REST / 2
+    clock.now += FIRST_REST_SECONDS / 2
     with pytest.raises(StoreUnavailable):
         ask(copy)
     assert store.readings == readings
@@ -212,7 +218,7 @@ def test_a_copy_that_got_too_old_while_it_was_read_in_vain_is_not_served(copy, s
 
 def test_a_reading_in_a_thread_keeps_nobody_waiting(store, clock):
     work = []
-    copy = LocalCopy(store, clock, keep=lambda: KEEP, apart=work.append)
+    copy = LocalCopy(store, clock, keep=lambda: KEEP, run_in_background=work.append)
     assert ask(copy) is None  # the first has to wait
     assert work == []
     store.end("a")
@@ -230,7 +236,7 @@ def test_where_no_thread_can_be_had_the_reading_goes_on_all_the_same(store, cloc
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    copy = LocalCopy(store, clock, keep=lambda: KEEP, apart=in_a_thread)
+    copy = LocalCopy(store, clock, keep=lambda: KEEP, run_in_background=in_a_thread)
     ask(copy)
     store.end("a")
     clock.now += 0.9
@@ -239,13 +245,13 @@ def test_where_no_thread_can_be_had_the_reading_goes_on_all_the_same(store, cloc
 
 def test_nobody_waits_for_who_has_failed_a_moment_ago(store, clock):
     work = []
-    copy = LocalCopy(store, clock, keep=lambda: KEEP, apart=work.append)
+    copy = LocalCopy(store, clock, keep=lambda: KEEP, run_in_background=work.append)
     ask(copy)
     store.down = True
     clock.now += 1.1
     with pytest.raises(StoreUnavailable):
         ask(copy)  # this one has
-    clock.now += REST
+    clock.now += FIRST_REST_SECONDS
     with pytest.raises(StoreUnavailable):
         ask(copy)
     with pytest.raises(StoreUnavailable):
@@ -281,37 +287,37 @@ def test_a_copy_left_alone_for_long_is_read_anew(copy, store, clock):
     store.end("a")
     ask(copy)
     store.ended.clear()
-    clock.now += STALE + 1
+    clock.now += REREAD_AFTER_SECONDS + 1
     assert ask(copy) is None
 
 
 def test_too_many_endings_are_not_kept(copy, store, clock, monkeypatch):
-    monkeypatch.setattr(local_copy, "LARGEST", 10)
+    monkeypatch.setattr(local_copy, "MAX_ENDINGS", 10)
     ask(copy)
     for number in range(20):
         store.end(f"s{number}")
         clock.now += 1
         try:
             ask(copy)
-        except NoCopy:
+        except TooManyEndings:
             break
     else:
         pytest.fail("kept them all")
     readings = store.readings
-    clock.now += PAUSE - 1
-    with pytest.raises(NoCopy):
+    clock.now += PAUSE_SECONDS - 1
+    with pytest.raises(TooManyEndings):
         ask(copy)
     assert (store.readings, len(copy)) == (readings, 0)
 
 
 def test_a_store_that_names_too_many_is_given_up(copy, store, clock, monkeypatch):
-    monkeypatch.setattr("authx.gate.endings.LARGEST", 10)
+    monkeypatch.setattr("authx.gate.revocation.window.MAX_ENDINGS", 10)
     for number in range(20):
         store.end(f"s{number}")
-    with pytest.raises(NoCopy):
+    with pytest.raises(TooManyEndings):
         ask(copy)
     store.ended = {"s1": "kicked"}
-    clock.now += PAUSE + 1
+    clock.now += PAUSE_SECONDS + 1
     assert ask(copy, "s1") == "kicked"
 
 
@@ -320,25 +326,24 @@ def test_an_ending_of_this_process_outlives_a_whole_reading_that_missed_it(copy,
     assert ask(copy, "ours") == "kicked"
     store.meanwhile = lambda: None
     store.end("ours")
-    clock.now += STALE + 1
+    clock.now += REREAD_AFTER_SECONDS + 1
     assert ask(copy, "ours") == "kicked"
     assert not copy._added
 
 
 def test_a_forked_child_waits_for_no_thread_of_its_parent(copy, store):
     ask(copy)
-    copy._lock.acquire()
+    copy._copy.lock.acquire()
     copy._changing.acquire()
     child = os.fork()
     if child == 0:
         try:
-            copy.after_fork()
             copy.add({"b": "kicked"})
             os._exit(0 if ask(copy) is None and store.readings == 2 else 2)
         finally:
             os._exit(1)
     copy._changing.release()
-    copy._lock.release()
+    copy._copy.lock.release()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 

@@ -23,7 +23,7 @@ from rest_framework.views import APIView
 from authx.checks.logins import check_counting, check_login_backend, check_proxies
 from authx.core.account_name import MAX_NAME, fold_account_name
 from authx.core.device_cookie import BrowserDevice, read_device, write_device
-from authx.http.device import browser_device, login_nonce, remember_login
+from authx.http.device_cookie import browser_device, login_nonce, remember_login
 from authx.models import DeviceSession, SessionEvent
 
 PAGE, DJANGO, ADMIN, API = "/account/login/", "/django-login/", "/admin/login/", "/api/auth/login/"
@@ -466,7 +466,7 @@ def test_an_ipv6_caller_cannot_walk_through_their_own_network():
 
 
 @pytest.mark.usefixtures("two_an_address")
-@pytest.mark.parametrize("address", ["", "unix:", "garbage"])
+@pytest.mark.parametrize("address", ["", "unix:", "garbage", None])
 def test_an_unknown_address_has_no_limit(address):
     assert strangers(address, 5) == [False] * 5
 
@@ -746,7 +746,7 @@ class OurLimit(LoginLimitBackend):
         ("django.core.cache.backends.locmem.LocMemCache", "forgets counters"),
         ("django.core.cache.backends.dummy.DummyCache", "keeps nothing"),
         ("django.core.cache.backends.filebased.FileBasedCache", "atomically"),
-        ("django.core.cache.backends.db.DatabaseCache", "atomically"),
+        ("django.core.cache.backends.db.DatabaseCache", "atomically, and forgets"),
         ("django.core.cache.backends.redis.RedisCache", ""),
         ("django_redis.cache.RedisCache", ""),
     ],

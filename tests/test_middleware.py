@@ -13,8 +13,8 @@ from django.db.models import F
 from django.test import AsyncClient, Client
 from django.utils import timezone
 
+from authx.core.access_token import write_access_token
 from authx.core.keys import Key
-from authx.core.tokens import write_access_token
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import end_session, open_session, refresh_session
 from authx.sessions.credentials import credentials_for

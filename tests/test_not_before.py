@@ -15,31 +15,32 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from authx.core.log_entries import EVERYBODY, asked_of, end_reason, mark, merged
+from authx.core.revocation_log import EVERYBODY, asked_of, end_reason, mark, merged
 from authx.errors import KeyUnknown, SessionEnded
-from authx.gate import revocation, verify_access_token
-from authx.gate.endings import window
+from authx.gate import verify_access_token
+from authx.gate.revocation import sources
+from authx.gate.revocation.window import window
 from authx.http.django_session import BOUND_KEY
+from authx.issuer.introspection import introspect
+from authx.issuer.revocation_feed import endings_since
 from authx.models import DeviceSession, EndedSession, NotBeforeMark, SessionEvent
-from authx.pages import delivery
+from authx.pages import response
 from authx.pages.visit import visit_of
 from authx.sessions import (
     end_everyone,
     end_session,
     end_user_sessions,
-    ended_log,
     not_before,
     open_session,
     recognize,
     refresh_session,
 )
-from authx.sessions.feeding import endings_since
-from authx.sessions.introspecting import introspect
-from authx.sessions.listing import live_sessions
 from authx.sessions.not_before import catch_up, prune_marks
-from authx.sessions.proving import record_proof
+from authx.sessions.queries import live_sessions
 from authx.sessions.reading import read_session
+from authx.sessions.step_up import record_proof
 from authx.signals import device_session_ended
+from authx.store import revocation_log
 from tests.racing import race
 from tests.test_stores import NAMES, QUICK, choose
 from tests.test_tokens import CLAIMS
@@ -226,7 +227,7 @@ def test_who_changes_a_password_after_the_kick_is_not_let_back_in(ada, only_mark
     ada.save()
     update_session_auth_hash(request, ada)
     end_user_sessions(ada, "kicked")
-    delivery.keep_own_password_change(visit)
+    response.keep_own_password_change(visit)
     assert visit.delivery is None
 
 
@@ -566,10 +567,10 @@ def test_garbage_in_redis_is_a_question_for_the_database(transactional_db, setti
     choose(settings, "redis", lag)
     opened = open_session(ada)
     verify_access_token(opened.access_token)
-    store = revocation._redis("sessions")
+    store = sources._redis("sessions")
     for told in ("", "x", "x:kicked", ":"):
         store._client.execute_command("HSET", store.key, "*", told)
-        revocation._copies.clear()
+        sources._copies.clear()
         assert verify_access_token(opened.access_token)
     end_everyone("kicked")
     assert reason_of(lambda: verify_access_token(opened.access_token)) == "kicked"
@@ -601,7 +602,7 @@ def test_the_feed_tells_of_marks(transactional_db, ada):
 
 
 def test_marks_that_commit_out_of_order_are_both_told(transactional_db):
-    log = ended_log.EndedLog()
+    log = revocation_log.EndedLog()
     log.read()
     EndedSession.objects.create(pk=1007, name=EVERYBODY, told="7:kicked", at=timezone.now())
     assert log.read().ended == {EVERYBODY: "7:kicked"}

@@ -16,8 +16,8 @@ from authx.errors import AuthxError, DeviceInvalid, LoginRefused, SessionEnded, 
 from authx.gate import verify_access_token
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import Device, end_session, open_session, recognize, refresh_session
+from authx.sessions.liveness import has_fingerprint
 from authx.sessions.opening import set_persistent
-from authx.sessions.standing import has_fingerprint
 from tests.faults_in_database import broken_audit, outage
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -16,9 +16,10 @@ from rest_framework.test import APIClient
 
 from authx.checks import check_settings, check_together
 from authx.conf import conf
-from authx.core.tokens import write_access_token
+from authx.core.access_token import write_access_token
 from authx.errors import TokenMalformed
-from authx.gate import keyring, verify_access_token
+from authx.gate import verify_access_token
+from authx.gate.keys import keyring
 from authx.models import DeviceSession
 from authx.sessions import open_session, recognize
 

@@ -20,8 +20,8 @@ from rest_framework.views import exception_handler as drf_exception_handler
 from authx.api.authentication import BearerAuthentication, CookieAuthentication
 from authx.api.permissions import HasRole, HasScope, RecentlyAuthenticated
 from authx.conf import conf
-from authx.core.tokens import write_access_token
-from authx.gate import keyring
+from authx.core.access_token import write_access_token
+from authx.gate.keys import keyring
 from authx.sessions import open_session
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -3,12 +3,14 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import DatabaseError, connection
 
 from authx import signals
+from authx.core.device import UNKNOWN
 from authx.errors import StoreUnavailable
 from authx.models import DeviceSession, SessionEvent
-from authx.sessions import end_session, open_session, refresh_session
+from authx.sessions import Device, end_session, open_session, refresh_session
 from authx.sessions.pruning import mark_expired, prune
 from tests.faults_in_database import broken_audit
 
@@ -162,7 +164,7 @@ def test_forgetting_goes_batch_by_batch(ada):
 def test_forgetting_costs_few_statements_however_many_there_are(ada, django_assert_max_num_queries):
     for _ in range(30):
         end_session(opened_at(ada, START), "logout", now=START)
-    with django_assert_max_num_queries(7):  # find, begin, events, sessions, commit, find no more
+    with django_assert_max_num_queries(8):  # find, begin, events, admin's log, sessions, commit, find no more
         assert sum(prune(KEEP, 1000, now=START + KEEP + TICK)) == 30
 
 
@@ -172,3 +174,14 @@ def test_failed_logins_are_forgotten_with_the_rest(ada):
         SessionEvent.objects.create(kind=kind, at=START - age, subject=str(ada.pk))
     assert list(prune(KEEP, 1, now=START)) == []
     assert SessionEvent.objects.get().at == START - KEEP + timedelta(days=1)
+
+
+def test_the_admins_log_does_not_keep_what_a_pruned_session_was(ada, admin, bob):
+    """Whoever is forgotten later has no session any more by which its entry would be found."""
+    old, new = (open_session(user, device=Device(name=f"{user}'s phone")).session for user in (ada, bob))
+    LogEntry.objects.log_actions(str(admin.pk), [old, new], CHANGE, "phone lost")
+    end_session(old, "kicked", now=START)
+    DeviceSession.objects.filter(pk=old.pk).update(ended_at=START)
+    assert sum(prune(KEEP, 10, now=START + KEEP + TICK)) == 1
+    told = {entry.object_id: (entry.object_repr, entry.change_message) for entry in LogEntry.objects.all()}
+    assert told == {str(old.pk): (UNKNOWN, ""), str(new.pk): (f"{bob}'s phone", "phone lost")}

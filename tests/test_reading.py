@@ -10,9 +10,9 @@ from django.test.utils import CaptureQueriesContext
 from authx.errors import StoreUnavailable
 from authx.models import DeviceSession
 from authx.sessions import Device, open_session, reading
-from authx.sessions.database import database_now
-from authx.sessions.prepared import THRESHOLD
 from authx.sessions.reading import read_session
+from authx.store.database import database_now
+from authx.store.prepared_statement import THRESHOLD
 from tests.test_refreshing import outage
 
 

@@ -1,4 +1,4 @@
-"""authx.gate.redis_store: the lease, who gives it, and what it is worth. Real Redis servers, one per test."""
+"""The lease in Redis: who gives it, and what it is worth. Real Redis servers, one per test."""
 
 import json
 import os
@@ -11,12 +11,18 @@ from django.core.exceptions import ImproperlyConfigured
 
 from authx.core.log_position import LogPosition
 from authx.errors import StoreUnavailable
-from authx.gate import redis_connection
-from authx.gate import redis_scripts as scripts
-from authx.gate.breaker import FIRST, LONGEST, TRIAL, Breaker
-from authx.gate.endings import PAUSE, Endings, window
-from authx.gate.redis_connection import TIMEOUT, connect
-from authx.gate.redis_store import AGAIN, CHUNK, LEASE, LOCK, RedisStore
+from authx.gate.breaker import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, TRIAL_SECONDS, Breaker
+from authx.gate.revocation import redis_connection
+from authx.gate.revocation import redis_scripts as scripts
+from authx.gate.revocation.redis_connection import TIMEOUT_SECONDS, connect
+from authx.gate.revocation.redis_store import (
+    ENDINGS_PER_COMMAND,
+    LEASE_SECONDS,
+    LOCK_SECONDS,
+    RETRY_SECONDS,
+    RedisStore,
+)
+from authx.gate.revocation.window import PAUSE_SECONDS, Endings, window
 from tests.faults import RedisServer, free_port, wait_for
 
 
@@ -67,7 +73,7 @@ def server():
 
 
 def reason_in(store, sid):
-    return store.told([sid])[0]
+    return store.entries([sid])[0]
 
 
 def together(work, count):
@@ -124,7 +130,7 @@ def test_the_first_to_ask_gives_the_lease_and_is_answered(use, log):
 def test_everything_is_one_key_that_expires_with_the_lease(store, server):
     store.publish({"a": "logout"})
     assert server.ask("KEYS", "*") == [store.key]
-    assert 0 < server.ask("PTTL", store.key) <= LEASE * 1000
+    assert 0 < server.ask("PTTL", store.key) <= LEASE_SECONDS * 1000
 
 
 def test_without_a_lease_nothing_is_known(store, server):
@@ -137,7 +143,7 @@ def test_a_lease_that_was_lost_is_given_again_soon(store, server, clock):
     server.ask("FLUSHALL")
     with pytest.raises(StoreUnavailable):
         reason_in(store, "a")
-    clock.now += AGAIN
+    clock.now += RETRY_SECONDS
     assert reason_in(store, "a") is None
 
 
@@ -145,7 +151,7 @@ def test_it_is_renewed_when_a_third_is_over_and_what_is_new_is_read(store, serve
     log.end("a")
     assert reason_in(store, "a") is None  # not published, and not read yet
     server.ask("PEXPIRE", store.key, 5000)
-    clock.now += LEASE / 3 * 1.1
+    clock.now += LEASE_SECONDS / 3 * 1.1
     assert reason_in(store, "a") == "kicked"
     assert log.readings == [0, 1]
     assert server.ask("PTTL", store.key) > 5000
@@ -171,7 +177,7 @@ def test_the_lease_counts_from_before_the_reading(use, server, log):
     began = now()
     log.meanwhile = lambda: wait_for(lambda: now() > began + 30)
     store.keep_lease()
-    assert server.ask("PEXPIRETIME", store.key) <= began + LEASE * 1000 + 25
+    assert server.ask("PEXPIRETIME", store.key) <= began + LEASE_SECONDS * 1000 + 25
 
 
 def test_a_reading_that_arrives_after_its_lease_is_worth_nothing(use, server):
@@ -214,12 +220,12 @@ def test_one_reads_and_the_others_wait_for_the_lease(use, log):
 
 def test_a_reader_that_died_is_succeeded(use, server, clock):
     store, other = use(), use()
-    store._script(scripts.BEGIN, "dead", int(LOCK * 1000), 30000, 6666)
+    store._script(scripts.BEGIN, "dead", int(LOCK_SECONDS * 1000), 30000, 6666)
     with pytest.raises(StoreUnavailable):
         reason_in(other, "a")
     until = server.ask("HGET", other.key, "lock").split()[0]
     server.ask("HSET", other.key, "lock", f"{int(until) - 6000} dead")
-    clock.now += AGAIN
+    clock.now += RETRY_SECONDS
     assert reason_in(other, "a") is None
     assert store._script(scripts.FINISH, "dead", "[]", int(until) + 60000, 0) == 0
 
@@ -245,22 +251,22 @@ def test_a_position_that_cannot_be_read_is_read_from_the_beginning(store, server
     log.end("a")
     server.ask("HSET", store.key, "upto", upto)
     server.ask("PEXPIRE", store.key, 5000)
-    clock.now += LEASE
+    clock.now += LEASE_SECONDS
     assert reason_in(store, "a") == "kicked"
     assert LogPosition.from_json(json.loads(server.ask("HGET", store.key, "upto"))).last == 1
 
 
 def test_too_many_endings_are_not_kept(use, server, log, clock, monkeypatch):
-    monkeypatch.setattr("authx.gate.endings.LARGEST", 5)
+    monkeypatch.setattr("authx.gate.revocation.window.MAX_ENDINGS", 5)
     log.end(*"abcdef")
     store = use()
     for _ in range(10):
         with pytest.raises(StoreUnavailable):
             reason_in(store, "a")
-        clock.now += PAUSE / 11
+        clock.now += PAUSE_SECONDS / 11
     assert len(log.readings) == 1
     monkeypatch.undo()
-    clock.now += PAUSE
+    clock.now += PAUSE_SECONDS
     server.ask("DEL", store.key)  # the lock of the first, who has not come to its end
     assert reason_in(store, "a") == "kicked"
 
@@ -270,7 +276,7 @@ def test_what_no_longer_matters_is_thrown_away(store, server, clock):
     now = int(server.ask("TIME")[0])
     server.ask("HSET", store.key, "#1", f"{now - int(window().total_seconds()) - 5} kicked old")
     server.ask("PEXPIRE", store.key, 5000)
-    clock.now += LEASE
+    clock.now += LEASE_SECONDS
     store.keep_lease()
     assert (reason_in(store, "old"), reason_in(store, "recent")) == (None, "kicked")
     assert server.ask("HMGET", store.key, "#1", "#2", "first") == [None, f"{now} kicked recent", "2"]
@@ -291,13 +297,13 @@ def test_the_first_word_stands(store):
 
 
 def test_many_fit(store, use, log, server):
-    many = {f"sid-{number}": "kicked" for number in range(2 * CHUNK + 50)}
+    many = {f"sid-{number}": "kicked" for number in range(2 * ENDINGS_PER_COMMAND + 50)}
     store.publish(many)
-    assert reason_in(store, f"sid-{2 * CHUNK + 49}") == "kicked"
+    assert reason_in(store, f"sid-{2 * ENDINGS_PER_COMMAND + 49}") == "kicked"
     server.ask("FLUSHALL")
     log.end(*many)
     store = use()
-    assert reason_in(store, f"sid-{2 * CHUNK + 49}") == "kicked"
+    assert reason_in(store, f"sid-{2 * ENDINGS_PER_COMMAND + 49}") == "kicked"
 
 
 def test_publishing_to_a_dead_redis_fails_nobody(use):
@@ -330,7 +336,7 @@ def test_a_feed_tells_all_and_then_what_is_new(store):
 
 
 def test_a_feed_reads_any_number(store):
-    many = {f"sid-{number}": "kicked" for number in range(2 * CHUNK + 50)}
+    many = {f"sid-{number}": "kicked" for number in range(2 * ENDINGS_PER_COMMAND + 50)}
     store.publish(many)
     found = store.feed().read()
     assert (found.ended, found.whole) == (many, True)
@@ -342,7 +348,7 @@ def test_a_feed_begins_again_where_redis_did(store, server, log, clock):
     feed.read()
     server.ask("FLUSHALL")
     log.end("b")
-    clock.now += LEASE
+    clock.now += LEASE_SECONDS
     found = feed.read()
     assert (found.ended, found.whole) == ({"b": "kicked"}, True)
 
@@ -377,7 +383,7 @@ def test_a_feed_goes_back_to_redis(store, server, log, clock):
     server.ask("FLUSHALL")
     log.end("a")
     assert feed.read().ended == {"a": "kicked"}  # from the log
-    clock.now += AGAIN
+    clock.now += RETRY_SECONDS
     found = feed.read()
     assert (found.ended, found.whole) == ({"a": "kicked"}, True)
     assert feed.read().ended == {}
@@ -391,7 +397,10 @@ def test_time_outs_are_ours_whatever_the_alias_says(use):
     with_url = use("redis://127.0.0.1:1/0?socket_timeout=7&socket_connect_timeout=7")
     for made in (store, with_url):
         kwargs = made._client.connection_pool.connection_kwargs
-        assert (kwargs["socket_timeout"], kwargs["socket_connect_timeout"]) == (TIMEOUT, TIMEOUT)
+        assert (kwargs["socket_timeout"], kwargs["socket_connect_timeout"]) == (
+            TIMEOUT_SECONDS,
+            TIMEOUT_SECONDS,
+        )
         assert kwargs["retry"].get_retries() == 0
 
 
@@ -495,7 +504,15 @@ def test_a_breaker_lets_one_try_and_waits_longer_each_time():
             clock.now += 0.5
         assert not breaker.allows()  # the trial is one caller's
         waited.append(clock.now - start)
-    assert waited == [FIRST, 2.0, 4.0, 8.0, LONGEST, LONGEST, LONGEST]
+    assert waited == [
+        FIRST_PAUSE_SECONDS,
+        2.0,
+        4.0,
+        8.0,
+        MAX_PAUSE_SECONDS,
+        MAX_PAUSE_SECONDS,
+        MAX_PAUSE_SECONDS,
+    ]
     breaker.worked()
     assert breaker.allows()
     assert breaker.is_closed
@@ -505,9 +522,9 @@ def test_a_trial_nobody_finished_is_given_to_the_next():
     clock = Clock()
     breaker = Breaker(clock)
     breaker.failed()
-    clock.now += FIRST
+    clock.now += FIRST_PAUSE_SECONDS
     assert breaker.allows()
-    clock.now += TRIAL
+    clock.now += TRIAL_SECONDS
     assert breaker.allows()
 
 
@@ -550,7 +567,7 @@ def test_a_write_that_failed_does_not_keep_the_lease_from_being_renewed(store, s
     server.ask("REPLICAOF", "NO", "ONE")
     assert reason_in(store, "a") is None
     server.ask("PEXPIRE", store.key, 5000)
-    clock.now += LEASE / 3 * 1.1
+    clock.now += LEASE_SECONDS / 3 * 1.1
     assert reason_in(store, "a") == "kicked"
 
 
@@ -570,13 +587,13 @@ def test_a_late_answer_is_never_taken_for_the_next(store, server, clock):
             reason_in(store, "a")
     finally:
         server.go_on()
-    clock.now += FIRST
+    clock.now += FIRST_PAUSE_SECONDS
     assert reason_in(store, "b") is None
     assert reason_in(store, "a") == "kicked"
 
 
 def test_no_two_threads_talk_on_one_connection_at_once(use, monkeypatch):
-    monkeypatch.setattr(redis_connection, "TIMEOUT", 10)  # so many threads, and so few cores
+    monkeypatch.setattr(redis_connection, "TIMEOUT_SECONDS", 10)  # so many threads, and so few cores
     store = use()
     store.keep_lease()
     told, begin = [], Barrier(150)  # more than redis-py lets a pool have
@@ -636,13 +653,13 @@ def test_what_becomes_of_an_old_mark_does_not_touch_the_later_one(store, server,
     old = now - int(window().total_seconds()) - 5
     server.ask("HSET", store.key, "#1", f"{old} 12:kicked *", "#3", f"{old} 14:kicked @some body")
     server.ask("PEXPIRE", store.key, 5000)
-    clock.now += LEASE
+    clock.now += LEASE_SECONDS
     store.keep_lease()
     assert reason_in(store, "*") == "13:kicked"
     assert server.ask("HGET", store.key, "first") == "2"
     server.ask("HSET", store.key, "#2", f"{old} 13:kicked *")
     server.ask("PEXPIRE", store.key, 5000)
-    clock.now += LEASE
+    clock.now += LEASE_SECONDS
     store.keep_lease()
     assert (reason_in(store, "*"), reason_in(store, "@some body")) == (None, None)
 
@@ -702,9 +719,9 @@ def test_a_lease_longer_than_a_lease_is_none(store, server, log, clock, outlast)
     with pytest.raises(StoreUnavailable):
         reason_in(store, "lost")
     assert feed.read().ended == {"lost": "kicked"}  # from the log
-    clock.now += AGAIN
+    clock.now += RETRY_SECONDS
     assert reason_in(store, "lost") == "kicked"
-    assert 0 < server.ask("PTTL", store.key) <= LEASE * 1000
+    assert 0 < server.ask("PTTL", store.key) <= LEASE_SECONDS * 1000
 
 
 def test_who_keeps_the_hash_alive_does_not_keep_the_lease(store, server, log, clock):
@@ -713,13 +730,13 @@ def test_who_keeps_the_hash_alive_does_not_keep_the_lease(store, server, log, cl
     server.ask("PEXPIRE", store.key, 9000)
     with pytest.raises(StoreUnavailable):
         reason_in(store, "lost")
-    clock.now += AGAIN
+    clock.now += RETRY_SECONDS
     assert reason_in(store, "lost") == "kicked"
 
 
 def test_a_worker_whose_leases_are_longer_lends_them_to_nobody_else(use, monkeypatch, clock, log):
     other, store = use(), use()
-    monkeypatch.setattr("authx.gate.redis_store.LEASE", 60.0)
+    monkeypatch.setattr("authx.gate.revocation.redis_store.LEASE_SECONDS", 60.0)
     assert reason_in(other, "a") is None
     monkeypatch.undo()
     log.end("a")
@@ -728,13 +745,13 @@ def test_a_worker_whose_leases_are_longer_lends_them_to_nobody_else(use, monkeyp
     assert reason_in(store, "a") == "kicked"
 
 
-@pytest.mark.parametrize("seconds", [-1, LOCK + 1, 290])
+@pytest.mark.parametrize("seconds", [-1, LOCK_SECONDS + 1, 290])
 def test_a_lock_that_has_run_out_or_lies_too_far_ahead_is_none(store, server, clock, log, seconds):
     log.end("a")
     server.ask("HSET", store.key, "lock", f"{redis_now(server) + int(seconds * 1000)} dead")
     server.ask("HINCRBY", store.key, "fields", 1)
     server.ask("PEXPIRE", store.key, 5000)
-    clock.now += LEASE / 3 * 1.1
+    clock.now += LEASE_SECONDS / 3 * 1.1
     assert reason_in(store, "a") == "kicked"
 
 
@@ -742,14 +759,14 @@ def test_a_process_believes_no_lease_for_longer_than_one_lasts(store, server, lo
     """Whatever the clock of Redis does: here it stands still."""
     log.end("lost")
     for _ in range(9):
-        clock.now += LEASE / 10
+        clock.now += LEASE_SECONDS / 10
         assert reason_in(store, "lost") is None
-    clock.now += LEASE / 10 + 0.01
+    clock.now += LEASE_SECONDS / 10 + 0.01
     with pytest.raises(StoreUnavailable):
         reason_in(store, "lost")
-    clock.now += AGAIN
+    clock.now += RETRY_SECONDS
     assert reason_in(store, "lost") == "kicked"
-    clock.now += LEASE - 1
+    clock.now += LEASE_SECONDS - 1
     assert reason_in(store, "lost") == "kicked"
 
 
@@ -757,7 +774,7 @@ def test_a_lease_that_others_renew_is_believed(store, use, server, clock):
     other = use()
     for _ in range(5):
         server.ask("PEXPIRE", store.key, 5000)
-        clock.now += LEASE / 3 * 1.1
+        clock.now += LEASE_SECONDS / 3 * 1.1
         other.keep_lease()
         assert reason_in(store, "a") is None
 
@@ -775,12 +792,12 @@ def test_whatever_is_deleted_is_noticed_and_written_again(field, store, server, 
     assert feed.read().ended == endings
     server.ask("HDEL", store.key, field)
     with pytest.raises(StoreUnavailable):
-        store.told(endings)
+        store.entries(endings)
     store.publish({"b": "kicked"})  # which does not make up for it
     with pytest.raises(StoreUnavailable):
-        store.told(endings)
-    clock.now += AGAIN
-    assert store.told(endings) == list(endings.values())
+        store.entries(endings)
+    clock.now += RETRY_SECONDS
+    assert store.entries(endings) == list(endings.values())
     found = feed.read()
     assert (found.ended, found.whole) == (endings, True)
     assert is_whole(store, server)
@@ -790,13 +807,13 @@ def test_a_line_deleted_during_a_reading_gives_no_lease(store, server, log, cloc
     log.end("a", "b")
     store.publish({"a": "kicked"})
     server.ask("PEXPIRE", store.key, 5000)
-    clock.now += LEASE / 3 * 1.1
+    clock.now += LEASE_SECONDS / 3 * 1.1
     log.meanwhile = lambda: server.ask("HDEL", store.key, "a")
     with pytest.raises(StoreUnavailable):
         reason_in(store, "a")
     log.meanwhile = lambda: None
-    clock.now += AGAIN
-    assert store.told("ab") == ["kicked", "kicked"]
+    clock.now += RETRY_SECONDS
+    assert store.entries("ab") == ["kicked", "kicked"]
 
 
 def test_nobody_who_has_ended_is_told_to_live_whatever_is_deleted_when(store, server, log, clock):
@@ -806,12 +823,12 @@ def test_nobody_who_has_ended_is_told_to_live_whatever_is_deleted_when(store, se
         log.end(sid)
         ended.append(sid)
         store.publish({sid: "kicked", "*": f"{number}:kicked"})
-        clock.now += AGAIN
+        clock.now += RETRY_SECONDS
         if drawn.random() < 0.5:
             fields = server.ask("HKEYS", store.key)
             server.ask("HDEL", store.key, *drawn.sample(fields, min(len(fields), drawn.randint(1, 4))))
         with suppress(StoreUnavailable):
-            assert store.told(ended) == ["kicked"] * len(ended)
+            assert store.entries(ended) == ["kicked"] * len(ended)
             known += 1
     assert known > 100
 
@@ -831,7 +848,7 @@ def test_the_count_is_kept_whatever_is_written(store, server, log, clock):
                 if entry is not None:
                     server.ask("HSET", store.key, f"#{line}", "1 " + entry.split(" ", 1)[1])
         server.ask("PEXPIRE", store.key, 5000)
-        clock.now += LEASE / 3 * 1.1
+        clock.now += LEASE_SECONDS / 3 * 1.1
         store.keep_lease()
         assert is_whole(store, server)
     assert int(server.ask("HGET", store.key, "first")) > 20
@@ -842,7 +859,7 @@ def test_another_kind_of_key_in_its_place_gives_way(store, server, log, clock):
     server.ask("SET", store.key, "somebody's", "PX", 60_000)
     with pytest.raises(StoreUnavailable):
         reason_in(store, "a")
-    clock.now += LEASE
+    clock.now += LEASE_SECONDS
     assert reason_in(store, "a") == "kicked"
 
 
@@ -868,7 +885,7 @@ def test_one_clock_that_runs_ahead_throws_nothing_away(wrong, use, server, log, 
     if wrong == "redis":
         server.ask("HSET", store.key, "#1", f"{int(now - past)} kicked a")  # before its clock went wrong
     server.ask("PEXPIRE", store.key, 5000)
-    clock.now += LEASE
+    clock.now += LEASE_SECONDS
     store.keep_lease()
     assert reason_in(writer, "a") == "kicked"
 

@@ -1,4 +1,4 @@
-"""authx.core.refresh: the refresh token on the wire."""
+"""authx.core.refresh_token: the refresh token on the wire."""
 
 import base64
 import string
@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from itsdangerous import Signer, base64_encode
 
-from authx.core.derived import derive_secret
-from authx.core.refresh import (
+from authx.core.derivation import derive_secret
+from authx.core.refresh_token import (
     RefreshClaims,
     is_genuine,
     read_refresh_token,

@@ -11,7 +11,7 @@ from django.test import RequestFactory
 
 from authx import signals
 from authx.conf import secret_keys
-from authx.core.refresh import write_refresh_token
+from authx.core.refresh_token import write_refresh_token
 from authx.errors import (
     RefreshConflict,
     RefreshMalformed,
@@ -21,7 +21,7 @@ from authx.errors import (
 )
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import end_session, open_session, recognize, refresh_session
-from authx.sessions.using import note_use
+from authx.sessions.activity import record_use
 from tests.faults_in_database import broken_audit, deadlocks, outage, read_only
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -723,6 +723,6 @@ def test_t2_is_what_makes_the_difference_between_a_lost_response_and_a_conflict(
 ):
     now = START + LATER
     with django_capture_on_commit_callbacks(execute=True):
-        note_use(recognize(rotated.access_token, now=now), rotated.claims, now=now)
+        record_use(recognize(rotated.access_token, now=now), rotated.claims, now=now)
     with pytest.raises(RefreshConflict):
         refresh_session(opened.refresh_token, now=now + LATER)

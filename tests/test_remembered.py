@@ -1,4 +1,4 @@
-"""authx.gate.remembered: a signature is verified once, and nothing else is ever remembered."""
+"""authx.gate.signature_cache: a signature is verified once, and nothing else is ever remembered."""
 
 import os
 import threading
@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from authx.core.access_token import write_access_token
 from authx.core.keys import Key, KeySet
-from authx.core.tokens import write_access_token
 from authx.errors import KeyUnknown, SessionEnded, TokenExpired, TokenMalformed, TokenNotForUs
-from authx.gate import keyring, verify_access_token
-from authx.gate.remembered import PER_SESSION, Remembered, signatures
+from authx.gate import verify_access_token
+from authx.gate.keys import keyring
+from authx.gate.signature_cache import MAX_TOKENS_PER_SESSION, SignatureCache, signatures
 from authx.gate.verify import read_claims
 from authx.sessions import end_session, open_session
 from tests.test_tokens import CLAIMS
@@ -47,7 +48,7 @@ def token(sid="sid-1", jti="jti-1", key=None, **changes):
 
 
 def test_a_token_is_verified_once():
-    keys, memory = Keys(KEYS.signing), Remembered()
+    keys, memory = Keys(KEYS.signing), SignatureCache()
     one = token()
     assert memory.read(one, keys, now=NOW) == memory.read(one, keys, now=NOW)
     assert keys.find(KEYS.signing.kid).verified == 1
@@ -55,7 +56,7 @@ def test_a_token_is_verified_once():
 
 @pytest.mark.parametrize("change", ["signature", "payload", "padding"])
 def test_a_token_that_differs_anywhere_is_another_token(change):
-    memory, one = Remembered(), token()
+    memory, one = SignatureCache(), token()
     memory.read(one, KEYS, now=NOW)
     header, payload, signature = one.split(".")
     other = {
@@ -69,7 +70,7 @@ def test_a_token_that_differs_anywhere_is_another_token(change):
 
 
 def test_a_withdrawn_key_takes_its_tokens_along():
-    keys, memory = Keys(KEYS.signing), Remembered()
+    keys, memory = Keys(KEYS.signing), SignatureCache()
     one = token()
     memory.read(one, keys, now=NOW)
     keys.held.clear()
@@ -79,7 +80,7 @@ def test_a_withdrawn_key_takes_its_tokens_along():
 
 
 def test_another_key_of_the_same_name_verifies_again():
-    keys, memory = Keys(KEYS.signing), Remembered()
+    keys, memory = Keys(KEYS.signing), SignatureCache()
     one = token()
     memory.read(one, keys, now=NOW)
     keys.held[KEYS.signing.kid] = CountingKey(Key.derive("another"))
@@ -88,7 +89,7 @@ def test_another_key_of_the_same_name_verifies_again():
 
 
 def test_what_no_key_has_signed_takes_no_room():
-    memory = Remembered(largest=10)
+    memory = SignatureCache(largest=10)
     honest = token()
     memory.read(honest, KEYS, now=NOW)
     for number in range(100):
@@ -101,19 +102,19 @@ def test_what_no_key_has_signed_takes_no_room():
 
 
 def test_one_session_cannot_push_out_the_others():
-    keys, memory = Keys(KEYS.signing), Remembered(largest=10)
+    keys, memory = Keys(KEYS.signing), SignatureCache(largest=10)
     honest = token(sid="honest")
     memory.read(honest, keys, now=NOW)
     for number in range(50):
         memory.read(token(sid="greedy", jti=f"j{number}"), keys, now=NOW)
-    assert len(memory) == 1 + PER_SESSION
+    assert len(memory) == 1 + MAX_TOKENS_PER_SESSION
     before = keys.find(KEYS.signing.kid).verified
     memory.read(honest, keys, now=NOW)
     assert keys.find(KEYS.signing.kid).verified == before
 
 
 def test_memory_is_bounded_and_the_oldest_make_room():
-    memory = Remembered(largest=10)
+    memory = SignatureCache(largest=10)
     for number in range(30):
         memory.read(token(sid=f"s{number}"), KEYS, now=NOW)
     assert len(memory) == 10
@@ -121,7 +122,7 @@ def test_memory_is_bounded_and_the_oldest_make_room():
 
 
 def test_the_expired_make_room_first():
-    memory = Remembered(largest=10)
+    memory = SignatureCache(largest=10)
     for number in range(9):
         memory.read(token(sid=f"s{number}"), KEYS, now=NOW)
     memory.read(token(sid="later", exp=CLAIMS.exp + 600, iat=CLAIMS.iat + 600), KEYS, now=CLAIMS.exp)
@@ -131,7 +132,7 @@ def test_the_expired_make_room_first():
 
 
 def test_threads_that_bring_one_token_leave_one_entry():
-    memory, one = Remembered(), token()
+    memory, one = SignatureCache(), token()
     start = threading.Barrier(8)
 
     def read():

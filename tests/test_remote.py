@@ -25,20 +25,23 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.urls import reverse
 
 from authx.checks.verifier import check_verifier
+from authx.core.access_token import write_access_token
 from authx.core.keys import Key, KeySet
-from authx.core.tokens import write_access_token
 from authx.errors import KeyInvalid, KeyUnknown, SessionEnded, StoreUnavailable, TokenMalformed
-from authx.gate import jwks, keyring, revocation, verify_access_token
-from authx.gate.endings import Endings
-from authx.gate.fetch import LARGEST, Refused, fetch_json
-from authx.gate.jwks import COOL_DOWN, LATE, MAX_AGE, RemoteKeys
-from authx.gate.local_copy import LocalCopy
+from authx.gate import verify_access_token
+from authx.gate.issuer_http import MAX_BODY_BYTES, Refused, fetch_json
+from authx.gate.keys import keyring
+from authx.gate.keys import remote as remote_keys_module
+from authx.gate.keys.remote import COOL_DOWN_SECONDS, MAX_AGE_SECONDS, TOO_OLD_SECONDS, RemoteKeys
 from authx.gate.principal import Principal
-from authx.gate.remote import IntrospectionSource, RemoteFeed
+from authx.gate.revocation import sources
+from authx.gate.revocation.local_copy import LocalCopy
+from authx.gate.revocation.remote import IntrospectionSource, RemoteFeed
+from authx.gate.revocation.window import Endings
+from authx.issuer.clients import create_service, renew_secret
+from authx.issuer.signing_keys import rotate, withdraw
 from authx.models import ServiceClient
 from authx.sessions import end_everyone, end_session, end_user_sessions, open_session
-from authx.sessions.services import create_service, renew_secret
-from authx.sessions.signing_keys import rotate, withdraw
 from tests.test_tokens import CLAIMS
 
 ROOT = Path(__file__).parent.parent
@@ -92,18 +95,18 @@ def issuer():
 
 @pytest.fixture
 def keys(issuer, clock):
-    return RemoteKeys("jwks", fetch=issuer, clock=clock, apart=at_once)
+    return RemoteKeys("jwks", fetch=issuer, clock=clock, run_in_background=at_once)
 
 
 def test_keys_are_fetched_once_and_kept(keys, issuer, clock):
     for _ in range(5):
         assert keys.find(KEYS[0].kid).kid == KEYS[0].kid
-        clock.now += MAX_AGE / 10
+        clock.now += MAX_AGE_SECONDS / 10
     assert len(issuer.asked) == 1
 
 
 def test_they_verify_what_the_issuer_signed(keys):
-    from authx.core.tokens import read_signed
+    from authx.core.access_token import read_signed
 
     assert read_signed(write_access_token(CLAIMS, KEYS[1]), keys)[0] == CLAIMS
     with pytest.raises(KeyUnknown):
@@ -113,7 +116,7 @@ def test_they_verify_what_the_issuer_signed(keys):
 def test_a_flood_of_unknown_kids_is_one_fetch_per_cool_down(keys, issuer, clock):
     keys.find(KEYS[0].kid)
     for number in range(1500):
-        clock.now += COOL_DOWN / 1000
+        clock.now += COOL_DOWN_SECONDS / 1000
         assert keys.find(f"nobody-{number}") is None
     assert len(issuer.asked) == 2
 
@@ -121,14 +124,14 @@ def test_a_flood_of_unknown_kids_is_one_fetch_per_cool_down(keys, issuer, clock)
 def test_a_new_key_is_found_when_its_first_token_comes(keys, issuer, clock):
     keys.find(KEYS[0].kid)
     issuer.answers["jwks"] = KeySet(KEYS).jwks()
-    clock.now += COOL_DOWN
+    clock.now += COOL_DOWN_SECONDS
     assert keys.find(KEYS[2].kid) is not None
 
 
 def test_a_key_withdrawn_is_gone_when_the_set_is_fetched_again(keys, issuer, clock):
     keys.find(KEYS[0].kid)
     issuer.answers["jwks"] = KeySet(KEYS[:1]).jwks()
-    clock.now += MAX_AGE + 1
+    clock.now += MAX_AGE_SECONDS + 1
     assert keys.find(KEYS[1].kid) is None
 
 
@@ -138,7 +141,7 @@ def test_an_issuer_that_is_down_for_an_hour_takes_no_key_away(keys, issuer, cloc
     for _ in range(360):
         clock.now += 10
         assert keys.find(KEYS[0].kid) is one
-    assert len(issuer.asked) <= 1 + (3600 - MAX_AGE) / COOL_DOWN + 1
+    assert len(issuer.asked) <= 1 + (3600 - MAX_AGE_SECONDS) / COOL_DOWN_SECONDS + 1
 
 
 def test_without_any_keys_nothing_is_known(keys, issuer, clock):
@@ -148,7 +151,7 @@ def test_without_any_keys_nothing_is_known(keys, issuer, clock):
             keys.find(KEYS[0].kid)
     assert len(issuer.asked) == 1
     issuer.down = False
-    clock.now += COOL_DOWN
+    clock.now += COOL_DOWN_SECONDS
     assert keys.find(KEYS[0].kid) is not None
 
 
@@ -179,7 +182,7 @@ def ask_together(keys, kid, count=6):
 def test_all_wait_for_a_key_that_is_new(keys, issuer, clock):
     keys.find(KEYS[0].kid)
     issuer.answers["jwks"] = KeySet(KEYS).jwks()
-    clock.now += COOL_DOWN
+    clock.now += COOL_DOWN_SECONDS
     assert None not in ask_together(keys, KEYS[2].kid)
     assert len(issuer.asked) == 2
 
@@ -187,7 +190,7 @@ def test_all_wait_for_a_key_that_is_new(keys, issuer, clock):
 def test_after_a_long_rest_a_withdrawn_key_lets_nobody_in(keys, issuer, clock):
     keys.find(KEYS[0].kid)
     issuer.answers["jwks"] = KeySet(KEYS[:1]).jwks()
-    clock.now += LATE + 1
+    clock.now += TOO_OLD_SECONDS + 1
     assert ask_together(keys, KEYS[1].kid) == [None] * 6
     assert len(issuer.asked) == 2
 
@@ -195,24 +198,24 @@ def test_after_a_long_rest_a_withdrawn_key_lets_nobody_in(keys, issuer, clock):
 def test_nor_after_one_that_began_while_the_issuer_was_down(keys, issuer, clock):
     keys.find(KEYS[0].kid)
     issuer.down = True
-    clock.now += COOL_DOWN
+    clock.now += COOL_DOWN_SECONDS
     assert keys.find("nobody") is None
     issuer.down = False
     issuer.answers["jwks"] = KeySet(KEYS[:1]).jwks()
-    clock.now += LATE + 1
+    clock.now += TOO_OLD_SECONDS + 1
     assert ask_together(keys, KEYS[1].kid) == [None] * 6
 
 
 def test_while_the_issuer_is_down_nobody_waits_for_the_key_of_a_stranger(issuer, clock):
     left = []
-    keys = RemoteKeys("jwks", fetch=issuer, clock=clock, apart=left.append)
+    keys = RemoteKeys("jwks", fetch=issuer, clock=clock, run_in_background=left.append)
     keys.find(KEYS[0].kid)
     issuer.down = True
-    clock.now += COOL_DOWN
+    clock.now += COOL_DOWN_SECONDS
     assert keys.find("nobody") is None  # the one who notices
     asked = len(issuer.asked)
     for number in range(10):
-        clock.now += COOL_DOWN
+        clock.now += COOL_DOWN_SECONDS
         assert keys.find(f"nobody-{number}") is None
     assert (len(issuer.asked), len(left)) == (asked, 1)
     issuer.down = False
@@ -223,7 +226,7 @@ def test_while_the_issuer_is_down_nobody_waits_for_the_key_of_a_stranger(issuer,
 def test_a_key_that_stays_is_the_same_object(keys, issuer, clock):
     one = keys.find(KEYS[0].kid)
     issuer.answers["jwks"] = KeySet([KEYS[2], KEYS[0]]).jwks()
-    clock.now += MAX_AGE + 1
+    clock.now += MAX_AGE_SECONDS + 1
     assert keys.find(KEYS[0].kid) is one
 
 
@@ -262,7 +265,7 @@ RSA_SMALL = {"kty": "RSA", "kid": "r", "alg": "RS256", "n": "AQAB" * 20, "e": "A
 def test_a_set_with_anything_odd_in_it_is_refused_whole(keys, issuer, clock, answer):
     keys.find(KEYS[0].kid)
     issuer.answers["jwks"] = answer
-    clock.now += MAX_AGE + 1
+    clock.now += MAX_AGE_SECONDS + 1
     assert keys.find(KEYS[0].kid) is not None
     assert keys.find("o") is None
     alone = RemoteKeys("jwks", fetch=issuer, clock=clock)
@@ -282,17 +285,17 @@ def test_a_key_of_a_kind_yet_to_come_is_left_out(keys, issuer, clock):
 
 def test_a_hung_issuer_makes_nobody_wait_who_has_the_key(issuer, clock):
     work = []
-    keys = RemoteKeys("jwks", fetch=issuer, clock=clock, apart=work.append)
+    keys = RemoteKeys("jwks", fetch=issuer, clock=clock, run_in_background=work.append)
     one = keys.find(KEYS[0].kid)
     issuer.down = True
-    clock.now += MAX_AGE + 1
+    clock.now += MAX_AGE_SECONDS + 1
     for _ in range(3):
         assert keys.find(KEYS[0].kid) is one
     assert (len(work), len(issuer.asked)) == (1, 1)
     for _ in range(100):  # as long as it cannot be fetched
         work.pop()()
         asked = len(issuer.asked)
-        clock.now += MAX_AGE / 3
+        clock.now += MAX_AGE_SECONDS / 3
         assert keys.find(KEYS[0].kid) is one
         assert (len(work), len(issuer.asked)) == (1, asked)
     work.clear()
@@ -300,10 +303,10 @@ def test_a_hung_issuer_makes_nobody_wait_who_has_the_key(issuer, clock):
 
 def test_after_a_long_rest_a_withdrawn_key_is_not_the_first_to_be_let_in(issuer, clock):
     work = []
-    keys = RemoteKeys("jwks", fetch=issuer, clock=clock, apart=work.append)
+    keys = RemoteKeys("jwks", fetch=issuer, clock=clock, run_in_background=work.append)
     keys.find(KEYS[1].kid)
     issuer.answers["jwks"] = KeySet(KEYS[:1]).jwks()
-    clock.now += LATE + 1
+    clock.now += TOO_OLD_SECONDS + 1
     assert keys.find(KEYS[1].kid) is None
     assert work == []
 
@@ -334,11 +337,11 @@ def test_threads_that_find_no_keys_fetch_them_once(issuer):
 
 
 def test_nobody_waits_for_keys_that_could_not_be_fetched_a_moment_ago(issuer, clock):
-    keys = RemoteKeys("jwks", fetch=issuer, clock=clock, apart=at_once)
+    keys = RemoteKeys("jwks", fetch=issuer, clock=clock, run_in_background=at_once)
     issuer.down = True
     with pytest.raises(StoreUnavailable):
         keys.find(KEYS[0].kid)
-    with keys._lock, pytest.raises(StoreUnavailable):  # somebody is trying again
+    with keys._copy.lock, pytest.raises(StoreUnavailable):  # somebody is trying again
         keys.find(KEYS[0].kid)
 
 
@@ -423,7 +426,7 @@ def test_a_feed_that_never_ends_is_given_up(clock):
 
 
 def test_a_feed_of_more_than_a_copy_keeps_is_not_read_to_its_end(monkeypatch):
-    monkeypatch.setattr("authx.gate.endings.LARGEST", 1)
+    monkeypatch.setattr("authx.gate.revocation.window.MAX_ENDINGS", 1)
     more = page(["a", "kicked"], ["b", "kicked"], whole=True, more=True)
     issuer = Issuer(**{"f": more})
     assert RemoteFeed("f", fetch=issuer).read().too_many
@@ -495,22 +498,22 @@ def test_staleness_is_what_the_setting_says_and_no_more(clock):
     issuer = Issuer(**{"f": page(whole=True), "f?since=c1": page()})
     feed = RemoteFeed("f", fetch=issuer)
     copy = LocalCopy(feed, clock, keep=lambda: feed.keep)
-    assert copy.told(["a"], lag=60)[0] is None
+    assert copy.entries(["a"], lag=60)[0] is None
     issuer.down = True
     clock.now += 59
-    assert copy.told(["a"], lag=60)[0] is None
+    assert copy.entries(["a"], lag=60)[0] is None
     clock.now += 2
     with pytest.raises(StoreUnavailable):
-        copy.told(["a"], lag=60)[0]
+        copy.entries(["a"], lag=60)[0]
 
 
 def test_a_long_lag_does_not_make_a_good_issuer_late(clock):
     issuer = Issuer(**{"f": page(whole=True), "f?since=c1": page(["a", "kicked"])})
     feed = RemoteFeed("f", fetch=issuer)
     copy = LocalCopy(feed, clock, keep=lambda: feed.keep)
-    copy.told(["a"], lag=3600)[0]
+    copy.entries(["a"], lag=3600)[0]
     clock.now += 5.1
-    assert copy.told(["a"], lag=3600)[0] == "kicked"
+    assert copy.entries(["a"], lag=3600)[0] == "kicked"
 
 
 # --- introspection
@@ -527,7 +530,7 @@ def test_a_long_lag_does_not_make_a_good_issuer_late(clock):
 )
 def test_introspection_tells_of_this_token(told, ended):
     issuer = Issuer(i=told)
-    reason = IntrospectionSource("the-token", "i", fetch=issuer).end_reason(CLAIMS, None)
+    reason = IntrospectionSource("the-token", "i", fetch=issuer).answer(CLAIMS, None).reason
     assert (reason is not None) is ended
     assert issuer.asked == [("i", {"token": "the-token"}, True)]
 
@@ -535,7 +538,7 @@ def test_introspection_tells_of_this_token(told, ended):
 @pytest.mark.parametrize("told", [{}, {"active": None}, {"active": "true"}, {"active": 1}])
 def test_an_introspection_that_is_odd_is_none(told):
     with pytest.raises(StoreUnavailable):
-        IntrospectionSource("t", "i", fetch=Issuer(i=told)).end_reason(CLAIMS, None)
+        IntrospectionSource("t", "i", fetch=Issuer(i=told)).answer(CLAIMS, None)
 
 
 # --- over the wire
@@ -560,7 +563,7 @@ class Odd(http.server.BaseHTTPRequestHandler):
             "/list": b"[]",
             "/text": b"hello",
             "/deep": b"[" * 100_000,
-            "/large": b'{"a": "' + b"x" * LARGEST + b'"}',
+            "/large": b'{"a": "' + b"x" * MAX_BODY_BYTES + b'"}',
             "/twice": b'{"keys": [], "keys": [1]}',
             "/wide": '{"a": 1}'.encode("utf-16"),
             "/latin": '{"a": "\xe9"}'.encode("latin-1"),
@@ -623,7 +626,7 @@ def test_what_is_odd_is_refused(odd, path):
 
 
 def test_a_slow_issuer_is_not_waited_for(odd, monkeypatch):
-    monkeypatch.setattr("authx.gate.fetch.PATIENCE", 0.2)
+    monkeypatch.setattr("authx.gate.issuer_http.WAIT_TIMEOUT_SECONDS", 0.2)
     began = time.monotonic()
     with pytest.raises(StoreUnavailable):
         fetch_json(at(odd, "/slow"))
@@ -632,7 +635,7 @@ def test_a_slow_issuer_is_not_waited_for(odd, monkeypatch):
 
 @pytest.mark.parametrize("path", ["/drip", "/drip-headers"])
 def test_an_issuer_that_never_finishes_is_not_waited_for(odd, monkeypatch, path):
-    monkeypatch.setattr("authx.gate.fetch.LONGEST", 0.2)
+    monkeypatch.setattr("authx.gate.issuer_http.TOTAL_TIMEOUT_SECONDS", 0.2)
     began = time.monotonic()
     with pytest.raises(StoreUnavailable):
         fetch_json(at(odd, path))
@@ -675,10 +678,10 @@ def test_over_tls_it_is_the_issuer_and_no_other(tls, odd, monkeypatch):
     assert fetch_json(f"{url}/good") == {"a": 1}
     with pytest.raises(StoreUnavailable):  # for that name, they do not
         fetch_json(f"{url.replace('localhost', '127.0.0.1')}/good")
-    monkeypatch.setattr("authx.gate.fetch.PATIENCE", 0.5)
+    monkeypatch.setattr("authx.gate.issuer_http.WAIT_TIMEOUT_SECONDS", 0.5)
     with pytest.raises(StoreUnavailable):  # nor for who speaks no TLS
         fetch_json(at(odd, "/good").replace("http:", "https:"))
-    monkeypatch.setattr("authx.gate.fetch.LONGEST", 0.2)
+    monkeypatch.setattr("authx.gate.issuer_http.TOTAL_TIMEOUT_SECONDS", 0.2)
     with pytest.raises(StoreUnavailable):
         fetch_json(f"{url}/drip")
 
@@ -755,11 +758,11 @@ def remote(settings, issuer_site, service_credentials):
     settings.AUTHX_REVOCATION_STORE = "remote"
     settings.AUTHX_JWKS_URL = issuer_site.url + reverse("authx-wellknown:jwks")
     settings.AUTHX_SERVICE_CREDENTIALS = service_credentials
-    revocation._copies.clear()
-    jwks.remote_keys.cache_clear()
+    sources._copies.clear()
+    remote_keys_module.remote_keys.cache_clear()
     yield settings
-    revocation._copies.clear()
-    jwks.remote_keys.cache_clear()
+    sources._copies.clear()
+    remote_keys_module.remote_keys.cache_clear()
 
 
 def test_the_feed_of_a_real_issuer_ends_a_session_here(remote, issuer_site, ada):
@@ -783,7 +786,7 @@ def test_a_service_whose_credentials_are_mounted_follows_their_renewal(remote, i
     with pytest.raises(StoreUnavailable):
         verify_access_token(opened.access_token)
     (tmp_path / "orders").write_text(f"{client_id}:{renewed}\n")
-    revocation._copies.clear()  # as the next reading, a moment later
+    sources._copies.clear()  # as the next reading, a moment later
     assert verify_access_token(opened.access_token)
 
 
@@ -820,16 +823,16 @@ def test_a_key_that_the_issuer_withdraws_is_refused_here_as_soon(remote, issuer_
 def test_an_hour_without_the_issuer(settings, clock, monkeypatch, lag):
     """Keys go on; how old the endings may get is what the setting says, and then it is 503, not a guess."""
     settings.AUTHX_REVOCATION_STORE, settings.AUTHX_REVOCATION_LAG = "remote", lag
-    settings.AUTHX_JWKS_URL, settings.AUTHX_REVOCATIONS_URL = "jwks", "f"
+    settings.AUTHX_JWKS_URL, settings.AUTHX_REVOCATIONS_URL = "https://issuer/jwks", "https://issuer/f"
     settings.AUTHX_ISSUER, settings.AUTHX_AUDIENCE = CLAIMS.iss, list(CLAIMS.aud)
     settings.AUTHX_ACCESS_TOKEN_LIFETIME = timedelta(hours=3)
     began = datetime(2026, 3, 1, 12, tzinfo=UTC)
     issuer = Issuer(jwks=KeySet(KEYS[:1]).jwks(), **{"f": page(whole=True), "f?since=c1": page()})
-    keys = RemoteKeys("jwks", fetch=issuer, clock=clock, apart=at_once)
+    keys = RemoteKeys("jwks", fetch=issuer, clock=clock, run_in_background=at_once)
     feed = RemoteFeed("f", fetch=issuer)
-    copy = LocalCopy(feed, clock, keep=lambda: feed.keep, apart=at_once)
+    copy = LocalCopy(feed, clock, keep=lambda: feed.keep, run_in_background=at_once)
     monkeypatch.setattr("authx.gate.verify.remote_keys", lambda url: keys)
-    monkeypatch.setitem(revocation._copies, "remote", copy)
+    monkeypatch.setitem(sources._copies, "remote", copy)
     start = clock.now
 
     @cache
@@ -860,7 +863,7 @@ def test_an_hour_without_the_issuer(settings, clock, monkeypatch, lag):
     with pytest.raises((KeyUnknown, StoreUnavailable)):
         ask("b", KEYS[1])
     issuer.down = False
-    clock.now += COOL_DOWN
+    clock.now += COOL_DOWN_SECONDS
     assert ask("b") == "b"
     assert ask("b", KEYS[1]) == "b"
     with pytest.raises(SessionEnded, match="kicked"):
@@ -868,7 +871,7 @@ def test_an_hour_without_the_issuer(settings, clock, monkeypatch, lag):
 
 
 def test_where_a_copy_would_be_too_large_each_token_is_asked_about(remote, issuer_site, ada, monkeypatch):
-    monkeypatch.setattr("authx.gate.endings.LARGEST", 1)
+    monkeypatch.setattr("authx.gate.revocation.window.MAX_ENDINGS", 1)
     remote.AUTHX_REVOCATIONS_URL = issuer_site.url + reverse("authx-api:revocations")
     gone, stays = open_session(ada), open_session(ada)
     for _ in range(2):
@@ -894,7 +897,7 @@ def test_a_lifetime_that_is_shorter_than_the_issuers_is_told_in_the_log(remote, 
 def test_introspection_does_not_take_the_withdrawal_of_a_key_for_the_end_of_a_session(
     remote, issuer_site, ada, monkeypatch
 ):
-    monkeypatch.setattr(jwks, "COOL_DOWN", 0)
+    monkeypatch.setattr(remote_keys_module, "POLICY", replace(remote_keys_module.POLICY, cool_down=0.0))
     remote.AUTHX_INTROSPECTION_URL = issuer_site.url + reverse("authx-api:introspect")
     made = rotate(at_once=True)
     opened = open_session(ada)

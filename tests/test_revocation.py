@@ -1,4 +1,4 @@
-"""authx.gate.revocation: what one thread publishes while others make their copies."""
+"""authx.gate.revocation.sources: what one thread publishes while others make their copies."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ import threading
 
 import pytest
 
-from authx.gate import revocation
-from authx.gate.local_copy import LocalCopy
-from authx.sessions.ended_log import EndedLog
+from authx.gate.revocation import sources
+from authx.gate.revocation.local_copy import LocalCopy
+from authx.store.revocation_log import EndedLog
 
 
 @pytest.fixture(autouse=True)
 def no_copies():
-    revocation._copies.clear()
+    sources._copies.clear()
     yield
-    revocation._copies.clear()
+    sources._copies.clear()
 
 
 class Slow(LocalCopy):
     """While it takes over an ending another thread makes the process's first copy for another store."""
 
     def add(self, ended):
-        thread = threading.Thread(target=revocation._copy, args=["database"])
+        thread = threading.Thread(target=sources._copy, args=["database"])
         thread.start()
         thread.join()
         super().add(ended)
 
 
 def test_publishing_reaches_all_copies_while_another_is_made():
-    slow = revocation._copies["redis"] = Slow(EndedLog(), keep=lambda: 60.0)
-    revocation.publish({"a": "kicked"})
-    assert (set(revocation._copies), dict(slow._ended)) == ({"redis", "database"}, {"a": "kicked"})
+    slow = sources._copies["redis"] = Slow(EndedLog(), keep=lambda: 60.0)
+    sources.publish({"a": "kicked"})
+    assert (set(sources._copies), dict(slow._ended)) == ({"redis", "database"}, {"a": "kicked"})
 
 
 def test_publishing_survives_copies_that_come_and_go(settings):
@@ -43,7 +43,7 @@ def test_publishing_survives_copies_that_come_and_go(settings):
     def publish():
         try:
             while not over.is_set():
-                revocation.publish({"a": "kicked"})
+                sources.publish({"a": "kicked"})
         except Exception as error:
             raised.append(error)
 
@@ -54,8 +54,8 @@ def test_publishing_survives_copies_that_come_and_go(settings):
         for thread in threads:
             thread.start()
         for _ in range(2000):
-            revocation._copy("database")
-            revocation._forget(setting="CACHES")
+            sources._copy("database")
+            sources._drop()
     finally:
         over.set()
         for thread in threads:

@@ -27,7 +27,7 @@ from authx.errors import (
 )
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import end_session, open_session, recognize, refresh_session
-from authx.sessions.using import note_use
+from authx.sessions.activity import record_use
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
 GRACE = timedelta(seconds=30)
@@ -187,7 +187,7 @@ class Sessions(RuleBasedStateMachine):
         else:
             assert over is None
             assert not self.disabled
-            note_use(session, self.claims, now=self.now)  # T2
+            record_use(session, self.claims, now=self.now)  # T2
             if self.claims.gen == self.model.issued:
                 self.model.confirmed = self.model.issued
 

@@ -21,9 +21,9 @@ from authx.checks.verifier import check_verifier
 from authx.conf.secret_files import read_credentials, read_secret
 from authx.core.keys import Key
 from authx.errors import KeyInvalid, StoreUnavailable
-from authx.gate import fetch
-from authx.gate.keyring import keyset
-from authx.gate.remote import RemoteFeed
+from authx.gate import issuer_http
+from authx.gate.keys.keyring import keyset
+from authx.gate.revocation.remote import RemoteFeed
 from authx.sessions import open_session, recognize
 
 CANARY = "canary-7f3a"
@@ -263,7 +263,7 @@ def test_e017_names_the_setting_the_file_and_the_fix(verifier, mounted, tmp_path
 
 def sent():
     """Who a request to the issuer says that it is from."""
-    header = fetch._request("https://issuer.example/", None, True).get_header("Authorization")
+    header = issuer_http._request("https://issuer.example/", None, True).get_header("Authorization")
     return base64.b64decode(header.removeprefix("Basic ")).decode()
 
 
@@ -288,7 +288,7 @@ def test_the_file_is_not_told_of_in_a_traceback(settings, mounted, tmp_path, rf)
 
     settings.AUTHX_SERVICE_CREDENTIALS = mounted(CANARY)
     try:
-        fetch._request("https://issuer.example/", None, True)
+        issuer_http._request("https://issuer.example/", None, True)
     except StoreUnavailable as error:
         report = ExceptionReporter(rf.get("/"), type(error), error, error.__traceback__)
         assert CANARY not in json.dumps(report.get_traceback_text())

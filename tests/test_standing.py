@@ -1,4 +1,4 @@
-"""authx.sessions.standing: is it alive, what does its user's own state say, and was it used."""
+"""authx.sessions.liveness: is it alive, what does its user's own state say, and was it used."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ from django.db import transaction
 from django.test import RequestFactory
 
 from authx.conf import conf
-from authx.core.tokens import write_access_token
+from authx.core.access_token import write_access_token
 from authx.errors import (
     RefreshMalformed,
     SessionEnded,
@@ -18,14 +18,15 @@ from authx.errors import (
     TokenExpired,
     TokenMalformed,
 )
-from authx.gate import keyring, verify_access_token
+from authx.gate import verify_access_token
+from authx.gate.keys import keyring
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import Device, end_session, open_session, recognize, refresh_session
-from authx.sessions.database import run_pending
+from authx.sessions.activity import record_use
+from authx.sessions.liveness import is_current, read_again
 from authx.sessions.presented import cookie_session, find_by_refresh_token
-from authx.sessions.proving import is_recent, record_proof
-from authx.sessions.standing import is_current, read_again
-from authx.sessions.using import note_use
+from authx.sessions.step_up import is_recent, record_proof
+from authx.store.database import run_pending
 from tests.faults_in_database import outage
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -266,7 +267,7 @@ def use(credentials, committed, now):
     """The client's access token arrives at the issuer."""
     session = recognize(credentials.access_token, now=now)
     with committed():
-        note_use(session, session.access_claims, now=now)
+        record_use(session, session.access_claims, now=now)
     return row(credentials)
 
 
@@ -281,7 +282,7 @@ def test_t2_is_written_once_per_generation(opened, committed, django_assert_num_
     use(opened, committed, START + SECOND)
     session = recognize(opened.access_token, now=START + 2 * SECOND)
     with django_assert_num_queries(0), committed():
-        note_use(session, session.access_claims, now=START + 2 * SECOND)
+        record_use(session, session.access_claims, now=START + 2 * SECOND)
 
 
 def test_t2_is_not_throttled_by_last_seen(opened, committed):
@@ -301,7 +302,7 @@ def test_t2_that_comes_late_does_not_confirm_a_generation_it_has_not_seen(opened
     session = recognize(opened.access_token, now=START + SECOND)
     refresh_session(opened.refresh_token, now=START + 31 * SECOND)
     with committed():
-        note_use(session, session.access_claims, now=START + 32 * SECOND)
+        record_use(session, session.access_claims, now=START + 32 * SECOND)
     assert (row(opened).generation, row(opened).confirmed_generation) == (2, 1)
 
 
@@ -309,7 +310,7 @@ def test_t2_does_nothing_to_a_session_that_has_ended_meanwhile(opened, committed
     session = recognize(opened.access_token, now=START + SECOND)
     end_session(session, "kicked", now=START + SECOND)
     with committed():
-        note_use(session, session.access_claims, now=START + timedelta(minutes=5))
+        record_use(session, session.access_claims, now=START + timedelta(minutes=5))
     assert (row(opened).confirmed_generation, row(opened).last_seen_at) == (0, START)
 
 
@@ -322,9 +323,9 @@ def test_last_seen_is_written_at_most_once_a_minute(opened, committed, django_as
     use(opened, committed, START + SECOND)
     session = recognize(opened.access_token, now=START + 60 * SECOND)
     with django_assert_num_queries(0), committed():
-        note_use(session, session.access_claims, now=START + 60 * SECOND)
+        record_use(session, session.access_claims, now=START + 60 * SECOND)
     with django_assert_num_queries(1), committed():
-        note_use(session, session.access_claims, now=START + 61 * SECOND)
+        record_use(session, session.access_claims, now=START + 61 * SECOND)
     assert row(opened).last_seen_at == START + 61 * SECOND
 
 
@@ -333,7 +334,7 @@ def test_last_seen_never_goes_back(opened, committed):
     DeviceSession.objects.update(last_seen_at=LATER + timedelta(hours=1), confirmed_generation=1)
     session.confirmed_generation = 1
     with committed():
-        note_use(session, session.access_claims, now=LATER)
+        record_use(session, session.access_claims, now=LATER)
     assert row(opened).last_seen_at == LATER + timedelta(hours=1)
 
 
@@ -347,11 +348,11 @@ def test_use_extends_no_limit(opened, committed):
 def test_within_a_transaction_use_is_written_when_that_commits(opened):
     session = recognize(opened.access_token, now=LATER)
     with transaction.atomic():
-        note_use(session, session.access_claims, now=LATER)
+        record_use(session, session.access_claims, now=LATER)
         assert row(opened).confirmed_generation == 0
     assert row(opened).confirmed_generation == 1
     with transaction.atomic():
-        note_use(session, session.access_claims, now=LATER + timedelta(hours=1))
+        record_use(session, session.access_claims, now=LATER + timedelta(hours=1))
         transaction.set_rollback(True)
     assert row(opened).last_seen_at == LATER
 
@@ -360,10 +361,10 @@ def test_within_a_transaction_use_is_written_when_that_commits(opened):
 def test_use_that_cannot_be_written_is_logged_and_written_by_the_next_request(opened, caplog):
     session = recognize(opened.access_token, now=LATER)
     with outage():
-        note_use(session, session.access_claims, now=LATER)
+        record_use(session, session.access_claims, now=LATER)
     assert "ERROR" in caplog.text
     assert row(opened).confirmed_generation == 0
-    note_use(recognize(opened.access_token, now=LATER), opened.claims, now=LATER)
+    record_use(recognize(opened.access_token, now=LATER), opened.claims, now=LATER)
     assert row(opened).confirmed_generation == 1
 
 

@@ -15,11 +15,12 @@ from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
 from authx.errors import SessionEnded, StoreUnavailable, TokenMalformed
-from authx.gate import revocation, verify_access_token
+from authx.gate import verify_access_token
+from authx.gate.revocation import sources
 from authx.models import DeviceSession
 from authx.sessions import end_session, open_session, recognize, refresh_session
-from authx.sessions.callers import Caller, KnownUser, admit
-from authx.sessions.using import LAST_SEEN_EVERY, uses
+from authx.sessions.activity import LAST_SEEN_EVERY, uses
+from authx.sessions.authentication import Caller, KnownUser, admit
 from tests.test_refreshing import outage
 
 LAG = timedelta(seconds=1)
@@ -48,10 +49,10 @@ def choose(settings, store, lag=timedelta(0)):
 def _forgetful():
     """Each test is a process of its own, as far as copies go."""
     uses.clear()
-    revocation._copies.clear()
+    sources._copies.clear()
     yield
     uses.clear()
-    revocation._copies.clear()
+    sources._copies.clear()
 
 
 QUICK = [("database", LAG), ("redis", timedelta(0)), ("redis", LAG)]
@@ -107,7 +108,7 @@ def test_with_the_database_it_costs_one(bearer, ada, settings):
 def test_a_request_costs_redis_one_command(settings, bearer):
     choose(settings, "redis")
     bearer.get(WHOAMI)
-    store = revocation._redis("sessions")
+    store = sources._redis("sessions")
     calls = []
     execute = store._connections.execute
     store._connections.execute = lambda *words: calls.append(words[0]) or execute(*words)
@@ -120,7 +121,7 @@ def test_a_request_costs_redis_one_command(settings, bearer):
 def test_a_lag_costs_redis_nothing(settings, bearer):
     choose(settings, "redis", timedelta(minutes=5))
     bearer.get(WHOAMI)
-    store = revocation._redis("sessions")
+    store = sources._redis("sessions")
     store._client.execute_command = store._connections.execute = None  # whoever called one would fail
     for _ in range(5):
         assert bearer.get(WHOAMI).status_code == 200
@@ -164,7 +165,7 @@ def test_the_gate_and_recognize_agree(each, opened):
 
 def test_the_database_has_the_last_word_on_a_hit(quick, opened):
     verify_access_token(opened.access_token)
-    revocation.publish({str(opened.session.pk): "kicked"})
+    sources.publish({str(opened.session.pk): "kicked"})
     assert verify_access_token(opened.access_token).sid == str(opened.session.pk)
 
 
@@ -184,7 +185,7 @@ def hash_of(settings, bearer):
     choose(settings, "redis")
     bearer.get(WHOAMI)
     assert bearer.get(WHOAMI).status_code == 200
-    store = revocation._redis("sessions")
+    store = sources._redis("sessions")
     return lambda command, *words: store._client.execute_command(command, store.key, *words)
 
 
@@ -445,7 +446,7 @@ def test_a_session_that_has_ended_is_not_touched(quick, opened):
     caller = Caller(opened.claims)
     end_session(opened.session, "logout")
     before = row(opened)
-    caller.note_use()
+    caller.record_use()
     assert (row(opened).confirmed_generation, row(opened).last_seen_at) == (0, before.last_seen_at)
 
 

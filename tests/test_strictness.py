@@ -36,17 +36,18 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from rest_framework.test import APIClient
 
 from authx.conf import conf
-from authx.core.derived import derive_secret
+from authx.core.derivation import derive_secret
 from authx.core.keys import Key
 from authx.errors import RefreshError, TokenError
-from authx.gate import keyring, verify_access_token
-from authx.gate.remembered import signatures
+from authx.gate import verify_access_token
+from authx.gate.keys import keyring
+from authx.gate.signature_cache import signatures
 from authx.gate.verify import read_claims
+from authx.issuer.clients import create_service
+from authx.issuer.introspection import find_session_of, introspect
 from authx.models import DeviceSession, EndedSession, ServiceClient, SessionEvent
 from authx.sessions import open_session, recognize, refresh_session
-from authx.sessions.introspecting import find_session_of, introspect
 from authx.sessions.presented import find_by_refresh_token
-from authx.sessions.services import create_service
 from tests.forging import as_raw, b64, changed, forge, sign, unb64
 
 pytestmark = pytest.mark.django_db

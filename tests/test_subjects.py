@@ -17,14 +17,15 @@ from authx.admin.searching import found_by
 from authx.checks.subjects import check_subject_field
 from authx.core.claims import AccessClaims
 from authx.errors import LoginRefused, SessionEnded, TokenMalformed
-from authx.gate import revocation, verify_access_token
-from authx.gate.agreement import fingerprint
+from authx.gate import verify_access_token
+from authx.gate.fingerprint import fingerprint
+from authx.gate.revocation import sources
+from authx.issuer.introspection import introspect
 from authx.models import DeviceSession, EndedSession, NotBeforeMark
 from authx.sessions import end_user_sessions, open_session, recognize, refresh_session
-from authx.sessions.callers import admit
-from authx.sessions.introspecting import introspect
-from authx.sessions.limiting import over_the_limits
-from authx.sessions.listing import live_sessions
+from authx.sessions.authentication import admit
+from authx.sessions.limits import over_the_limits
+from authx.sessions.queries import live_sessions
 from authx.sessions.subjects import find_subject, sessions_of, subject_of
 from tests.test_stores import choose
 
@@ -43,9 +44,9 @@ def shown(settings):
 
 @pytest.fixture(autouse=True)
 def _forgetful():
-    revocation._copies.clear()
+    sources._copies.clear()
     yield
-    revocation._copies.clear()
+    sources._copies.clear()
 
 
 def value(user):
@@ -195,6 +196,30 @@ def test_every_door_refuses_them_and_none_breaks(nameless, api, password):
         answer = client.post(page, body)
         assert answer.status_code in {200, 403}, page
         assert "_auth_user_id" not in client.session
+
+
+@plain
+@pytest.mark.parametrize("blank", [" ", "\u00a0", "\u200b", "\u00ad\u200d", "\u0301", "\u0640", "\uff9e"])
+def test_what_a_database_takes_for_no_text_is_not_everybody(shown, ada, bob, blank):
+    others = open_session(bob)
+    ada.username = blank
+    ada.save(update_fields=["username"])
+    opened = open_session(ada)
+    assert end_user_sessions(ada, "kicked") == 1
+    assert_over(opened, "kicked")
+    assert recognize(others.access_token).user == bob
+    assert row(refresh_session(others.refresh_token)).end_reason == ""
+    assert live_sessions(bob) == [others.session]
+
+
+@plain
+def test_a_mark_ends_nobody_whose_subject_only_collates_alike(shown, ada, bob):
+    hers, his = open_session(ada), open_session(bob)
+    DeviceSession.objects.filter(user=bob).update(subject="\u00c1DA ")
+    his = refresh_session(his.refresh_token)
+    assert end_user_sessions(ada, "kicked") == 1
+    assert_over(hers, "kicked")
+    assert recognize(his.access_token).user == bob
 
 
 @pytest.mark.parametrize("odd", ["", "a\0b", "a\nb", "\x7f", "\ud800", "x" * 256])

@@ -1,4 +1,4 @@
-"""authx.core.tokens: what is accepted, and that nothing else is.
+"""authx.core.access_token: what is accepted, and that nothing else is.
 
 Every forgery is signed by the right key unless its signature is the point, so that it is refused
 for the one thing that is wrong with it.
@@ -31,10 +31,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm
 
+from authx.core.access_token import check_claims, read_signed, write_access_token
 from authx.core.claims import AccessClaims
 from authx.core.keys import Key, KeySet
-from authx.core.refresh import read_refresh_token, write_refresh_token
-from authx.core.tokens import check_claims, read_signed, write_access_token
+from authx.core.refresh_token import read_refresh_token, write_refresh_token
 from authx.errors import (
     KeyUnknown,
     RefreshMalformed,

@@ -1,4 +1,4 @@
-"""authx.sessions.users: what happens to a user's sessions when the user changes."""
+"""authx.sessions.user_changes: what happens to a user's sessions when the user changes."""
 
 import pytest
 from asgiref.sync import async_to_sync

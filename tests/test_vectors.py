@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+from authx.core.access_token import read_signed
 from authx.core.keys import Key, KeySet
-from authx.core.tokens import read_signed
 from authx.errors import KeyInvalid, KeyUnknown, TokenMalformed
 from tests.forging import unb64
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from authx.conf import conf
@@ -27,7 +26,7 @@ class StatusFilter(admin.SimpleListFilter):
         if self.value() == "ended":
             return queryset.ended()
         if self.value() == "expired":
-            return queryset.filter(ended_at=None, idle_expires_at__lte=timezone.now())
+            return queryset.expired()
         return queryset
 
 

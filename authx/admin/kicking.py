@@ -18,8 +18,9 @@ from django.utils.translation import ngettext
 
 from authx.admin.recent import has_signed_in_recently
 from authx.models import DeviceSession, DeviceSessionQuerySet, EndReason
-from authx.sessions import database, end_sessions, end_user_sessions
+from authx.sessions import end_sessions, end_user_sessions
 from authx.sessions.kicking import may_kick_superusers, of_superusers
+from authx.store import database
 
 #: Rows listed on a confirmation page; the rest are counted.
 LISTED = 100

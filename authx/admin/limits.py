@@ -10,7 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 
-from authx.sessions.limiting import configured_limits, over_the_limits
+from authx.conf import conf
+from authx.sessions.limits import over_the_limits
 
 #: Sessions listed; there may be more.
 LISTED = 200
@@ -25,7 +26,7 @@ def limits_page(model_admin: Any, request: HttpRequest) -> HttpResponse:
         **model_admin.admin_site.each_context(request),
         "title": _("Session limits"),
         "opts": model_admin.opts,
-        "limits": configured_limits(),
+        "limits": conf.SESSION_LIMITS,
         "beyond": found[:LISTED],
         "more": len(found) > LISTED,
     }

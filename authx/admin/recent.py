@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from authx.conf import conf
-from authx.sessions.proving import is_recent
+from authx.sessions.step_up import is_recent
 
 
 def has_signed_in_recently(model_admin: ModelAdmin, request: HttpRequest) -> bool:

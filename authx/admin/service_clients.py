@@ -18,8 +18,8 @@ from django.views.decorators.debug import sensitive_variables
 from authx.admin.recent import has_signed_in_recently
 from authx.errors import StoreUnavailable
 from authx.http.cookies import never_cache
+from authx.issuer.clients import create_service, disable_service, renew_secret
 from authx.models import ServiceClient
-from authx.sessions.services import create_service, disable_service, renew_secret
 
 _SHOWN = ("name", "client_id", "created_at", "disabled_at")
 

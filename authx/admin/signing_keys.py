@@ -18,11 +18,10 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from authx.admin.recent import has_signed_in_recently
-from authx.core.keyring_states import IN_USE, LEAD, KeyState
+from authx.core.key_schedule import IN_USE, LEAD, KeyState
 from authx.errors import StoreUnavailable
-from authx.models import SigningKey
-from authx.sessions.private_keys import ALGORITHMS, key_of
-from authx.sessions.signing_keys import (
+from authx.issuer.private_keys import ALGORITHMS, key_of
+from authx.issuer.signing_keys import (
     KeyringRefused,
     all_keys,
     judge,
@@ -30,6 +29,7 @@ from authx.sessions.signing_keys import (
     settings_keys,
     withdraw,
 )
+from authx.models import SigningKey
 
 STATES = {
     KeyState.NEXT: _("Next"),

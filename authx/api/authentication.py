@@ -14,20 +14,20 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
-from authx.api.refusals import InvalidBearerRequest, Unavailable, challenge, refusal
+from authx.api.exceptions import InvalidBearerRequest, Unavailable, challenge, refusal
 from authx.conf import conf
 from authx.core.claims import AccessClaims
 from authx.errors import SessionEnded, StoreUnavailable, TokenError, TokenMalformed
 from authx.gate import verify_access_token
-from authx.gate.principal import Stranger
+from authx.gate.principal import TokenCaller
 from authx.http import django_session
 from authx.http.cookies import read_cookie
-from authx.http.notes import notes
 from authx.http.renewal import has_bearer
+from authx.http.request_state import notes
 
 if TYPE_CHECKING:
     from authx.models import DeviceSession
-    from authx.sessions.callers import Caller
+    from authx.sessions.authentication import Caller
 
 T = TypeVar("T")
 
@@ -104,23 +104,23 @@ def bearer_token(request: Request) -> str:
     return token
 
 
-def _admit(access_token: object) -> Caller | Stranger:
+def _admit(access_token: object) -> Caller | TokenCaller:
     if conf.REVOCATION_STORE == "remote":
-        return Stranger(verify_access_token(access_token))
+        return TokenCaller(verify_access_token(access_token))
     return _admitter()(access_token)
 
 
 @cache
 def _admitter() -> Callable[[object], Caller]:
     """A verify-only service has neither our tables nor our users, so it must not import them."""
-    from authx.sessions.callers import admit
+    from authx.sessions.authentication import admit
 
     return admit
 
 
-def _let_in(request: Request, caller: Caller | Stranger, *, confirms: bool) -> tuple[Any, AccessClaims]:
+def _let_in(request: Request, caller: Caller | TokenCaller, *, confirms: bool) -> tuple[Any, AccessClaims]:
     if confirms:
-        caller.note_use()
+        caller.record_use()
     notes(request._request).caller = caller
     return caller.user(partial(_or_refuse, request)), caller.claims
 
@@ -142,7 +142,7 @@ def session_of(request: Request) -> DeviceSession:
     Raises:
         APIException: none of ours did (a site's own authentication class), or it has ended meanwhile.
     """
-    caller: Caller | Stranger | None = notes(request._request).caller
-    if caller is None or isinstance(caller, Stranger):
+    caller: Caller | TokenCaller | None = notes(request._request).caller
+    if caller is None or isinstance(caller, TokenCaller):
         raise APIException("The request carries no device session.")
     return _or_refuse(request, lambda: caller.session)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rest_framework.request import Request
 
 from authx.http import django_session
-from authx.http.notes import notes
+from authx.http.request_state import notes
 from authx.models import DeviceSession
 from authx.sessions.presented import is_left_by_another
 

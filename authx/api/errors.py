@@ -8,9 +8,9 @@ from rest_framework.exceptions import NotAuthenticated
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from authx.api.refusals import Refused, refusal
+from authx.api.exceptions import Refused, refusal
 from authx.errors import AuthxError, KeyInvalid
-from authx.http.notes import notes
+from authx.http.request_state import notes
 
 
 def handle(exc: Exception, context: dict[str, Any]) -> Response | None:

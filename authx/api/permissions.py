@@ -13,8 +13,8 @@ from rest_framework.exceptions import APIException
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from authx.api.composing import Composable, Telling
-from authx.api.refusals import InsufficientScope, StepUp
+from authx.api.exceptions import InsufficientScope, StepUp
+from authx.api.operators import Composable, ExplainsRefusal
 from authx.conf import conf
 from authx.core.auth_time import is_within
 from authx.core.claims import AccessClaims
@@ -33,7 +33,7 @@ class MayKick(BasePermission):
     def has_permission(self, request: Request, view: Any) -> bool:
         # A verify-only service has no models, and uses the other permissions of this module.
         from authx.api.authentication import session_of
-        from authx.sessions.proving import is_recent
+        from authx.sessions.step_up import is_recent
 
         user: Any = request.user
         if user is None or not user.is_authenticated or not user.has_perm(self.permission):
@@ -50,7 +50,7 @@ class MayKickEverywhere(MayKick):
     permission: ClassVar[str] = "authx.kick_everywhere_devicesession"
 
 
-class _ByClaims(Telling):
+class _ByClaims(ExplainsRefusal):
     """Judges the claims of an access token; whoever came in without one is refused."""
 
     def has_permission(self, request: Request, view: Any) -> bool:

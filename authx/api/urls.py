@@ -9,7 +9,7 @@ from typing import Any
 from django.db.transaction import non_atomic_requests
 from django.urls import path
 
-from authx.api.views import oauth, sessions, staff, tokens
+from authx.api.views import services, sessions, staff, tokens
 from authx.http.renewal import never_renew
 
 app_name = "authx-api"
@@ -27,11 +27,11 @@ urlpatterns = [
     path("session/", sessions.CurrentSession.as_view(), name="session"),
     path("sessions/", sessions.Sessions.as_view(), name="sessions"),
     path("sessions/end-others/", sessions.EndOthers.as_view(), name="end-others"),
-    path("sessions/<uuid:sid>/", sessions.OneSession.as_view(), name="session-detail"),
+    path("sessions/<uuid:sid>/", sessions.SessionDetail.as_view(), name="session-detail"),
     path("reauthenticate/", sessions.Reauthenticate.as_view(), name="reauthenticate"),
-    path("introspect/", _own_verdict(oauth.Introspect), name="introspect"),
-    path("revoke/", _own_verdict(oauth.Revoke), name="revoke"),
-    path("revocations/", _own_verdict(oauth.Revocations), name="revocations"),
+    path("introspect/", _own_verdict(services.Introspect), name="introspect"),
+    path("revoke/", _own_verdict(services.Revoke), name="revoke"),
+    path("revocations/", _own_verdict(services.Revocations), name="revocations"),
     path("staff/sessions/", staff.StaffSessions.as_view(), name="staff-sessions"),
     path("staff/sessions/<uuid:sid>/kick/", staff.KickSession.as_view(), name="staff-kick"),
     # A mark that is not committed keeps the next one waiting.

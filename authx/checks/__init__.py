@@ -106,7 +106,7 @@ def _cookies() -> list[CheckMessage]:
 
 
 def _keys() -> list[CheckMessage]:
-    from authx.gate.keyring import keyset
+    from authx.gate.keys.keyring import keyset
 
     try:
         keyset()
@@ -126,7 +126,7 @@ def _paths() -> list[CheckMessage]:
     """Settings that name code: it must be there now, not at the first login."""
     found: list[CheckMessage] = []
     for name in ("CLAIMS", "BIND_DJANGO_LOGIN", "PASSWORD_LOGIN", "REVOCATION_STORE", "COUNTRY"):
-        path = getattr(conf, name)
+        path = Conf.__dict__[name].configured()
         if isinstance(path, str) and "." in path:
             found += _importable(f"AUTHX_{name}", path)
     for path in conf.AMR:
@@ -187,15 +187,17 @@ def check_middleware(**kwargs: Any) -> list[CheckMessage]:
 def check_deployment(**kwargs: Any) -> list[CheckMessage]:
     """What is fine on a desk and not in production."""
     found: list[CheckMessage] = []
-    parts = urlsplit(conf.ISSUER if isinstance(conf.ISSUER, str) else "")
+    # As they are written: of a value of the wrong type, check_settings tells.
+    issuer = Conf.ISSUER.configured()
+    parts = urlsplit(issuer if isinstance(issuer, str) else "")
     if parts.scheme != "https" or not parts.netloc:
         text = "AUTHX_ISSUER is not an https URL: other services cannot find our keys by it (RFC 8414)."
         hint = 'Set AUTHX_ISSUER = "https://your.site".'
         found.append(Warning(text, hint=hint, id="authx.W006"))
-    if not conf.COOKIE_SECURE:
+    if not Conf.COOKIE_SECURE.configured():
         text = "AUTHX_COOKIE_SECURE is False: our cookies also travel over plain http."
         found.append(Warning(text, hint="Set it to True.", id="authx.W007"))
-    if conf.STAFF_MAX_AUTH_AGE is None:
+    if Conf.STAFF_MAX_AUTH_AGE.configured() is None:
         text = "AUTHX_STAFF_MAX_AUTH_AGE is None: staff may kick however long ago they signed in."
         hint = "Set AUTHX_STAFF_MAX_AUTH_AGE = timedelta(hours=1), say."
         found.append(Warning(text, hint=hint, id="authx.W008"))

@@ -6,12 +6,13 @@ from typing import Any
 
 from django.conf import settings
 from django.core.cache import BaseCache, caches
+from django.core.cache.backends.db import BaseDatabaseCache
 from django.core.cache.backends.dummy import DummyCache
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.checks import CheckMessage, Warning
 from django.utils.module_loading import import_string
 
-from authx.conf import conf
+from authx.conf import Conf
 
 BACKEND = "authx.backends.LoginLimitBackend"
 
@@ -19,7 +20,7 @@ BACKEND = "authx.backends.LoginLimitBackend"
 def check_login_backend(**kwargs: Any) -> list[CheckMessage]:
     """LoginLimitBackend first: one before it has hashed the password by then."""
     paths = list(settings.AUTHENTICATION_BACKENDS)
-    if conf.LOGIN_RATE is None and conf.ADDRESS_RATE is None:
+    if Conf.LOGIN_RATE.configured() is None and Conf.ADDRESS_RATE.configured() is None:
         return []
     if paths and getattr(_imported(paths[0]), "limits_logins", False):
         return []
@@ -44,7 +45,7 @@ def check_counting(**kwargs: Any) -> list[CheckMessage]:
 
 def check_proxies(**kwargs: Any) -> list[CheckMessage]:
     """An address limit needs to know which address is the visitor's."""
-    if conf.TRUSTED_PROXIES or conf.ADDRESS_RATE is None:
+    if Conf.TRUSTED_PROXIES.configured() or Conf.ADDRESS_RATE.configured() is None:
         return []
     text = "AUTHX_TRUSTED_PROXIES is 0: behind a proxy, failed logins are not limited by address."
     hint = "Set it to the number of proxies before this site that append to X-Forwarded-For."
@@ -58,6 +59,8 @@ def _fault(kind: type[BaseCache]) -> str | None:
     if issubclass(kind, LocMemCache):
         most = "as many as its MAX_ENTRIES, 300 unless set"
         return f"is each worker's own, and forgets counters when it holds {most}"
+    if issubclass(kind, BaseDatabaseCache):
+        return "cannot count atomically, and forgets what a transaction has counted that is rolled back"
     if getattr(kind, "incr", None) is BaseCache.incr:
         return "cannot count atomically: many tries at once are counted as one"
     return None

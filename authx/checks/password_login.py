@@ -12,15 +12,15 @@ from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch
 from django.utils.module_loading import import_string
 
-from authx.conf import Conf, conf
+from authx.conf import Conf, DottedPath, conf
 
 
 def check_password_login(**kwargs: Any) -> list[CheckMessage]:
     """LOGIN_URL is another page than ours where ours takes no password; a function can be asked."""
-    if Conf.__dict__["PASSWORD_LOGIN"].complaint():
+    if Conf.PASSWORD_LOGIN.complaint():
         return []  # said by check_settings
-    if isinstance(conf.PASSWORD_LOGIN, str):
-        return _function(conf.PASSWORD_LOGIN)
+    if isinstance(conf.PASSWORD_LOGIN, DottedPath):
+        return _function(conf.PASSWORD_LOGIN.path)
     if conf.PASSWORD_LOGIN or not (found := _where()):
         return []
     text = f"AUTHX_PASSWORD_LOGIN is False, and LOGIN_URL is {found}: nobody can sign in."

@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 from django.views.decorators.debug import sensitive_variables
 
-from authx.conf import conf
+from authx.conf import Conf
 from authx.core import guessable
 
 #: What a guess opens, and what tells whether it was right.
@@ -44,7 +44,7 @@ def _complaints() -> Iterator[str]:
         is_secret = isinstance(secret, str | bytes)
         found = guessable.complaint(secret) if is_secret else "is neither text nor bytes"
         if found:
-            yield f"{name} {found}: {_OTHERS if conf.SIGNING_KEYS else _SIGNING}"
+            yield f"{name} {found}: {_OTHERS if Conf.SIGNING_KEYS.configured() else _SIGNING}"
 
 
 @sensitive_variables()

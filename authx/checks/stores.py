@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 
 from authx.conf import Conf, conf
-from authx.gate.redis_connection import connect, failures
+from authx.gate.revocation.redis_connection import connect, failures
 
 #: What a ``maxmemory-policy`` may be called that throws keys away before their time.
 _EVICTING = ("allkeys-", "volatile-")

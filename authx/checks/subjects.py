@@ -28,7 +28,7 @@ _HINT = "Name a UUIDField(default=uuid.uuid4, unique=True, editable=False), say;
 
 def check_subject_field(**kwargs: Any) -> list[CheckMessage]:
     """A column, unique, and one that nobody edits."""
-    if conf.SUBJECT_FIELD is None or any(setting.complaint() for setting in Conf.declared()):
+    if any(setting.complaint() for setting in Conf.declared()) or conf.SUBJECT_FIELD is None:
         return []
     try:
         field = subject_field()

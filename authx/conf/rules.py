@@ -11,27 +11,18 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from authx.conf import secret_files
-from authx.core.alarms import CHOSEN, Action
 from authx.core.limits import Limit
 from authx.core.methods import is_word
+from authx.core.rates import Rate
+from authx.core.risk import CHOSEN, Action
 
 #: The complaint about a value, to be read after the setting's name; None when it is fine.
 Rule = Callable[[Any], "str | None"]
 
-_RATE = re.compile(r"([1-9]\d{0,8})/(s|sec|second|m|min|minute|h|hour|d|day)")
-_PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _PROOF = re.compile(r"[A-Za-z_]\w*([.-]\w+)*")
 _TYPE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-
-
-def parse_rate(rate: str) -> tuple[int, int]:
-    """Read ``"10/min"`` as (10 requests, 60 seconds)."""
-    matched = _RATE.fullmatch(rate)
-    if matched is None:
-        raise ValueError(f"not a rate: {rate!r}")
-    return int(matched[1]), _PERIODS[matched[2][0]]
 
 
 def positive(value: Any) -> str | None:
@@ -162,9 +153,11 @@ def _file_complaint(values: Iterable[Any]) -> str | None:
 
 
 def rate(value: Any) -> str | None:
-    if isinstance(value, str) and _RATE.fullmatch(value):
-        return None
-    return 'must be a rate such as "10/min" (per s, min, hour or day)'
+    try:
+        Rate.read(value)
+    except (TypeError, ValueError):
+        return 'must be a rate such as "10/min" (per s, min, hour or day)'
+    return None
 
 
 def count(value: Any) -> str | None:
@@ -180,21 +173,24 @@ def type_names(value: Any) -> str | None:
     return "must be a list of short lower-case names"
 
 
-def session_limits(value: Any) -> str | None:
-    if not isinstance(value, list | tuple):
-        return "must be a list of dicts with types, limit and when_full"
-    try:
-        limits = [Limit.read(rule) for rule in value]
-    except ValueError as error:
-        return str(error)
-    from authx.conf import conf
+def session_limits(device_types: Callable[[], Any]) -> Rule:
+    """Their types are among those that ``device_types`` gives, which may themselves be wrong."""
 
-    if type_names(conf.DEVICE_TYPES):
-        return None  # that is the setting to complain about
-    known = set(conf.DEVICE_TYPES)
-    if unknown := set().union(*(limit.types or () for limit in limits)) - known:
-        return f"names types that AUTHX_DEVICE_TYPES does not: {', '.join(sorted(map(str, unknown)))}"
-    return None
+    def rule(value: Any) -> str | None:
+        if not isinstance(value, list | tuple):
+            return "must be a list of dicts with types, limit and when_full"
+        try:
+            limits = [Limit.read(entry) for entry in value]
+        except ValueError as error:
+            return str(error)
+        known = device_types()
+        if type_names(known):
+            return None  # that is the setting to complain about
+        if unknown := set().union(*(limit.types or () for limit in limits)) - set(known):
+            return f"names types that AUTHX_DEVICE_TYPES does not: {', '.join(sorted(map(str, unknown)))}"
+        return None
+
+    return rule
 
 
 def alarm_actions(value: Any) -> str | None:

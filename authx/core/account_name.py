@@ -8,6 +8,10 @@ from typing import Final
 #: Characters of a name that count; no account has a longer one.
 MAX_NAME: Final = 254
 
+#: Letters that a database takes for others, though Unicode decomposes none of them: PostgreSQL's UPPER and
+#: the newer collations of MariaDB.
+_SAME: Final = str.maketrans("\u0131øłđðħŧ", "iolddht") | str.maketrans({"æ": "ae", "œ": "oe", "þ": "th"})
+
 
 def fold_account_name(name: str) -> str:
     """Return the spelling under which tries of ``name`` are counted, at most 254 characters.
@@ -17,7 +21,7 @@ def fold_account_name(name: str) -> str:
     Two accounts that differ in nothing else share one counter, which costs a try now and then.
     """
     # Cut first: normalizing megabytes of what a stranger sent would be a gift to them.
-    decomposed = unicodedata.normalize("NFKD", name[: 4 * MAX_NAME]).casefold()
+    decomposed = unicodedata.normalize("NFKD", name[: 4 * MAX_NAME]).casefold().translate(_SAME)
     # Folding can compose again, and a combining character may only appear then.
     folded = unicodedata.normalize("NFKD", decomposed)
     kept = (character for character in folded if _counts(character))

@@ -17,7 +17,7 @@ from typing import Final
 
 from itsdangerous import base64_encode
 
-from authx.core.derived import derive_secret
+from authx.core.derivation import derive_secret
 
 #: Users of one browser that are known; one more, and the least recent is forgotten.
 MAX_USERS: Final = 8
@@ -50,13 +50,16 @@ class BrowserDevice:
                 return nonce
         return None
 
-    def with_login(self, subject: str, site_secrets: Sequence[str | bytes]) -> BrowserDevice:
-        """Return this browser after a login of ``subject``, who gets a new nonce."""
+    def with_login(self, subject: str, site_secrets: Sequence[str | bytes], login: str = "") -> BrowserDevice:
+        """Return this browser after a login of ``subject``, who gets a new nonce.
+
+        ``login`` names it, where its cookies may be handed out again: one login has one nonce.
+        """
         known = self.login_nonce(subject, site_secrets)
         others = [login for login in self.logins if known is None or not login.startswith(known)]
-        nonce = secrets.token_urlsafe(12)
-        login = nonce + _mac(subject, nonce, site_secrets[0])
-        return BrowserDevice(self.id, (login, *others)[:MAX_USERS])
+        nonce = _nonce(login, site_secrets[0]) if login else secrets.token_urlsafe(12)
+        entry = nonce + _mac(subject, nonce, site_secrets[0])
+        return BrowserDevice(self.id, (entry, *others)[:MAX_USERS])
 
 
 def write_device(device: BrowserDevice) -> str:
@@ -70,6 +73,11 @@ def read_device(text: str) -> BrowserDevice | None:
         return None
     device_id, *logins = text.split(".")
     return BrowserDevice(device_id, tuple(logins))
+
+
+def _nonce(login: str, secret: str | bytes) -> str:
+    digest = hmac.digest(derive_secret(secret, "device-nonce"), login.encode(), sha256)
+    return base64_encode(digest[:12]).decode()
 
 
 def _mac(subject: str, nonce: str, secret: str | bytes) -> str:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from jwt.utils import base64url_encode
 
 from authx.core import strict_json
-from authx.core.derived import derive
+from authx.core.derivation import derive
 from authx.errors import KeyInvalid
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey

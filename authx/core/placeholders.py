@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from hashlib import md5, sha1, sha256
 from typing import Final
+
+#: What people hash to have something that looks random.
+_HASHED: Final = ("", "admin", "changeme", "django", "key", "password", "secret", "secret-key", "secret_key",
+    "secretkey", "test")  # fmt: skip
 
 #: Keys that look random and stand in a tutorial or among a product's defaults; lower case, without the prefix
 #: of ``startproject``.
@@ -16,31 +21,33 @@ PUBLISHED: Final = frozenset(
         # RFC 7515 §A.1
         "AyM1SysPPbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow",
     )
+) | frozenset(
+    made(word.encode(), usedforsecurity=False).hexdigest() for word in _HASHED for made in (md5, sha1, sha256)
 )
 
 _WORDS: Final = """
-about above access account admin after again algorithm all alone also always amet another any anybody
-anything api app application auth authentication authx backend base baseball basic batman batteries battery
+about above access account admin after again algorithm all alone also always amet another any anybody anything
+api app application auth authentication authx backend base base64 baseball basic batman batteries battery
 because before below best better between bits book brown build but bytes can cannot change changed changeit
-changeme changethis character characters check checks choose client code com config configuration cookie
-correct could create custom database day debug default demo deploy deploying deployment dev develop
-developer development digits directly django docker does dog dolor dont dragon dummy edit elit else enough
-enter env environment ever every everybody example fake false file fill first flask football for forget four
-fox framework from generate generated generator git github goes good great guess guessable hacker hard has
-hash have head hello here hidden horse hs256 insecure insert into ipsum its jumps just jwt keep key keyboard
-keys know known knows later lazy least len length letmein letters like line local localhost long longer look
-lorem love make master mine minimum monkey more must name need never new nobody nobodys none not note
-nothing now number numbers one only other our ours over pass passphrase password paste phrase placeholder
-please postgres pretty princess private prod production project provide public put python quick qwerty
-random randomly read real really remember remove replace replaced replaceme required rest root safe same
-sample save secret secrets secure security see seed select server service session set settings shadow share
-should sign signing simple sit site some somebody something staging staple start startproject static string
-strings strong sunshine super superman sure system tell temp temporary ten test tester testing tests text
-than that the their then there these they thing things think this three time todo token too top treat true
-try tutorial two typed unique unknown unsafe until update use used user username using valid value variable
-verify very wait want warning was web website welcome what when where which who will with without word words
-work world would write you your yours zero zxcvbn 1234 2019 2020 2021 2022 2023 2024 2025 2026 2027 2028
-2029 2030
+changeme changethis character characters check checks choose client code com config configuration cookie core
+correct could create custom database day debug default demo deploy deploying deployment dev develop developer
+development digits directly django docker does dog dolor dont dragon dummy edit elit else enough enter env
+environ environment ever every everybody example fake false file fill first flask football for forget four fox
+framework from functional generate generated generator getenv git github goes good great guess guessable
+hacker hard has hash have head hello here hidden horse hs256 import insecure insert into ipsum its jumps just
+jwt keep key keyboard keys know known knows later lazy least len length letmein letters like line local
+localhost long longer look lorem love make management master mine minimum missing monkey more must name need
+never new nobody nobodys none not note nothing now number numbers object one only openssl other our ours over
+pass passphrase password paste phrase placeholder please postgres pretty princess private prod production
+project provide public put python quick qwerty rand random randomly read real really remember remove replace
+replaced replaceme required rest root safe same sample save secret secrets secure security see seed select
+server service session set settings shadow share should sign signing simple sit site some somebody something
+staging staple start startproject static string strings strong sunshine super superman sure system tell temp
+temporary ten test tester testing tests text than that the their then there these they thing things think this
+three time todo token too top treat true try tutorial two typed unique unknown unsafe until update use used
+user username using utils valid value variable verify very wait want warning was web website welcome what when
+where which who will with without word words work world would write you your yours zero zxcvbn 1234 2019 2020
+2021 2022 2023 2024 2025 2026 2027 2028 2029 2030
 """
 _SHORT_WORDS: Final = (
     "an and are as at be but by do go he if in is it me my no of on or re so to up us we a i v"
@@ -64,4 +71,5 @@ ROWS: Final = (
     "`1234567890-=",
     "~!@#$%^&*()_+",
     "0123456789abcdef",
+    bytes(range(64)).hex(),
 )

@@ -6,16 +6,20 @@ import time
 from collections.abc import Callable
 
 #: Seconds: the first pause, and the longest; each failure in a row doubles it.
-FIRST, LONGEST = 1.0, 16.0
+FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 1.0, 16.0
 #: Seconds one caller has for a trial before another may try.
-TRIAL = 0.5
+TRIAL_SECONDS = 0.5
 
 
 class Breaker:
     """Closed while all is well; one per process and kind of work. Lock-free: at worst two try at once."""
 
     def __init__(
-        self, clock: Callable[[], float] = time.monotonic, *, first: float = FIRST, longest: float = LONGEST
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        first: float = FIRST_PAUSE_SECONDS,
+        longest: float = MAX_PAUSE_SECONDS,
     ) -> None:
         """``first`` and ``longest`` are seconds."""
         self._clock, self._first, self._longest = clock, first, longest
@@ -38,7 +42,7 @@ class Breaker:
         if not self.is_due:
             return False
         if self._open_until is not None:
-            self._open_until = self._clock() + TRIAL
+            self._open_until = self._clock() + TRIAL_SECONDS
         return True
 
     def failed(self) -> None:

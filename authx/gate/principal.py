@@ -46,7 +46,7 @@ class Principal:
         return self.claims.iss, self.claims.sub
 
 
-class Stranger:
+class TokenCaller:
     """Whoever presents a good token to a service without our tables; what ``Caller`` is at the issuer."""
 
     is_read = False
@@ -58,5 +58,5 @@ class Stranger:
         """``wrapped`` is not needed: nothing has to be read."""
         return Principal(self.claims)
 
-    def note_use(self) -> None:
+    def record_use(self) -> None:
         """A token shown to another service confirms nothing (T2)."""

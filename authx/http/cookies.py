@@ -12,8 +12,8 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
-from authx.core.derived import fernet
-from authx.http.notes import notes
+from authx.core.derivation import fernet
+from authx.http.request_state import notes
 
 #: Browsers keep no cookie longer than 400 days (RFC 6265bis §5.5), nor one over 4096 octets.
 DEVICE_LIFETIME = 400 * 86400
@@ -24,6 +24,9 @@ _ENCRYPTED = "gAAAA"
 
 #: Space and tab: all that may stand around a name or a value and be no part of it.
 _BLANK = " \t"
+
+#: How Django's test clients, which delete nothing, send a cookie that was taken back.
+_TAKEN_BACK = '""'
 
 logger = logging.getLogger("authx")
 
@@ -52,9 +55,10 @@ def read_cookie(request: HttpRequest, name: str) -> str | None:
 
 
 def has_credentials(request: HttpRequest) -> bool:
-    """True if a session cookie of ours came back, good or bad."""
+    """True if a session cookie of ours came back, good or bad; one that we have taken back is none."""
     sent = _sent(request)
-    return conf.ACCESS_COOKIE in sent or conf.REFRESH_COOKIE in sent
+    values = [*sent.get(conf.ACCESS_COOKIE, ()), *sent.get(conf.REFRESH_COOKIE, ())]
+    return any(value != _TAKEN_BACK for value in values)
 
 
 @sensitive_variables()

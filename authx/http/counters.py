@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from django.core.cache import cache
 
-from authx.conf.rules import parse_rate
+from authx.core.rates import Rate
 
 logger = logging.getLogger("authx")
 
@@ -45,43 +45,50 @@ class Count:
             logger.exception("The cache is down: a try was not given back.")
 
 
-def count(purpose: str, subject: str, rate: str | None, *, now: float | None = None) -> Count:
+def count(purpose: str, subject: str, rate: Rate | None, *, now: float | None = None) -> Count:
     """Count one try of ``subject``; one too many has to wait, and is not counted. ``rate`` None: no limit.
 
     ``now`` is in seconds since 1970. A cache that is down locks nobody out.
     """
     if rate is None:
         return Count()
-    limit, period = parse_rate(rate)
     now = time.time() if now is None else now
     # No name and no address stands in the cache.
     digest = hashlib.sha256(subject.encode("utf-8", "surrogatepass")).hexdigest()
     stem = f"authx:count:{purpose}:{digest}"
     try:
-        since = _since(stem, int(now * 1000), period * 1000)
+        since = _since(stem, int(now * 1000), rate.period * 1000)
         this = Count(0, f"{stem}:{since}")
-        tries = _increment(this._key, period)
+        tries = _increment(this._key, rate.period)
     except Exception:  # each cache backend has its own errors
         logger.exception("The cache is down: logins and refreshes are not limited.")
         return Count()
     if not tries:
         return Count()
-    if tries <= limit:
+    if tries <= rate.limit:
         return this
     this.give_back()
-    return Count(max(1, math.ceil(since / 1000 + period - now)))
+    return Count(max(1, math.ceil(since / 1000 + rate.period - now)))
 
 
 def _since(stem: str, now: int, period: int) -> int:
     """When the running period began, in milliseconds since 1970; now, if there was none."""
     since = cache.get(stem)
     if since is None:
-        cache.add(stem, now, timeout=period // 1000)  # of many who begin it, one does
-        since = cache.get(stem, now)
+        begins = cache.add(stem, now, timeout=period // 1000)  # of many who begin it, one does
+        since = now if begins else _begun(stem) or now
     if abs(now - since) >= period:  # by a clock that does not agree with the cache's
         cache.set(stem, now, timeout=period // 1000)
         since = now
     return int(since)
+
+
+def _begun(stem: str) -> int:
+    """What the server that writes says of it, for a replica may not have heard of it yet; 0: it is over."""
+    try:
+        return cache.incr(stem, 0) or 0
+    except ValueError:
+        return 0
 
 
 def _increment(key: str, period: int) -> int:

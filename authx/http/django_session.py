@@ -6,6 +6,7 @@ what its user put away, and must not outlast that user either.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -89,9 +90,19 @@ def bind(request: HttpRequest, sid: str, *, beneath: str = "") -> None:
         request.session[BENEATH_KEY] = beneath
 
 
-def claim(request: HttpRequest, sid: str, *, persistent: bool) -> None:
-    """Let what is kept so far by nobody, and by no Django login, be kept for a device session."""
-    if is_used(request) and not is_present(request) and bound_to(request) is None:
+def claim(request: HttpRequest, user: Any, sid: str, *, persistent: bool) -> None:
+    """Let what is kept so far by nobody, and by no Django login, be kept for a device session of ``user``.
+
+    Under a new key, for it may have been planted. What belongs to another session or user is flushed.
+    """
+    if not is_used(request):
+        return
+    if owner(request) not in {None, sid} or (is_present(request) and not belongs_to(request, user)):
+        if lies_on(request) != sid:  # an impersonation
+            flush(request)
+    elif bound_to(request) is None and not is_present(request):
+        if key_of(request) is not None:
+            request.session.cycle_key()
         bind(request, sid)
         last_as_long(request, persistent)
 
@@ -124,11 +135,21 @@ def _is_login_of(request: HttpRequest, user: Any) -> bool:
 
 
 def keep_login_alone(request: HttpRequest) -> None:
-    """Forget all but the Django login that was just made, as Django does where it finds another one."""
+    """Forget all but the Django login that was just made, as Django does where it finds another one.
+
+    What other apps have put beside it since, at that very signal, is the newcomer's: django-otp notes there
+    which device was proved. Django has stored the rest under a new key just before, or flushed it.
+    """
     session = request.session
-    login = {key: session[key] for key in LOGIN_KEYS if key in session}
+    before = type(session)(session.session_key).load() if session.session_key else {}
+    since = {key: value for key, value in session.items() if key in LOGIN_KEYS or _is_new(key, value, before)}
     session.flush()
-    session.update(login)
+    session.update(since)
+
+
+def _is_new(key: str, value: Any, before: Mapping[str, Any]) -> bool:
+    """True if it is certain: an object of a site's own serializer is equal to no other, itself read twice."""
+    return key not in before or (isinstance(value, str | int) and value != before[key])
 
 
 def keeps_more(request: HttpRequest) -> bool:

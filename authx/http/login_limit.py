@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.http import HttpRequest
@@ -10,10 +12,11 @@ from django.http.response import HttpResponseBase
 
 from authx.conf import conf
 from authx.core.account_name import fold_account_name
-from authx.http.client import client_network, is_behind_unknown_proxy
+from authx.core.rates import Rate
+from authx.http.client_address import client_network, is_behind_unknown_proxy
 from authx.http.counters import Count, count
-from authx.http.device import login_nonce
-from authx.http.notes import notes
+from authx.http.device_cookie import login_nonce
+from authx.http.request_state import notes
 from authx.http.throttle import is_first
 
 logger = logging.getLogger("authx")
@@ -39,28 +42,42 @@ class LoginCount:
 
 
 def count_login(
-    request: HttpRequest | None, *, name: str, subject: str | None, now: float | None = None
+    request: HttpRequest | None,
+    *,
+    names: Collection[str],
+    subjects: Collection[str | None],
+    now: float | None = None,
 ) -> LoginCount:
-    """Count a try for the account that ``name`` finds, whose ``subject`` is None where it finds none.
+    """Count a try for the accounts that ``names`` find; ``subjects`` has None for one that finds nobody.
 
     Every spelling of a name counts as one, so that a limit is reached after as many tries whether or not
-    there is such an account. A browser that this user has signed in from counts by itself: strangers cannot
-    lock it out.
+    there is such an account; and as much is counted. A browser that this user has signed in from counts by
+    itself: strangers cannot lock it out.
     """
-    nonce = login_nonce(request, subject) if request is not None and subject is not None else None
+    now = time.time() if now is None else now
+    nonce = _nonce(request, set(subjects))
     if nonce is not None:
         return _count([(DEVICE, nonce, conf.LOGIN_RATE)], now)
-    tries: list[tuple[str, str, str | None]] = []
-    if name:
-        tries.append((ACCOUNT, f"name:{fold_account_name(name)}", conf.LOGIN_RATE))
-    if subject is not None:
-        tries.append((ACCOUNT, f"subject:{subject}", conf.LOGIN_RATE))
+    folded = list(dict.fromkeys(fold_account_name(name) for name in names))
+    found = list(dict.fromkeys(subject for subject in subjects if subject is not None))
+    keys = [f"name:{name}" for name in folded] + [f"subject:{subject}" for subject in found]
+    if not found:
+        keys += [f"nobody:{name}" for name in folded[:1]]
+    tries: list[tuple[str, str, Rate | None]] = [(ACCOUNT, key, conf.LOGIN_RATE) for key in keys]
     if request is not None and (network := _limited_network(request)):
         tries.append((ADDRESS, network, conf.ADDRESS_RATE))
     return _count(tries, now)
 
 
-def _count(tries: list[tuple[str, str, str | None]], now: float | None) -> LoginCount:
+def _nonce(request: HttpRequest | None, subjects: set[str | None]) -> str | None:
+    """What names the logins from this browser of the one user whom all names find; None if there was none."""
+    if request is None or len(subjects) != 1:
+        return None
+    (subject,) = subjects
+    return None if subject is None else login_nonce(request, subject)
+
+
+def _count(tries: list[tuple[str, str, Rate | None]], now: float) -> LoginCount:
     counts = [(limit, count(f"login-{limit}", key, rate, now=now)) for limit, key, rate in tries]
     total = LoginCount(tuple(counted for _limit, counted in counts))
     limit, longest = max(counts, default=("", Count()), key=lambda pair: pair[1].wait)
@@ -89,6 +106,6 @@ def say_wait(request: HttpRequest, response: HttpResponseBase) -> None:
     if not wait:
         return
     response.headers.setdefault("Retry-After", str(wait))
-    is_page = response.get("Content-Type", "").startswith("text/html")
+    is_page = response.get("Content-Type", "").lower().startswith(("text/html", "application/xhtml+xml"))
     if is_page and (response.status_code < 300 or 400 <= response.status_code < 500):
         response.status_code = 429

@@ -8,9 +8,8 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
-from django.utils.module_loading import import_string
 
-from authx.conf import conf
+from authx.conf import DottedPath, conf
 
 #: What a site's function may answer: it becomes the ``code`` of the refusal.
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -32,9 +31,9 @@ def password_login_refusal(request: HttpRequest, user: Any) -> str | None:
     wanted = conf.PASSWORD_LOGIN
     if wanted is True:
         return None
-    if not isinstance(wanted, str):
+    if not isinstance(wanted, DottedPath):
         raise ImproperlyConfigured("AUTHX_PASSWORD_LOGIN must be True, False or a dotted path.")
-    word = import_string(wanted)(request, user)
+    word = wanted(request, user)
     if inspect.iscoroutine(word):
         word.close()  # else Python warns that nobody has awaited it
     if word is None or (isinstance(word, str) and _WORD.fullmatch(word)):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django.core.management.base import BaseCommand, CommandError
 
 from authx.errors import StoreUnavailable
-from authx.sessions.database import store_errors
+from authx.store.database import store_errors
 
 
 class DatabaseCommand(BaseCommand):

@@ -4,7 +4,7 @@ Only ``authx.sessions`` writes here.
 """
 
 from authx.models.device_sessions import DeviceSession, DeviceSessionQuerySet, EndReason, uuid7
-from authx.models.endings import EndedSession, NotBeforeMark, is_marked
+from authx.models.revocation import EndedSession, NotBeforeMark, is_marked
 from authx.models.services import ServiceClient, SigningKey
 from authx.models.session_events import SessionEvent, SessionEventQuerySet
 

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from authx.core.auth_time import is_known
 from authx.core.rotation import RotationState
-from authx.models.endings import NotBeforeMark, is_marked, marks_of_session
+from authx.models.revocation import NotBeforeMark, is_marked, marks_of_session
 
 if TYPE_CHECKING:
     from authx.core.claims import AccessClaims
@@ -66,6 +66,12 @@ class DeviceSessionQuerySet(models.QuerySet["DeviceSession"]):
     def ended(self) -> DeviceSessionQuerySet:
         """Those that were ended, also by a mark that their rows do not tell of yet."""
         return self.filter(Q(Exists(_ending_marks())) | Q(ended_at__isnull=False))
+
+    def expired(self, now: datetime | Func | None = None) -> DeviceSessionQuerySet:
+        """Those that nobody has ended, nor any mark, and that are past a limit of theirs."""
+        now = now or timezone.now()
+        overdue = Q(idle_expires_at__lte=now) | Q(expires_at__lte=now)
+        return self.filter(overdue, ~Q(Exists(_ending_marks())), ended_at=None)
 
     def with_marks(self) -> DeviceSessionQuerySet:
         """Each as its first mark has left it, for lists; ``sessions`` reads a single one so anyway."""
@@ -193,6 +199,11 @@ class DeviceSession(models.Model):
             late_streak=self.late_streak,
             end_reason=self.end_reason if self.ended_at else None,
         )
+
+    @property
+    def limit_at(self) -> datetime:
+        """When it ends unless it is refreshed before: the idle or the absolute limit, the earlier one."""
+        return min(self.idle_expires_at, self.expires_at)
 
     def ended_reason(self, now: datetime | None = None) -> str | None:
         """The reason this session is over, or None while it is live."""

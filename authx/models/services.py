@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from authx.core.keyring_states import KeyTimes
+from authx.core.key_schedule import KeyTimes
 
 
 class ServiceClient(models.Model):

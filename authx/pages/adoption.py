@@ -12,13 +12,13 @@ from django.utils import timezone
 from authx.core.auth_time import AUTH_TIME_UNKNOWN
 from authx.errors import LoginRefused, SessionLimitReached
 from authx.http import django_session
-from authx.http.device import browser_device
+from authx.http.device_cookie import browser_device
 from authx.models import DeviceSession
 from authx.pages import django_login
 from authx.sessions import Device, open_session
 from authx.sessions.credentials import credentials_for
+from authx.sessions.liveness import end_of
 from authx.sessions.reading import find_adopted, read_session
-from authx.sessions.standing import user_end, write_down
 
 if TYPE_CHECKING:
     from authx.pages.visit import Visit
@@ -82,9 +82,7 @@ def _adopt(visit: Visit) -> None:
 def _follow(visit: Visit, session: DeviceSession | None) -> None:
     """Do what the session says that this Django login belongs to."""
     request = visit.request
-    reason = "expired" if session is None else session.ended_reason(session.database_now)
-    if session is not None and not reason and (reason := user_end(session)):
-        write_down(session, reason)
+    reason = "expired" if session is None else end_of(session)
     if session is None or reason:
         visit.refuse(reason or "expired", None)
     elif not django_session.is_present(request):  # it keeps what is the session's, and lets nobody in

@@ -9,10 +9,9 @@ from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
-from django.utils.module_loading import import_string
 
-from authx.conf import conf
-from authx.core.derived import derive_secret
+from authx.conf import DottedPath, conf
+from authx.core.derivation import derive_secret
 from authx.http import django_session
 
 
@@ -24,9 +23,7 @@ def own_user(request: HttpRequest) -> Any:
 def wants_device_session(request: HttpRequest, user: Any) -> bool:
     """What AUTHX_BIND_DJANGO_LOGIN says of this login."""
     wanted = conf.BIND_DJANGO_LOGIN
-    if isinstance(wanted, str):
-        wanted = import_string(wanted)(request, user)
-    return bool(wanted)
+    return bool(wanted(request, user) if isinstance(wanted, DottedPath) else wanted)
 
 
 def adoption_mark(request: HttpRequest) -> str | None:

@@ -8,8 +8,9 @@ from django import forms
 from django.contrib.auth.forms import AuthenticationForm
 from django.utils.translation import gettext_lazy as _
 
-from authx.http.notes import notes
-from authx.sessions.login_attempts import wait_unless_listed
+from authx.http.request_state import notes
+from authx.sessions.login_attempts import wait_unless_first
+from authx.sessions.login_settling import settle
 
 
 class LoginForm(AuthenticationForm):
@@ -29,10 +30,16 @@ class LoginForm(AuthenticationForm):
     def clean(self) -> dict[str, Any]:
         name, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
         if name is not None and password:
-            wait_unless_listed(self.request, {"username": name, "password": password})
+            wait_unless_first(self.request, {"username": name, "password": password})
         if self.wait:
             raise self.get_invalid_login_error()
-        return super().clean()
+        try:
+            cleaned = super().clean()
+        except BaseException:
+            settle(failed=True)
+            raise
+        settle()  # the password was right, whatever else the site asks for
+        return cleaned
 
     def get_invalid_login_error(self) -> forms.ValidationError:
         if self.wait:

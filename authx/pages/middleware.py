@@ -16,16 +16,17 @@ from django.utils.http import escape_leading_slashes
 
 from authx.errors import AuthxError, LoginRefused, SessionLimitReached, StoreUnavailable
 from authx.http import charset, cookies, django_session, renewal
+from authx.http.error_reports import keep_secrets
 from authx.http.login_limit import say_wait
-from authx.http.notes import notes
 from authx.http.outage import RETRY_AFTER
-from authx.http.reports import keep_secrets
+from authx.http.request_state import notes
 from authx.models import DeviceSession
-from authx.pages.delivery import deliver
+from authx.pages.response import deliver
 from authx.pages.second_step import note_proofs, renew_access
+from authx.pages.texts import refusal_text
 from authx.pages.visit import Visit, visit_of
-from authx.pages.words import refusal_text
-from authx.sessions.database import run_pending
+from authx.sessions.login_settling import answered
+from authx.store.database import run_pending
 
 logger = logging.getLogger("authx")
 
@@ -90,6 +91,7 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
         response = unavailable(request)  # raised where no process_exception is asked
     run_pending()
     visit.is_over = True
+    answered(request, response)
     say_wait(request, response)
     try:
         proved = note_proofs(visit, response)
@@ -116,18 +118,20 @@ def _refuse_charset(request: HttpRequest) -> HttpResponseBase:
 
 
 def _claim(visit: Visit) -> None:
-    """Let what this request has put into a Django session of nobody's belong to whoever is signed in.
+    """Let what this request has put into the Django session belong to whoever is signed in, and nobody else.
 
-    A login through the API makes none: what is kept later must not be left to the browser's next user.
+    A login through the API makes none: what is kept later must not be left to the browser's next user. And
+    whoever planted one since shall not read there what an API view, or a page that asked nobody, has kept.
     """
     request = visit.request
     kept = getattr(request, "session", None)
-    if kept is None or not kept.modified or notes(request).took_over or not cookies.has_credentials(request):
+    settled = visit.binds or notes(request).took_over
+    if settled or kept is None or not kept.modified or not cookies.has_credentials(request):
         return
-    if django_session.bound_to(request) is not None or django_session.is_present(request):
-        return
+    if visit.presented_sid is not None and django_session.owner(request) == visit.presented_sid:
+        return  # the usual case, in which nobody need be asked
     if (session := visit.session) is not None:
-        django_session.claim(request, str(session.pk), persistent=session.persistent)
+        django_session.claim(request, session.user, str(session.pk), persistent=session.persistent)
 
 
 def _retry(request: HttpRequest) -> HttpResponseBase | None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
+from authx.errors import StoreUnavailable
 from authx.http import cookies, django_session, proof_notes
 from authx.models import DeviceSession
 from authx.pages import proofs
 from authx.pages.visit import Visit
 from authx.sessions.credentials import access_token_for, credentials_for
 from authx.sessions.methods import add_methods, methods_of
+from authx.store.database import store_errors
+
+logger = logging.getLogger("authx")
 
 
 def note_proofs(visit: Visit, response: HttpResponseBase) -> DeviceSession | None:
@@ -21,16 +28,27 @@ def note_proofs(visit: Visit, response: HttpResponseBase) -> DeviceSession | Non
     request, session = visit.request, _session(visit)
     if session is None or response.status_code >= 500 or not proof_notes.has_news(request):
         return None
-    names = proofs.proofs_since(request, session.user)
-    if not names:  # somebody else's, who has not signed in yet
+    try:
+        added = _add(session, request)
+    except StoreUnavailable:  # it is news until it can be kept; the page and its cookies leave as they are
+        logger.warning("A proof was not noted.", exc_info=True)
         return None
-    added = add_methods(session, methods_of(*names), by=session.user, request=request)
-    proof_notes.see(request)
     if not added or visit.delivery is None:
         return session if added else None
     generation = visit.delivery.claims.gen or session.generation
     visit.delivery = credentials_for(session, generation=generation, now=timezone.now())
     return None
+
+
+def _add(session: DeviceSession, request: HttpRequest) -> bool:
+    """True if the session's ``amr`` has grown."""
+    with store_errors():  # the other apps' tables are read here too
+        names = proofs.proofs_since(request, session.user)
+    if not names:  # somebody else's, who has not signed in yet
+        return False
+    added = add_methods(session, methods_of(*names), by=session.user, request=request)
+    proof_notes.see(request)
+    return added
 
 
 def renew_access(session: DeviceSession, visit: Visit, response: HttpResponseBase) -> None:

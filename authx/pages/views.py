@@ -21,16 +21,16 @@ from django.views.decorators.http import require_POST, require_safe
 from authx.errors import LoginRefused, SessionLimitReached
 from authx.http import cookies, django_session, renewal
 from authx.http.login_limit import say_wait
-from authx.http.notes import notes
 from authx.http.password_login import password_login_refusal, takes_passwords
+from authx.http.request_state import notes
 from authx.models import DeviceSession, EndReason
 from authx.pages.elsewhere import other_login_page, to_other_login_page
 from authx.pages.forms import LoginForm
+from authx.pages.texts import ended_message, ended_reason, refusal_text
 from authx.pages.visit import visit_of
-from authx.pages.words import ended_message, ended_reason, refusal_text
 from authx.sessions import end_session, end_sessions
-from authx.sessions.database import store_errors
-from authx.sessions.listing import find_live_session, live_sessions, other_sessions
+from authx.sessions.queries import find_live_session, live_sessions, other_sessions
+from authx.store.database import store_errors
 
 
 @method_decorator(login_not_required, name="dispatch")

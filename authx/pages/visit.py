@@ -22,16 +22,16 @@ from authx.errors import (
 )
 from authx.gate.verify import read_claims
 from authx.http import cookies, django_session, renewal
-from authx.http.notes import notes
+from authx.http.request_state import notes
 from authx.models import DeviceSession, EndReason
 from authx.pages import django_login
 from authx.sessions import Credentials, recognize, refresh_session
-from authx.sessions.alarming import count_refresh
-from authx.sessions.database import store_errors
+from authx.sessions.activity import record_use
+from authx.sessions.liveness import end_of
 from authx.sessions.presented import cookie_session
 from authx.sessions.refreshing import hold_session, refreshable_session
-from authx.sessions.standing import user_end
-from authx.sessions.using import note_use
+from authx.sessions.risk import count_refresh
+from authx.store.database import store_errors
 
 
 class Visit:
@@ -55,6 +55,8 @@ class Visit:
         self.binds = False
         #: The key of the Django session that the request came with.
         self.django_key = django_session.key_of(request)
+        #: The sid that a good access cookie names, where one came; whether that lives nobody has asked yet.
+        self.presented_sid: str | None = None
         #: The response has what it shall deliver: nothing more can be.
         self.is_over = False
         #: The response shall take the cookies back.
@@ -101,10 +103,13 @@ class Visit:
     @sensitive_variables()
     def _has_fresh_access(self) -> bool:
         access_token = cookies.read_cookie(self.request, conf.ACCESS_COOKIE)
+        if access_token is None:
+            return False
         try:
-            return access_token is not None and bool(read_claims(access_token))
+            self.presented_sid = read_claims(access_token).sid
         except TokenError:
             return False
+        return True
 
     @property
     def session(self) -> DeviceSession | None:
@@ -173,7 +178,7 @@ class Visit:
             self._find_by_refresh_cookie()
         else:
             if session.access_claims is not None:
-                note_use(session, session.access_claims)
+                record_use(session, session.access_claims)
             self._admit(session)
 
     def _find_by_refresh_cookie(self) -> None:
@@ -187,7 +192,7 @@ class Visit:
             session = cookie_session(self.request)
         elif self._was_fresh:
             session = refreshable_session(cookies.read_cookie(self.request, conf.REFRESH_COOKIE))
-        if session is None or session.ended_reason(session.database_now) or user_end(session):
+        if session is None or end_of(session):
             self.identify(None, AnonymousUser())
         else:
             self._admit(session)

@@ -4,10 +4,10 @@ from authx.sessions.credentials import Credentials
 from authx.sessions.ending import end_session, end_sessions
 from authx.sessions.erasure import Erased, forget
 from authx.sessions.exporting import export
+from authx.sessions.liveness import recognize
 from authx.sessions.not_before import end_everyone, end_user_sessions
 from authx.sessions.opening import Device, open_session
 from authx.sessions.refreshing import refresh_session
-from authx.sessions.standing import recognize
 
 __all__ = [
     "Credentials",

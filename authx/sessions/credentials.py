@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.utils.module_loading import import_string
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
+from authx.core.access_token import write_access_token
 from authx.core.auth_time import as_claim
 from authx.core.claims import AccessClaims
-from authx.core.refresh import write_refresh_token
-from authx.core.tokens import write_access_token
-from authx.gate import keyring
+from authx.core.refresh_token import write_refresh_token
+from authx.gate.keys import keyring
 from authx.models import DeviceSession
 from authx.sessions.subjects import is_key
 
@@ -39,8 +38,7 @@ class Credentials:
     @property
     def refresh_expires_in(self) -> int:
         """Seconds until the session ends unless it is refreshed again."""
-        limit = min(self.session.idle_expires_at, self.session.expires_at)
-        return max(0, round((limit - self.now).total_seconds()))
+        return max(0, round((self.session.limit_at - self.now).total_seconds()))
 
 
 @sensitive_variables()
@@ -60,14 +58,13 @@ def access_token_for(session: DeviceSession, *, now: datetime) -> tuple[AccessCl
 
 
 def _claims(session: DeviceSession, generation: int, now: datetime) -> AccessClaims:
-    audience = conf.AUDIENCE
     issued = int(now.timestamp())
-    limit = int(min(session.idle_expires_at, session.expires_at).timestamp())
+    limit = int(session.limit_at.timestamp())
     last = min(issued + int(conf.ACCESS_TOKEN_LIFETIME.total_seconds()), limit)
     return AccessClaims(
         iss=conf.ISSUER,
         sub=session.subject,
-        aud=(audience,) if isinstance(audience, str) else tuple(audience),
+        aud=conf.AUDIENCE,
         exp=max(issued + 1, last),
         iat=issued,
         nbf=issued,
@@ -88,4 +85,4 @@ def _claims(session: DeviceSession, generation: int, now: datetime) -> AccessCla
 def _extra(session: DeviceSession) -> dict[str, Any]:
     if conf.CLAIMS is None:
         return {}
-    return dict(import_string(conf.CLAIMS)(session))
+    return dict(conf.CLAIMS(session))

@@ -13,8 +13,9 @@ from django.db import models, transaction
 
 from authx import signals
 from authx.models import DeviceSession, EndReason, SessionEvent
-from authx.sessions import database, ended_log, events
-from authx.sessions.events import NOBODY, Actor
+from authx.sessions import audit
+from authx.sessions.audit import NOBODY, Actor
+from authx.store import database, revocation_log
 
 #: Sessions ended in one transaction: large enough to be quick, small enough not to block a login.
 CHUNK = 500
@@ -63,10 +64,14 @@ def end_session(
 ) -> bool:
     """End one session; False if it had ended or expired already. The first writer's reason stands.
 
+    From where is not kept of the device of a user who is gone.
+
     Raises:
         ValueError: ``reason`` is not an ``EndReason``.
         StoreUnavailable: the database cannot be written; the session has not been ended.
     """
+    if by is None and audit.is_gone(session):
+        request = None
     return end_all([session.pk], Ending.of(reason, by, request, note, now)) == 1
 
 
@@ -138,9 +143,9 @@ def record(keys: Sequence[UUID], ending: Ending, *, logged: bool = True) -> None
     """Write the events of endings made in this transaction; publish and announce them after its commit."""
     kind = SessionEvent.Kind.ENDED
     reason = ending.reason.value
-    events.write(
+    audit.write(
         *(
-            events.event(
+            audit.event(
                 DeviceSession(pk=key),
                 kind,
                 at=ending.at,
@@ -153,7 +158,7 @@ def record(keys: Sequence[UUID], ending: Ending, *, logged: bool = True) -> None
     )
     if keys:
         if logged:
-            ended_log.write(keys, reason)
+            revocation_log.write(keys, reason)
         database.after_commit(lambda: _announce(keys, ending))
 
 

@@ -5,7 +5,7 @@ What happened, when, and to which subject stays. docs/personal-data.md has the l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 from uuid import UUID
@@ -13,12 +13,14 @@ from uuid import UUID
 from django.apps import apps
 from django.db.models import Case, F, Model, Q, QuerySet, Value, When
 
-from authx.core.devices import UNKNOWN
-from authx.models import DeviceSession
-from authx.sessions import database
-from authx.sessions.database import DatabaseNow
+from authx.core.device import UNKNOWN
+from authx.models import DeviceSession, NotBeforeMark
+from authx.models.exactly import is_exactly
 from authx.sessions.ending import CHUNK
-from authx.sessions.people import Person, all_events, events_about, events_by, is_exactly
+from authx.sessions.people import Person, all_events, events_about, events_by
+from authx.sessions.subjects import in_use
+from authx.store import database
+from authx.store.database import DatabaseNow
 
 #: What an erased session says. Of a live one ``device_id`` stays: its tokens name it, its device comes back.
 SESSION_COLUMNS: Final[dict[str, str | None]] = {
@@ -67,16 +69,16 @@ def forget(who: Any, *, dry_run: bool = False) -> Erased:
         return _erase(person, keys, live, _counting() if dry_run else _batches)
 
 
-def forget_deleted(user: Any, keys: Sequence[UUID]) -> Erased:
-    """Erase in the transaction that deletes ``user``, whose sessions ``keys`` have been ended in it.
+def forget_deleted(user: Any, owned: Mapping[UUID, str]) -> Erased:
+    """Erase in the transaction that deletes ``user``, whose sessions have been ended in it.
 
-    Five statements: it is undone where the deletion is.
+    ``owned`` has their ids and subjects. Five statements: it is undone where the deletion is.
     """
-    return _erase(Person.of(user), keys, set(), _at_once)
+    return _erase(Person.of(user, had=set(owned.values())), list(owned), set(), _at_once)
 
 
 def forget_gone(batch: int, *, acts: bool = False, dry_run: bool = False) -> Iterator[Erased]:
-    """Erase in the sessions whose users are gone: deleted by SQL, say, which sends no signal.
+    """Erase what is about users who are gone: deleted by SQL, say, which sends no signal.
 
     With ``acts`` also the names that events on others' sessions still give to actors who are gone: that reads
     all events. Yields what was erased each time that anything was.
@@ -87,15 +89,27 @@ def forget_gone(batch: int, *, acts: bool = False, dry_run: bool = False) -> Ite
     while keys := list(gone.filter(pk__gt=last).values_list("pk", flat=True)[:batch]):
         last = keys[-1]
         erased = _erase_sessions(keys, None, change, acts=False)
-        subjects = set(gone.filter(pk__in=keys).order_by().values_list("subject", flat=True))
-        attempts = all_events().filter(session=None, subject__in=subjects)
-        erased.events += change(_dirty(attempts, EVENT_COLUMNS), EVENT_COLUMNS)
         if erased.total():
             yield erased
+    for events in _of_nobody(all_events().filter(session=None), EVENT_COLUMNS, batch):
+        yield Erased(events=change(events, EVENT_COLUMNS))
+    for marks in _of_nobody(NotBeforeMark.objects.using(database.alias()).all(), MARK_COLUMNS, batch):
+        yield Erased(marks=change(marks, MARK_COLUMNS))
     if acts:
         named = all_events().filter(Q(actor=None) & ~is_exactly("actor_label", ""))
         if count := change(named, {**EVENT_COLUMNS, "actor_label": ""}):
             yield Erased(events=count)
+
+
+def _of_nobody(found: QuerySet[Any], columns: dict[str, Any], batch: int) -> Iterator[QuerySet[Any]]:
+    """Those of ``found`` that have something to lose, and whose subject is nobody's any more."""
+    dirty = _dirty(found.filter(~is_exactly("subject", "")), columns).order_by("pk")
+    last = 0
+    while rows := list(dirty.filter(pk__gt=last).values_list("pk", "subject")[:batch]):
+        last = rows[-1][0]
+        used = in_use({subject for _key, subject in rows})
+        if keys := [key for key, subject in rows if subject not in used]:
+            yield _dirty(found.filter(pk__in=keys), columns)
 
 
 def _erase(person: Person, keys: Sequence[UUID], live: set[UUID], change: Change) -> Erased:
@@ -123,7 +137,7 @@ def _erase_sessions(
     if keys or acts:
         erased.events = change(*_events(keys, user_key, acts=acts))
     if keys:
-        erased.log_entries = _erase_log(keys, change)
+        erased.log_entries = _change_log(keys, change)
     return erased
 
 
@@ -151,7 +165,12 @@ def _events(keys: Sequence[UUID], user_key: Any, *, acts: bool) -> tuple[QuerySe
     return all_events().filter(found).filter(dirty), columns
 
 
-def _erase_log(keys: Sequence[UUID], change: Change) -> int:
+def erase_log(keys: Sequence[UUID]) -> int:
+    """Erase in the admin's log what is about sessions that are about to go: nobody would find it then."""
+    return _change_log(keys, _at_once)
+
+
+def _change_log(keys: Sequence[UUID], change: Change) -> int:
     """The admin's own log of kicking: it names the device, and tells the reason that staff gave."""
     if not apps.is_installed("django.contrib.admin"):
         return 0

@@ -11,8 +11,8 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from authx.models import DeviceSession, NotBeforeMark, SessionEvent
-from authx.sessions import database
 from authx.sessions.people import Person, all_events, events_about, events_by
+from authx.store import database
 
 #: Raised when a member changes its meaning or goes; one that is added changes nothing.
 VERSION: Final = 1

@@ -8,7 +8,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import Q, QuerySet
 
 from authx.models import DeviceSession
-from authx.sessions import database
+from authx.store import database
 
 KICK_SUPERUSER: Final = "authx.kick_superuser_devicesession"
 

@@ -6,16 +6,18 @@ import logging
 
 from django.http import HttpRequest
 
-from authx.http.client import client_network
+from authx.core.rates import Rate
+from authx.http.client_address import client_network
 from authx.http.counters import count
 from authx.models import DeviceSession, SessionEvent
-from authx.sessions import database, events
-from authx.sessions.events import Actor
+from authx.sessions import audit
+from authx.sessions.audit import Actor
+from authx.store import database
 
 logger = logging.getLogger("authx")
 
 #: Events of one kind about one account; about names that are nobody's from one address, and from all.
-PER_ACCOUNT, PER_ADDRESS, OF_STRANGERS = "10/hour", "10/hour", "100/hour"
+PER_ACCOUNT, PER_ADDRESS, OF_STRANGERS = Rate(10, 3600), Rate(10, 3600), Rate(100, 3600)
 
 
 def record_failure(
@@ -37,12 +39,12 @@ def record_failure(
     def write() -> None:
         try:
             at, actor = database.database_now(), Actor.of(None, request)
-            found = events.event(session, kind, at=at, outcome=outcome, actor=actor, subject=subject or "")
-            database.transact(lambda: events.write(found), attempts=1)
+            found = audit.event(session, kind, at=at, outcome=outcome, actor=actor, subject=subject or "")
+            database.transact(lambda: audit.write(found), attempts=1)
         except Exception:  # whatever it is, AUTHX_COUNTRY's included: refusing must not depend on it
             logger.exception("%s could not be recorded.", kind)
 
-    database.in_any_case(write)
+    database.run_even_on_rollback(write)
 
 
 def _is_within_bounds(kind: SessionEvent.Kind, request: HttpRequest | None, subject: str | None) -> bool:

@@ -12,8 +12,9 @@ from django.utils.module_loading import import_string
 from authx.conf import conf
 from authx.core.methods import combined, listed, methods_named
 from authx.models import DeviceSession, SessionEvent
-from authx.sessions import database, events
-from authx.sessions.events import Actor
+from authx.sessions import audit
+from authx.sessions.audit import Actor
+from authx.store import database
 
 
 def methods_of(*proofs: str) -> tuple[str, ...]:
@@ -66,7 +67,7 @@ def add_methods(
         this.update(amr=amr)
         added = " ".join(word for word in amr if word not in found.amr)
         kind = SessionEvent.Kind.REAUTHENTICATED
-        events.write(events.event(session, kind, at=at, actor=Actor.of(by, request), note=added))
+        audit.write(audit.event(session, kind, at=at, actor=Actor.of(by, request), note=added))
         return amr
 
     amr: list[str] | None = database.transact(write)

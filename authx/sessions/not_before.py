@@ -11,14 +11,15 @@ from django.db import models
 from django.db.models import Max, Subquery
 from django.utils import timezone
 
-from authx.core.devices import clean_text
-from authx.gate.endings import window
+from authx.core.device import clean_text
+from authx.gate.revocation.window import window
 from authx.models import DeviceSession, EndReason, NotBeforeMark
-from authx.sessions import database, ended_log
-from authx.sessions.database import DatabaseNow
+from authx.models.exactly import Octets, is_exactly
+from authx.sessions.audit import Actor
 from authx.sessions.ending import CHUNK, Ending, end_all, end_together
-from authx.sessions.events import Actor
 from authx.sessions.subjects import find_subject
+from authx.store import database, revocation_log
+from authx.store.database import DatabaseNow
 
 #: The number of a row that is no mark: whoever writes one takes its turn by this row.
 _TURN = 0
@@ -79,7 +80,7 @@ def _write(subject: str, ending: Ending) -> NotBeforeMark:
     """Marks commit in the order of their numbers: a session of an era was opened after all marks up to it."""
     _take_turn(ending.at)
     number = _next_number(subject)
-    ended_log.write_mark(subject, number, ending.reason.value)
+    revocation_log.write_mark(subject, number, ending.reason.value)
     mark = NotBeforeMark(
         number=number,
         subject=subject,
@@ -93,7 +94,7 @@ def _write(subject: str, ending: Ending) -> NotBeforeMark:
 
 
 def _take_turn(at: datetime) -> None:
-    """Wait for whoever writes a mark, until the transaction ends. An UPDATE, as ``limiting.take_turn``."""
+    """Wait for whoever writes a mark, until the transaction ends. An UPDATE, as ``limiting.lock_user``."""
     turn = NotBeforeMark(number=_TURN, reason="", at=at)
     if not _rows().filter(number=_TURN).update(at=at):
         _rows().bulk_create([turn], ignore_conflicts=True)
@@ -151,8 +152,8 @@ def opening_moment() -> tuple[datetime, int]:
 
 def apply_mark(session: DeviceSession) -> None:
     """Let a session that a mark has ended say so, where its row does not yet."""
-    ours = _marks().filter(subject__in=(EVERYBODY, session.subject), number__gt=session.era)
-    mark = ours.order_by("number").first()
+    marks = _marks().alias(octets=Octets("subject")).filter(number__gt=session.era)
+    mark = marks.filter(octets__in=(EVERYBODY, session.subject)).order_by("number").first()
     if mark is None:  # pruned since, and so its row has been caught up with
         session.refresh_from_db(using=database.alias(), fields=["ended_at", "end_reason", "ended_by"])
         return
@@ -163,7 +164,9 @@ def apply_mark(session: DeviceSession) -> None:
 
 def _of(subject: str) -> models.QuerySet[DeviceSession]:
     sessions = DeviceSession.objects.using(database.alias())
-    return sessions.filter(subject=subject) if subject != EVERYBODY else sessions.all()
+    if subject == EVERYBODY:
+        return sessions.all()
+    return sessions.filter(is_exactly("subject", subject), subject=subject)  # the latter for the index
 
 
 def _marks() -> models.QuerySet[NotBeforeMark]:

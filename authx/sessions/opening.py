@@ -14,18 +14,19 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx import signals
 from authx.conf import conf
-from authx.core.devices import clean_text, describe_user_agent
+from authx.core.device import clean_text, describe_user_agent
 from authx.core.limits import Limit
 from authx.errors import DeviceInvalid, LoginRefused
 from authx.models import DeviceSession, EndReason, SessionEvent
-from authx.sessions import database, events
+from authx.sessions import audit
+from authx.sessions.audit import Actor
 from authx.sessions.credentials import Credentials, credentials_for
 from authx.sessions.ending import end_session
-from authx.sessions.events import Actor
-from authx.sessions.limiting import configured_limits, make_room, replace_same_device, take_turn
+from authx.sessions.limits import enforce_limits, lock_user, replace_same_device
+from authx.sessions.liveness import fingerprint
 from authx.sessions.not_before import opening_moment
-from authx.sessions.standing import fingerprint
 from authx.sessions.subjects import subject_of
+from authx.store import database
 
 #: What a session takes over from the one it continues.
 _CONTINUED = ("amr", "auth_time", "persistent", "device_id", "device_name", "device_type")
@@ -132,7 +133,7 @@ def open_session(
     if continues is not None:
         columns |= {name: getattr(continues, name) for name in _CONTINUED}
     login = _Login(user, device or Device(), Actor.of(user, request), at, columns)
-    limits = configured_limits()
+    limits = conf.SESSION_LIMITS
 
     def write() -> Credentials:
         session = _write(login, overwrites, limits)
@@ -149,19 +150,19 @@ def open_session(
 def _write(login: _Login, overwrites: DeviceSession | None, limits: Sequence[Limit]) -> DeviceSession:
     session = login.row()
     if limits:
-        take_turn(login.user)
+        lock_user(login.user)
     try:
         session.save(using=database.alias(), force_insert=True)
     except IntegrityError as error:
         if session.adopted_from is None:
             raise
         raise LoginRefused("this Django session was adopted before") from error
-    events.write(events.event(session, SessionEvent.Kind.OPENED, at=login.now, actor=login.actor))
+    audit.write(audit.event(session, SessionEvent.Kind.OPENED, at=login.now, actor=login.actor))
     if overwrites is not None:
         end_session(overwrites, EndReason.SUPERSEDED, login.user, now=login.now)
     replace_same_device(session, login.actor)
     if limits:
-        make_room(session, login.actor, limits)
+        enforce_limits(session, login.actor, limits)
     return session
 
 

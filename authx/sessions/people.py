@@ -5,29 +5,18 @@ The one place that says which rows are about a person, for erasing and for expor
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any
 
-from django.db.models import F, Func, Q, QuerySet, Value
-from django.db.models.lookups import Exact
+from django.db.models import Q, QuerySet
 
 from authx.models import DeviceSession, DeviceSessionQuerySet, NotBeforeMark, SessionEvent
-from authx.sessions import database
-from authx.sessions.subjects import find_subject, user_of_subject
-
-
-class Octets(Func):
-    """A text as its octets: MariaDB's collations take accents, case and trailing blanks for the same."""
-
-    template = "%(expressions)s"
-
-    def as_mysql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        return self.as_sql(compiler, connection, template="CAST(%(expressions)s AS BINARY)", **extra)
-
-
-def is_exactly(column: str, text: str) -> Q:
-    """True where ``column`` holds ``text`` and nothing that merely collates alike."""
-    return Q(Exact(Octets(F(column)), Value(text)))
+from authx.models.exactly import is_exactly
+from authx.sessions.subjects import find_subject, former_subjects, user_of_subject
+from authx.store import database
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +27,14 @@ class Person:
     #: The user's primary key; None if the user is gone.
     key: Any = None
     username: str | None = None
+    #: What they were named by before, where AUTHX_SUBJECT_FIELD has been changed.
+    former: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, who: Any) -> Person:
+    def of(cls, who: Any, *, had: Collection[str] | None = None) -> Person:
         """``who`` is a user, or the subject of one, gone or not; a person is that person.
+
+        ``had`` are the subjects of a user's sessions, where they have been read.
 
         Raises:
             ValueError: it is None, empty, or a user who is not saved.
@@ -55,7 +48,10 @@ class Person:
         if key in (None, ""):
             raise ValueError("a user who is not saved, and nobody's subject, are nobody")
         # Who cannot be named by a subject, and so has no tokens, may have rows from before all the same.
-        return cls(find_subject(who) or str(key), key, who.get_username())
+        if had is None:
+            owned = DeviceSession.objects.using(database.alias()).filter(user=key).order_by()
+            had = set(owned.values_list("subject", flat=True).distinct())
+        return cls(find_subject(who) or str(key), key, who.get_username(), former_subjects(who, had))
 
     def sessions(self) -> DeviceSessionQuerySet:
         """Their sessions. Of a subject used twice, those of the earlier user are not the later one's."""
@@ -73,7 +69,9 @@ class Person:
         return Q(session=None) & self._is_named()
 
     def _is_named(self) -> Q:
-        return Q(subject=self.subject) & is_exactly("subject", self.subject)
+        subjects = [self.subject, *sorted(self.former)]
+        exactly = reduce(or_, (is_exactly("subject", subject) for subject in subjects))
+        return Q(subject__in=subjects) & exactly
 
     def is_known(self) -> bool:
         """True if there is such a user, or a row about one who is gone."""

@@ -9,14 +9,14 @@ from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
-from authx.core.refresh import RefreshClaims, is_genuine, read_refresh_token
+from authx.core.refresh_token import RefreshClaims, is_genuine, read_refresh_token
 from authx.errors import RefreshMalformed, TokenError
 from authx.gate.verify import read_claims
 from authx.http import django_session
 from authx.http.cookies import read_cookie
 from authx.models import DeviceSession
+from authx.sessions.liveness import has_fingerprint
 from authx.sessions.reading import read_session
-from authx.sessions.standing import has_fingerprint
 
 
 @sensitive_variables("refresh_token")

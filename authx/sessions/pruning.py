@@ -10,14 +10,15 @@ from typing import Any
 from django.db.models import F
 
 from authx.models import DeviceSession, EndReason, SessionEvent
-from authx.sessions import database
 from authx.sessions.ending import Ending, end_together
+from authx.sessions.erasure import erase_log
+from authx.store import database
 
 
 def mark_expired(batch: int, *, now: datetime | None = None) -> Iterator[int]:
     """End what has expired without anybody noticing, ``batch`` at a time; yields how many each time."""
     at = now or database.database_now()
-    overdue = _sessions().filter(ended_at=None, idle_expires_at__lte=at)
+    overdue = _sessions().expired(at)
     idle = overdue.filter(idle_expires_at__lt=F("expires_at"))
     for found, reason in ((idle, EndReason.IDLE), (overdue, EndReason.EXPIRED)):
         yield from end_together(found, Ending(reason, at), batch)
@@ -45,6 +46,7 @@ def _delete(keys: list[Any]) -> int:
     # The events' own manager refuses; this is the one place that may.
     events = SessionEvent._base_manager.using(database.alias()).filter(session__in=keys)
     events._raw_delete(database.alias())
+    erase_log(keys)
     return int(_sessions().filter(pk__in=keys)._raw_delete(database.alias()))
 
 

@@ -12,10 +12,10 @@ from django.db import connections, models
 from django.db.models import Exists
 
 from authx.models import DeviceSession, SigningKey, is_marked
-from authx.sessions import database
-from authx.sessions.database import DatabaseNow
 from authx.sessions.not_before import apply_mark
-from authx.sessions.prepared import Prepared
+from authx.store import database
+from authx.store.database import DatabaseNow
+from authx.store.prepared_statement import Prepared
 
 #: By database alias and kind of connection.
 _compiled: dict[tuple[str, type], _Statement] = {}

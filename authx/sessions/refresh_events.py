@@ -11,9 +11,10 @@ from django.db import connections
 
 from authx.core.rotation import Row, Verdict
 from authx.models import DeviceSession, EndReason, SessionEvent
-from authx.sessions import database, events
+from authx.sessions import audit
+from authx.sessions.audit import Actor
 from authx.sessions.ending import Ending, record
-from authx.sessions.events import Actor
+from authx.store import database
 
 logger = logging.getLogger("authx")
 
@@ -64,4 +65,4 @@ def record_verdict(session: DeviceSession, verdict: Verdict, at: datetime, actor
         record([session.pk], Ending(EndReason(verdict.end), at, nobody, verdict.row))
     elif verdict.row not in SILENT:
         kind = _KINDS.get(verdict.row, SessionEvent.Kind.REFRESHED)
-        events.write(events.event(session, kind, at=at, outcome=verdict.row, actor=actor))
+        audit.write(audit.event(session, kind, at=at, outcome=verdict.row, actor=actor))

@@ -11,8 +11,8 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
-from authx.core.alarms import Action, Alarm
-from authx.core.refresh import read_refresh_token
+from authx.core.refresh_token import read_refresh_token
+from authx.core.risk import Action, Alarm
 from authx.core.rotation import Refusal, Row, Verdict, judge
 from authx.errors import (
     RefreshConflict,
@@ -23,13 +23,13 @@ from authx.errors import (
     StoreUnavailable,
 )
 from authx.models import DeviceSession, EndReason
-from authx.sessions import database
-from authx.sessions.alarming import action_of, new_context, record_alarm
+from authx.sessions.audit import NOBODY, Actor
 from authx.sessions.credentials import Credentials, access_token_for, credentials_for
-from authx.sessions.events import NOBODY, Actor
+from authx.sessions.liveness import fingerprint, user_end
 from authx.sessions.presented import find_genuine
 from authx.sessions.refresh_events import REPEATS, SILENT, record_verdict, tell_once
-from authx.sessions.standing import fingerprint, user_end
+from authx.sessions.risk import action_of, new_context, record_alarm
+from authx.store import database
 
 
 @sensitive_variables("refresh_token")

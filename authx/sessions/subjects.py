@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Collection, Iterator
+from typing import Any, Final
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
@@ -14,9 +15,12 @@ from authx.conf import conf
 from authx.core.claims import IDENTIFIER
 from authx.errors import LoginRefused
 from authx.models import DeviceSession
-from authx.sessions import database
+from authx.store import database
 
 logger = logging.getLogger("authx")
+
+#: The largest number that every database can be asked for, and one more.
+_TOO_LARGE: Final = 2**63
 
 
 def subject_of(user: Any) -> str:
@@ -36,7 +40,10 @@ def subject_of(user: Any) -> str:
 
 def find_subject(user: Any) -> str | None:
     """The same; None where the user has none."""
-    field = subject_field()
+    return _spell(subject_field(), user)
+
+
+def _spell(field: Any, user: Any) -> str | None:
     try:
         value = field.to_python(getattr(user, field.attname))
     except ValidationError:
@@ -85,3 +92,38 @@ def user_of_subject(subject: str) -> Any:
     except (ValidationError, ValueError, OverflowError):
         return None
     return user if user is not None and find_subject(user) == subject else None
+
+
+def former_subjects(user: Any, had: Collection[str]) -> frozenset[str]:
+    """What else events about ``user`` may name them by: ``had``, of their sessions, and the key.
+
+    Not what another user has now.
+    """
+    key = () if conf.SUBJECT_FIELD is None else (str(user.pk),)
+    return frozenset(
+        subject
+        for subject in {*had, *key} - {find_subject(user)}
+        if (owner := user_of_subject(subject)) is None or owner.pk == user.pk
+    )
+
+
+def in_use(subjects: Collection[str]) -> set[str]:
+    """Those that name somebody who is there: by subject, by key, or in a session from before a change."""
+    owned = DeviceSession.objects.using(database.alias()).filter(subject__in=subjects).exclude(user=None)
+    found = set(owned.order_by().values_list("subject", flat=True).distinct())
+    users = get_user_model()._base_manager.using(database.alias())
+    for field in {subject_field(), get_user_model()._meta.pk}:
+        owners = users.filter(**{f"{field.attname}__in": list(_values(field, subjects))})
+        found.update(filter(None, (_spell(field, user) for user in owners.only(field.attname))))
+    return found & set(subjects)
+
+
+def _values(field: Any, subjects: Collection[str]) -> Iterator[Any]:
+    """What the column can be asked for."""
+    for subject in subjects:
+        try:
+            value = field.to_python(subject)
+        except (ValidationError, ValueError):
+            continue
+        if not isinstance(value, int) or -_TOO_LARGE <= value < _TOO_LARGE:
+            yield value

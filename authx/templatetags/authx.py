@@ -6,7 +6,7 @@ from typing import Any
 
 from django import template
 
-from authx.pages import words
+from authx.pages import texts
 from authx.pages.visit import visit_of
 
 register = template.Library()
@@ -15,4 +15,4 @@ register = template.Library()
 @register.simple_tag(takes_context=True)
 def ended_message(context: Any) -> str:
     """Why this visitor's last session ended, in a sentence; ``""`` if there is nothing to say."""
-    return words.ended_message(visit_of(context.get("request")))
+    return texts.ended_message(visit_of(context.get("request")))

@@ -16,12 +16,12 @@ from django.views.decorators.http import condition, require_safe
 
 from authx.conf import conf
 from authx.errors import StoreUnavailable
-from authx.gate.agreement import agrees, fingerprint
-from authx.gate.keyring import keyset
+from authx.gate.fingerprint import agrees, fingerprint
+from authx.gate.keys.keyring import keyset
 from authx.http.charset import REFUSAL, is_unreadable
-from authx.http.entity_tags import entity_tag
+from authx.http.etag import entity_tag
 from authx.http.outage import RETRY_AFTER
-from authx.sessions.database import database_now
+from authx.store.database import database_now
 
 View = Callable[..., HttpResponse]
 

@@ -24,9 +24,9 @@ from uuid import UUID
 import jwt
 import pytest
 
+from authx.core.access_token import write_access_token
 from authx.core.claims import AccessClaims
 from authx.core.keys import Key
-from authx.core.tokens import write_access_token
 
 # The demo is the same whatever site the other journeys are made on.
 pytestmark = pytest.mark.browser

@@ -1,7 +1,9 @@
 """Logins with django-otp: its device counts when it was asked for, at the login or after it."""
 
+from contextlib import contextmanager
+
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django_otp.plugins.otp_static.models import StaticDevice
@@ -64,6 +66,25 @@ def test_a_token_asked_for_later_by_django_otps_own_page(browser, sign_in, devic
     assert only_live().amr == ["pwd", "otp", "mfa"]
 
 
+@pytest.mark.parametrize("whose", ["another's API login", "another's page"])
+def test_its_device_stays_proved_where_what_another_user_kept_is_flushed(
+    whose, browser, sign_in, bob, password, device
+):
+    body = {"username": bob.get_username(), "password": password, "transport": "cookie"}
+    if whose == "another's page":
+        browser.post(PLAIN, {"username": bob.get_username(), "password": password})
+    else:
+        browser.post("/api/auth/login/", body, content_type="application/json")
+    prove(browser, StaticDevice.objects.create(user=bob))  # written to the Django session of both
+    if whose != "another's page":
+        for name in ("__Host-authx_access", "__Host-authx_refresh"):  # they ran out, or the browser lost them
+            del browser.cookies[name]
+    query = {"otp_device": device.persistent_id, "otp_token": "code1"}
+    sign_in(OTP_LOGIN, **query)
+    assert DeviceSession.objects.live().get(user=device.user).amr == ["pwd", "otp", "mfa"]
+    assert browser.session["otp_device_id"] == device.persistent_id
+
+
 def test_that_page_claims_no_password_of_a_login_without_one(browser, ada, device):
     browser.get("/sign-in-by-code/", {"username": ada.get_username()})
     assert only_live().amr == []
@@ -117,6 +138,43 @@ def test_a_page_that_failed_has_proved_nothing(browser, sign_in, device):
     sign_in()
     prove(browser, device, status=500)
     assert only_live().amr == ["pwd"]
+    prove(browser, device)
+    assert only_live().amr == ["pwd", "otp", "mfa"]
+
+
+@contextmanager
+def failing(which):
+    """The database fails where a device is looked up once more, or where something is added to amr."""
+    looked_up = []
+
+    def fail(execute, sql, params, many, context):
+        if sql.startswith("SELECT") and 'FROM "otp_static_staticdevice"' in sql:
+            looked_up.append(sql)
+            fails = which == "device" and len(looked_up) > 1
+        else:
+            fails = which == "amr" and sql.startswith("UPDATE") and '"amr"' in sql
+        if fails:
+            raise OperationalError("server has gone away")
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(fail):
+        yield
+
+
+@pytest.mark.databases("sqlite", "postgresql")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("which", ["device", "amr"])
+def test_a_proof_that_cannot_be_noted_holds_up_neither_page_nor_cookies(which, browser, sign_in, device):
+    sign_in()
+    del browser.cookies["__Host-authx_access"]
+    with failing(which):
+        response = prove(browser, device)
+    assert response.status_code == 200
+    assert "__Host-authx_access" in response.cookies
+    assert only_live().amr == ["pwd"]
+    kept = browser.session
+    kept["more"] = 1
+    kept.save()
     prove(browser, device)
     assert only_live().amr == ["pwd", "otp", "mfa"]
 

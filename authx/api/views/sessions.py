@@ -14,23 +14,23 @@ from rest_framework.response import Response
 
 from authx.api import browser
 from authx.api.authentication import session_of
-from authx.api.refusals import Refused
+from authx.api.exceptions import Refused
 from authx.api.serializers import NameSerializer, PasswordSerializer, SessionSerializer
-from authx.api.views.door import SessionDoor
+from authx.api.views.base import SessionAPIView
 from authx.api.views.tokens import check_credentials
 from authx.http import cookies
 from authx.http.renewal import has_bearer
 from authx.models import DeviceSession, EndReason
 from authx.sessions import end_session, end_sessions
 from authx.sessions.credentials import access_token_for
-from authx.sessions.listing import (
+from authx.sessions.methods import add_methods, password_methods
+from authx.sessions.queries import (
     find_live_session,
     live_sessions,
     other_sessions,
     rename_session,
 )
-from authx.sessions.methods import add_methods, password_methods
-from authx.sessions.proving import record_proof
+from authx.sessions.step_up import record_proof
 
 
 def _shown(sessions: Any, request: Request, *, many: bool = False) -> Response:
@@ -38,21 +38,21 @@ def _shown(sessions: Any, request: Request, *, many: bool = False) -> Response:
     return Response(SessionSerializer(sessions, many=many, context=context).data)
 
 
-class CurrentSession(SessionDoor):
+class CurrentSession(SessionAPIView):
     """``GET``: the session that is asking."""
 
     def get(self, request: Request) -> Response:
         return _shown(session_of(request), request)
 
 
-class Sessions(SessionDoor):
+class Sessions(SessionAPIView):
     """``GET``: the user's live sessions."""
 
     def get(self, request: Request) -> Response:
         return _shown(live_sessions(request.user), request, many=True)
 
 
-class OneSession(SessionDoor):
+class SessionDetail(SessionAPIView):
     """``PATCH``: name the device. ``DELETE``: end the session. Somebody else's is a missing one (P1)."""
 
     def patch(self, request: Request, sid: UUID) -> Response:
@@ -80,7 +80,7 @@ class OneSession(SessionDoor):
         return session
 
 
-class EndOthers(SessionDoor):
+class EndOthers(SessionAPIView):
     """``POST``: end all of the user's sessions but the one asking."""
 
     def post(self, request: Request) -> Response:
@@ -90,7 +90,7 @@ class EndOthers(SessionDoor):
 
 
 @method_decorator(sensitive_post_parameters(), name="dispatch")
-class Reauthenticate(SessionDoor):
+class Reauthenticate(SessionAPIView):
     """``POST``: the password again, for an access token with a new ``auth_time`` (RFC 9470)."""
 
     @sensitive_variables()

@@ -16,16 +16,17 @@ from rest_framework.response import Response
 from authx.api.authentication import session_of
 from authx.api.permissions import MayKick, MayKickEverywhere
 from authx.api.serializers import KickSerializer, StaffSessionSerializer
-from authx.api.views.door import SessionDoor
+from authx.api.views.base import SessionAPIView
 from authx.models import EndReason
-from authx.sessions import database, end_session, end_user_sessions
+from authx.sessions import end_session, end_user_sessions
 from authx.sessions.kicking import KICK_SUPERUSER, may_kick
-from authx.sessions.listing import find_session, search_sessions
+from authx.sessions.queries import find_session, search_sessions
+from authx.store import database
 
 PAGE = 100
 
 
-class StaffSessions(SessionDoor):
+class StaffSessions(SessionAPIView):
     """``GET``: sessions, newest first; ``?user=&device_type=&status=live|ended|all&limit=&offset=``.
 
     A plain list; a ``Link`` header names the next page while there is one (RFC 8288).
@@ -48,7 +49,7 @@ class StaffSessions(SessionDoor):
         return response
 
 
-class KickSession(SessionDoor):
+class KickSession(SessionAPIView):
     """``POST``: end one session, whoever's it is."""
 
     permission_classes: Any = [MayKick]
@@ -63,7 +64,7 @@ class KickSession(SessionDoor):
         return Response({"ended": int(ended)})
 
 
-class KickUser(SessionDoor):
+class KickUser(SessionAPIView):
     """``POST``: end all sessions of a user."""
 
     permission_classes: Any = [MayKickEverywhere]
@@ -82,12 +83,15 @@ def _demand_may_kick(request: Request, user: Any) -> None:
 
 
 def _find_user(pk: str) -> Any:
-    """The user as the row is now: a replica may not know yet that this is a superuser."""
+    """The user as the row is now: a replica may not know yet that this is a superuser.
+
+    Of exactly this key: what a column or a database only takes for it is nobody's.
+    """
     try:
         user = get_user_model()._base_manager.using(database.alias()).filter(pk=pk).first()
     except (ValueError, ValidationError, OverflowError):
         user = None
-    if user is None:
+    if user is None or str(user.pk) != pk:
         raise Http404
     return user
 

@@ -15,16 +15,16 @@ from rest_framework.response import Response
 
 from authx.api import browser
 from authx.api.authentication import bearer_token, enforce_csrf
-from authx.api.refusals import Refused
+from authx.api.exceptions import Refused
 from authx.api.serializers import LoginSerializer
-from authx.api.views.door import OpenView
+from authx.api.views.base import AuthxAPIView
 from authx.conf import conf
 from authx.errors import RefreshReused, SessionEnded, TokenError
 from authx.http import cookies, django_session
-from authx.http.device import browser_device, remember_login
-from authx.http.notes import notes
+from authx.http.device_cookie import browser_device, remember_login
 from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.renewal import has_bearer
+from authx.http.request_state import notes
 from authx.models import DeviceSession, EndReason
 from authx.sessions import (
     Credentials,
@@ -34,11 +34,11 @@ from authx.sessions import (
     recognize,
     refresh_session,
 )
-from authx.sessions.alarming import count_refresh
+from authx.sessions.liveness import is_current
 from authx.sessions.login_attempts import authenticate_within_limit
 from authx.sessions.methods import password_methods
 from authx.sessions.presented import browser_session, find_by_refresh_token
-from authx.sessions.standing import is_current
+from authx.sessions.risk import count_refresh
 
 
 def token_body(credentials: Credentials, *, with_refresh: bool) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def check_credentials(
 
 
 @method_decorator(sensitive_post_parameters(), name="dispatch")
-class Login(OpenView):
+class Login(AuthxAPIView):
     """``GET``: 204 and the CSRF cookie. ``POST``: a new session, where name and password are enough."""
 
     @method_decorator(ensure_csrf_cookie)
@@ -133,12 +133,13 @@ class Login(OpenView):
             browser.signed_in(request, credentials.session)
             rotate_token(request._request)
             set_token_cookies(response, credentials)
-            remember_login(request._request, response, credentials.session.subject)
+            session = credentials.session
+            remember_login(request._request, response, session.subject, login=str(session.pk))
         return response
 
 
 @method_decorator(sensitive_post_parameters(), name="dispatch")
-class Refresh(OpenView):
+class Refresh(AuthxAPIView):
     """``POST``: the refresh token, in the body or the cookie, for the next pair."""
 
     @sensitive_variables()
@@ -171,12 +172,13 @@ def _refresh(refresh_token: object, request: Request, *, by_cookie: bool) -> Cre
         raise
     if by_cookie:
         session = credentials.session
-        django_session.claim(request._request, str(session.pk), persistent=session.persistent)
+        here, sid = request._request, str(session.pk)
+        django_session.claim(here, session.user, sid, persistent=session.persistent)
     return credentials
 
 
 @method_decorator(sensitive_post_parameters(), name="dispatch")
-class Logout(OpenView):
+class Logout(AuthxAPIView):
     """``POST``: end the session of whatever credential is presented; 204 also if it had ended."""
 
     @sensitive_variables()

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from authx.errors import KeyInvalid
-from authx.gate.agreement import agrees, fingerprint, parts
+from authx.gate.fingerprint import agrees, fingerprint, parts
 from authx.management.base import DatabaseCommand
 
 

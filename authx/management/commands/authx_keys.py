@@ -7,11 +7,9 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from authx.core.keyring_states import IN_USE, KeyState
-from authx.management.base import DatabaseCommand
-from authx.models import SigningKey
-from authx.sessions.private_keys import ALGORITHMS, key_of
-from authx.sessions.signing_keys import (
+from authx.core.key_schedule import IN_USE, KeyState
+from authx.issuer.private_keys import ALGORITHMS, key_of
+from authx.issuer.signing_keys import (
     KeyringRefused,
     all_keys,
     judge,
@@ -19,6 +17,8 @@ from authx.sessions.signing_keys import (
     settings_keys,
     withdraw,
 )
+from authx.management.base import DatabaseCommand
+from authx.models import SigningKey
 
 
 class Command(DatabaseCommand):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from authx.conf import conf
 from authx.management.base import DatabaseCommand
-from authx.sessions.limiting import configured_limits, over_the_limits
+from authx.sessions.limits import over_the_limits
 
 
 class Command(DatabaseCommand):
     help = "List the live sessions beyond AUTHX_SESSION_LIMITS; nothing is changed."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        limits = configured_limits()
+        limits = conf.SESSION_LIMITS
         if not limits:
             self.stdout.write("AUTHX_SESSION_LIMITS is empty: nobody is limited.")
             return

@@ -6,9 +6,9 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from authx.issuer.clients import create_service, disable_service, renew_secret
 from authx.management.base import DatabaseCommand
 from authx.models import ServiceClient
-from authx.sessions.services import create_service, disable_service, renew_secret
 
 
 class Command(DatabaseCommand):

@@ -82,8 +82,8 @@ def ensure_user(username: str, password: str) -> str:
 
 def service_environment(issuer: str) -> dict[str, str]:
     """What the second site is told: who it is, with a secret of this run."""
+    from authx.issuer.clients import create_service, renew_secret
     from authx.models import ServiceClient
-    from authx.sessions.services import create_service, renew_secret
 
     client = ServiceClient.objects.filter(name=SERVICE).first()
     client, secret = (client, renew_secret(client)) if client else create_service(SERVICE)

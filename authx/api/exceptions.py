@@ -1,0 +1,159 @@
+"""How the API says no: DRF exceptions, and the Bearer challenge (RFC 6750 §3)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import timedelta
+
+from rest_framework import status
+from rest_framework.exceptions import (
+    APIException,
+    AuthenticationFailed,
+    ParseError,
+    PermissionDenied,
+    ValidationError,
+)
+from rest_framework.request import Request
+
+from authx.errors import (
+    AuthxError,
+    DeviceInvalid,
+    RefreshConflict,
+    SessionLimitReached,
+    StoreUnavailable,
+)
+from authx.http.outage import RETRY_AFTER
+from authx.http.request_state import notes
+
+#: What each machine word says to a person; never the text of an exception (V16.5.1).
+DETAILS = {
+    "invalid_credentials": "Unable to log in with these credentials.",
+    "not_authenticated": "Authentication credentials were not provided.",
+    "token_malformed": "Invalid token.",
+    "token_expired": "The access token has expired.",
+    "token_not_for_us": "The access token is meant for somebody else.",
+    "key_unknown": "The access token is signed with an unknown key.",
+    "session_ended": "The session has ended.",
+    "refresh_malformed": "Invalid refresh token.",
+    "refresh_conflict": "The refresh token was spent and its successor is in use.",
+    "refresh_reused": "The refresh token was used before; the session has been ended.",
+    "session_limit": "This account is signed in on as many devices as allowed.",
+    "insufficient_user_authentication": "A more recent login is required.",
+}
+
+#: What a word of the site's own says.
+OTHER_DETAIL = "This account needs another way to sign in."
+
+
+class Unavailable(APIException):
+    """We cannot know: 503, and when to ask again (RFC 9110 §15.6.4)."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_detail = "The session store is unavailable; nothing has changed."
+    default_code = "store_unavailable"
+    wait = RETRY_AFTER
+
+
+class ContentTooLarge(APIException):
+    """413: more than any request of ours has to say (RFC 9110 §15.5.14)."""
+
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_detail = "The request is too large."
+    default_code = "content_too_large"
+
+
+class InvalidRequest(ParseError):
+    """The request contradicts itself, or is not one we can read (RFC 6749 §5.2, RFC 6750 §3.1)."""
+
+    default_code = "invalid_request"
+
+
+class InvalidBearerRequest(InvalidRequest):
+    """The same of a request with a Bearer token, whose challenge says so (RFC 6750 §3)."""
+
+    #: DRF sends it as ``WWW-Authenticate``.
+    auth_header = 'Bearer realm="api", error="invalid_request"'
+
+
+class InvalidClient(APIException):
+    """Nobody whose credentials we know (RFC 6749 §5.2)."""
+
+    status_code = status.HTTP_401_UNAUTHORIZED
+    default_detail = "Client authentication failed."
+    default_code = "invalid_client"
+
+
+class InsufficientScope(PermissionDenied):
+    """403: the token is good, and was not issued for this (RFC 6750 §3.1). ``scopes`` are scope-tokens."""
+
+    default_detail = "The access token lacks a scope that this needs."
+    default_code = "insufficient_scope"
+
+    def __init__(self, scopes: Collection[str]) -> None:
+        super().__init__()
+        # DRF's own handler sends it as WWW-Authenticate; a scope-token needs no escapes.
+        self.auth_header = f'Bearer realm="api", error="{self.default_code}", scope="{" ".join(scopes)}"'
+
+
+class Conflict(APIException):
+    """409, with a machine word."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "refresh_conflict"
+
+
+class Refused(AuthenticationFailed):
+    """401 with the contract's body, whichever exception handler the site uses."""
+
+    @property
+    def challenge(self) -> str:
+        return challenge_for(self.word, self.reason)
+
+    def __init__(self, code: str, reason: str = "", replaced_by: str = "") -> None:
+        self.word, self.reason = code, reason
+        detail = DETAILS.get(code, OTHER_DETAIL)
+        if replaced_by:
+            detail = f"{detail} A newer login took its place: {replaced_by}."
+        body = {"detail": detail, "code": code}
+        super().__init__(body | {"reason": str(reason)} if reason else body, code=code)
+
+
+class StepUp(Refused):
+    """The login is too old for this: authenticate again (RFC 9470 §3)."""
+
+    def __init__(self, max_age: timedelta) -> None:
+        super().__init__("insufficient_user_authentication")
+        self.max_age = int(max_age.total_seconds())
+
+    @property
+    def challenge(self) -> str:
+        return f'Bearer realm="api", error="{self.word}", max_age="{self.max_age}"'
+
+
+def refusal(error: AuthxError) -> APIException:
+    """The DRF exception that says what ``error`` means to a client."""
+    if isinstance(error, StoreUnavailable):
+        return Unavailable()
+    if isinstance(error, RefreshConflict):
+        return Conflict(DETAILS[error.code], code=error.code)
+    if isinstance(error, SessionLimitReached):
+        return Conflict(DETAILS[error.code], code=error.code)
+    if isinstance(error, DeviceInvalid):
+        return ValidationError({"device": [str(error)]})
+    return Refused(error.code, getattr(error, "reason", ""), getattr(error, "replaced_by", ""))
+
+
+def challenge(request: Request) -> str:
+    """``WWW-Authenticate``: names the error only where a credential was presented (RFC 6750 §3)."""
+    error = notes(request._request).refusal
+    if error is None:
+        return challenge_for("not_authenticated")
+    return challenge_for(error.code, getattr(error, "reason", ""))
+
+
+def challenge_for(code: str, reason: str = "") -> str:
+    """The challenge for one machine word; all its parts are words of ours, so nothing needs escaping."""
+    if code == "not_authenticated":
+        return 'Bearer realm="api"'
+    described = f"{code} {reason}".strip()
+    return f'Bearer realm="api", error="invalid_token", error_description="{described}"'

@@ -1,0 +1,73 @@
+"""Permissions that tell why they refuse, also from inside a composition.
+
+DRF asks the permission that refused for its ``message``, and only where that settles the request. That is the
+one place to raise a refusal of our own: raised any earlier, it would take from an ``|`` its other way in.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from rest_framework.exceptions import APIException
+from rest_framework.permissions import AND, NOT, OR, BasePermission, BasePermissionMetaclass
+
+
+class Composable(BasePermissionMetaclass):
+    """DRF's operators; what they make is a permission class that tells as well.
+
+    Only where a composition of DRF's own stands on the left is the result DRF's, and its refusal the plain
+    one: ``(A | B) & HasScope(...)``. Python asks the left side first.
+    """
+
+    def __and__(self, other: Any) -> Any:
+        return _compose(AND, self, other)
+
+    def __or__(self, other: Any) -> Any:
+        return _compose(OR, self, other)
+
+    def __rand__(self, other: Any) -> Any:
+        return _compose(AND, other, self)
+
+    def __ror__(self, other: Any) -> Any:
+        return _compose(OR, other, self)
+
+    def __invert__(self) -> Any:
+        return _compose(NOT, self)
+
+
+class ExplainsRefusal(BasePermission, metaclass=Composable):
+    """A permission whose instance keeps the refusal it would answer with."""
+
+    refusal: APIException | None = None
+
+    @property
+    def message(self) -> None:
+        """Raise the refusal; without one, DRF says what it always says."""
+        if self.refusal is not None:
+            raise self.refusal
+
+
+class Composition(ExplainsRefusal):
+    """Decides as DRF's operator does; what it refuses has the refusal of the first part that has one."""
+
+    operator: ClassVar[Any]
+    parts: ClassVar[tuple[Any, ...]]
+
+    def __init__(self) -> None:
+        self._made = [part() for part in self.parts]
+        self._whole = self.operator(*self._made)
+
+    def has_permission(self, request: Any, view: Any) -> bool:
+        return self._note(self._whole.has_permission(request, view))
+
+    def has_object_permission(self, request: Any, view: Any, obj: Any) -> bool:
+        return self._note(self._whole.has_object_permission(request, view, obj))
+
+    def _note(self, allowed: bool) -> bool:
+        told = (refusal for part in self._made if (refusal := getattr(part, "refusal", None)))
+        self.refusal = None if allowed else next(told, None)
+        return allowed
+
+
+def _compose(operator: Any, *parts: Any) -> Any:
+    return Composable(operator.__name__, (Composition,), {"operator": operator, "parts": parts})

@@ -1,0 +1,112 @@
+"""What every view of ours has in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import SuspiciousOperation
+from django.utils.cache import patch_vary_headers
+from rest_framework.exceptions import ParseError, UnsupportedMediaType
+from rest_framework.negotiation import BaseContentNegotiation, DefaultContentNegotiation
+from rest_framework.parsers import FormParser, JSONParser
+from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from authx.api import exception_handler
+from authx.api.authentication import BearerAuthentication, CookieAuthentication
+from authx.api.exceptions import ContentTooLarge, challenge
+from authx.errors import StoreUnavailable
+from authx.http.bodies import body_size, largest_body, leave_uploads_unread
+from authx.http.charset import REFUSAL, names_no_charset
+from authx.http.error_reports import keep_secrets
+from authx.store.database import is_outage
+
+
+class OnlyJSON(BaseContentNegotiation):
+    """Answers are JSON or empty, whatever a client says that it accepts (RFC 9110 §12.5.1)."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return DefaultContentNegotiation().select_parser(request, parsers)
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
+class BoundedJSONParser(JSONParser):
+    """JSON, nested no deeper than Python can follow."""
+
+    def parse(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().parse(*args, **kwargs)
+        except RecursionError as error:
+            raise ParseError("JSON parse error: nested too deeply") from error
+
+
+class AuthxAPIView(APIView):
+    """A view that reads its credentials itself: the body, a header or a cookie."""
+
+    authentication_classes: Any = []
+    permission_classes: Any = [AllowAny]
+    throttle_classes: Any = []
+    parser_classes: Any = [BoundedJSONParser, FormParser]
+    renderer_classes: Any = [JSONRenderer]
+    content_negotiation_class: Any = OnlyJSON
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        keep_secrets(request._request)
+        leave_uploads_unread(request._request)
+        if names_no_charset(request._request):
+            raise ParseError(REFUSAL)
+        self.check_size(request)
+        super().initial(request, *args, **kwargs)
+
+    def check_size(self, request: Request) -> None:
+        """Refuse what Django would not read as a form, before any of it is read as JSON.
+
+        Raises:
+            ContentTooLarge: there is too much.
+        """
+        if body_size(request._request) > largest_body():
+            raise ContentTooLarge
+
+    def get_exception_handler(self) -> Any:
+        return exception_handler
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """An unreachable database is 503, also where Django's own code was asking it."""
+        if is_outage(exc):
+            exc = StoreUnavailable("the database cannot be asked")
+        elif isinstance(exc, UnicodeError):  # a form in a charset that makes no sense of it
+            exc = ParseError("The request cannot be decoded.")
+        elif isinstance(exc, SuspiciousOperation):  # Django's own bounds: too many fields, say
+            exc = ParseError("The request cannot be read.")
+        return super().handle_exception(exc)
+
+    def get_authenticate_header(self, request: Request) -> str:
+        return challenge(request)
+
+    def finalize_response(self, *args: Any, **kwargs: Any) -> Response:
+        """Keep tokens and lists of sessions out of every cache (RFC 6749 §5.1)."""
+        response = super().finalize_response(*args, **kwargs)
+        if "no-store" not in response.get("Cache-Control", ""):
+            response["Cache-Control"] = "no-store"
+        patch_vary_headers(response, ["Authorization", "Cookie"])
+        return response
+
+    def body(self) -> dict[str, Any]:
+        """The request's body where it is an object, else ``{}``."""
+        try:
+            data = self.request.data
+        except UnsupportedMediaType:  # a view that can do without a body does
+            return {}
+        return data if isinstance(data, dict) else {}
+
+
+class SessionAPIView(AuthxAPIView):
+    """A view for whoever is signed in, by either of our credentials."""
+
+    authentication_classes: Any = [BearerAuthentication, CookieAuthentication]
+    permission_classes: Any = [IsAuthenticated]

@@ -1,0 +1,143 @@
+"""What other services ask: is this token good (RFC 7662), end it (RFC 7009), what has ended lately."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponseBase
+from django.utils.cache import get_conditional_response
+from django.utils.datastructures import MultiValueDict
+from django.utils.decorators import method_decorator
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from authx.api.exceptions import InvalidClient, InvalidRequest
+from authx.api.views.base import AuthxAPIView
+from authx.http.bodies import body_size, largest_body
+from authx.http.client_credentials import body_credentials, header_credentials
+from authx.http.etag import entity_tag
+from authx.issuer.clients import find_service
+from authx.issuer.introspection import find_session_of, introspect
+from authx.issuer.revocation_feed import KINDS, endings_since
+from authx.models import EndReason, ServiceClient
+from authx.sessions import end_session
+
+#: Our codes in the words of OAuth (RFC 6749 §5.2, §4.1.2.1); others are none of its errors.
+_OAUTH = {
+    "invalid_client": "invalid_client",
+    "invalid_request": "invalid_request",
+    "parse_error": "invalid_request",
+    "unsupported_media_type": "invalid_request",
+    "store_unavailable": "temporarily_unavailable",
+}
+
+
+#: Octets of a body with credentials: a token of 8 KiB at most, percent-encoded, and what stands beside it.
+LARGEST = 32 * 1024
+
+
+class ServiceAPIView(AuthxAPIView):
+    """A view for services, by client id and secret."""
+
+    service: ServiceClient
+
+    @sensitive_variables()
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        by_header = _by_header(request)
+        found = header_credentials(request._request) if by_header else body_credentials(self.body())
+        service = find_service(*found) if found else None
+        if service is None:
+            raise InvalidClient
+        if by_header and "client_secret" in self.body():  # one method per request (RFC 6749 §2.3)
+            raise InvalidRequest("Client credentials go into the header or into the body, not into both.")
+        self.service = service
+
+    def check_size(self, request: Request) -> None:
+        """Say it in the words of OAuth; without a header, nobody has said who is asking.
+
+        Raises:
+            InvalidClient, InvalidRequest: there is too much.
+        """
+        size = body_size(request._request)
+        if not _by_header(request) and size > LARGEST:
+            raise InvalidClient
+        if size > largest_body():
+            raise InvalidRequest("The request is too large.")
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Errors also by the name that OAuth clients look for."""
+        response = super().handle_exception(exc)
+        if isinstance(response.data, dict) and (error := _OAUTH.get(response.data.get("code", ""))):
+            response.data["error"] = error
+        if isinstance(exc, InvalidClient):
+            response.status_code = 401
+            response["WWW-Authenticate"] = 'Basic realm="services", charset="UTF-8"'
+        return response
+
+    def body(self) -> dict[str, Any]:
+        """The parameters, each at most once (RFC 6749 §3.2).
+
+        Raises:
+            InvalidRequest: one is there twice.
+            UnsupportedMediaType: they come in no form that we read.
+        """
+        found = self.request.data if isinstance(self.request.data, dict) else {}
+        if isinstance(found, MultiValueDict) and any(len(values) > 1 for _name, values in found.lists()):
+            raise InvalidRequest("A parameter is repeated.")
+        return found
+
+    def token(self) -> str:
+        """The token that is asked about.
+
+        Raises:
+            InvalidRequest: there is none (RFC 7662 §2.1, RFC 7009 §2.1).
+        """
+        token = self.body().get("token")
+        if not isinstance(token, str) or not token:
+            raise InvalidRequest("The parameter token is missing.")
+        return token
+
+
+@method_decorator(sensitive_post_parameters(), name="dispatch")
+class Introspect(ServiceAPIView):
+    """``POST token``: what it says while it is good; ``{"active": false}`` and nothing else of any other."""
+
+    @sensitive_variables()
+    def post(self, request: Request) -> Response:
+        return Response(introspect(self.token()) or {"active": False})
+
+
+@method_decorator(sensitive_post_parameters(), name="dispatch")
+class Revoke(ServiceAPIView):
+    """``POST token``: end its session; 200 also for one that buys nothing (RFC 7009 §2.2)."""
+
+    @sensitive_variables()
+    def post(self, request: Request) -> Response:
+        session = find_session_of(self.token())
+        if session is not None:
+            note = f"revoked by {self.service.name}"
+            end_session(session, EndReason.LOGOUT, by=session.user, request=request, note=note)
+        return Response(status=200)
+
+
+class Revocations(ServiceAPIView):
+    """``GET ?since=``: the recent endings, or those since the answer that gave this cursor.
+
+    With an ETag, unless there is more: who asks again with ``If-None-Match`` is told in 304 that nothing has
+    ended since.
+    """
+
+    def get(self, request: Request) -> HttpResponseBase:
+        body = endings_since(request.query_params.get("since", ""))
+        response = Response(body)
+        if body["more"]:
+            return response
+        response["ETag"] = entity_tag([body["whole"], *(sorted(body[kind], key=repr) for kind in KINDS)])
+        told = get_conditional_response(request._request, response["ETag"], response=response)
+        return told or response
+
+
+def _by_header(request: Request) -> bool:
+    return "HTTP_AUTHORIZATION" in request.META

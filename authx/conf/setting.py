@@ -1,0 +1,152 @@
+"""A declared setting, and the values of those that have been read."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Generic, TypeVar, overload
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.views.decorators.debug import sensitive_variables
+
+from authx.conf.rules import Rule
+
+T = TypeVar("T")
+
+#: Where our mark lies among what Django remembers of its settings.
+_MARK: Final = "_authx_mark"
+
+
+class _Mark:
+    """Dropped by Django together with all that it remembers of its settings."""
+
+
+class ParsedSettings:
+    """The values of its ``Setting`` attributes, each parsed when it is first read.
+
+    They lie in the instance's ``__dict__``, where Python looks before it asks ``Setting``: reading one again
+    calls nothing and takes no lock. All are forgotten together when any setting changes, for some depend on
+    others.
+    """
+
+    __slots__ = ("__dict__", "__weakref__", "_mark", "_version")
+
+    def __init__(self) -> None:
+        self._version = object()
+        self._mark: Callable[[], object] = lambda: None
+        setting_changed.connect(self.forget)
+
+    @classmethod
+    def declared(cls) -> Iterator[Setting[Any]]:
+        """Yield every setting, in the order of the declaration."""
+        return (value for value in vars(cls).values() if isinstance(value, Setting))
+
+    def forget(self, *args: Any, **kwargs: Any) -> None:
+        """Read every setting anew when it is asked for next."""
+        self._version = object()  # first: a thread that is parsing now must not keep an old value
+        vars(self).clear()
+
+    def parse(self, setting: Setting[T]) -> T:
+        """Read a setting, and keep its value.
+
+        Raises:
+            ImproperlyConfigured: its value breaks its rule.
+        """
+        version = self._version
+        value = setting.parsed()
+        self._watch()
+        vars(self)[setting.attribute] = value
+        if self._version is not version:
+            vars(self).pop(setting.attribute, None)
+        return value
+
+    def _watch(self) -> None:
+        """Forget also where ``override_settings()`` names nothing and so sends no signal.
+
+        A ``del settings.AUTHX_...`` follows it, in pytest-django's fixture too. Django then empties its cache
+        of settings, and with it goes our mark.
+        """
+        if self._mark() is None:
+            self._mark = weakref.ref(vars(settings).setdefault(_MARK, _Mark()), self.forget)
+
+
+class Setting(Generic[T]):
+    """One setting: its default and rule, of the value as a site writes it; its help, and its parser.
+
+    ``parse`` is given what the rule has let pass, and never None. A setting that is None and ``follows``
+    another has the value of that one.
+    """
+
+    name: str
+    attribute: str
+
+    @overload
+    def __init__(self, default: T, rule: Rule, help: str) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        default: object,
+        rule: Rule,
+        help: str,
+        *,
+        parse: Callable[[Any], T],
+        follows: Setting[Any] | None = None,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        default: Any,
+        rule: Rule,
+        help: str,
+        *,
+        parse: Callable[[Any], T] | None = None,
+        follows: Setting[Any] | None = None,
+    ) -> None:
+        self.default, self.rule, self.help = default, rule, help
+        self._parse, self._follows = parse, follows
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name, self.attribute = f"AUTHX_{name}", name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Setting[T]: ...
+
+    @overload
+    def __get__(self, instance: ParsedSettings, owner: type) -> T: ...
+
+    def __get__(self, instance: ParsedSettings | None, owner: type) -> Setting[T] | T:
+        """Give the setting itself on the class; on an instance that has not kept it, its parsed value."""
+        return self if instance is None else instance.parse(self)
+
+    def configured(self) -> Any:
+        """Return the value as the site has written it, or the default; it may break the rule."""
+        value = getattr(settings, self.name, self.default)
+        return self._follows.configured() if value is None and self._follows else value
+
+    @sensitive_variables()
+    def complaint(self) -> str | None:
+        """Say what is wrong with the value configured, to be read after the setting's name; or None."""
+        return self._complaint_about(self.configured())
+
+    @sensitive_variables()
+    def parsed(self) -> T:
+        """Check and parse the value configured.
+
+        Raises:
+            ImproperlyConfigured: it breaks the rule; the text is that of the system check.
+        """
+        value = self.configured()
+        if found := self._complaint_about(value):
+            raise ImproperlyConfigured(f"{self.name} {found}.")
+        parsed: T = value if value is None or self._parse is None else self._parse(value)
+        return parsed
+
+    @sensitive_variables()
+    def _complaint_about(self, value: Any) -> str | None:
+        try:
+            return self.rule(value)
+        except (TypeError, ValueError):
+            return "has a value of the wrong type"

@@ -1,0 +1,70 @@
+"""Whether two processes are configured alike: one word for all that tokens and cookies depend on.
+
+In the gate, for a door shows it (``ready/``) and a door may not import the checks.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+
+from authx.conf import conf, secret_keys
+from authx.core.derivation import derive_secret
+from authx.gate.keys import keyring
+
+#: What one process gives out and another must take the same way.
+AGREED = (
+    "ISSUER",
+    "AUDIENCE",
+    "ACCESS_TOKEN_LIFETIME",
+    "IDLE_LIFETIME",
+    "SESSION_LIFETIME",
+    "REFRESH_GRACE",
+    "CLOCK_LEEWAY",
+    "CLIENT_ID",
+    "SUBJECT_FIELD",
+    "SESSION_LIMITS",
+    "DEVICE_TYPES",
+    "REVOCATION_STORE",
+    "REVOCATION_LAG",
+    "ACCESS_COOKIE",
+    "REFRESH_COOKIE",
+    "DEVICE_COOKIE",
+    "COOKIE_SECURE",
+    "COOKIE_SAMESITE",
+    "COOKIE_ENCRYPTION",
+    "JWKS_URL",
+    "REVOCATIONS_URL",
+    "INTROSPECTION_URL",
+)
+
+
+def parts() -> dict[str, str]:
+    """A word for each of ``AGREED``, for the keys and for the secrets; none shows what it was made of."""
+    words = {f"AUTHX_{name}": _word(getattr(conf, name)) for name in AGREED}
+    words["AUTHX_SIGNING_KEYS"] = _word([(key.kid, key.alg) for key in keyring.keyset().given])
+    marks = [derive_secret(secret, "agreement") for secret in secret_keys()]
+    words["SECRET_KEY"] = _word([sha256(mark).hexdigest() for mark in marks])
+    return words
+
+
+def fingerprint() -> str:
+    """16 hex digits; the same in every process that is configured as this one."""
+    return _word(parts())
+
+
+def agrees(expected: str) -> bool:
+    """True if ``expected`` is our fingerprint, in any case and with spaces around it."""
+    return hmac.compare_digest(expected.strip().lower().encode(), fingerprint().encode())
+
+
+def _word(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, default=_plain)
+    return sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    return value.total_seconds() if isinstance(value, timedelta) else str(value)

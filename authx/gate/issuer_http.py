@@ -1,0 +1,152 @@
+"""Asking an issuer over HTTP: a configured address, no redirects, little patience, bounded answers."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from socket import SHUT_RDWR
+from threading import Timer
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import quote_plus, urlencode
+from urllib.request import (
+    HTTPDefaultErrorHandler,
+    HTTPErrorProcessor,
+    HTTPHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    Request,
+    UnknownHandler,
+)
+
+from django.views.decorators.debug import sensitive_variables
+
+from authx.conf import conf
+from authx.conf.rules import address
+from authx.conf.secret_files import read_credentials
+from authx.core import strict_json
+from authx.errors import KeyInvalid, StoreUnavailable
+
+#: Seconds that connecting, and each wait for more, may take; and the whole of it, once connected.
+WAIT_TIMEOUT_SECONDS, TOTAL_TIMEOUT_SECONDS = 3.0, 10.0
+#: Bytes of an answer.
+MAX_BODY_BYTES = 4 * 1024 * 1024
+
+
+class Refused(StoreUnavailable):
+    """The issuer answered 4xx: the same request will not do better later."""
+
+
+def fetch_json(
+    url: str, *, form: Mapping[str, str] | None = None, authenticated: bool = False
+) -> dict[str, Any]:
+    """The JSON object at ``url``; ``form`` makes it a POST, ``authenticated`` adds our credentials.
+
+    Raises:
+        StoreUnavailable: on any failure, and if ``url`` is not allowed; Refused where that is the answer.
+    """
+    if complaint := address(url):
+        raise StoreUnavailable(f"the address {complaint}")
+    watch = _Watch()
+    try:
+        with _opener(watch).open(_request(url, form, authenticated), timeout=WAIT_TIMEOUT_SECONDS) as answer:
+            if answer.status != 200:
+                raise ValueError("not the whole of it")
+            return _object(answer.read(MAX_BODY_BYTES + 1))
+    except HTTPError as error:
+        error.close()
+        kind = Refused if 400 <= error.code < 500 else StoreUnavailable
+        raise kind(f"the issuer answered {error.code}") from error
+    except (OSError, HTTPException, ValueError) as error:
+        reason = type(getattr(error, "reason", error)).__name__  # of a URLError: what lies beneath
+        raise StoreUnavailable(f"the issuer does not answer as it should ({reason})") from error
+    finally:
+        watch.over()
+
+
+class _Watch:
+    """Hangs up on an issuer that goes on for ever: an octet now and then would keep a thread waiting."""
+
+    def __init__(self) -> None:
+        self._timer: Timer | None = None
+
+    def connected(self, connection: HTTPConnection) -> None:
+        self._timer = Timer(TOTAL_TIMEOUT_SECONDS, self._hang_up, [connection.sock])
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _hang_up(self, socket: Any) -> None:
+        with suppress(OSError):
+            socket.shutdown(SHUT_RDWR)
+
+    def over(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+class _Watched(HTTPConnection):
+    """Watched from when it stands."""
+
+    def __init__(self, *args: Any, watch: _Watch, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._watch = watch
+
+    def connect(self) -> None:
+        super().connect()
+        self._watch.connected(self)
+
+
+class _WatchedTLS(_Watched, HTTPSConnection):
+    pass
+
+
+class _WatchedHandler(HTTPHandler, HTTPSHandler):
+    """Both schemes, each on connections that are watched."""
+
+    def __init__(self, watch: _Watch) -> None:
+        super().__init__()
+        self._watch = watch
+
+    def http_open(self, request: Request) -> Any:
+        return self.do_open(partial(_Watched, watch=self._watch), request)
+
+    def https_open(self, request: Request) -> Any:
+        return self.do_open(partial(_WatchedTLS, watch=self._watch), request)
+
+
+def _opener(watch: _Watch) -> OpenerDirector:
+    """HTTP and nothing else: no files, no redirects, no proxies of the environment."""
+    opener = OpenerDirector()
+    errors = (HTTPDefaultErrorHandler(), HTTPErrorProcessor(), UnknownHandler())
+    for handler in (_WatchedHandler(watch), *errors):
+        opener.add_handler(handler)
+    return opener
+
+
+@sensitive_variables()
+def _request(url: str, form: Mapping[str, str] | None, authenticated: bool) -> Request:
+    """With our credentials as Basic, each part form-encoded first (RFC 6749 §2.3.1)."""
+    data = None if form is None else urlencode(form).encode()
+    request = Request(url, data, {"Accept": "application/json"})
+    if authenticated and conf.SERVICE_CREDENTIALS:
+        pair = ":".join(map(quote_plus, _credentials())).encode()
+        request.add_unredirected_header("Authorization", f"Basic {base64.b64encode(pair).decode()}")
+    return request
+
+
+@sensitive_variables()
+def _credentials() -> tuple[str, str]:
+    """Read anew for each request: a mounted secret is renewed under a service that runs."""
+    try:
+        return read_credentials(conf.SERVICE_CREDENTIALS)
+    except KeyInvalid as error:
+        raise StoreUnavailable(f"AUTHX_SERVICE_CREDENTIALS: {error}") from error
+
+
+def _object(octets: bytes) -> dict[str, Any]:
+    if len(octets) > MAX_BODY_BYTES:
+        raise ValueError("too large")
+    return strict_json.loads(octets)

@@ -1,0 +1,1 @@
+"""Which keys verify our access tokens, or another issuer's."""

@@ -1,0 +1,67 @@
+"""This process's keys: those of the settings, and the managed ones, which change while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from django.apps import apps
+from django.views.decorators.debug import sensitive_variables
+
+from authx.conf import conf, secret_files, secret_keys
+from authx.core.keys import Key, KeySet
+from authx.errors import KeyInvalid
+from authx.gate.keys.managed import Keyring, Loader, ManagedKey
+from authx.gate.ports import Port
+from authx.gate.shared_copy import drop_on_change
+
+#: Reads the managed keys of the database.
+managed_keys: Port[Loader] = Port("database of signing keys")
+
+
+@lru_cache(maxsize=1)
+def keyset() -> Keyring:
+    """The keys that sign (the first) and verify (all) our access tokens.
+
+    Raises:
+        KeyInvalid: an entry of AUTHX_SIGNING_KEYS is unreadable, weak or mismatched.
+    """
+    configured = [_load(entry) for entry in conf.SIGNING_KEYS]
+    return Keyring(KeySet(configured or [Key.derive(secret) for secret in secret_keys()]), _managed)
+
+
+def _managed(known: Mapping[str, Key], now: datetime) -> Iterable[ManagedKey]:
+    if managed_keys.is_open or not (apps.ready and apps.is_installed("authx")):
+        return ()  # there are no tables of ours
+    return managed_keys.provider(known, now)
+
+
+@sensitive_variables()
+def _load(entry: Any) -> Key:
+    if not isinstance(entry, dict):
+        entry = {"key": entry}
+    password = entry.get("password")
+    if secret_files.is_file(password):
+        password = secret_files.read_secret(password)
+    return Key.load(_pem(entry["key"]), alg=entry.get("alg"), password=password)
+
+
+@sensitive_variables()
+def _pem(source: Any) -> str | bytes:
+    """The PEM text itself, or what stands in the file of that name."""
+    if secret_files.is_file(source):
+        return secret_files.read_secret(source)
+    text: str | bytes = source if isinstance(source, str | bytes) else str(source)
+    if b"-----BEGIN" in (text.encode() if isinstance(text, str) else text):
+        return text
+    try:
+        return Path(text if isinstance(text, str) else text.decode()).read_bytes()
+    except (OSError, ValueError):
+        # The text may be a mangled key rather than a path: never repeat it.
+        raise KeyInvalid("an entry is neither PEM text nor a readable file") from None
+
+
+drop_on_change(keyset.cache_clear, "SECRET_KEY", "SECRET_KEY_FALLBACKS", "AUTHX_SIGNING_KEYS")

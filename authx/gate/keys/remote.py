@@ -1,0 +1,107 @@
+"""Another issuer's keys: fetched, kept while it is down, and never fetched more often than needed."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from authx.core.freshness import Policy
+from authx.core.keys import Key
+from authx.errors import KeyInvalid, StoreUnavailable
+from authx.gate.background import RunInBackground, in_a_thread
+from authx.gate.issuer_http import fetch_json
+from authx.gate.shared_copy import SharedCopy, drop_on_change
+
+logger = logging.getLogger("authx")
+
+#: Seconds after which a set is fetched again, and between two tries whatever happens (J10).
+MAX_AGE_SECONDS, COOL_DOWN_SECONDS = 300.0, 10.0
+#: Seconds after which a set is too old to go on with while it is fetched, unless it cannot be.
+TOO_OLD_SECONDS = 2 * MAX_AGE_SECONDS
+#: While the issuer is down, nobody waits for it, for as long as a set is good.
+POLICY = Policy(
+    renew_after=MAX_AGE_SECONDS,
+    wait_after=TOO_OLD_SECONDS,
+    failing_for=MAX_AGE_SECONDS,
+    cool_down=COOL_DOWN_SECONDS,
+)
+#: More keys than any issuer has.
+MAX_KEYS = 50
+#: The kinds of keys that there are today (RFC 7518 §6.1, RFC 8037 §2): an odd one of these is no oversight.
+KNOWN_TYPES = {"EC", "RSA", "OKP", "oct"}
+
+
+class RemoteKeys:
+    """The keys of the JWK Set at one URL, by ``kid``; what the gate asks for a ``KeySet``."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        fetch: Callable[[str], dict[str, Any]] = fetch_json,
+        clock: Callable[[], float] = time.monotonic,
+        run_in_background: RunInBackground = in_a_thread,
+    ) -> None:
+        self._url, self._fetch = url, fetch
+        self._keys: dict[str, tuple[dict[str, Any], Key]] = {}
+        self._copy = SharedCopy(self._renew, clock=clock, run_in_background=run_in_background)
+
+    def find(self, kid: str) -> Key | None:
+        """Return the key of this ``kid``, or None; fetch where that may help and was not tried lately.
+
+        A caller whose key is in an old set does not wait for a new one, unless that set is very old; a caller
+        whose key is not in it waits for the fetch that may bring it. While the issuer is down nobody waits.
+
+        Raises:
+            StoreUnavailable: no set has ever been fetched.
+        """
+        is_missing = None if kid in self._keys else lambda: kid not in self._keys
+        if not self._copy.ensure_fresh(POLICY, is_missing=is_missing):
+            raise StoreUnavailable("the issuer's keys are not known")
+        known = self._keys.get(kid)
+        return None if known is None else known[1]
+
+    def is_gone(self, kid: str) -> bool:
+        """Return whether the issuer no longer publishes this key, as far as a fetch allowed now can tell."""
+        self._copy.ensure_fresh(POLICY, is_missing=lambda: True)
+        return kid not in self._keys
+
+    def _renew(self, now: float) -> None:
+        """Fetch; what cannot be fetched takes no key away."""
+        try:
+            self._keys = self._read(self._fetch(self._url))
+        except (StoreUnavailable, KeyInvalid) as error:
+            logger.warning("The keys at AUTHX_JWKS_URL were not renewed: %s.", error)
+            raise StoreUnavailable("the issuer's keys were not renewed") from error
+
+    def _read(self, jwks: dict[str, Any]) -> dict[str, tuple[dict[str, Any], Key]]:
+        """All or nothing: a set with anything odd in it is not the issuer's (K4)."""
+        members = jwks.get("keys")
+        if not isinstance(members, list) or not 0 < len(members) <= MAX_KEYS:
+            raise KeyInvalid("it is no JWK Set")
+        found: dict[str, tuple[dict[str, Any], Key]] = {}
+        for jwk in members:
+            if isinstance(jwk, dict) and isinstance(kty := jwk.get("kty"), str) and kty not in KNOWN_TYPES:
+                continue  # of a kind yet to come (RFC 7517 §5)
+            kid = jwk.get("kid") if isinstance(jwk, dict) else None
+            if not isinstance(kid, str) or not 0 < len(kid) <= 64 or kid in found:
+                raise KeyInvalid("a key has no kid of its own")
+            before = self._keys.get(kid)
+            # The same object while the key is the same: what was verified with it stays remembered.
+            same = before is not None and before[0] == jwk
+            found[kid] = before if before is not None and same else (jwk, Key.from_jwk(jwk))
+        if not found:
+            raise KeyInvalid("it holds no key that we can use")
+        return found
+
+
+@lru_cache(maxsize=4)
+def remote_keys(url: str) -> RemoteKeys:
+    """Return this process's copy of the keys at ``url``."""
+    return RemoteKeys(url)
+
+
+drop_on_change(remote_keys.cache_clear, "AUTHX_JWKS_URL")

@@ -1,0 +1,41 @@
+"""Places for what the gate needs from the rings around it; authx's AppConfig fills them."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from django.core.exceptions import ImproperlyConfigured
+
+T = TypeVar("T")
+
+
+class Port(Generic[T]):
+    """A place for one provider, so that the gate imports nothing outward, not even by name."""
+
+    def __init__(self, name: str) -> None:
+        """``name`` says in errors what is missing."""
+        self._name = name
+        self._provider: T | None = None
+
+    def register(self, provider: T) -> None:
+        """Provide it; the last one counts."""
+        self._provider = provider
+
+    @property
+    def is_open(self) -> bool:
+        """True if nobody has provided it: a service without our tables."""
+        return self._provider is None
+
+    @property
+    def provider(self) -> T:
+        """What was registered.
+
+        Raises:
+            ImproperlyConfigured: nothing was.
+        """
+        if self._provider is None:
+            raise ImproperlyConfigured(
+                f"There is no {self._name}: put authx into INSTALLED_APPS, or set AUTHX_REVOCATION_STORE to"
+                " 'remote' in a service that only verifies."
+            )
+        return self._provider

@@ -1,0 +1,138 @@
+"""A verify-only service's questions to the issuer: what has ended, or is this token good."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from authx.conf import conf
+from authx.core import revocation_log
+from authx.core.claims import AccessClaims
+from authx.core.liveness import Liveness
+from authx.errors import KeyUnknown, StoreUnavailable
+from authx.gate.issuer_http import Refused, fetch_json
+from authx.gate.keys.remote import remote_keys
+from authx.gate.revocation import window
+from authx.gate.revocation.window import Endings
+
+logger = logging.getLogger("authx")
+
+#: Seconds that one reading may take, whatever the number of its pages.
+TOTAL_TIMEOUT_SECONDS = 30.0
+#: What a reason is; it goes into headers.
+_REASON = re.compile("[a-z_]{1,32}")
+#: Where it is not said why, as by introspection.
+UNKNOWN_REASON = ""
+
+
+class RemoteFeed:
+    """The issuer's feed of endings, from where the last reading ended."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        fetch: Callable[..., dict[str, Any]] = fetch_json,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._url, self._fetch, self._clock = url, fetch, clock
+        self._cursor = ""
+        #: For how many seconds the issuer says that an ending matters.
+        self.keep = 0.0
+
+    def read(self) -> Endings:
+        try:
+            return self._read()
+        except StoreUnavailable as error:
+            logger.warning("The endings at AUTHX_REVOCATIONS_URL were not read: %s.", error)
+            if isinstance(error, Refused):
+                self.begin_again()  # the cursor may be what it does not take
+            raise
+
+    def _read(self) -> Endings:
+        ended: dict[str, str] = {}
+        cursor, whole, until = self._cursor, False, self._clock() + TOTAL_TIMEOUT_SECONDS
+        while self._clock() < until:
+            page = self._fetch(self._address(cursor), authenticated=True)
+            entries, cursor, keep = _checked(page)
+            if page.get("whole") is True:
+                ended, whole = {}, True
+            revocation_log.merged(entries.items(), ended)
+            self.keep = max(self.keep, keep)
+            if page.get("more") is not True:
+                self._cursor = cursor
+                return Endings(ended, cursor, whole)
+            if len(ended) > window.MAX_ENDINGS:
+                return Endings(ended, cursor, whole, more=True)
+        raise StoreUnavailable(
+            f"the feed of endings has not come to its end in {TOTAL_TIMEOUT_SECONDS:.0f} s"
+        )
+
+    def begin_again(self) -> None:
+        self._cursor = ""
+
+    def _address(self, cursor: str) -> str:
+        separator = "&" if "?" in self._url else "?"
+        return f"{self._url}{separator}{urlencode({'since': cursor})}" if cursor else self._url
+
+
+def _checked(page: Mapping[str, Any]) -> tuple[dict[str, str], str, float]:
+    """Return the entries of a page, its cursor and its seconds, if it is one."""
+    try:
+        entries = revocation_log.merged(_entries(page))
+        cursor, keep = page["cursor"], float(page["keep"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreUnavailable("the feed of endings is not what it should be") from error
+    if not isinstance(cursor, str) or not cursor or not 0 < keep < 1e7:
+        raise StoreUnavailable("the feed of endings is not what it should be")
+    return entries, cursor, keep
+
+
+def _entries(page: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield name and entry of all that a page holds.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is not a page of the feed.
+    """
+    for sid, reason in page["endings"]:
+        if revocation_log.is_mark(str(sid)) or revocation_log.is_key(str(sid)):
+            raise ValueError("what should be a sid is not one")
+        yield str(sid), _reason(reason)
+    for subject, number, reason in page.get("not_before", ()):
+        if type(number) is not int:
+            raise TypeError("what should be the number of a mark is not one")
+        name = revocation_log.name_of_subject("" if subject is None else str(subject))
+        yield name, revocation_log.mark(number, _reason(reason))
+    for kid in page.get("withdrawn_keys", ()):
+        yield revocation_log.name_of_key(str(kid)), ""
+
+
+def _reason(value: Any) -> str:
+    """Return the word for why; an ending counts, whatever stands there."""
+    return value if isinstance(value, str) and _REASON.fullmatch(value) else UNKNOWN_REASON
+
+
+class IntrospectionSource:
+    """Asks the issuer about each token (RFC 7662): exact, and a round trip per request."""
+
+    def __init__(self, token: str, url: str, *, fetch: Callable[..., dict[str, Any]] = fetch_json) -> None:
+        self._token, self._url, self._fetch = token, url, fetch
+
+    def answer(self, claims: AccessClaims, now: datetime | None) -> Liveness:
+        try:
+            answer = self._fetch(self._url, form={"token": self._token}, authenticated=True)
+            if not isinstance(active := answer.get("active"), bool):
+                raise StoreUnavailable("the answer is not what it should be")
+        except StoreUnavailable as error:
+            logger.warning("AUTHX_INTROSPECTION_URL did not tell of a token: %s.", error)
+            raise
+        if active and (answer.get("sid"), answer.get("jti")) == (claims.sid, claims.jti):
+            return Liveness(None)
+        if conf.JWKS_URL and remote_keys(conf.JWKS_URL).is_gone(claims.kid):
+            raise KeyUnknown("the issuer publishes its key no more")  # its session may be alive
+        return Liveness(UNKNOWN_REASON)

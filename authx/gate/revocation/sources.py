@@ -1,0 +1,182 @@
+"""Which sessions have ended: the question, and whom to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, Final, Protocol, cast
+
+from django.utils.module_loading import import_string
+
+from authx.conf import conf
+from authx.core import revocation_log
+from authx.core.claims import AccessClaims
+from authx.core.liveness import Liveness
+from authx.errors import StoreUnavailable
+from authx.gate.background import in_a_thread
+from authx.gate.ports import Port
+from authx.gate.revocation.local_copy import LocalCopy, TooManyEndings
+from authx.gate.revocation.redis_store import RedisStore
+from authx.gate.revocation.remote import IntrospectionSource, RemoteFeed
+from authx.gate.revocation.window import Feed, window
+from authx.gate.shared_copy import drop_on_change
+
+LIVE: Final = Liveness(None)
+
+
+class RevocationSource(Protocol):
+    """Answers for one verification; a class of this kind is what AUTHX_REVOCATION_STORE names."""
+
+    def answer(self, claims: AccessClaims, now: datetime | None) -> Liveness:
+        """Return whether the session of ``claims`` is live.
+
+        Raises:
+            KeyUnknown: its key has been withdrawn.
+            StoreUnavailable: it cannot be known.
+        """
+
+
+class ReasonSource(Protocol):
+    """A source of a site's own may tell the reason alone."""
+
+    def end_reason(self, claims: AccessClaims, now: datetime | None) -> str | None:
+        """Return why the session of ``claims`` is over, or None while it is live; raises as ``answer``."""
+
+
+#: The truth: a source that reads the session's row.
+database_source: Port[Callable[[], RevocationSource | ReasonSource]] = Port("database of sessions")
+#: Makes a feed of the endings in the database; takes the position to go on from.
+database_log: Port[Callable[..., Feed]] = Port("log of endings")
+
+
+def ask(source: RevocationSource | ReasonSource, claims: AccessClaims, now: datetime | None) -> Liveness:
+    """Return what ``source`` answers, whichever of the two kinds it is."""
+    answer: Callable[..., Liveness] | None = getattr(source, "answer", None)
+    if answer is not None:
+        return answer(claims, now)
+    reason = cast(ReasonSource, source).end_reason(claims, now)
+    session = getattr(source, "session", None)
+    return Liveness(reason, session, getattr(session, "replaced_by", ""))
+
+
+class CachedSource:
+    """Asks what answers quickly, and the database where that says ended or does not know."""
+
+    def __init__(self, store: str, lag: timedelta) -> None:
+        self._store, self._lag = store, lag
+
+    def answer(self, claims: AccessClaims, now: datetime | None) -> Liveness:
+        try:
+            entries = self._entries(revocation_log.asked_of(claims))
+            if not revocation_log.is_hit(claims, entries):
+                return LIVE
+        except (StoreUnavailable, ValueError):  # unknown, or nothing that we have written
+            return ask(database_source.provider(), claims, now)
+        try:
+            return ask(database_source.provider(), claims, now)
+        except StoreUnavailable:
+            return Liveness(revocation_log.end_reason(claims, entries))  # what we do know
+
+    def _entries(self, names: Sequence[str]) -> list[str | None]:
+        """Return what a copy of known age says, or Redis.
+
+        Raises:
+            StoreUnavailable: neither knows.
+        """
+        if self._lag:
+            with suppress(TooManyEndings):
+                return _copy(self._store).entries(names, lag=self._lag.total_seconds())
+        if self._store == "redis":
+            return _redis(conf.REDIS_ALIAS).entries(names)
+        raise StoreUnavailable("no copy is kept: there are too many endings")
+
+
+class FeedSource:
+    """A verify-only service's copy of the issuer's feed."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def answer(self, claims: AccessClaims, now: datetime | None) -> Liveness:
+        names, lag = revocation_log.asked_of(claims), conf.REVOCATION_LAG.total_seconds()
+        try:
+            return Liveness(revocation_log.end_reason(claims, _copy("remote").entries(names, lag=lag)))
+        except TooManyEndings as error:
+            if not conf.INTROSPECTION_URL:
+                raise StoreUnavailable("no copy is kept: there are too many endings") from error
+        return IntrospectionSource(self._token, conf.INTROSPECTION_URL).answer(claims, now)
+
+
+class ExpiryOnlySource:
+    """Believes a token until it expires."""
+
+    def answer(self, claims: AccessClaims, now: datetime | None) -> Liveness:
+        return LIVE
+
+
+def _remote_source(token: object) -> RevocationSource:
+    if conf.REVOCATIONS_URL:
+        return FeedSource(str(token))
+    if conf.INTROSPECTION_URL:
+        return IntrospectionSource(str(token), conf.INTROSPECTION_URL)
+    return ExpiryOnlySource()
+
+
+def source(token: object = None) -> RevocationSource | ReasonSource:
+    """Return a fresh source of the configured kind, for one verification of ``token``."""
+    store, lag = conf.REVOCATION_STORE, conf.REVOCATION_LAG
+    if store == "remote":
+        return _remote_source(token)
+    if store == "redis" or (store == "database" and lag):
+        return CachedSource(store, lag)
+    if store == "database":
+        return database_source.provider()
+    found: RevocationSource | ReasonSource = _class(store)()
+    return found
+
+
+def publish(ended: Mapping[str, str]) -> None:
+    """Spread what this process has just written to the log; what does not arrive is read later."""
+    for copy in list(_copies.values()):  # another thread may be making one
+        copy.add(ended)
+    if conf.REVOCATION_STORE == "redis":
+        _redis(conf.REDIS_ALIAS).publish(ended)
+
+
+#: By the store that feeds them.
+_copies: dict[str, LocalCopy] = {}
+
+
+def _copy(store: str) -> LocalCopy:
+    copy = _copies.get(store)
+    if copy is None:
+        copy = _copies.setdefault(store, _new_copy(store))
+    return copy
+
+
+def _new_copy(store: str) -> LocalCopy:
+    if store == "remote":
+        remote = RemoteFeed(str(conf.REVOCATIONS_URL))
+        return LocalCopy(remote, keep=lambda: remote.keep, run_in_background=in_a_thread)
+    feed: Feed = database_log.provider() if store == "database" else _redis(conf.REDIS_ALIAS).feed()
+    return LocalCopy(feed, keep=lambda: window().total_seconds())
+
+
+@lru_cache(maxsize=8)
+def _redis(alias: str) -> RedisStore:
+    return RedisStore(alias, database_log.provider)
+
+
+@lru_cache(maxsize=8)
+def _class(path: str) -> Any:
+    return import_string(path)
+
+
+def _drop() -> None:
+    _redis.cache_clear()
+    _copies.clear()
+
+
+drop_on_change(_drop, "CACHES", "AUTHX_ISSUER", "AUTHX_REDIS_ALIAS", "AUTHX_REVOCATIONS_URL")

@@ -1,0 +1,145 @@
+"""A process's copy of something that is read elsewhere: renewed by one thread for all."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from threading import Lock
+from weakref import WeakSet
+
+from django.core.signals import setting_changed
+
+from authx.core.freshness import History, Policy, Verdict, is_usable, is_within, judge
+from authx.errors import StoreUnavailable
+from authx.gate.background import RunInBackground
+
+
+class SharedCopy:
+    """Says when to read again, and sees to it that one does for all; what is read, its owner keeps."""
+
+    def __init__(
+        self,
+        read: Callable[[float], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        run_in_background: RunInBackground | None = None,
+        after_fork: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``read`` is given the time at which it starts, and keeps what it finds.
+
+        It raises StoreUnavailable where there is nothing new, and leaves all as it was.
+        ``run_in_background`` runs the readings that nobody has to wait for; without it whoever notices reads.
+        ``after_fork`` is called in a forked process, where threads of the parent are gone.
+        """
+        self._read, self._clock, self._run_in_background = read, clock, run_in_background
+        self._on_fork = after_fork
+        #: Replaced as a whole, by whoever holds the lock, once what was read is in place.
+        self.history = History()
+        #: Held by whoever reads.
+        self.lock = Lock()
+        _copies.add(self)
+
+    def ensure_fresh(
+        self,
+        policy: Policy,
+        *,
+        asked_at: float | None = None,
+        is_missing: Callable[[], bool] | None = None,
+    ) -> bool:
+        """Renew the copy if that is due; return whether it may be used.
+
+        ``is_missing`` tells whether the copy still lacks what a caller needs: then it is renewed, however
+        fresh, unless a reading has started since ``asked_at``.
+        """
+        history = self.history  # before the clock: no reading may seem to come from the future
+        now = self._clock()
+        verdict = judge(history, policy, now, is_missing=is_missing is not None)
+        if verdict is Verdict.USE or verdict is Verdict.REFUSE:
+            return verdict is Verdict.USE
+        asked_at = now if asked_at is None else asked_at
+        self._renew(policy, asked_at, is_missing, waits=verdict is Verdict.WAIT)
+        return is_usable(self.history, policy, self._clock(), asked_at=asked_at)
+
+    def reload(self) -> None:
+        """Read now, whatever the policy: what is kept has just been changed elsewhere."""
+        with self.lock:
+            self._try(self._clock())
+
+    def forget(self) -> None:
+        """Let nobody use the copy before it has been read again. A reading may call this of itself."""
+        self.history = History()
+
+    def _renew(
+        self, policy: Policy, asked_at: float, is_missing: Callable[[], bool] | None, *, waits: bool
+    ) -> None:
+        def renew() -> None:
+            try:
+                if self._is_due(policy, asked_at, is_missing, has_waited=waits):
+                    self._try(self._clock())
+            finally:
+                self.lock.release()
+
+        if not self.lock.acquire(blocking=waits):
+            return  # somebody reads
+        if waits or self._run_in_background is None:
+            renew()
+        else:
+            self._run_in_background(renew)
+
+    def _is_due(
+        self, policy: Policy, asked_at: float, is_missing: Callable[[], bool] | None, *, has_waited: bool
+    ) -> bool:
+        """Return whether a reading is still needed, now that the lock is held."""
+        now, history = self._clock(), self.history
+        if is_missing is not None and not is_missing():
+            return False
+        if has_waited and is_within(now, history.failed_at, policy.failing_for):
+            return False  # as whoever we have waited for has found
+        if judge(history, policy, now, is_missing=is_missing is not None) in {Verdict.USE, Verdict.REFUSE}:
+            return False
+        if is_missing is not None:
+            self.history = history.missed(now)
+        return not asked_at <= history.read_at <= now
+
+    def _try(self, now: float) -> None:
+        """Read. The lock is held."""
+        self.history = self.history.started(now)
+        try:
+            self._read(now)
+        except StoreUnavailable:
+            self.history = self.history.failed(self._clock())
+        except BaseException:
+            self.history = self.history.abandoned()
+            raise
+        else:
+            if self.history.is_trying:  # else it was forgotten meanwhile
+                self.history = self.history.succeeded()
+
+    def after_fork(self) -> None:
+        """Leave the lock that a thread of the parent may hold, and the reading it was in."""
+        self.lock = Lock()
+        self.history = self.history.abandoned()
+        self._on_fork()
+
+
+def drop_on_change(drop: Callable[[], object], *settings: str) -> None:
+    """Call ``drop`` whenever one of ``settings`` has changed."""
+
+    def changed(*, setting: str, **kwargs: object) -> None:
+        if setting in settings:
+            drop()
+
+    setting_changed.connect(changed, weak=False)
+
+
+#: All there are, for a forked process.
+_copies: WeakSet[SharedCopy] = WeakSet()
+
+
+def _after_fork() -> None:
+    for copy in list(_copies):
+        copy.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

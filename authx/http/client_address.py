@@ -1,0 +1,77 @@
+"""Who is calling: address and user agent, as far as they can be believed."""
+
+from __future__ import annotations
+
+import logging
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Final
+
+from django.http import HttpRequest
+
+from authx.conf import conf
+from authx.core.device import clean_text
+
+logger = logging.getLogger("authx")
+
+#: What a proxy's address may be: loopback, private, shared and link-local networks (RFC 1918, 4193, 6598).
+_INSIDE: Final = [
+    ip_network(network)
+    for network in (
+        *("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16"),
+        *("::1/128", "fc00::/7", "fe80::/10"),
+    )
+]
+#: How proxies say for whom they ask.
+_FORWARDED: Final = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
+
+
+def client_ip(request: HttpRequest) -> str | None:
+    """The caller's IP address, or None where there is none (a Unix socket, a malformed header).
+
+    Of X-Forwarded-For only the entries that AUTHX_TRUSTED_PROXIES proxies of ours appended count.
+    """
+    trusted = conf.TRUSTED_PROXIES
+    if not trusted:
+        return _address(request.META.get("REMOTE_ADDR") or "")
+    hops = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    return _address(hops[-trusted]) if len(hops) >= trusted else None
+
+
+def client_network(request: HttpRequest) -> str:
+    """What one caller can hold many addresses of: an IPv6 /64, an IPv4 address; ``""`` where unknown."""
+    found = client_ip(request)
+    if found is None:
+        return ""
+    address = ip_address(found)
+    return str(ip_network((address, 64), strict=False)) if address.version == 6 else found
+
+
+def is_behind_unknown_proxy(request: HttpRequest) -> bool:
+    """True if a proxy that AUTHX_TRUSTED_PROXIES does not count brought the request.
+
+    The request's address is then everybody's. From a public address the header means nothing: anybody can
+    send it.
+    """
+    if conf.TRUSTED_PROXIES or not any(request.META.get(name) for name in _FORWARDED):
+        return False
+    found = client_ip(request)
+    return found is not None and any(ip_address(found) in network for network in _INSIDE)
+
+
+def client_user_agent(request: HttpRequest) -> str:
+    """The User-Agent header, safe to store and print, at most 512 characters."""
+    return clean_text(request.META.get("HTTP_USER_AGENT", ""), 512)
+
+
+def _address(text: str) -> str | None:
+    text = text.strip()
+    if text.startswith("["):  # [2001:db8::1]:443, as some proxies write
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(mapped or address)

@@ -1,0 +1,58 @@
+"""The browser as a device: known again by a signed cookie that outlives its logins."""
+
+from __future__ import annotations
+
+import re
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from itsdangerous import BadData, Signer
+
+from authx.conf import conf, secret_keys
+from authx.core.derivation import signer
+from authx.core.device_cookie import BrowserDevice, read_device, write_device
+from authx.http.cookies import read_cookie, set_device_cookie
+from authx.http.request_state import notes
+
+#: What is signed, a dot, 32 octets. 43 characters leave two spare bits, which must be zero: one spelling.
+_SIGNED = re.compile(r"[A-Za-z0-9_.-]+\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
+
+
+def browser_device(request: HttpRequest) -> BrowserDevice:
+    """The browser that this request came from; one that brings no cookie of ours is new, and stays so."""
+    noted = notes(request)
+    if noted.device is None:
+        noted.device = _read(request) or BrowserDevice.new()
+    return noted.device
+
+
+def remember_login(
+    request: HttpRequest, response: HttpResponseBase, subject: str, *, login: str = ""
+) -> None:
+    """Let this browser be known again, and that ``subject`` has signed in from it; no credential.
+
+    ``login`` is the session's id: whoever lets its cookies be made again and again has one counter. The id
+    of the browser is its own: what a login's body says of its device is never signed into the cookie.
+    """
+    device = browser_device(request).with_login(subject, secret_keys(), login)
+    notes(request).device = device
+    set_device_cookie(response, _signer().sign(write_device(device)).decode())
+
+
+def login_nonce(request: HttpRequest, subject: str) -> str | None:
+    """What names the logins of ``subject`` from this browser; None if there was none."""
+    return browser_device(request).login_nonce(subject, secret_keys())
+
+
+def _read(request: HttpRequest) -> BrowserDevice | None:
+    value = read_cookie(request, conf.DEVICE_COOKIE)
+    if value is None or not _SIGNED.fullmatch(value):
+        return None
+    try:
+        return read_device(_signer().unsign(value).decode())
+    except BadData:
+        return None
+
+
+def _signer() -> Signer:
+    return signer(secret_keys(), "device", salt=b"authx.device")

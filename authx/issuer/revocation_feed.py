@@ -1,0 +1,76 @@
+"""The feed of endings, for services that keep a copy of their own."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from itsdangerous import BadData, Signer, base64_decode, base64_encode
+
+from authx.conf import secret_keys
+from authx.core.derivation import signer
+from authx.core.log_position import LogPosition
+from authx.core.revocation_log import is_key, is_mark, read_mark
+from authx.gate.revocation.window import window
+from authx.store.revocation_log import EndedLog
+
+#: The members of an answer that tell something.
+KINDS = ("endings", "not_before", "withdrawn_keys")
+#: Endings in one answer; a reader asks again while there are more.
+PAGE = 5000
+
+
+def endings_since(cursor: str) -> dict[str, Any]:
+    """The endings committed since the reading that gave ``cursor``; all that matter, without a good one.
+
+    ``endings`` are pairs of sid and reason. ``not_before`` are marks: triples of a subject, or None for
+    everybody's, a number and a reason; the mark ends each session whose tokens carry a lesser ``era``, or
+    none. ``withdrawn_keys`` are kids. ``whole`` says that this is all there is, ``more`` that the next ones
+    wait behind ``cursor``; ``keep`` is for how many seconds an ending matters.
+
+    Raises:
+        StoreUnavailable: the database cannot be asked.
+    """
+    log = EndedLog(_position(cursor), limit=PAGE)
+    found = log.read()
+    return {
+        **_by_kind(found.ended),
+        "whole": found.whole,
+        "more": found.more,
+        "cursor": _cursor(found.position),
+        "keep": int(window().total_seconds()),
+    }
+
+
+def _by_kind(ended: Mapping[str, str]) -> dict[str, list[Any]]:
+    endings: list[Any] = []
+    not_before: list[Any] = []
+    withdrawn: list[Any] = []
+    for name, told in ended.items():
+        if is_mark(name):
+            not_before.append((name[1:] or None, *read_mark(told)))
+        elif is_key(name):
+            withdrawn.append(name[1:])
+        else:
+            endings.append((name, told))
+    return {"endings": endings, "not_before": not_before, "withdrawn_keys": withdrawn}
+
+
+def _cursor(position: LogPosition) -> str:
+    """Signed, so that nobody can have us ask the database for gaps of their own making."""
+    text = json.dumps(position.as_json(), separators=(",", ":"))
+    return _signer().sign(base64_encode(zlib.compress(text.encode()))).decode()  # it travels in a URL
+
+
+def _position(cursor: str) -> LogPosition | None:
+    try:
+        text = zlib.decompress(base64_decode(_signer().unsign(cursor))) if cursor else b"null"
+        return LogPosition.from_json(json.loads(text))
+    except (BadData, ValueError, zlib.error):
+        return None
+
+
+def _signer() -> Signer:
+    return signer(secret_keys(), "feed", salt=b"authx.feed")

@@ -1,0 +1,248 @@
+"""The managed signing keys: made, published, withdrawn; private halves encrypted under SECRET_KEY."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from django.db import IntegrityError, OperationalError, ProgrammingError, connections, models
+from django.utils import timezone
+
+from authx.conf import conf
+from authx.core.key_schedule import (
+    IN_USE,
+    LEAD,
+    Judgment,
+    KeyState,
+    finished_for_long,
+    judge_keys,
+)
+from authx.core.keys import Key
+from authx.errors import StoreUnavailable
+from authx.gate.keys import keyring
+from authx.gate.keys.managed import ManagedKey, verify_period
+from authx.issuer.private_keys import ALGORITHMS, encrypt, generate, key_of, renewed
+from authx.models import SigningKey
+from authx.store import database, revocation_log
+
+T = TypeVar("T")
+
+
+class KeyringRefused(Exception):
+    """What was asked of the keyring cannot be done; the text says why, and what can."""
+
+
+def load(known: Mapping[str, Key], now: datetime) -> list[ManagedKey]:
+    """All managed keys, decrypted where they are in use; those of ``known`` are the same objects again.
+
+    Raises:
+        StoreUnavailable: the database cannot be asked.
+    """
+    rows = database.on_own_connection(_read)
+    states = judge(rows, now).states
+    in_use = {kid for kid, state in states.items() if state in IN_USE}
+    return [ManagedKey(row.times(), key_of(row, known) if row.kid in in_use else None) for row in rows]
+
+
+def judge(rows: Iterable[SigningKey], now: datetime | None = None) -> Judgment:
+    """What each key is for; sets ``state`` on the rows."""
+    rows = list(rows)
+    judged = judge_keys((row.times() for row in rows), now=now or timezone.now(), hold=verify_period())
+    for row in rows:
+        row.state = judged.states[row.kid]
+    return judged
+
+
+def all_keys() -> list[SigningKey]:
+    """The keyring as the writing database has it, oldest first, each with its ``state``.
+
+    Raises:
+        StoreUnavailable: the database cannot be asked.
+    """
+    with database.store_errors():
+        rows = list(_rows().order_by("number"))
+    judge(rows)
+    return rows
+
+
+def settings_keys() -> tuple[Key, ...]:
+    """The keys that the settings give, which sign until the first managed key does."""
+    return keyring.keyset().given
+
+
+def rotate(
+    *, alg: str = "ES256", at_once: bool = False, by: Any = None, now: datetime | None = None
+) -> SigningKey:
+    """Make the next key: published now, it signs after ``LEAD``; ``at_once`` if there is no time for that.
+
+    Encrypts anew what a fallback of SECRET_KEY had encrypted, and forgets keys that have been out of use
+    for AUTHX_RETENTION; also where the rest is refused. ``at_once`` withdraws a waiting key that cannot be
+    decrypted.
+
+    Raises:
+        KeyringRefused: a key is waiting already, the one that signs cannot be decrypted and ``at_once`` was
+            not asked for, or ``alg`` is none of ours.
+        StoreUnavailable: the database cannot be written.
+    """
+    at = now or timezone.now()
+    if alg not in ALGORITHMS:
+        raise KeyringRefused(f"{alg} is none of {', '.join(ALGORITHMS)}.")
+    pair = generate(alg)
+
+    def write() -> SigningKey | str:
+        rows = _locked()
+        judged = judge(rows, at)
+        _tidy(rows, at)
+        if at_once:
+            _withdraw_lost(rows, by, at)
+        elif refusal := _refusal(rows, judged):
+            return refusal
+        return _insert(rows, pair, by=by, at=at, signs_at=at if at_once else at + LEAD)
+
+    done = _change(write)
+    if isinstance(done, str):
+        raise KeyringRefused(done)
+    return done
+
+
+def _refusal(rows: list[SigningKey], judged: Judgment) -> str:
+    """Why no key may be made that waits for its turn; empty if one may."""
+    named = {row.kid: row for row in rows}
+    if judged.signing is not None and key_of(named[judged.signing], {}) is None:
+        return (
+            f"The key that signs, {judged.signing}, cannot be decrypted: is this the SECRET_KEY of all"
+            " workers? If the one under which it was made is lost, rotate at once."
+        )
+    if (waiting := judged.first(KeyState.NEXT)) is not None:
+        since = named[waiting].signs_at
+        return f"A key is waiting already: {waiting} signs from {since:%Y-%m-%d %H:%M:%S} UTC on."
+    return ""
+
+
+def _withdraw_lost(rows: list[SigningKey], by: Any, at: datetime) -> None:
+    """Withdraw the waiting keys that cannot be decrypted: at its turn such a key would sign nothing."""
+    for row in rows:
+        if row.state == KeyState.NEXT and key_of(row, {}) is None:
+            row.withdrawn_at, row.withdrawn_by = at, by
+            row.save(using=database.alias(), update_fields=["withdrawn_at", "withdrawn_by"])
+
+
+def withdraw(
+    kid: str, *, by: Any = None, now: datetime | None = None
+) -> tuple[SigningKey, SigningKey | None]:
+    """Let a key verify and sign no more, at once; if it signed, the next one signs at once.
+
+    Returns the key, and that which signs in its place: made for it if none was waiting, None if the key did
+    not sign.
+
+    Raises:
+        KeyringRefused: there is no such managed key, or it was withdrawn before.
+        StoreUnavailable: the database cannot be written.
+    """
+    at = now or timezone.now()
+
+    def write() -> tuple[SigningKey, SigningKey | None]:
+        rows = _locked()
+        row = _named(kid, rows)
+        judged = judge(rows, at)
+        row.withdrawn_at, row.withdrawn_by = at, by
+        row.save(using=database.alias(), update_fields=["withdrawn_at", "withdrawn_by"])
+        revocation_log.write_withdrawal(row.kid)
+        heir = _inherit(rows, judged, row, by, at) if judged.signing == row.kid else None
+        judge([*rows, *([heir] if heir and heir not in rows else [])], at)
+        return row, heir
+
+    return _change(write)
+
+
+def _inherit(
+    rows: list[SigningKey], judged: Judgment, withdrawn: SigningKey, by: Any, at: datetime
+) -> SigningKey:
+    """The waiting key, whose turn is now; or a new one of the same algorithm."""
+    _withdraw_lost(rows, by, at)
+    waiting = judged.first(KeyState.NEXT)
+    for row in rows:
+        if row.kid == waiting and row.withdrawn_at is None:
+            row.signs_at = at
+            row.save(using=database.alias(), update_fields=["signs_at"])
+            return row
+    return _insert(rows, generate(withdrawn.alg), by=by, at=at, signs_at=at)
+
+
+def _named(kid: str, rows: list[SigningKey]) -> SigningKey:
+    for row in rows:
+        if row.kid == kid:
+            if row.withdrawn_at is not None:
+                raise KeyringRefused(f"{kid} was withdrawn on {row.withdrawn_at:%Y-%m-%d %H:%M:%S} UTC.")
+            return row
+    if keyring.keyset().find(kid) is not None:
+        raise KeyringRefused(
+            f"{kid} is a key of the settings (AUTHX_SIGNING_KEYS, or derived from SECRET_KEY): change those."
+        )
+    raise KeyringRefused(f"There is no managed key {kid}.")
+
+
+def _change(write: Callable[[], T]) -> T:
+    """Write in one transaction, judging anew where somebody else was first; then tell this process."""
+    for _ in range(database.ATTEMPTS):
+        try:
+            done = database.transact(write)
+        except IntegrityError:
+            continue  # the number is taken
+        database.after_commit(lambda: keyring.keyset().reload())
+        return done
+    raise StoreUnavailable("too many others are changing the keyring")
+
+
+def _rows() -> models.QuerySet[SigningKey]:
+    return SigningKey.objects.using(database.alias())
+
+
+def _locked() -> list[SigningKey]:
+    """All rows, and nobody else may change them. Read once more: those made while we waited for the lock."""
+    list(_rows().select_for_update().order_by("number"))
+    return list(_rows().select_for_update().order_by("number"))
+
+
+def _insert(
+    rows: list[SigningKey], pair: tuple[Key, str, bytes], *, by: Any, at: datetime, signs_at: datetime
+) -> SigningKey:
+    key, public, private = pair
+    row = SigningKey(
+        number=max((row.number for row in rows), default=0) + 1,
+        kid=key.kid,
+        alg=key.alg,
+        public_key=public,
+        encrypted_private_key=encrypt(private),
+        created_at=at,
+        signs_at=signs_at,
+        created_by=by,
+    )
+    row.save(using=database.alias(), force_insert=True)
+    judge([*rows, row], at)
+    return row
+
+
+def _tidy(rows: list[SigningKey], at: datetime) -> None:
+    """Forget what nobody misses; encrypt the rest under the first SECRET_KEY."""
+    times = [row.times() for row in rows]
+    gone = finished_for_long(times, now=at, hold=verify_period(), keep=conf.RETENTION)
+    if gone:
+        _rows().filter(kid__in=gone).delete()
+    for row in rows:
+        if row.kid not in gone and (fresh := renewed(row.encrypted_private_key)):
+            row.encrypted_private_key = fresh
+            row.save(using=database.alias(), update_fields=["encrypted_private_key"])
+    rows[:] = [row for row in rows if row.kid not in gone]
+
+
+def _read() -> list[SigningKey]:
+    with database.store_errors():
+        try:
+            return list(_rows().order_by("number"))
+        except (OperationalError, ProgrammingError) as error:
+            connection = connections[database.alias()]
+            if SigningKey._meta.db_table not in connection.introspection.table_names():
+                return []  # before migrate
+            raise StoreUnavailable("the signing keys cannot be read") from error

@@ -1,0 +1,137 @@
+"""Every Django login opens a device session and every Django logout ends it, whichever app did it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import user_logged_in, user_logged_out
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
+
+from authx.core.methods import combined
+from authx.http import django_session
+from authx.http.cookies import has_credentials
+from authx.http.device_cookie import browser_device
+from authx.http.proof_notes import see
+from authx.http.request_state import notes
+from authx.models import DeviceSession, EndReason
+from authx.pages import django_login, proofs
+from authx.pages.visit import Visit, visit_of
+from authx.sessions import Device, end_session, open_session
+from authx.sessions.liveness import end_of
+from authx.sessions.methods import backend_methods, methods_of, password_methods
+from authx.sessions.presented import browser_session, cookie_session, is_left_by_another
+
+
+def connect() -> None:
+    user_logged_in.connect(open_after_login, dispatch_uid="authx.pages.login")
+    user_logged_out.connect(end_at_logout, dispatch_uid="authx.pages.logout")
+
+
+def open_after_login(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
+    """Open a device session for a Django login and bind its Django session to it.
+
+    If that fails nobody is logged in: the Django session is flushed before the error goes on.
+    """
+    request = getattr(request, "_request", request)
+    if not django_session.is_present(request):
+        return  # a login without a Django session, such as a token API's, is not ours to bind
+    visit = visit_of(request)
+    try:
+        if django_login.wants_device_session(request, user):
+            _open(request, user, visit)
+        else:
+            _open_none(request, user, visit)
+    except Exception:
+        django_session.flush(request)
+        if hasattr(request, "user"):
+            request.user = AnonymousUser()
+        if visit is not None:
+            visit.identify(None, request.user)
+        raise
+
+
+def _open(request: Any, user: Any, visit: Visit | None) -> None:
+    overwrites = _current(visit) or browser_session(request)  # T12
+    amr = _methods(request, user, visit)  # before anything is forgotten that tells
+    _leave_behind(request, user, visit)
+    credentials = open_session(
+        user,
+        request,
+        Device(id=browser_device(request).id),
+        amr=amr,
+        persistent=not request.session.get_expire_at_browser_close(),
+        overwrites=overwrites,
+    )
+    see(request)
+    if visit is None or visit.is_over:  # outside our middleware, such as a test's: nothing will be delivered
+        django_session.bind(request, str(credentials.session.pk))
+        return
+    visit.delivery, visit.binds, visit.clears = credentials, True, False
+    visit.identify(credentials.session, user)
+
+
+def _methods(request: Any, user: Any, visit: Visit | None) -> tuple[str, ...]:
+    """How this login was made (RFC 8176): by its backend, and by what other apps have noted of it."""
+    names, doubtful = proofs.login_proofs(request, user)
+    before = _current(visit)
+    if before is not None and visit is not None and visit.is_visitor(user):
+        # Nobody has asked for a password again: a second step of who was signed in already.
+        return combined(before.amr, methods_of(*names))
+    if notes(request).by_password:
+        return combined(password_methods(user), methods_of(*names))
+    by_backend = [word for word in backend_methods(user) if word != "pwd" or not doubtful]
+    return combined(by_backend, methods_of(*names))
+
+
+def _open_none(request: Any, user: Any, visit: Visit | None) -> None:
+    beneath = _beneath(request, visit)
+    _leave_behind(request, user, visit)
+    django_session.bind(request, "", beneath=str(beneath.pk) if beneath else "")
+    if visit is not None:
+        visit.identify(beneath, user)
+        # A bound login overwrites cookies that buy nothing; this one has to take them back.
+        visit.clears = beneath is None and has_credentials(request)
+
+
+def _leave_behind(request: Any, user: Any, visit: Visit | None) -> None:
+    """Leave what another user kept, and at least the key: nobody shall have a copy of the new one.
+
+    Django's ``login`` knows its own logins alone, so it keeps what was put away after one through the API.
+    And it keeps the key where the same user was logged in: a copy that was no credential any more would be
+    one again, until the cookies of this login have come back.
+    """
+    if django_session.keeps_more(request) and is_left_by_another(request, user):
+        django_session.keep_login_alone(request)
+    elif visit is not None and visit.django_key and visit.django_key == django_session.key_of(request):
+        request.session.cycle_key()
+
+
+def _beneath(request: Any, visit: Visit | None) -> DeviceSession | None:
+    """The live session that this browser had before, which a login without one of its own ends with."""
+    session = _current(visit) or cookie_session(request)
+    return session if session is not None and end_of(session) is None else None
+
+
+def _current(visit: Visit | None) -> DeviceSession | None:
+    """The session this request has come with, or opened, where that is known already."""
+    if visit is None:
+        return None
+    return visit.settled_session or (visit.delivery.session if visit.delivery else visit.held)
+
+
+def end_at_logout(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
+    """End the device session of this browser; Django flushes its own session itself.
+
+    Any genuine refresh token will do: a stale tab that logs out is no thief.
+    """
+    request = getattr(request, "_request", request)
+    if not isinstance(request, HttpRequest) or getattr(request, "session", None) is None:
+        return
+    visit = visit_of(request)
+    session = (visit.session if visit else None) or browser_session(request)
+    if session is not None:
+        end_session(session, EndReason.LOGOUT, user, request=request)
+    if visit is not None:
+        visit.delivery, visit.clears = None, True
+        visit.identify(None, AnonymousUser())

@@ -1,0 +1,92 @@
+"""That a session is in use: its newest generation confirmed (T2), and when it was last seen."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from threading import Lock
+
+from django.db import models
+from django.db.models import Case, F, Q, Value, When
+from django.utils import timezone
+
+from authx.core.claims import AccessClaims
+from authx.models import DeviceSession
+from authx.store import database
+
+#: How stale ``last_seen_at`` may get before a request writes it.
+LAST_SEEN_EVERY = timedelta(seconds=60)
+#: Sessions whose last use one process remembers; about 200 bytes each.
+LARGEST = 100_000
+#: Seconds without a write after one has failed: a database that is down is not asked by every request.
+REST = 5.0
+
+_COUNTER = models.PositiveBigIntegerField()
+
+
+def record_use(session: DeviceSession, claims: AccessClaims, *, now: datetime | None = None) -> None:
+    """Record that a token which came from the client was used: T2, and last seen at most each minute.
+
+    Waits for the surrounding transaction's commit; a failure is logged and tried again by the next request.
+    """
+    now = now or session.database_now
+    confirms = claims.gen == session.generation and session.rotation_state().is_pending
+    if confirms or now - session.last_seen_at >= LAST_SEEN_EVERY:
+        database.after_commit(lambda: _write(claims, now))
+
+
+class Uses:
+    """The uses that this process has written, for sessions whose rows nobody has read."""
+
+    def __init__(self, largest: int = LARGEST, clock: Callable[[], float] = time.monotonic) -> None:
+        self.largest, self._clock = largest, clock
+        #: By sid: the newest generation written, and when.
+        self._written: dict[str, tuple[int, float]] = {}
+        self._rest_until = float("-inf")
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._written)
+
+    def note(self, claims: AccessClaims) -> None:
+        """As ``record_use``: one write per generation, and one a minute, remembered once it has succeeded."""
+        now, generation = self._clock(), claims.gen or 0
+        known = self._written.get(claims.sid)
+        if known is not None and known[0] >= generation and now - known[1] < LAST_SEEN_EVERY.total_seconds():
+            return
+        if now >= self._rest_until:
+            database.after_commit(lambda: self._write(claims, generation, now))
+
+    def _write(self, claims: AccessClaims, generation: int, now: float) -> None:
+        try:
+            _write(claims, timezone.now())
+        except Exception:
+            self._rest_until = now + REST
+            raise
+        with self._lock:
+            known = self._written.pop(claims.sid, (0, now))  # to the end of the dict
+            self._written[claims.sid] = max(known[0], generation), now
+            while len(self._written) > self.largest:
+                del self._written[next(iter(self._written))]
+
+    def clear(self) -> None:
+        """Forget all; also what a forked process does with its parent's lock."""
+        self._lock = Lock()
+        self._written, self._rest_until = {}, float("-inf")
+
+
+def _write(claims: AccessClaims, now: datetime) -> None:
+    """One conditional statement: neither the clock nor the counter ever goes back."""
+    this = DeviceSession.objects.using(database.alias()).filter(pk=claims.sid, ended_at=None)
+    pending = Q(generation=claims.gen, confirmed_generation__lt=claims.gen)
+    confirmed = Case(
+        When(pending, then=F("generation")), default=F("confirmed_generation"), output_field=_COUNTER
+    )
+    seen = Case(When(last_seen_at__lt=now, then=Value(now)), default=F("last_seen_at"))
+    this.filter(pending | Q(last_seen_at__lt=now)).update(confirmed_generation=confirmed, last_seen_at=seen)
+
+
+uses = Uses()
+os.register_at_fork(after_in_child=uses.clear)

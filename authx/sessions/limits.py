@@ -1,0 +1,72 @@
+"""Room for a new login: the user's other sessions that make way for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth import get_user_model
+from django.db.models import F, QuerySet
+
+from authx.conf import conf
+from authx.core.limits import Limit, Occupant, displaced, excess
+from authx.models import DeviceSession, EndReason
+from authx.sessions.audit import Actor
+from authx.sessions.ending import Ending, end_all
+from authx.store import database
+
+
+def lock_user(user: Any) -> None:
+    """Make logins of one user wait for each other, until the transaction ends.
+
+    An UPDATE rather than a locking SELECT: SQLite then has its write lock before anything is read, and
+    under REPEATABLE READ whoever waited is told to begin again instead of counting an old snapshot.
+    """
+    this = get_user_model()._base_manager.using(database.alias()).filter(pk=user.pk)
+    this.update(password=F("password"))
+
+
+def replace_same_device(session: DeviceSession, actor: Actor) -> None:
+    """End the user's older session on the very device that has just logged in."""
+    if session.device_id:
+        older = _live_beside(session).filter(device_id=session.device_id)
+        _end(older.values_list("pk", flat=True), session, actor)
+
+
+def enforce_limits(session: DeviceSession, actor: Actor, limits: Sequence[Limit]) -> None:
+    """End what ``limits`` have no room for beside ``session``, which is written already.
+
+    Raises:
+        SessionLimitReached: a limit that refuses is full; the caller's transaction must not commit.
+    """
+    _end(displaced(limits, _occupants(_live_beside(session)), session.device_type), session, actor)
+
+
+def over_the_limits() -> Iterator[tuple[DeviceSession, Limit]]:
+    """The live sessions beyond the configured limits today, user by user. Changes nothing."""
+    limits = conf.SESSION_LIMITS
+    if not limits:
+        return
+    live = DeviceSession.objects.using(database.alias()).live().exclude(user=None)
+    ordered = live.select_related("user").order_by("user_id").iterator()
+    for _user, owned in groupby(ordered, key=lambda session: session.user_id):
+        sessions = {session.pk: session for session in owned}
+        for occupant, limit in excess(limits, _occupants(sessions.values())):
+            yield sessions[occupant.sid], limit
+
+
+def _live_beside(session: DeviceSession) -> QuerySet[DeviceSession]:
+    live = DeviceSession.objects.using(database.alias()).live(session.created_at)
+    return live.filter(user=session.user_id).exclude(pk=session.pk)
+
+
+def _occupants(sessions: Iterable[DeviceSession]) -> list[Occupant]:
+    return [Occupant(one.pk, one.device_type, one.created_at, one.last_seen_at) for one in sessions]
+
+
+def _end(keys: Iterable[UUID], newcomer: DeviceSession, actor: Actor) -> None:
+    by = newcomer.device_type
+    ending = Ending(EndReason.REPLACED, newcomer.created_at, actor, f"by {by}", replaced_by=by)
+    end_all(sorted(keys), ending)

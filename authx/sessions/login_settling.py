@@ -1,0 +1,103 @@
+"""When an attempt to sign in is over, and whether it is given back.
+
+Django says when an attempt has failed, and not when it was good. So one that has not failed is given back
+when somebody is signed in, when its request has been answered, or when the next one begins, whichever comes
+first. One that ended in an error counts, and one whose client hung up meanwhile: it may have been hashed.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from contextvars import ContextVar
+from dataclasses import dataclass
+from traceback import walk_tb
+from typing import Any
+
+from django.contrib.auth import aauthenticate, authenticate
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from authx.http.login_limit import LoginCount
+from authx.http.request_state import notes
+
+
+@dataclass(slots=True)
+class Attempt:
+    counted: LoginCount
+    names: dict[str, str]
+    subject: str | None
+    #: Begun by a door of ours before any backend was asked: LoginLimitBackend does not count it again.
+    by_door: bool = False
+    is_settled: bool = False
+
+    def settle(self, *, failed: bool) -> None:
+        if not self.is_settled and not failed:
+            self.counted.give_back()
+        self.is_settled = True
+
+
+#: The last attempt of this thread or task.
+last_attempt: ContextVar[Attempt | None] = ContextVar("authx_last_login_attempt", default=None)
+
+
+def settle(*, failed: bool = False, **kwargs: Any) -> None:
+    """Give back the last attempt of this thread or task, if nothing has said that it ``failed``."""
+    if (attempt := take_last()) is not None:
+        attempt.settle(failed=failed)
+
+
+def answered(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Settle what the request has tried: 401 is no success, whichever way a backend has said so."""
+    failed = response.status_code == 401
+    settle_all(request, failed=failed)
+    settle(failed=failed)
+
+
+def keep_unfinished(sender: Any, request: Any = None, **kwargs: Any) -> None:
+    """Let an attempt count that ended in an error: one backend may have hashed before another raised it."""
+    if isinstance(request, HttpRequest) and _is_from_authenticate(sys.exc_info()[1]):
+        settle_all(request, failed=True)
+        settle(failed=True)
+
+
+def _is_from_authenticate(error: BaseException | None) -> bool:
+    """True if it, or what it was raised for, has come out of ``authenticate``; the page's own has not."""
+    codes = {inspect.unwrap(function).__code__ for function in (authenticate, aauthenticate)}
+    while error is not None:
+        if any(frame.f_code in codes for frame, _line in walk_tb(error.__traceback__)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def take_last() -> Attempt | None:
+    attempt = last_attempt.get()
+    if attempt is not None:
+        last_attempt.set(None)
+    return attempt
+
+
+def settle_all(request: HttpRequest, *, failed: bool) -> None:
+    for attempt in notes(request).attempts:
+        attempt.settle(failed=failed)
+
+
+def settle_when_closed(request: HttpRequest, attempt: Attempt) -> None:
+    """Give it back when the answer has been sent, at the latest, on a site without our middleware too.
+
+    Not at the signal alone: under ASGI that comes from another task, and for a client that hung up while its
+    password was being hashed as well.
+    """
+    attempts = notes(request).attempts
+    attempts[:] = [each for each in attempts if not each.is_settled]
+    attempts.append(attempt)
+    if "close" in vars(request):
+        return
+
+    def settle_and_close() -> None:
+        vars(request).pop("close", None)  # it may be called again
+        settle_all(request, failed=False)
+        request.close()
+
+    request.close = settle_and_close  # type: ignore[method-assign]

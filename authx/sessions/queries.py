@@ -1,0 +1,76 @@
+"""A user's own sessions: listed, found, renamed."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from authx.core.device import clean_text
+from authx.models import DeviceSession, SessionEvent
+from authx.sessions import audit
+from authx.sessions.audit import Actor
+from authx.sessions.subjects import sessions_of
+from authx.store import database
+from authx.store.database import DatabaseNow
+
+
+def live_sessions(user: Any) -> list[DeviceSession]:
+    """The user's live sessions, most recently seen first."""
+    with database.store_errors():
+        return list(_live(user).order_by("-last_seen_at", "-created_at"))
+
+
+def find_live_session(user: Any, sid: UUID) -> DeviceSession | None:
+    """The user's live session of that id; None if it is missing, over, or somebody else's."""
+    with database.store_errors():
+        found: DeviceSession | None = _live(user).filter(pk=sid).first()
+    return found
+
+
+def other_sessions(user: Any, sid: UUID | None) -> Any:
+    """The user's sessions but this one, for ``end_sessions``."""
+    owned = DeviceSession.objects.using(database.alias()).filter(user=user)
+    return owned if sid is None else owned.exclude(pk=sid)
+
+
+def rename_session(session: DeviceSession, name: str, *, by: Any = None, request: Any = None) -> str:
+    """Give the device a name of the user's choosing; the name as it is kept, at most 100 characters."""
+    kept = clean_text(name, 100)
+    at = database.database_now()
+
+    def write() -> None:
+        live = DeviceSession.objects.using(database.alias()).filter(pk=session.pk, ended_at=None)
+        if live.update(device_name=kept):
+            kind = SessionEvent.Kind.RENAMED
+            actor = Actor.of(by, request)
+            audit.write(audit.event(session, kind, at=at, actor=actor, note=kept))
+
+    database.transact(write)
+    session.device_name = kept
+    return kept
+
+
+def _live(user: Any) -> Any:
+    return DeviceSession.objects.using(database.alias()).filter(user=user).live(DatabaseNow())
+
+
+def find_session(sid: UUID) -> DeviceSession | None:
+    """Anybody's session with its user, live or not; None if there is none of that id."""
+    with database.store_errors():
+        return DeviceSession.objects.using(database.alias()).filter(pk=sid).select_related("user").first()
+
+
+def search_sessions(*, user: str | None, device_type: str | None, status: str | None) -> Any:
+    """Everybody's sessions, newest first; live ones unless ``status`` is ``ended`` or ``all``."""
+    found = DeviceSession.objects.using(database.alias()).select_related("user").with_marks()
+    if "\x00" in f"{user}{device_type}":  # PostgreSQL cannot be asked for it, and nobody has it
+        return found.none()
+    if user:
+        found = found.filter(sessions_of(user))
+    if device_type:
+        found = found.filter(device_type=device_type)
+    if status == "ended":
+        found = found.ended()
+    elif status != "all":
+        found = found.live()
+    return found.order_by("-created_at", "-pk")

@@ -1,0 +1,87 @@
+"""Raising alarms: a flagged event in the transaction, a signal after it, and what the site chose."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.views.decorators.debug import sensitive_variables
+
+from authx import signals
+from authx.conf import conf, secret_keys
+from authx.core.device import describe_user_agent
+from authx.core.refresh_token import read_refresh_token
+from authx.core.risk import Action, Alarm, Context, alarms
+from authx.http import throttle
+from authx.models import DeviceSession, EndReason, SessionEvent
+from authx.sessions import audit
+from authx.sessions.audit import Actor
+from authx.sessions.ending import Ending, end_all
+from authx.sessions.presented import find_by_refresh_token
+from authx.store import database
+
+
+def action_of(alarm: Alarm) -> Action:
+    """What AUTHX_ALARMS says; an alarm it does not name is flagged."""
+    return conf.ALARMS[alarm]
+
+
+def new_context(session: DeviceSession, actor: Actor) -> tuple[list[Alarm], dict[str, Any]]:
+    """The alarms that a refresh by ``actor`` raises, and the columns that then say where it came from."""
+    label = describe_user_agent(actor.user_agent)[1] if actor.user_agent and session.user_agent else ""
+    before = Context(session.device_label, session.country)
+    found = [
+        alarm
+        for alarm in alarms(before, Context(label, actor.country))
+        if action_of(alarm) is not Action.IGNORE
+    ]
+    columns: dict[str, Any] = {}
+    if Alarm.SPLIT_CONTEXT in found:
+        columns |= {"device_label": label, "user_agent": actor.user_agent}
+    if Alarm.NEW_COUNTRY in found:
+        columns |= {"country": actor.country, "ip": actor.ip}
+    return found, columns
+
+
+def record_alarm(session: DeviceSession, alarm: Alarm, *, at: datetime, actor: Actor) -> None:
+    """Write the flagged event, in the caller's transaction, and announce it after the commit."""
+    kind = SessionEvent.Kind.FLAGGED
+    audit.write(audit.event(session, kind, at=at, outcome=alarm.value, actor=actor))
+    database.after_commit(lambda: _announce(session, alarm))
+
+
+@sensitive_variables("refresh_token")
+def count_refresh(refresh_token: object, request: Any) -> int:
+    """Seconds until the session of this token may be refreshed again; 0: now. Counts the try, in the cache.
+
+    The first one too many in a window of AUTHX_REFRESH_RATE raises the alarm.
+
+    Raises:
+        RefreshMalformed: it was never one of ours.
+        StoreUnavailable: an alarm is due, and the database cannot be asked or written.
+    """
+    sid = str(read_refresh_token(refresh_token, secret_keys()).sid)
+    wait = throttle.refresh_wait(sid)
+    if wait and throttle.is_first("refresh-rate", sid, wait):
+        raise_refresh_rate(find_by_refresh_token(refresh_token), request)
+    return wait
+
+
+def raise_refresh_rate(session: DeviceSession, request: Any) -> None:
+    """A session refreshes more often than AUTHX_REFRESH_RATE allows: flag it, or end it."""
+    alarm, at = Alarm.REFRESH_RATE, session.database_now
+    action = action_of(alarm)
+    if action is Action.IGNORE or session.ended_reason(at) is not None:
+        return
+    actor = Actor.of(None, request)
+
+    def write() -> None:
+        record_alarm(session, alarm, at=at, actor=actor)
+        if action is Action.END:
+            end_all([session.pk], Ending(EndReason.REUSED, at, actor, alarm.value))
+
+    database.transact(write)
+
+
+def _announce(session: DeviceSession, alarm: Alarm) -> None:
+    signals.session_flagged.send_robust(DeviceSession, session=session, alarm=alarm.value)

@@ -1,0 +1,108 @@
+"""What happens to a user's sessions when the user changes: a new password, disabled, deleted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import apps
+from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import get_hasher, identify_hasher
+from django.db.models.signals import class_prepared, post_save, pre_delete, pre_save
+
+from authx.models import DeviceSession, EndReason
+from authx.sessions.ending import Ending, end_all, end_sessions
+from authx.sessions.erasure import forget_deleted
+from authx.sessions.liveness import fingerprint, has_fingerprint
+from authx.store import database
+
+#: Where a save leaves, between its two signals, the stored fingerprint it is about to make outdated.
+_UPGRADED = "_authx_upgraded_from"
+
+
+def connect() -> None:
+    """Listen to the user model, and to each proxy and child of it, which save the same users.
+
+    Each by name: a listener to every model would cost the whole site Django's fast deletes.
+    """
+    for model in apps.get_models():
+        _listen_to(model)
+    class_prepared.connect(_listen_to, dispatch_uid="authx.users")
+
+
+def _listen_to(sender: Any, **kwargs: Any) -> None:
+    if issubclass(sender, get_user_model()):
+        post_save.connect(end_after_save, sender, dispatch_uid=("authx.saved", sender))
+        pre_save.connect(notice_upgrade, sender, dispatch_uid=("authx.saving", sender))
+        pre_delete.connect(end_before_delete, sender, dispatch_uid=("authx.deleting", sender))
+
+
+def notice_upgrade(sender: Any, instance: Any, update_fields: Any = None, **kwargs: Any) -> None:
+    """Remember the hash that a hasher upgrade replaces: the same password, better kept, ends nobody.
+
+    ``check_password`` upgrades by saving the one field with ``_password`` cleared before (Django's
+    ``setter``); every other way of setting a password leaves the raw one there until after the save.
+    """
+    upgrading = update_fields is not None and set(update_fields) == {"password"}
+    if not upgrading or instance.pk is None or instance.__dict__.get("_password", "") is not None:
+        return
+    stored = sender._base_manager.using(database.alias()).filter(pk=instance.pk).first()
+    if stored is not None and _is_outdated(stored.password):
+        setattr(instance, _UPGRADED, stored)
+
+
+def _is_outdated(encoded: str) -> bool:
+    """What ``check_password`` asks before it upgrades a hash."""
+    try:
+        used = identify_hasher(encoded)
+    except ValueError:
+        return False
+    preferred = get_hasher()
+    return used.algorithm != preferred.algorithm or preferred.must_update(encoded)
+
+
+def end_after_save(
+    sender: Any,
+    instance: Any,
+    created: bool,
+    raw: bool = False,
+    update_fields: Any = None,
+    **kwargs: Any,
+) -> None:
+    """End the sessions that the saved user's state no longer allows."""
+    untouched = update_fields is not None and not {"password", "is_active"} & set(update_fields)
+    if created or raw or untouched:
+        return
+    before = instance.__dict__.pop(_UPGRADED, None)
+    live = DeviceSession.objects.using(database.alias()).filter(user=instance.pk).live()
+    if not instance.is_active:
+        end_sessions(live, EndReason.USER_DISABLED)
+        return
+    outdated = []
+    for session in live.only("pk", "fingerprint"):
+        if has_fingerprint(instance, session.fingerprint):
+            continue
+        if before is not None and has_fingerprint(before, session.fingerprint):
+            # ``update`` of this one column: whoever swaps on the old fingerprint reads again.
+            DeviceSession.objects.using(database.alias()).filter(
+                pk=session.pk, fingerprint=session.fingerprint
+            ).update(fingerprint=fingerprint(instance))
+        else:
+            outdated.append(session.pk)
+    if outdated:
+        end_sessions(live.filter(pk__in=outdated), EndReason.PASSWORD_CHANGED)
+
+
+def end_before_delete(sender: Any, instance: Any, using: str, **kwargs: Any) -> None:
+    """End and erase while the rows still name their user; the foreign keys are nulled afterwards.
+
+    In the transaction of the deletion: where that is undone, so is this.
+    """
+    owned = DeviceSession.objects.using(database.alias()).filter(user=instance.pk).order_by("pk")
+    with database.store_errors():
+        found = list(owned.values_list("pk", "subject", "ended_at"))
+    if unended := [key for key, _subject, ended_at in found if ended_at is None]:
+        end_all(unended, Ending.of(EndReason.USER_DELETED, None, None, "", None))
+    # A child may be deleted and leave its parent, the user, who is then still there.
+    is_user = sender._meta.concrete_model is get_user_model()._meta.concrete_model
+    if is_user and using == database.alias():
+        forget_deleted(instance, {key: subject for key, subject, _ended_at in found})

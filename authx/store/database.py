@@ -1,0 +1,215 @@
+"""The writing database: its clock, its outages, and its transactions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime
+from functools import reduce
+from typing import Any, TypeVar
+
+from django.core.signals import request_finished
+from django.db import Error, InterfaceError, OperationalError, connections, models, router, transaction
+from django.db.models.functions import Now
+
+from authx.errors import StoreUnavailable
+from authx.models import DeviceSession
+
+logger = logging.getLogger("authx")
+
+T = TypeVar("T")
+
+#: Where a connection keeps what must be done after its transaction, whatever becomes of that.
+_PENDING = "_authx_pending"
+#: The ids of the connections that keep something: mostly none, and then a request need not look.
+_keeping: set[int] = set()
+
+#: PostgreSQL's word for a transaction that may not write.
+READ_ONLY = "25006"
+#: An optimistic write that keeps losing, or a deadlock, is tried so often before it is a 503.
+ATTEMPTS = 3
+
+
+class DatabaseNow(Now):
+    """The database's own clock, in UTC, read as the statement runs."""
+
+    def as_mysql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        # Django's Now is CURRENT_TIMESTAMP, which follows the server's time zone.
+        return self.as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **extra)
+
+
+def alias() -> str:
+    """The database that authx reads and writes: never a replica."""
+    return router.db_for_write(DeviceSession)
+
+
+def database_now() -> datetime:
+    """The database's clock, for a row that is not there yet. One statement."""
+    found: datetime
+    (found,) = evaluate(DatabaseNow(output_field=models.DateTimeField()))
+    return found
+
+
+def evaluate(*expressions: Any) -> list[Any]:
+    """The values of expressions that belong to no row. One statement.
+
+    Raises:
+        StoreUnavailable: the database cannot be asked.
+    """
+    connection = connections[alias()]
+    with store_errors(), connection.cursor() as cursor:
+        compiler = DeviceSession.objects.using(alias()).query.get_compiler(connection=connection)
+        compiled = [compiler.compile(expression) for expression in expressions]
+        sql = ", ".join(sql for sql, _params in compiled)
+        cursor.execute(f"SELECT {sql}", [value for _sql, params in compiled for value in params])
+        values = cursor.fetchone()
+    return [
+        reduce(
+            lambda found, convert: convert(found, expression, connection),
+            [*connection.ops.get_db_converters(expression), *expression.get_db_converters(connection)],
+            value,
+        )
+        for expression, value in zip(expressions, values, strict=True)
+    ]
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Turn an unreachable, busy or read-only database into StoreUnavailable."""
+    try:
+        yield
+    except Error as error:
+        if not is_outage(error):
+            raise
+        raise StoreUnavailable("the database cannot be asked") from error
+
+
+def is_outage(error: Exception) -> bool:
+    """True if the database is at fault, and not what it was asked."""
+    if isinstance(error, OperationalError | InterfaceError):
+        return True
+    # To psycopg, of either version, a server that takes no writes, a standby say, is an InternalError.
+    return READ_ONLY in {getattr(error.__cause__, name, None) for name in ("sqlstate", "pgcode")}
+
+
+def transact(write: Callable[[], T], *, durable: bool = False, attempts: int = ATTEMPTS) -> T:
+    """Run ``write`` in one transaction; a deadlock or a busy database is tried again, then refused.
+
+    ``durable``: no surrounding transaction may undo it; Django raises RuntimeError if there is one.
+
+    Raises:
+        StoreUnavailable: nothing was written.
+    """
+    connection = connections[alias()]
+    with store_errors():
+        for _ in range(attempts - 1):
+            try:
+                with transaction.atomic(using=alias(), durable=durable):
+                    return write()
+            except OperationalError:
+                if connection.in_atomic_block:
+                    raise  # the transaction around us is lost; only its owner can begin again
+                connection.close_if_unusable_or_obsolete()
+        with transaction.atomic(using=alias(), durable=durable):
+            return write()
+
+
+def demand_no_transaction() -> None:
+    """Refuse to run inside a transaction, as a durable one does, where nothing is to be written.
+
+    Raises:
+        RuntimeError: there is one, other than a test's own.
+    """
+    blocks = getattr(connections[alias()], "atomic_blocks", [])
+    if blocks and not blocks[-1]._from_testcase:
+        raise RuntimeError("a refresh token must not be exchanged inside a transaction")
+
+
+def after_commit(function: Callable[[], Any]) -> None:
+    """Run once the surrounding transaction has committed, or now; errors are logged, not raised."""
+    try:
+        transaction.on_commit(function, using=alias(), robust=True)
+    except (OperationalError, InterfaceError):  # outside a transaction it asks the database first
+        logger.exception("The database has gone before what follows a commit could be done.")
+
+
+def outside_transactions(read: Callable[[], T]) -> T:
+    """Run ``read`` where it sees all that has been committed by now.
+
+    A transaction may be looking at the past (REPEATABLE READ): where we are in one, another thread reads. A
+    test's transaction is not one: nobody else sees what happens in it.
+    """
+    return on_own_connection(read) if _is_in_transaction(connections[alias()]) else read()
+
+
+def _is_in_transaction(connection: Any) -> bool:
+    """True in a transaction that will end: not in one that a test has opened around all that it does."""
+    blocks = getattr(connection, "atomic_blocks", [])
+    return connection.in_atomic_block and not all(block._from_testcase for block in blocks)
+
+
+def on_own_connection(read: Callable[[], T]) -> T:
+    """Run ``read`` in a thread that ends with it, on a connection of its own.
+
+    The caller may be in a transaction that looks at the past, or that an error would break, or in an event
+    loop; ``read`` sees what is committed now.
+
+    Raises:
+        StoreUnavailable: there can be no more threads.
+    """
+    connection = connections[alias()]
+    if getattr(connection, "is_in_memory_db", bool)():
+        return read()  # there is no other connection to it
+
+    def run() -> T:
+        try:
+            return read()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as executor:
+        try:
+            running = executor.submit(run)
+        except RuntimeError as error:
+            raise StoreUnavailable("no thread can be started") from error
+        return running.result()
+
+
+def run_even_on_rollback(function: Callable[[], Any]) -> None:
+    """Run now, or after the surrounding transaction even where that is rolled back, once; errors are logged.
+
+    A refused request rolls back (ATOMIC_REQUESTS), and takes what only waits for a commit with it.
+    """
+    connection = connections[alias()]
+    if not _is_in_transaction(connection):
+        _run_logged(function)
+        return
+    pending = connection.__dict__.setdefault(_PENDING, [])
+    pending.append(function)
+    _keeping.add(id(connection))
+    after_commit(lambda: function in pending and (pending.remove(function), function()))
+
+
+def run_pending(**kwargs: Any) -> None:
+    """Do what ``run_even_on_rollback`` left for after the transaction; errors are logged."""
+    if not _keeping:
+        return
+    for connection in connections.all(initialized_only=True):
+        if _is_in_transaction(connection):
+            continue  # this is no request's end: a test client's, within the test's own transaction
+        pending = connection.__dict__.get(_PENDING, [])
+        while pending:
+            _run_logged(pending.pop(0))
+        _keeping.discard(id(connection))
+
+
+def _run_logged(function: Callable[[], Any]) -> None:
+    try:
+        function()
+    except Exception:
+        logger.exception("What follows a request could not be done.")
+
+
+request_finished.connect(run_pending, dispatch_uid="authx.store.database")

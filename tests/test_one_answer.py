@@ -1,0 +1,79 @@
+"""Whether a session is over is answered in one place, for Python and for queries, whoever asks."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db.models import F
+from django.utils import timezone
+
+import authx
+from authx.issuer.introspection import introspect
+from authx.models import DeviceSession
+from authx.sessions import end_user_sessions, open_session
+
+ROOT = Path(authx.__file__).parent
+#: Where the parts of the answer are, and who may put them together.
+ANSWERS = {
+    "sessions/standing.py",  # the answer
+    "models/device_sessions.py",  # its parts, and the same for queries
+    "core/rotation.py",  # the state machine, which writes what it decides in its own swap
+    "sessions/refreshing.py",
+    "pages/delivery.py",  # which of the reasons it was, of a session known to be over
+    "admin/device_sessions.py",  # a list, judged row by row by the same method
+    "sessions/alarming.py",
+    "sessions/not_before.py",  # what a mark has found live when it was made
+}
+
+
+def places(pattern):
+    found = re.compile(pattern)
+    return {
+        str(path.relative_to(ROOT))
+        for path in ROOT.rglob("*.py")
+        if "migrations" not in path.parts and found.search(path.read_text())
+    }
+
+
+def test_nobody_else_decides_it_again():
+    asked = places(r"\.ended_reason\(|\buser_end\(|\.expiry_reason\(")
+    assert asked <= ANSWERS
+
+
+def test_no_query_defines_it_again():
+    defined = places(r"idle_expires_at__(gt|lt)e?\b|\bexpires_at__(gt|lt)e?\b")
+    assert defined <= {"models/device_sessions.py", "sessions/not_before.py", "sessions/pruning.py"}
+
+
+@pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
+@pytest.mark.parametrize("change", [{"is_active": False}, {"password": "!"}])
+def test_whoever_notices_that_the_users_state_has_ended_it_writes_it_down(kind, change, ada):
+    credentials = open_session(ada)
+    get_user_model()._base_manager.filter(pk=ada.pk).update(**change)
+    assert introspect(getattr(credentials, kind)) is None
+    ended = DeviceSession.objects.get()
+    assert ended.end_reason == ("user_disabled" if "is_active" in change else "password_changed")
+
+
+def test_a_session_that_a_mark_has_ended_has_not_expired_later(ada):
+    session = open_session(ada).session
+    end_user_sessions(ada, "kicked")
+    DeviceSession.objects.update(ended_at=None, end_reason="")  # its row has not caught up
+    later = timezone.now() + timedelta(days=60)
+    for queryset, is_there in (("live", False), ("expired", False)):
+        assert getattr(DeviceSession.objects, queryset)(later).filter(pk=session.pk).exists() is is_there
+    assert DeviceSession.objects.ended().filter(pk=session.pk).exists()
+
+
+def test_every_session_is_one_of_three(ada):
+    opened = [open_session(ada).session for _ in range(4)]
+    now = timezone.now()
+    rows = DeviceSession.objects
+    rows.filter(pk=opened[0].pk).update(idle_expires_at=now - timedelta(1))
+    rows.filter(pk=opened[1].pk).update(expires_at=now - timedelta(1), idle_expires_at=F("idle_expires_at"))
+    rows.filter(pk=opened[2].pk).update(ended_at=now, end_reason="kicked", expires_at=now - timedelta(1))
+    found = [set(each.values_list("pk", flat=True)) for each in (rows.live(), rows.ended(), rows.expired())]
+    assert [len(keys) for keys in found] == [1, 1, 2]
+    assert set.union(*found) == {session.pk for session in opened}
