@@ -1,7 +1,8 @@
 """What every test may ask for: people, clients and a browser.
 
 AUTHX_TEST_STRICT=1 makes a skip a failure: what the machine should have, it must have. A test that
-has no meaning on a database is marked ``databases(...)`` instead, and is not collected elsewhere.
+has no meaning on a database, or with a user model, is marked ``databases(...)`` or ``user_model(...)``
+instead, and is not collected elsewhere.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from glob import escape, glob
 from typing import Any
 
 import pytest
@@ -128,16 +130,28 @@ def chromium(browser_args: list[str]) -> Iterator[Any]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark browser tests, and drop what has no meaning on this database."""
+    """Mark browser tests, and drop what has no meaning on this database or with this user model."""
     kept, dropped = [], []
     for item in items:
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
-        marker = item.get_closest_marker("databases")
-        (kept if marker is None or settings.DATABASE in marker.args else dropped).append(item)
+        (kept if has_meaning(item) else dropped).append(item)
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = kept
+
+
+def has_meaning(item: pytest.Item) -> bool:
+    here = {"databases": settings.DATABASE, "user_model": settings.AUTH_USER_MODEL}
+    markers = [(item.get_closest_marker(name), value) for name, value in here.items()]
+    return all(marker is None or value in marker.args for marker, value in markers)
+
+
+def pytest_unconfigure() -> None:
+    """Remove what SQLite keeps beside a database that a thread still had open when it was destroyed."""
+    if settings.configured and settings.DATABASE == "sqlite":
+        for left in glob(f"{escape(settings.DATABASES['default']['TEST']['NAME'])}*"):
+            os.remove(left)
 
 
 def _fail_if_skipped(report: Any) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from django.core.files.uploadhandler import FileUploadHandler
 from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpResponse
-from django.test import AsyncClient, Client
+from django.test import AsyncClient, Client, RequestFactory
 from rest_framework.test import APIClient
 
 from authx.api.urls import urlpatterns
@@ -308,7 +308,7 @@ NONE_OF_TEXT = [
     "idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "utf-7", "charmap", "PunyCode",
 ]  # fmt: skip
 UNKNOWN = ["nonsense", "x" * 9000, "utf-8,utf-8", "é"]
-#: Django fails on these before there is a request.
+#: Django fails on these before there is a request; on some of them its older releases do not.
 UNREADABLE = ["charset=\x00", "charset=utf-8\x00", "charset*=utf-8''%00", "charset*=bogus''utf-8", "a*=b''x",
     "charset*=undefined''x", "charset*=raw_unicode_escape''%5Cudcff",
     "charset*=utf-8''a; charset*0=b", "boundary*=bogus''x", "charset*=" + "9" * 5000 + "''x"]  # fmt: skip
@@ -371,8 +371,20 @@ def test_a_content_type_that_makes_no_request_is_400_too(signed_in, parameter):
         for kind in (JSON, FORM, "multipart/form-data; boundary=x"):
             for method in ("GET", "POST"):
                 answer = signed_in.generic(method, path, b"{}", f"{kind}; {parameter}")
-                assert answer.status_code == 400, (path, kind)
+                if makes_a_request(parameter):
+                    assert answer.status_code < 500, (path, kind)
+                else:
+                    assert answer.status_code == 400, (path, kind)
     assert noted == []
+
+
+def makes_a_request(parameter):
+    """Whether this Django makes something of a content type with this parameter."""
+    try:
+        RequestFactory().generic("POST", "/", b"", f"{FORM}; {parameter}")
+    except Exception:
+        return False
+    return True
 
 
 @pytest.mark.django_db(transaction=True)
@@ -382,7 +394,8 @@ def test_a_content_type_that_makes_no_request_is_400_too(signed_in, parameter):
 )
 def test_and_under_asgi(path, charset):
     kind = f"{FORM}; {charset}".encode()
-    assert asgi(path, b"a=b", headers=[(b"content-type", kind)]) == 400
+    status = asgi(path, b"a=b", headers=[(b"content-type", kind)])
+    assert status < 500 if charset in UNREADABLE and makes_a_request(charset) else status == 400
 
 
 @pytest.mark.django_db(transaction=True)

@@ -107,7 +107,7 @@ def test_e001_every_wrong_value_is_named_at_once_and_not_judged_together(setting
 
 
 @pytest.mark.parametrize("name", ["AUTHX_DEVICE_TYPES", "AUTHX_SESSION_LIMITS", "AUTHX_ALARMS"])
-@pytest.mark.parametrize("value", [5, [{}], [[]], [None], {"a": []}, object()], ids=repr)
+@pytest.mark.parametrize("value", [5, [{}], [[]], [None], {"a": []}, object()])
 def test_e001_no_value_however_odd_breaks_the_checks(settings, name, value):
     setattr(settings, name, value)
     assert name in {message.msg.split()[0] for message in check_settings()}

@@ -252,7 +252,7 @@ def test_the_admins_own_log_forgets_too(ada, admin, life, bob):
     assert LogEntry.objects.filter(user=admin, action_flag=CHANGE).count() == 3
 
 
-@pytest.mark.parametrize("who", [None, "", get_user_model()(pk=None), object(), "nul\0"], ids=repr)
+@pytest.mark.parametrize("who", [None, "", get_user_model()(pk=None), object(), "nul\0"])
 def test_nobody_is_not_forgotten(db, who):
     with pytest.raises(ValueError, match="nobody"):
         forget(who)

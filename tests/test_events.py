@@ -144,12 +144,12 @@ def test_a_request_of_drf_is_djangos_inside(ada, request_from_fox):
     assert Actor.of(ada, wrapped) == Actor(ada, "203.0.113.7", "Fox/1")
 
 
-@pytest.mark.parametrize("who", [None, AnonymousUser(), "ada", DeviceSession(pk=None)], ids=repr)
+@pytest.mark.parametrize("who", [None, AnonymousUser(), "ada", DeviceSession(pk=None)])
 def test_who_cannot_be_named_is_nobody(who):
     assert Actor.of(who) == NOBODY
 
 
-@pytest.mark.parametrize("request_", [None, object(), "GET / HTTP/1.1"], ids=repr)
+@pytest.mark.parametrize("request_", [None, object(), "GET / HTTP/1.1"])
 def test_what_is_no_request_says_nothing(ada, request_):
     assert Actor.of(ada, request_) == Actor(ada)
 

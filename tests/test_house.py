@@ -10,6 +10,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -18,12 +20,13 @@ from textwrap import dedent
 import pytest
 
 import authx
+from tests.test_docs import committed_files
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 
 #: What an extra brings, by import name. authx must do without.
-EXTRAS = ["django_redis", "redis", "hiredis", "channels", "oauth2_provider", "iptocc"]
+EXTRAS = ["django_redis", "redis", "hiredis", "iptocc"]
 
 #: What whoever opens the repository must find.
 AT_THE_TOP = [
@@ -36,10 +39,30 @@ AT_THE_TOP = [
     "setup.cfg",
     "README.md",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "LICENSE",
     "SECURITY.md",
+    ".ci/check",
+    ".ci/quick",
     ".ci/run",
 ]
+
+#: Each extra that a site may want, with where the code is that it is for.
+CODE_OF_EXTRAS = {
+    "redis": ("authx/gate", "from django_redis"),
+    "geo": ("authx/contrib", "from iptocc"),
+    "demo": ("demo_project/management", "import uvicorn"),
+    "mariadb": ("tests/settings", "django.db.backends.mysql"),
+}
+
+#: Tests that the source distribution is tried with: of code, docs, templates, the demo and the benchmarks.
+SOME_TESTS = (
+    "journeys/test_pages.py",
+    "test_conf.py",
+    "test_docs.py",
+    "test_permissions.py",
+    "test_rotation_simulation.py",
+)
 
 
 def run(*command: object, cwd: Path = ROOT, **environment: str) -> str:
@@ -229,17 +252,53 @@ def test_the_changelog_tells_of_this_version():
     assert f"\n## {authx.__version__} " in (ROOT / "CHANGELOG.md").read_text()
 
 
+def test_extras_name_only_what_there_is_code_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert set(project["optional-dependencies"]) == {*CODE_OF_EXTRAS, "test"}
+    for folder, mention in CODE_OF_EXTRAS.values():
+        assert any(mention in path.read_text() for path in (ROOT / folder).rglob("*.py"))
+
+
+def test_the_lowest_versions_are_those_that_pyproject_allows():
+    """Of all that a site installs; the tools of the tests are nobody's dependency."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    allowed = [*project["dependencies"], *(each for extra in CODE_OF_EXTRAS for each in extras[extra])]
+    expected = {re.sub(r"\[\w+\]|,<\d+", "", each).replace(">=", "==") for each in allowed}
+    assert set(run(sys.executable, ".ci/lowest.py").split()) == expected
+
+
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy: setuptools would leave its work in the repository."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source distribution and the wheel made of it, from a copy of what git would commit.
+
+    setuptools would leave its work in the repository.
+    """
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
     _reach_an_index(tmp_path_factory.mktemp("index"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    shutil.copytree(ROOT / "authx", source / "authx", ignore=shutil.ignore_patterns("__pycache__"))
-    run(sys.executable, "-m", "build", "--wheel", "--outdir", out, source)
-    (built,) = out.glob("*.whl")
-    return built
+    for path in committed_files():
+        copy = source / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    run(sys.executable, "-m", "build", "--outdir", out, source)
+    return out
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    (found,) = built.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def unpacked(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What somebody has who unpacks the source distribution."""
+    (found,) = built.glob("*.tar.gz")
+    place = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(found) as archive:
+        archive.extractall(place, filter="data")
+    (top,) = place.iterdir()
+    return top
 
 
 @pytest.fixture(scope="module")
@@ -256,6 +315,24 @@ def _reach_an_index(folder: Path) -> None:
     found = subprocess.run([*command, "setuptools>=77"], capture_output=True, text=True)
     if found.returncode:
         pytest.skip(f"pip reaches no package index: {found.stderr.strip()[-200:]}")
+
+
+@pytest.mark.slow
+def test_the_source_distribution_holds_all_that_git_does(unpacked):
+    theirs = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()}
+    assert {path.relative_to(ROOT).as_posix() for path in committed_files()} <= theirs
+
+
+@pytest.mark.slow
+def test_tests_pass_in_the_unpacked_source_distribution(unpacked):
+    where = {"PYTHONPATH": str(unpacked), "DJANGO_SETTINGS_MODULE": "tests.settings.base"}
+    came_from = run(sys.executable, "-c", "import authx; print(authx.__file__)", cwd=unpacked, **where)
+    assert Path(came_from.strip()).is_relative_to(unpacked)
+    tests = [f"tests/{name}" for name in SOME_TESTS]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
+    summary = run(*command, cwd=unpacked, **where).strip().splitlines()[-1]
+    assert re.search(r"\b[1-9]\d* passed\b", summary), summary
+    assert "skipped" not in summary, summary
 
 
 @pytest.mark.slow

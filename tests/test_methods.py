@@ -254,7 +254,6 @@ def test_before_allauth_named_the_user_only_what_names_them_counts(request_, ada
         record("code", phone="+49"),
         record("password", username="eve", email="ada@example.com"),
     ],
-    ids=str,
 )
 def test_and_of_the_rest_nobody_knows_whose_it_was(theirs, request_, ada):
     assert amr(request_, ada, account_authentication_methods=[theirs]) == []

@@ -15,7 +15,7 @@ from collections import UserString
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import product
+from itertools import count, product
 from types import SimpleNamespace
 from uuid import UUID
 
@@ -191,7 +191,7 @@ def test_the_longest_token_that_can_be_read_is_written():
     "token",
     [None, True, 7, 1.5, TOKEN.encode(), bytearray(TOKEN, "ascii"), [TOKEN], {"token": TOKEN}, (),
      object(), UserString(TOKEN), type, NotImplemented],
-    ids=lambda token: ascii(token)[:30],
+    ids=lambda token: type(token).__name__,
 )  # fmt: skip
 def test_only_text_is_a_token(token):
     refuse(token)
@@ -243,7 +243,7 @@ HEAD, BODY, SIGNATURE = TOKEN.split(".")
         "A" * 10_000_000,
         f"{HEAD}.{'A' * 10_000_000}.{SIGNATURE}",
     ],
-    ids=lambda token: ascii(token[-24:]),
+    ids=map(str, count()),
 )  # fmt: skip
 def test_only_three_bare_segments_are_a_token(token):
     refuse(token)
@@ -388,7 +388,7 @@ def test_a_header_given_twice_is_refused(name):
 
 
 @pytest.mark.parametrize("alg", ["none", "None", "NONE", "nOnE"])
-@pytest.mark.parametrize("signature", ["", "AA", SIGNATURE])
+@pytest.mark.parametrize("signature", ["", "AA", SIGNATURE], ids=["none", "short", "genuine"])
 def test_none_is_no_algorithm_in_any_casing(alg, signature):
     refuse(f"{b64(as_raw(header(alg=alg)))}.{BODY}.{signature}")
     refuse(forge(header(alg=alg)))
@@ -521,7 +521,7 @@ def test_harmless_headers_are_let_be():
     [b"\0", bytes(63), bytes(64), bytes(65), b"\xff" * 64, b"\0" * 31 + b"\1" + b"\0" * 31 + b"\1",
      unb64(SIGNATURE)[:-1], unb64(SIGNATURE) + b"\0", unb64(SIGNATURE)[::-1], unb64(SIGNATURE) * 2,
      unb64(SIGNATURE)[32:] + unb64(SIGNATURE)[:32]],
-    ids=lambda raw: raw[:6].hex(),
+    ids=map(str, count()),
 )  # fmt: skip
 def test_null_and_broken_signatures_are_refused(signature):
     refuse(f"{HEAD}.{BODY}.{b64(signature)}")

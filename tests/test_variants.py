@@ -18,6 +18,10 @@ def test_the_journeys_pass_on_a_variant_of_the_site(variant):
     run_on(variant, "tests/journeys")
 
 
+def test_subjects_are_shown_on_a_site_with_another_user_model():
+    run_on("custom_user", "tests/test_subjects.py")
+
+
 def test_second_factors_of_other_apps_are_told_of():
     pytest.importorskip("allauth.mfa", reason="django-allauth[mfa,socialaccount] is not installed")
     pytest.importorskip("django_otp", reason="django-otp is not installed")

@@ -112,7 +112,8 @@ def free_port():
 def environment_with(database):
     ours = ("AUTHX_", "DJANGO_", "DEMO_", "DEBUG", "COV", "PYTEST_")
     others = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return others | {"DEMO_DATABASE": str(database), "PYTHONUNBUFFERED": "1"}
+    ours_now = {"DEMO_DATABASE": str(database), "DJANGO_SETTINGS_MODULE": "tests.settings.demo"}
+    return others | ours_now | {"PYTHONUNBUFFERED": "1"}
 
 
 @cache

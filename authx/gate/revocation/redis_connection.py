@@ -29,7 +29,7 @@ def connect(alias: str) -> Any:
     options["SOCKET_TIMEOUT"] = options["SOCKET_CONNECT_TIMEOUT"] = TIMEOUT_SECONDS
     for name in ("CONNECTION_POOL_KWARGS", "SENTINEL_KWARGS"):
         options[name] = {**(options.get(name) or {}), **patience}
-    factory: Any = get_connection_factory(options)
+    factory: Any = get_connection_factory(options=options)  # by name: 6.0 has a path before it
     factory._pools = {}  # else it would hand out the alias's pool, with its time-outs
     client = factory.connect(server)
     if pool := getattr(client, "connection_pool", None):
