@@ -61,6 +61,11 @@ def has_credentials(request: HttpRequest) -> bool:
     return any(value != _TAKEN_BACK for value in values)
 
 
+def came_back(request: HttpRequest) -> bool:
+    """Return whether there is a session cookie of ours to be taken back, an empty one too."""
+    return not {conf.ACCESS_COOKIE, conf.REFRESH_COOKIE}.isdisjoint(_sent(request))
+
+
 @sensitive_variables()
 def _sent(request: HttpRequest) -> dict[str, list[str]]:
     """What the request's Cookie header holds; parsed once, as long as it stays the same."""

@@ -95,7 +95,7 @@ class LogoutView(auth_views.LogoutView):
 def _buys_nothing(request: HttpRequest) -> bool:
     """True if a person is looking at this page, and what their cookies could buy has been tried."""
     tried = renewal.is_navigation(request) and renewal.may_renew(request)
-    return tried and cookies.has_credentials(request)
+    return tried and cookies.came_back(request)
 
 
 @login_required
