@@ -1,7 +1,10 @@
 """authx.core.freshness and authx.gate.shared_copy: one policy for all copies, and one who renews for all."""
 
+import gc
 import os
 import threading
+import time
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -154,6 +157,27 @@ def test_a_fork_leaves_the_lock_and_the_try_of_its_parent(source, copy):
             finally:
                 os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_who_keeps_a_copy_goes_without_the_garbage_collector():
+    """With its connections, at once."""
+
+    class Owner(Source):
+        def __init__(self):
+            super().__init__()
+            self.copy = SharedCopy(self.read, clock=time.monotonic, after_fork=self.go_on.set)
+
+    owner = Owner()
+    assert owner.copy.ensure_fresh(POLICY)
+    gone, copy = weakref.ref(owner), owner.copy
+    gc.disable()
+    try:
+        del owner
+        assert gone() is None
+    finally:
+        gc.enable()
+    copy.reload()  # nobody is there to read
+    copy.after_fork()
 
 
 def test_what_is_built_from_a_setting_is_dropped_when_it_changes(settings):

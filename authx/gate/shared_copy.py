@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from threading import Lock
-from weakref import WeakSet
+from weakref import WeakMethod, WeakSet
 
 from django.core.signals import setting_changed
 
@@ -24,16 +24,18 @@ class SharedCopy:
         *,
         clock: Callable[[], float] = time.monotonic,
         run_in_background: RunInBackground | None = None,
-        after_fork: Callable[[], None] = lambda: None,
+        after_fork: Callable[[], None] | None = None,
     ) -> None:
-        """``read`` is given the time at which it starts, and keeps what it finds.
+        """``read``, a method of the owner, is given the time at which it starts, and keeps what it finds.
 
         It raises StoreUnavailable where there is nothing new, and leaves all as it was.
         ``run_in_background`` runs the readings that nobody has to wait for; without it whoever notices reads.
-        ``after_fork`` is called in a forked process, where threads of the parent are gone.
+        ``after_fork``, another one, is called in a forked process, where threads of the parent are gone.
         """
-        self._read, self._clock, self._run_in_background = read, clock, run_in_background
-        self._on_fork = after_fork
+        self._clock, self._run_in_background = clock, run_in_background
+        # Weakly: in a circle with its owner, the owner's connections would wait for the garbage collector.
+        self._read = WeakMethod(read)
+        self._on_fork = WeakMethod(after_fork) if after_fork else None
         #: Replaced as a whole, by whoever holds the lock, once what was read is in place.
         self.history = History()
         #: Held by whoever reads.
@@ -106,7 +108,8 @@ class SharedCopy:
         """Read. The lock is held."""
         self.history = self.history.started(now)
         try:
-            self._read(now)
+            if read := self._read():  # else the owner was dropped while this waited for a thread
+                read(now)
         except StoreUnavailable:
             self.history = self.history.failed(self._clock())
         except BaseException:
@@ -120,7 +123,8 @@ class SharedCopy:
         """Leave the lock that a thread of the parent may hold, and the reading it was in."""
         self.lock = Lock()
         self.history = self.history.abandoned()
-        self._on_fork()
+        if self._on_fork and (on_fork := self._on_fork()):
+            on_fork()
 
 
 def drop_on_change(drop: Callable[[], object], *settings: str) -> None:
