@@ -10,8 +10,9 @@ from authx.conf import conf, secret_keys
 from authx.core.claims import AccessClaims
 from authx.core.refresh_token import read_refresh_token
 from authx.errors import RefreshError, TokenError
+from authx.gate.verify import read_claims
 from authx.models import DeviceSession
-from authx.sessions.liveness import end_of, recognize
+from authx.sessions.liveness import end_of, live_session, recognize
 from authx.sessions.presented import find_genuine
 
 
@@ -25,10 +26,11 @@ def introspect(token: object) -> dict[str, Any] | None:
         StoreUnavailable: the database cannot be asked.
     """
     try:
-        claims = recognize(token).access_claims
+        claims = read_claims(token)
+        live_session(claims)
     except TokenError:
         return _refresh_members(token)
-    return None if claims is None else _access_members(claims)
+    return _access_members(claims)
 
 
 def _access_members(claims: AccessClaims) -> dict[str, Any]:

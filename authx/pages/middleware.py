@@ -128,7 +128,7 @@ def _claim(visit: Visit) -> None:
     settled = visit.binds or notes(request).took_over
     if settled or kept is None or not kept.modified or not cookies.has_credentials(request):
         return
-    if visit.presented_sid is not None and django_session.owner(request) == visit.presented_sid:
+    if visit.claims is not None and django_session.owner(request) == visit.claims.sid:
         return  # the usual case, in which nobody need be asked
     if (session := visit.session) is not None:
         django_session.claim(request, session.user, str(session.pk), persistent=session.persistent)

@@ -12,6 +12,7 @@ from django.utils.functional import LazyObject, SimpleLazyObject
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf
+from authx.core.claims import AccessClaims
 from authx.errors import (
     RefreshConflict,
     RefreshError,
@@ -25,9 +26,9 @@ from authx.http import cookies, django_session, renewal
 from authx.http.request_state import notes
 from authx.models import DeviceSession, EndReason
 from authx.pages import django_login
-from authx.sessions import Credentials, recognize, refresh_session
+from authx.sessions import Credentials, refresh_session
 from authx.sessions.activity import record_use
-from authx.sessions.liveness import end_of
+from authx.sessions.liveness import end_of, live_session
 from authx.sessions.presented import cookie_session
 from authx.sessions.refreshing import hold_session, refreshable_session
 from authx.sessions.risk import count_refresh
@@ -55,15 +56,14 @@ class Visit:
         self.binds = False
         #: The key of the Django session that the request came with.
         self.django_key = django_session.key_of(request)
-        #: The sid that a good access cookie names, where one came; whether that lives nobody has asked yet.
-        self.presented_sid: str | None = None
+        #: What the access cookie says, where it was good when the request came, as far as this process could
+        #: tell: there was nothing to renew. Whether its session is live nobody has asked yet.
+        self.claims: AccessClaims | None = None
         #: The response has what it shall deliver: nothing more can be.
         self.is_over = False
         #: The response shall take the cookies back.
         self.clears = False
         self.failure: StoreUnavailable | None = None
-        #: There was nothing to renew: the access cookie was good, as far as this process could tell.
-        self._was_fresh = False
         self._known = False
         self._session: DeviceSession | None = None
         self._user: Any = None
@@ -73,12 +73,14 @@ class Visit:
     def renew(self) -> None:
         """Renew silently where the access cookie is missing, past its ``exp`` or unreadable."""
         request = self.request
+        if renewal.has_bearer(request):
+            return  # the API's business
         refresh_token = cookies.read_cookie(request, conf.REFRESH_COOKIE)
-        if refresh_token is None or renewal.has_bearer(request):
+        if refresh_token is None:
             return
         try:
-            self._was_fresh = self._has_fresh_access()
-            if self._was_fresh or not renewal.may_renew(request):
+            self.claims = self._read_access_cookie()
+            if self.claims is not None or not renewal.may_renew(request):
                 return
             if count_refresh(refresh_token, request):
                 # Too often: let in as it came, and nothing leaves with the response.
@@ -101,15 +103,12 @@ class Visit:
             self.conflict = isinstance(error, RefreshConflict)
 
     @sensitive_variables()
-    def _has_fresh_access(self) -> bool:
+    def _read_access_cookie(self) -> AccessClaims | None:
         access_token = cookies.read_cookie(self.request, conf.ACCESS_COOKIE)
-        if access_token is None:
-            return False
         try:
-            self.presented_sid = read_claims(access_token).sid
+            return None if access_token is None else read_claims(access_token)
         except TokenError:
-            return False
-        return True
+            return None
 
     @property
     def session(self) -> DeviceSession | None:
@@ -169,16 +168,15 @@ class Visit:
 
     @sensitive_variables()
     def _find_by_cookie(self) -> None:
-        access_token = cookies.read_cookie(self.request, conf.ACCESS_COOKIE)
         try:
-            session = recognize(access_token)
+            claims = self.claims or read_claims(cookies.read_cookie(self.request, conf.ACCESS_COOKIE))
+            session = live_session(claims)
         except SessionEnded as error:
             self.refuse_ended(error)
         except TokenError:
             self._find_by_refresh_cookie()
         else:
-            if session.access_claims is not None:
-                record_use(session, session.access_claims)
+            record_use(session, claims)
             self._admit(session)
 
     def _find_by_refresh_cookie(self) -> None:
@@ -190,7 +188,7 @@ class Visit:
         session = None
         if renewal.is_admin_logout(self.request):
             session = cookie_session(self.request)
-        elif self._was_fresh:
+        elif self.claims is not None:
             session = refreshable_session(cookies.read_cookie(self.request, conf.REFRESH_COOKIE))
         if session is None or end_of(session):
             self.identify(None, AnonymousUser())

@@ -13,11 +13,11 @@ from django.core.exceptions import ValidationError
 from django.views.decorators.debug import sensitive_variables
 
 from authx.core.claims import AccessClaims
-from authx.errors import SessionEnded, TokenMalformed
+from authx.errors import TokenMalformed
 from authx.gate.verify import ensure_live, read_claims
-from authx.models import DeviceSession, EndReason
+from authx.models import DeviceSession
 from authx.sessions.activity import record_use, uses
-from authx.sessions.liveness import DatabaseSource
+from authx.sessions.liveness import live_session
 
 
 class Caller:
@@ -41,12 +41,7 @@ class Caller:
             StoreUnavailable: the database cannot be asked.
         """
         if self._session is None:
-            source = DatabaseSource()
-            reason = source.end_reason(self.claims, None)
-            if reason is not None or source.session is None:
-                raise ended(reason or EndReason.EXPIRED.value, source.session)
-            source.session.access_claims = self.claims
-            self._session = source.session
+            self._session = live_session(self.claims)
         return self._session
 
     def user(self, wrapped: Callable[[Callable[[], Any]], Any] = lambda read: read()) -> Any:
@@ -76,17 +71,7 @@ def admit(access_token: object, *, now: datetime | None = None) -> Caller:
         StoreUnavailable: whether the session is alive cannot be known.
     """
     claims = read_claims(access_token, now=now)
-    session: DeviceSession | None = ensure_live(claims, now=now).snapshot
-    if session is not None:
-        session.access_claims = claims
-    return Caller(claims, session)
-
-
-def ended(reason: str, session: DeviceSession | None) -> SessionEnded:
-    """What to raise where a session has ended, with all that its row tells."""
-    error = SessionEnded(reason, replaced_by=session.replaced_by if session is not None else "")
-    error.sid = session.pk if session is not None else None
-    return error
+    return Caller(claims, ensure_live(claims, now=now).snapshot)
 
 
 def _key(subject: str) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,8 +12,9 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
 from authx.core.claims import AccessClaims
-from authx.errors import KeyUnknown, SessionEnded, TokenMalformed
-from authx.gate import verify_access_token
+from authx.core.liveness import Liveness
+from authx.errors import KeyUnknown, TokenMalformed
+from authx.gate.verify import ensure_live, read_claims
 from authx.models import DeviceSession, EndReason
 from authx.sessions.reading import read, read_session
 from authx.store import database
@@ -32,12 +32,10 @@ def fingerprint_of(auth_hash: str) -> str:
 
 def has_fingerprint(user: AbstractBaseUser, stored: str) -> bool:
     """True while the password is the one ``stored`` was taken from, also under a fallback key."""
-    return any(constant_time_compare(stored, fingerprint_of(found)) for found in _auth_hashes(user))
-
-
-def _auth_hashes(user: AbstractBaseUser) -> Iterator[str]:
-    yield user.get_session_auth_hash()
-    yield from user.get_session_auth_fallback_hash()
+    if constant_time_compare(stored, fingerprint(user)):
+        return True
+    fallbacks = user.get_session_auth_fallback_hash()
+    return any(constant_time_compare(stored, fingerprint_of(found)) for found in fallbacks)
 
 
 def user_end(session: DeviceSession) -> str | None:
@@ -65,22 +63,25 @@ def end_of(session: DeviceSession, now: datetime | None = None) -> str | None:
 
 
 class DatabaseSource:
-    """The truth: session, user and the database's clock in one statement. Holds what it read."""
+    """The truth: session, user and the database's clock, in one statement."""
 
-    def __init__(self) -> None:
-        self.session: DeviceSession | None = None
+    def answer(self, claims: AccessClaims, now: datetime | None) -> Liveness:
+        """Return the answer with the session as its snapshot; without one where it was pruned long ago.
 
-    def end_reason(self, claims: AccessClaims, now: datetime | None) -> str | None:
+        Raises:
+            KeyUnknown: the key of the token has been withdrawn.
+            TokenMalformed: there never was such a session, or it is another subject's.
+            StoreUnavailable: the database cannot be asked.
+        """
         found = read(_uuid(claims.sid), kid=claims.kid)
         if found is None:
-            return EndReason.EXPIRED.value  # pruned long after it ended
+            return Liveness(EndReason.EXPIRED.value)
         session = found.session
         if found.has_withdrawn_key:
             raise KeyUnknown("the token's key has been withdrawn")
         if session.subject != claims.sub:
             raise TokenMalformed("its session belongs to another subject")
-        self.session = session
-        return end_of(session, now)
+        return Liveness(end_of(session, now), session, session.replaced_by)
 
 
 def _uuid(sid: str) -> UUID:
@@ -99,7 +100,7 @@ def _write_down(session: DeviceSession, reason: str, now: datetime | None) -> No
 
 @sensitive_variables("access_token")
 def recognize(access_token: object, *, now: datetime | None = None) -> DeviceSession:
-    """The live session of an access token, with its user: gate, row and user in one statement.
+    """Return the live session of an access token, with its user: gate, row and user in one statement.
 
     ``session.access_claims`` are the token's claims.
 
@@ -107,17 +108,22 @@ def recognize(access_token: object, *, now: datetime | None = None) -> DeviceSes
         TokenError: see ``verify_access_token``; SessionEnded says why.
         StoreUnavailable: the database cannot be asked.
     """
-    source = DatabaseSource()
-    try:
-        claims = verify_access_token(access_token, store=source, now=now)
-    except SessionEnded as error:
-        if source.session is not None:
-            error.sid, error.replaced_by = source.session.pk, source.session.replaced_by
-        raise
-    session = source.session
-    if session is None:  # a store that does not ask for rows
-        raise SessionEnded(EndReason.EXPIRED.value)
+    claims = read_claims(access_token, now=now)
+    session = live_session(claims, now=now)
     session.access_claims = claims
+    return session
+
+
+def live_session(claims: AccessClaims, *, now: datetime | None = None) -> DeviceSession:
+    """Return the live session, with its user, of a token that has been read already. One statement.
+
+    Raises:
+        SessionEnded: it is over; the error says why.
+        KeyUnknown: the key of the token has been withdrawn.
+        TokenMalformed: there never was such a session, or it is another subject's.
+        StoreUnavailable: the database cannot be asked.
+    """
+    session: DeviceSession = ensure_live(claims, DatabaseSource(), now=now).snapshot
     return session
 
 

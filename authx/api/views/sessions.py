@@ -33,8 +33,8 @@ from authx.sessions.queries import (
 from authx.sessions.step_up import record_proof
 
 
-def _shown(sessions: Any, request: Request, *, many: bool = False) -> Response:
-    context = {"current": session_of(request).pk}
+def _shown(sessions: Any, current: DeviceSession, *, many: bool = False) -> Response:
+    context = {"current": current.pk}
     return Response(SessionSerializer(sessions, many=many, context=context).data)
 
 
@@ -42,14 +42,15 @@ class CurrentSession(SessionAPIView):
     """``GET``: the session that is asking."""
 
     def get(self, request: Request) -> Response:
-        return _shown(session_of(request), request)
+        current = session_of(request)
+        return _shown(current, current)
 
 
 class Sessions(SessionAPIView):
     """``GET``: the user's live sessions."""
 
     def get(self, request: Request) -> Response:
-        return _shown(live_sessions(request.user), request, many=True)
+        return _shown(live_sessions(request.user), session_of(request), many=True)
 
 
 class SessionDetail(SessionAPIView):
@@ -60,7 +61,7 @@ class SessionDetail(SessionAPIView):
         serializer = NameSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         rename_session(session, serializer.validated_data["name"], by=request.user, request=request)
-        return _shown(session, request)
+        return _shown(session, session_of(request))
 
     def delete(self, request: Request, sid: UUID) -> Response:
         session = self._find(request, sid)
