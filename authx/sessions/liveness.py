@@ -21,17 +21,17 @@ from authx.store import database
 
 
 def fingerprint(user: AbstractBaseUser) -> str:
-    """SHA-256 hex of the user's session auth hash: changes with the password, tells nothing of it."""
+    """Return SHA-256 hex of the user's session auth hash: changes with the password, does not reveal it."""
     return fingerprint_of(user.get_session_auth_hash())
 
 
 def fingerprint_of(auth_hash: str) -> str:
-    """The fingerprint of a session auth hash, such as Django keeps in its sessions."""
+    """Return the fingerprint of a session auth hash, such as Django keeps in its sessions."""
     return hashlib.sha256(auth_hash.encode()).hexdigest()
 
 
 def has_fingerprint(user: AbstractBaseUser, stored: str) -> bool:
-    """True while the password is the one ``stored`` was taken from, also under a fallback key."""
+    """Return whether ``stored`` was taken from the user's current password, also under a fallback key."""
     return any(constant_time_compare(stored, fingerprint_of(found)) for found in _auth_hashes(user))
 
 
@@ -41,7 +41,7 @@ def _auth_hashes(user: AbstractBaseUser) -> Iterator[str]:
 
 
 def user_end(session: DeviceSession) -> str | None:
-    """The reason that the user's own state ends ``session``, or None (its user must be loaded)."""
+    """Return why the user's own state ends ``session``, or None (its user must be loaded)."""
     user: Any = session.user
     if user is None:
         return EndReason.USER_DELETED.value
@@ -53,10 +53,10 @@ def user_end(session: DeviceSession) -> str | None:
 
 
 def end_of(session: DeviceSession, now: datetime | None = None) -> str | None:
-    """The reason that a session just read is over; None while it is live. The one answer for every door.
+    """Return why a session just read is over; None while it is live. All entry points ask this function.
 
-    Judged by the database's clock at that reading, or by ``now``; its user must be loaded. What the user's
-    own state has ended is written down, whatever becomes of the request's transaction.
+    Judged by the database's clock when it was read, or by ``now``; its user must be loaded. If the user's own
+    state has ended it, that is recorded, even if the request's transaction is rolled back.
     """
     reason = session.ended_reason(now or session.database_now)
     if reason is None and (reason := user_end(session)):
@@ -65,7 +65,7 @@ def end_of(session: DeviceSession, now: datetime | None = None) -> str | None:
 
 
 class DatabaseSource:
-    """The truth: session, user and the database's clock in one statement. Holds what it read."""
+    """A revocation source that reads session, user and the database's clock in one statement; keeps them."""
 
     def __init__(self) -> None:
         self.session: DeviceSession | None = None
@@ -91,7 +91,7 @@ def _uuid(sid: str) -> UUID:
 
 
 def _write_down(session: DeviceSession, reason: str, now: datetime | None) -> None:
-    """A bulk update sent no signal: write down at this read what the user's state has ended."""
+    """Record at this read what the user's state has ended: a bulk update sent no signal."""
     from authx.sessions.ending import end_session
 
     database.run_even_on_rollback(lambda: end_session(session, reason, now=now))
@@ -99,13 +99,13 @@ def _write_down(session: DeviceSession, reason: str, now: datetime | None) -> No
 
 @sensitive_variables("access_token")
 def recognize(access_token: object, *, now: datetime | None = None) -> DeviceSession:
-    """The live session of an access token, with its user: gate, row and user in one statement.
+    """Verify an access token and return its live session, with its user, in one statement.
 
-    ``session.access_claims`` are the token's claims.
+    ``session.access_claims`` holds the token's claims.
 
     Raises:
         TokenError: see ``verify_access_token``; SessionEnded says why.
-        StoreUnavailable: the database cannot be asked.
+        StoreUnavailable: the database cannot be read.
     """
     source = DatabaseSource()
     try:
@@ -115,18 +115,18 @@ def recognize(access_token: object, *, now: datetime | None = None) -> DeviceSes
             error.sid, error.replaced_by = source.session.pk, source.session.replaced_by
         raise
     session = source.session
-    if session is None:  # a store that does not ask for rows
+    if session is None:  # a store that reads no rows
         raise SessionEnded(EndReason.EXPIRED.value)
     session.access_claims = claims
     return session
 
 
 def read_again(session: DeviceSession) -> DeviceSession | None:
-    """The session as it is now, live or ended, with its user; None if it is not there."""
+    """Return the session as it is now, live or ended, with its user; None if it is not there."""
     return read_session(session.pk)
 
 
 def is_current(session: DeviceSession, claims: AccessClaims) -> bool:
-    """True while the session is live and has issued nothing since ``claims``. One statement."""
+    """Return whether the session is live and has issued no token since ``claims``. One statement."""
     found = read_again(session)
     return found is not None and end_of(found) is None and found.generation == claims.gen
