@@ -1,4 +1,4 @@
-"""Services and their credentials: made once, kept as a hash, checked in constant time."""
+"""Services and their credentials: generated once, stored as a hash, checked in constant time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from authx.store import database
 
 @sensitive_variables("secret")
 def create_service(name: str) -> tuple[ServiceClient, str]:
-    """A new service and its secret, which is told this once.
+    """Create a service; return it with its secret, which is shown this once.
 
     Raises:
         ValueError: the name is empty.
@@ -40,7 +40,7 @@ def create_service(name: str) -> tuple[ServiceClient, str]:
 
 @sensitive_variables("secret")
 def renew_secret(service: ServiceClient) -> str:
-    """Another secret, which is told this once; the one before is good for nothing from now on."""
+    """Replace the service's secret and enable it; return the new one, which is shown this once."""
     secret = secrets.token_urlsafe(32)
     with database.store_errors():
         _services().filter(pk=service.pk).update(secret_hash=_hash(secret), disabled_at=None)
@@ -55,16 +55,16 @@ def disable_service(service: ServiceClient) -> None:
 
 @sensitive_variables("secret")
 def find_service(client_id: str, secret: str) -> ServiceClient | None:
-    """The service whose credentials these are; None if they are nobody's.
+    """Return the enabled service with these credentials; None if there is none.
 
     Raises:
-        StoreUnavailable: the database cannot be asked.
+        StoreUnavailable: the database cannot be read.
     """
     if len(client_id) > 64 or not client_id.isascii() or not client_id.isprintable():
         return None
     with database.store_errors():
         found = _services().filter(client_id=client_id, disabled_at=None).first()
-    # Compared in any case, so that an unknown id takes as long as a wrong secret.
+    # Compared even if none was found, so that an unknown id takes as long as a wrong secret.
     same = constant_time_compare(_hash(secret), found.secret_hash if found else _hash(""))
     return found if found is not None and same else None
 

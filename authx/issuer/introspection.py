@@ -1,4 +1,4 @@
-"""What a token is worth right now, told to a service that asks (RFC 7662)."""
+"""Token introspection: whether a token is active right now, for a service that asks (RFC 7662)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from authx.sessions.presented import find_genuine
 
 @sensitive_variables("token")
 def introspect(token: object) -> dict[str, Any] | None:
-    """The members of an active token (RFC 7662 §2.2); None for every other one, whatever is wrong with it.
+    """Return the members of an active token (RFC 7662 §2.2); None for any other, whatever is wrong with it.
 
-    The token has not been used by its client, so nothing is confirmed.
+    The client itself has not used the token, so no generation is confirmed.
 
     Raises:
-        StoreUnavailable: the database cannot be asked.
+        StoreUnavailable: the database cannot be read.
     """
     try:
         claims = read_claims(token)
@@ -39,7 +39,7 @@ def _access_members(claims: AccessClaims) -> dict[str, Any]:
 
 @sensitive_variables("token")
 def _refresh_members(token: object) -> dict[str, Any] | None:
-    """Of a refresh token: active while it is the newest of a live session."""
+    """Return the members of a refresh token; None unless it is the newest of a live session."""
     try:
         presented = read_refresh_token(token, secret_keys())
         session = find_genuine(presented)
@@ -60,12 +60,12 @@ def _refresh_members(token: object) -> dict[str, Any] | None:
 
 @sensitive_variables("token")
 def find_session_of(token: object) -> DeviceSession | None:
-    """The session that a token, access or refresh, belongs to; None if it is none of ours, or expired.
+    """Return the session of an access or refresh token; None if the token is none of ours, or has expired.
 
-    Any generation of a refresh token will do: who gives a token back is no thief.
+    Any generation of a refresh token is accepted: a client that revokes a token is no thief.
 
     Raises:
-        StoreUnavailable: the database cannot be asked.
+        StoreUnavailable: the database cannot be read.
     """
     try:
         return recognize(token)

@@ -25,7 +25,7 @@ ALGORITHMS = ("ES256", "EdDSA", "RS256", "PS256")
 
 @sensitive_variables()
 def generate(alg: str) -> tuple[Key, str, bytes]:
-    """A fresh key of one of ``ALGORITHMS``, its public half as PEM text and its private one as PEM bytes."""
+    """Generate a key for one of ``ALGORITHMS``; return it with its public PEM text and private PEM bytes."""
     while True:
         made = _fresh(alg)
         private = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -45,10 +45,10 @@ def _fresh(alg: str) -> PrivateKey:
 
 @sensitive_variables()
 def key_of(row: SigningKey, known: Mapping[str, Key]) -> Key | None:
-    """The key of a row; None if it cannot be decrypted, or is not what the row says.
+    """Return the key of a row; None if it cannot be decrypted, or does not match the row.
 
-    The whole key is decrypted, also where it only verifies: that the ciphertext is ours shows that nobody has
-    put a public key of theirs into the table.
+    The private half is decrypted even if the key only verifies: that the ciphertext is ours shows that nobody
+    has put their own public key into the table.
     """
     key = known.get(row.kid)
     if key is not None and key.alg == row.alg:
@@ -65,13 +65,13 @@ def key_of(row: SigningKey, known: Mapping[str, Key]) -> Key | None:
 
 @lru_cache(maxsize=64)
 def _complain(kid: str) -> None:
-    """Once: the table is read every few seconds."""
+    """Log the failure, once for each key: the table is read every few seconds."""
     logger.error("The managed signing key %s cannot be decrypted with SECRET_KEY or a fallback.", kid)
 
 
 @sensitive_variables()
 def renewed(encrypted: str) -> str | None:
-    """The same under the first SECRET_KEY; None if it is that already, or cannot be read."""
+    """Encrypt anew under the first SECRET_KEY; return None if it is already, or cannot be decrypted."""
     try:
         fernet(secret_keys()[:1], _PURPOSE).decrypt(encrypted)
     except InvalidToken:
@@ -84,7 +84,7 @@ def renewed(encrypted: str) -> str | None:
 
 @sensitive_variables()
 def encrypt(private: bytes) -> str:
-    """What a row keeps of a private half."""
+    """Encrypt a private half, for its row."""
     return _fernet().encrypt(private).decode()
 
 

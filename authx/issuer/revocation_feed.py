@@ -16,22 +16,22 @@ from authx.core.revocation_log import is_key, is_mark, read_mark
 from authx.gate.revocation.window import window
 from authx.store.revocation_log import EndedLog
 
-#: The members of an answer that tell something.
+#: The members of a response that hold entries.
 KINDS = ("endings", "not_before", "withdrawn_keys")
-#: Endings in one answer; a reader asks again while there are more.
+#: Endings in one response; a reader requests the next one while there are more.
 PAGE = 5000
 
 
 def endings_since(cursor: str) -> dict[str, Any]:
-    """The endings committed since the reading that gave ``cursor``; all that matter, without a good one.
+    """Return the endings committed since the reading that gave ``cursor``; all that matter, if it is invalid.
 
     ``endings`` are pairs of sid and reason. ``not_before`` are marks: triples of a subject, or None for
-    everybody's, a number and a reason; the mark ends each session whose tokens carry a lesser ``era``, or
-    none. ``withdrawn_keys`` are kids. ``whole`` says that this is all there is, ``more`` that the next ones
-    wait behind ``cursor``; ``keep`` is for how many seconds an ending matters.
+    everybody, a number and a reason; the mark ends each session whose tokens carry a smaller ``era``, or
+    none. ``withdrawn_keys`` are kids. ``whole`` says that this is a reading from the start, ``more`` that the
+    next entries follow after ``cursor``; ``keep`` is the number of seconds for which an ending matters.
 
     Raises:
-        StoreUnavailable: the database cannot be asked.
+        StoreUnavailable: the database cannot be read.
     """
     log = EndedLog(_position(cursor), limit=PAGE)
     found = log.read()
@@ -59,7 +59,7 @@ def _by_kind(ended: Mapping[str, str]) -> dict[str, list[Any]]:
 
 
 def _cursor(position: LogPosition) -> str:
-    """Signed, so that nobody can have us ask the database for gaps of their own making."""
+    """Sign the position, so that nobody can make the database look for gaps of their own choice."""
     text = json.dumps(position.as_json(), separators=(",", ":"))
     return _signer().sign(base64_encode(zlib.compress(text.encode()))).decode()  # it travels in a URL
 

@@ -30,14 +30,14 @@ T = TypeVar("T")
 
 
 class KeyringRefused(Exception):
-    """What was asked of the keyring cannot be done; the text says why, and what can."""
+    """A change of the keyring that cannot be made; the text says why, and what can be done."""
 
 
 def load(known: Mapping[str, Key], now: datetime) -> list[ManagedKey]:
-    """All managed keys, decrypted where they are in use; those of ``known`` are the same objects again.
+    """Return all managed keys, decrypted if they are in use; the key objects in ``known`` are used again.
 
     Raises:
-        StoreUnavailable: the database cannot be asked.
+        StoreUnavailable: the database cannot be read.
     """
     rows = database.on_own_connection(_read)
     states = judge(rows, now).states
@@ -46,7 +46,7 @@ def load(known: Mapping[str, Key], now: datetime) -> list[ManagedKey]:
 
 
 def judge(rows: Iterable[SigningKey], now: datetime | None = None) -> Judgment:
-    """What each key is for; sets ``state`` on the rows."""
+    """Judge what each key is for; set ``state`` on the rows."""
     rows = list(rows)
     judged = judge_keys((row.times() for row in rows), now=now or timezone.now(), hold=verify_period())
     for row in rows:
@@ -55,10 +55,10 @@ def judge(rows: Iterable[SigningKey], now: datetime | None = None) -> Judgment:
 
 
 def all_keys() -> list[SigningKey]:
-    """The keyring as the writing database has it, oldest first, each with its ``state``.
+    """Return the keyring as the writing database has it, oldest first, each row with its ``state``.
 
     Raises:
-        StoreUnavailable: the database cannot be asked.
+        StoreUnavailable: the database cannot be read.
     """
     with database.store_errors():
         rows = list(_rows().order_by("number"))
@@ -67,22 +67,22 @@ def all_keys() -> list[SigningKey]:
 
 
 def settings_keys() -> tuple[Key, ...]:
-    """The keys that the settings give, which sign until the first managed key does."""
+    """Return the keys in the settings, which sign until the first managed key does."""
     return keyring.keyset().given
 
 
 def rotate(
     *, alg: str = "ES256", at_once: bool = False, by: Any = None, now: datetime | None = None
 ) -> SigningKey:
-    """Make the next key: published now, it signs after ``LEAD``; ``at_once`` if there is no time for that.
+    """Make the next key: published now, it signs after ``LEAD``, or now with ``at_once``.
 
-    Encrypts anew what a fallback of SECRET_KEY had encrypted, and forgets keys that have been out of use
-    for AUTHX_RETENTION; also where the rest is refused. ``at_once`` withdraws a waiting key that cannot be
+    Also encrypts anew what a fallback of SECRET_KEY had encrypted, and deletes keys that have been out of use
+    for AUTHX_RETENTION, even if no key may be made. ``at_once`` withdraws a waiting key that cannot be
     decrypted.
 
     Raises:
-        KeyringRefused: a key is waiting already, the one that signs cannot be decrypted and ``at_once`` was
-            not asked for, or ``alg`` is none of ours.
+        KeyringRefused: ``alg`` is not one of ``ALGORITHMS``; or, without ``at_once``, a key is waiting
+            already or the one that signs cannot be decrypted.
         StoreUnavailable: the database cannot be written.
     """
     at = now or timezone.now()
@@ -107,7 +107,7 @@ def rotate(
 
 
 def _refusal(rows: list[SigningKey], judged: Judgment) -> str:
-    """Why no key may be made that waits for its turn; empty if one may."""
+    """Return why no key may be made that waits for its turn; empty if one may."""
     named = {row.kid: row for row in rows}
     if judged.signing is not None and key_of(named[judged.signing], {}) is None:
         return (
@@ -121,7 +121,7 @@ def _refusal(rows: list[SigningKey], judged: Judgment) -> str:
 
 
 def _withdraw_lost(rows: list[SigningKey], by: Any, at: datetime) -> None:
-    """Withdraw the waiting keys that cannot be decrypted: at its turn such a key would sign nothing."""
+    """Withdraw waiting keys that cannot be decrypted: such a key could sign nothing when its turn comes."""
     for row in rows:
         if row.state == KeyState.NEXT and key_of(row, {}) is None:
             row.withdrawn_at, row.withdrawn_by = at, by
@@ -131,10 +131,10 @@ def _withdraw_lost(rows: list[SigningKey], by: Any, at: datetime) -> None:
 def withdraw(
     kid: str, *, by: Any = None, now: datetime | None = None
 ) -> tuple[SigningKey, SigningKey | None]:
-    """Let a key verify and sign no more, at once; if it signed, the next one signs at once.
+    """Stop a key from verifying and signing, at once; if it was the signing key, the next one signs at once.
 
-    Returns the key, and that which signs in its place: made for it if none was waiting, None if the key did
-    not sign.
+    Returns the key, and the one that signs in its place: a new one if none was waiting, None if the key was
+    not the signing one.
 
     Raises:
         KeyringRefused: there is no such managed key, or it was withdrawn before.
@@ -159,7 +159,7 @@ def withdraw(
 def _inherit(
     rows: list[SigningKey], judged: Judgment, withdrawn: SigningKey, by: Any, at: datetime
 ) -> SigningKey:
-    """The waiting key, whose turn is now; or a new one of the same algorithm."""
+    """Return the waiting key, which signs from now on, or a new one of the same algorithm."""
     _withdraw_lost(rows, by, at)
     waiting = judged.first(KeyState.NEXT)
     for row in rows:
@@ -184,7 +184,7 @@ def _named(kid: str, rows: list[SigningKey]) -> SigningKey:
 
 
 def _change(write: Callable[[], T]) -> T:
-    """Write in one transaction, judging anew where somebody else was first; then tell this process."""
+    """Run ``write`` in one transaction, again if another was first; then reload this process's keys."""
     for _ in range(database.ATTEMPTS):
         try:
             done = database.transact(write)
@@ -200,7 +200,7 @@ def _rows() -> models.QuerySet[SigningKey]:
 
 
 def _locked() -> list[SigningKey]:
-    """All rows, and nobody else may change them. Read once more: those made while we waited for the lock."""
+    """Lock all rows and return them; read twice, to include those made while waiting for the lock."""
     list(_rows().select_for_update().order_by("number"))
     return list(_rows().select_for_update().order_by("number"))
 
@@ -225,7 +225,7 @@ def _insert(
 
 
 def _tidy(rows: list[SigningKey], at: datetime) -> None:
-    """Forget what nobody misses; encrypt the rest under the first SECRET_KEY."""
+    """Delete keys that are long out of use; encrypt the rest under the first SECRET_KEY."""
     times = [row.times() for row in rows]
     gone = finished_for_long(times, now=at, hold=verify_period(), keep=conf.RETENTION)
     if gone:

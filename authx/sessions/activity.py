@@ -1,4 +1,4 @@
-"""That a session is in use: its newest generation confirmed (T2), and when it was last seen."""
+"""The use of a session: its newest generation is confirmed (transition T2), and when it was last seen."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from authx.store import database
 LAST_SEEN_EVERY = timedelta(seconds=60)
 #: Sessions whose last use one process remembers; about 200 bytes each.
 LARGEST = 100_000
-#: Seconds without a write after one has failed: a database that is down is not asked by every request.
+#: Seconds without a write after one has failed, so that not every request tries a database that is down.
 REST = 5.0
 
 _COUNTER = models.PositiveBigIntegerField()
 
 
 def record_use(session: DeviceSession, claims: AccessClaims, *, now: datetime | None = None) -> None:
-    """Record that a token which came from the client was used: T2, and last seen at most each minute.
+    """Record that the client used its token: confirm the generation (T2), update last seen once a minute.
 
-    Waits for the surrounding transaction's commit; a failure is logged and tried again by the next request.
+    Written after the surrounding transaction commits; a failure is logged, and the next request tries again.
     """
     now = now or session.database_now
     confirms = claims.gen == session.generation and session.rotation_state().is_pending
@@ -38,11 +38,11 @@ def record_use(session: DeviceSession, claims: AccessClaims, *, now: datetime | 
 
 
 class Uses:
-    """The uses that this process has written, for sessions whose rows nobody has read."""
+    """The uses that this process has written, for sessions whose rows were not read."""
 
     def __init__(self, largest: int = LARGEST, clock: Callable[[], float] = time.monotonic) -> None:
         self.largest, self._clock = largest, clock
-        #: By sid: the newest generation written, and when.
+        #: By sid: the newest generation written, and when (seconds of ``clock``).
         self._written: dict[str, tuple[int, float]] = {}
         self._rest_until = float("-inf")
         self._lock = Lock()
@@ -51,7 +51,7 @@ class Uses:
         return len(self._written)
 
     def note(self, claims: AccessClaims) -> None:
-        """As ``record_use``: one write per generation, and one a minute, remembered once it has succeeded."""
+        """Record a use as ``record_use`` does; a write is remembered once it has succeeded."""
         now, generation = self._clock(), claims.gen or 0
         known = self._written.get(claims.sid)
         if known is not None and known[0] >= generation and now - known[1] < LAST_SEEN_EVERY.total_seconds():
@@ -72,13 +72,13 @@ class Uses:
                 del self._written[next(iter(self._written))]
 
     def clear(self) -> None:
-        """Forget all; also what a forked process does with its parent's lock."""
+        """Forget all uses; also called in a forked process, where the parent's lock may be held."""
         self._lock = Lock()
         self._written, self._rest_until = {}, float("-inf")
 
 
 def _write(claims: AccessClaims, now: datetime) -> None:
-    """One conditional statement: neither the clock nor the counter ever goes back."""
+    """Update the row in one conditional statement; neither last seen nor the counter ever goes back."""
     this = DeviceSession.objects.using(database.alias()).filter(pk=claims.sid, ended_at=None)
     pending = Q(generation=claims.gen, confirmed_generation__lt=claims.gen)
     confirmed = Case(

@@ -22,12 +22,12 @@ class Actor:
     user: Any = None
     ip: str | None = None
     user_agent: str = ""
-    #: ISO 3166-1 alpha-2, where AUTHX_COUNTRY knows it.
+    #: ISO 3166-1 alpha-2; empty where AUTHX_COUNTRY does not know it.
     country: str = ""
 
     @classmethod
     def of(cls, user: Any = None, request: Any = None) -> Actor:
-        """``request`` is a Django or DRF request, or None; ``user`` a user, or None."""
+        """Make one of a user and a Django or DRF request; each may be None."""
         known = user if getattr(user, "pk", None) is not None else None
         request = getattr(request, "_request", request)
         if not isinstance(request, HttpRequest):
@@ -56,9 +56,10 @@ def event(
     note: str = "",
     subject: str = "",
 ) -> SessionEvent:
-    """An event, not yet written; ``subject`` says whose account it is about where there is no session.
+    """Return an event, not yet written; ``subject`` names the account where there is no session.
 
-    A subject whose user is gone has been forgotten: from where their devices come back is not kept.
+    If the session's user has been deleted, the actor is left out: their data is erased, and it stays unknown
+    where their devices come back from.
     """
     if session is not None and is_gone(session):
         actor = NOBODY
@@ -77,7 +78,7 @@ def event(
 
 
 def is_gone(session: DeviceSession) -> bool:
-    """True if the row says that its user has been deleted; False also of one that has not been read."""
+    """Return whether the row's user has been deleted; False also for a row that has not been read."""
     return bool(session.subject) and session.user_id is None
 
 

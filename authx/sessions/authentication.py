@@ -1,4 +1,4 @@
-"""Whoever presents a good access token: known by its claims, read from the database when asked for."""
+"""The caller with a valid access token: known by its claims, read from the database when needed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from authx.sessions.liveness import live_session
 
 
 class Caller:
-    """The claims of a token that was good a moment ago, and the session and user behind them."""
+    """The claims of a token that has just been verified, and the session and user behind them."""
 
     def __init__(self, claims: AccessClaims, session: DeviceSession | None = None) -> None:
         self.claims = claims
@@ -29,25 +29,26 @@ class Caller:
 
     @property
     def is_read(self) -> bool:
-        """True once the row has been read."""
+        """Return whether the row has been read."""
         return self._session is not None
 
     @property
     def session(self) -> DeviceSession:
-        """The live row with its user; read once, in one statement, if the check did not read it.
+        """Return the live row with its user; read once, in one statement, if the check did not read it.
 
         Raises:
             SessionEnded: it has ended after all, or its user may not use it any more.
-            StoreUnavailable: the database cannot be asked.
+            StoreUnavailable: the database cannot be read.
         """
         if self._session is None:
             self._session = live_session(self.claims)
         return self._session
 
     def user(self, wrapped: Callable[[Callable[[], Any]], Any] = lambda read: read()) -> Any:
-        """The user; where the row was not read, one that is read when touched, and for its key if need be.
+        """Return the user; if the row was not read, a lazy one that is read when it is used.
 
-        ``wrapped`` calls the reading, and says in the door's own words what it raises.
+        Its key is read too if the token does not hold it. ``wrapped`` calls the reading, and may translate
+        its errors.
         """
         if self._session is not None:
             return self._session.user
@@ -64,7 +65,7 @@ class Caller:
 
 @sensitive_variables("access_token")
 def admit(access_token: object, *, now: datetime | None = None) -> Caller:
-    """Whoever presents ``access_token``, as AUTHX_REVOCATION_STORE and AUTHX_REVOCATION_LAG answer for it.
+    """Verify ``access_token`` by AUTHX_REVOCATION_STORE and AUTHX_REVOCATION_LAG, and return its caller.
 
     Raises:
         TokenError: see ``verify_access_token``; SessionEnded says why.
@@ -88,9 +89,9 @@ def _key_of_subject() -> Callable[[str], Any]:
 
 
 class KnownUser:
-    """A user known by key alone: ``pk`` and ``is_authenticated`` cost nothing, all else reads it, once.
+    """A lazy user known by key: ``pk`` and ``is_authenticated`` cost nothing, all else reads the row, once.
 
-    Where the token does not tell the key, that is read too.
+    If the token does not hold the key, ``pk`` reads the row too.
     """
 
     __slots__ = ("_key", "_read", "_user")

@@ -1,4 +1,4 @@
-"""What a client is given: an access token for now, a refresh token for later."""
+"""The tokens that a client receives: an access token for now, a refresh token for later."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ class Credentials:
     claims: AccessClaims
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
-    #: The clock the session was judged by, aware.
+    #: The time at which the session was judged, aware.
     now: datetime
 
     @property
     def expires_in(self) -> int:
-        """Seconds of life the access token was given (RFC 6749 §5.1)."""
+        """Return the lifetime of the access token in seconds (RFC 6749 §5.1)."""
         return self.claims.exp - self.claims.iat
 
     @property
     def refresh_expires_in(self) -> int:
-        """Seconds until the session ends unless it is refreshed again."""
+        """Return the seconds until the session ends unless it is refreshed again."""
         return max(0, round((self.session.limit_at - self.now).total_seconds()))
 
 
 @sensitive_variables()
 def credentials_for(session: DeviceSession, *, generation: int, now: datetime) -> Credentials:
-    """The tokens of ``generation``: the refresh token is always the same one, the access token fresh."""
+    """Return the tokens of ``generation``: the refresh token is always the same, the access token is new."""
     claims = _claims(session, generation, now)
     refresh_token = write_refresh_token(session.id, generation, bytes(session.salt), secret_keys())
     access_token = write_access_token(claims, keyring.keyset().signing)
@@ -52,7 +52,7 @@ def credentials_for(session: DeviceSession, *, generation: int, now: datetime) -
 
 @sensitive_variables()
 def access_token_for(session: DeviceSession, *, now: datetime) -> tuple[AccessClaims, str]:
-    """A fresh access token of the session's current generation, without its refresh token."""
+    """Return the claims and text of a new access token of the session's current generation."""
     claims = _claims(session, session.generation, now)
     return claims, write_access_token(claims, keyring.keyset().signing)
 

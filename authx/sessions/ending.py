@@ -23,28 +23,28 @@ CHUNK = 500
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Why, when and by whom; the same for every session it ends."""
+    """Why, when and by whom sessions end; the same for each of them."""
 
     reason: EndReason
     at: datetime
     actor: Actor = NOBODY
     note: str = ""
-    #: The device type of the login that took the place, where ``reason`` is ``replaced``.
+    #: The device type of the login that replaced the session, where ``reason`` is ``replaced``.
     replaced_by: str = ""
 
     @classmethod
     def of(cls, reason: str, by: Any, request: Any, note: str, now: datetime | None) -> Ending:
-        """As the public functions are told; ``now`` is the database's clock unless a test gives one.
+        """Make one from the arguments of the public functions; ``now`` defaults to the database's clock.
 
         Raises:
             ValueError: ``reason`` is not an ``EndReason``.
-            StoreUnavailable: the database cannot be asked for its clock.
+            StoreUnavailable: the database's clock cannot be read.
         """
         known = EndReason(reason)
         return cls(known, now or database.database_now(), Actor.of(by, request), note)
 
     def columns(self) -> dict[str, Any]:
-        """What an ended row says."""
+        """Return the columns of an ended row, with their values."""
         return {
             "ended_at": self.at,
             "end_reason": self.reason.value,
@@ -62,9 +62,9 @@ def end_session(
     note: str = "",
     now: datetime | None = None,
 ) -> bool:
-    """End one session; False if it had ended or expired already. The first writer's reason stands.
+    """End one session; return False if it had ended or expired already. The first writer's reason stands.
 
-    From where is not kept of the device of a user who is gone.
+    If the user has been deleted and ``by`` is None, the request's address and user agent are not kept.
 
     Raises:
         ValueError: ``reason`` is not an ``EndReason``.
@@ -84,11 +84,11 @@ def end_sessions(
     note: str = "",
     now: datetime | None = None,
 ) -> int:
-    """End the live sessions of ``queryset``, in transactions of a few hundred; how many ended now.
+    """End the live sessions of ``queryset``, in transactions of a few hundred; return how many ended now.
 
     Raises:
         ValueError: ``reason`` is not an ``EndReason``.
-        StoreUnavailable: the database cannot be written; some may have been ended.
+        StoreUnavailable: the database cannot be written; some sessions may have been ended.
     """
     EndReason(reason)
     with database.store_errors():
@@ -98,13 +98,13 @@ def end_sessions(
 
 
 def end_all(keys: Sequence[UUID], ending: Ending) -> int:
-    """End the live ones among these sessions; how many ended now."""
+    """End the live ones among these sessions; return how many ended now."""
     chunks = (keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK))
     return sum(database.transact(partial(_end, chunk, ending)) for chunk in chunks)
 
 
 def _end(keys: Sequence[UUID], ending: Ending) -> int:
-    """One conditional statement each: whoever comes second changes nothing."""
+    """End each session in one conditional statement, so that a second writer changes nothing."""
     live = DeviceSession.objects.using(database.alias()).live(ending.at)
     ended = [key for key in keys if live.filter(pk=key).update(**ending.columns())]
     record(ended, ending)
@@ -114,9 +114,9 @@ def _end(keys: Sequence[UUID], ending: Ending) -> int:
 def end_together(
     found: models.QuerySet[DeviceSession], ending: Ending, batch: int, *, logged: bool = True
 ) -> Iterator[int]:
-    """End all sessions of ``found``, which must find none that has ended; yields how many each time.
+    """End all sessions of ``found``, which must not match ended ones; yield how many each time.
 
-    A transaction and one UPDATE for each ``batch``. ``logged`` is False where the log knows already.
+    One transaction and one UPDATE per ``batch``. ``logged`` is False if the revocation log has them already.
     """
     last = UUID(int=0)
     while keys := list(found.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:batch]):
@@ -127,7 +127,7 @@ def end_together(
 def _end_together(
     found: models.QuerySet[DeviceSession], keys: list[UUID], ending: Ending, logged: bool
 ) -> int:
-    """One by one only where somebody else was first with one of them."""
+    """End these sessions in one UPDATE; one by one only if another writer has ended some of them first."""
     columns = ending.columns()
     with transaction.atomic(using=database.alias()):
         count = found.filter(pk__in=keys).update(**columns)

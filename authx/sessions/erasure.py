@@ -1,6 +1,6 @@
-"""Erasing what is personal: names, addresses, user agents and devices, out of sessions and events.
+"""Erasing personal data: names, addresses, user agents and devices, from sessions and events.
 
-What happened, when, and to which subject stays. docs/personal-data.md has the list; ``COLUMNS`` is it.
+What happened, when, and to which subject stays. docs/personal-data.md lists the columns defined below.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from authx.sessions.subjects import in_use
 from authx.store import database
 from authx.store.database import DatabaseNow
 
-#: What an erased session says. Of a live one ``device_id`` stays: its tokens name it, its device comes back.
+#: The values in an erased session. A live one keeps ``device_id``: its tokens hold it, its device returns.
 SESSION_COLUMNS: Final[dict[str, str | None]] = {
     "device_name": "",
     "device_label": UNKNOWN,
@@ -31,17 +31,18 @@ SESSION_COLUMNS: Final[dict[str, str | None]] = {
     "country": "",
 }
 DEVICE_ID: Final[dict[str, str | None]] = {"device_id": ""}
-#: What an erased event says. ``note`` only where it is about them, ``actor_label`` only where it is theirs.
+#: The values in an erased event. ``note`` is erased only in events about the person, ``actor_label`` only in
+#: events that they caused.
 EVENT_COLUMNS: Final[dict[str, str | None]] = {"ip": None, "user_agent": ""}
 MARK_COLUMNS: Final[dict[str, str | None]] = {"note": ""}
 
-#: Changes the rows of a query; how many. Or only counts them.
+#: Changes the rows of a query, or only counts them; returns how many.
 Change = Callable[[QuerySet[Any], dict[str, Any]], int]
 
 
 @dataclass(slots=True)
 class Erased:
-    """How many rows lost something."""
+    """How many rows of each kind had something erased."""
 
     sessions: int = 0
     events: int = 0
@@ -53,10 +54,10 @@ class Erased:
 
 
 def forget(who: Any, *, dry_run: bool = False) -> Erased:
-    """Erase what is personal about a user, or about the subject of one who is gone.
+    """Erase the personal data about a user, or about a subject whose user has been deleted.
 
-    In transactions of a few hundred rows; run again it finds nothing. Live sessions go on, and what their
-    devices do afterwards is recorded as before. With ``dry_run`` nothing is changed.
+    Runs in transactions of a few hundred rows; a second run finds nothing. Live sessions go on, and what
+    their devices do afterwards is recorded as before. With ``dry_run`` nothing is changed.
 
     Raises:
         ValueError: ``who`` is None, empty, or a user who is not saved.
@@ -70,18 +71,18 @@ def forget(who: Any, *, dry_run: bool = False) -> Erased:
 
 
 def forget_deleted(user: Any, owned: Mapping[UUID, str]) -> Erased:
-    """Erase in the transaction that deletes ``user``, whose sessions have been ended in it.
+    """Erase in the transaction that deletes ``user`` and has ended their sessions.
 
-    ``owned`` has their ids and subjects. Five statements: it is undone where the deletion is.
+    ``owned`` maps the ids of the sessions to their subjects. Five statements, rolled back with the deletion.
     """
     return _erase(Person.of(user, had=set(owned.values())), list(owned), set(), _at_once)
 
 
 def forget_gone(batch: int, *, acts: bool = False, dry_run: bool = False) -> Iterator[Erased]:
-    """Erase what is about users who are gone: deleted by SQL, say, which sends no signal.
+    """Erase the personal data about deleted users: those deleted by SQL, for example, which sends no signal.
 
-    With ``acts`` also the names that events on others' sessions still give to actors who are gone: that reads
-    all events. Yields what was erased each time that anything was.
+    With ``acts``, erase also the names of deleted actors in events on others' sessions, which reads all
+    events. Yields the counts each time that something was erased.
     """
     change = _counting() if dry_run else _batches
     gone = DeviceSession.objects.using(database.alias()).filter(user=None).order_by("pk")
@@ -102,7 +103,7 @@ def forget_gone(batch: int, *, acts: bool = False, dry_run: bool = False) -> Ite
 
 
 def _of_nobody(found: QuerySet[Any], columns: dict[str, Any], batch: int) -> Iterator[QuerySet[Any]]:
-    """Those of ``found`` that have something to lose, and whose subject is nobody's any more."""
+    """Yield those of ``found`` that have something to erase, and whose subject nobody has any more."""
     dirty = _dirty(found.filter(~is_exactly("subject", "")), columns).order_by("pk")
     last = 0
     while rows := list(dirty.filter(pk__gt=last).values_list("pk", "subject")[:batch]):
@@ -116,7 +117,7 @@ def _erase(person: Person, keys: Sequence[UUID], live: set[UUID], change: Change
     erased = Erased()
     chunks = [keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK)] or [[]]
     for chunk in chunks:
-        # What they did to others comes with the last: by then their own sessions' events are done.
+        # Events they caused elsewhere come with the last chunk: those of their own sessions are done by then.
         found = _erase_sessions(chunk, person.key, change, live=live, acts=chunk is chunks[-1])
         for field in fields(found):
             setattr(erased, field.name, getattr(erased, field.name) + getattr(found, field.name))
@@ -142,10 +143,10 @@ def _erase_sessions(
 
 
 def _events(keys: Sequence[UUID], user_key: Any, *, acts: bool) -> tuple[QuerySet[Any], dict[str, Any]]:
-    """The events that have something to lose, and what each loses.
+    """Return the events that have something to erase, and the new values of their columns.
 
-    Those about the person lose addresses, user agents and notes, whoever caused them: who that was stays.
-    Those that they caused elsewhere lose their name, address and user agent.
+    Events about the person lose addresses, user agents and notes, whoever caused them; another actor stays
+    named. Events that the person caused elsewhere lose the person's name, address and user agent.
     """
     about = events_about(list(keys))
     theirs = Q(actor=None)
@@ -166,12 +167,12 @@ def _events(keys: Sequence[UUID], user_key: Any, *, acts: bool) -> tuple[QuerySe
 
 
 def erase_log(keys: Sequence[UUID]) -> int:
-    """Erase in the admin's log what is about sessions that are about to go: nobody would find it then."""
+    """Erase the admin's log entries about sessions that will be deleted: they could not be found later."""
     return _change_log(keys, _at_once)
 
 
 def _change_log(keys: Sequence[UUID], change: Change) -> int:
-    """The admin's own log of kicking: it names the device, and tells the reason that staff gave."""
+    """Change the admin's log entries about sessions: they name the device, and the reason that staff gave."""
     if not apps.is_installed("django.contrib.admin"):
         return 0
     from django.contrib.admin.models import LogEntry
@@ -188,7 +189,7 @@ def _dirty(found: QuerySet[Any], columns: dict[str, Any]) -> QuerySet[Any]:
 
 
 def _is_dirty(columns: dict[str, Any]) -> Q:
-    """True where any of these columns says something else."""
+    """Return the condition that any of these columns has another value."""
     dirty = Q()
     for column, value in columns.items():
         dirty |= Q(**{f"{column}__isnull": False}) if value is None else ~is_exactly(column, value)
@@ -200,7 +201,7 @@ def _at_once(found: QuerySet[Any], columns: dict[str, Any]) -> int:
 
 
 def _batches(found: QuerySet[Any], columns: dict[str, Any]) -> int:
-    """One transaction and one UPDATE each."""
+    """Change the rows in batches, with one transaction and one UPDATE each; return how many."""
     keys = list(found.order_by("pk").values_list("pk", flat=True))
     chunks = (keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK))
     return sum(_batch(found.filter(pk__in=chunk), columns) for chunk in chunks)
@@ -211,7 +212,7 @@ def _batch(found: QuerySet[Any], columns: dict[str, Any]) -> int:
 
 
 def _counting() -> Change:
-    """Change nothing; count each row once."""
+    """Return a ``Change`` that changes nothing, and counts each row once."""
     seen: set[tuple[type[Model], Any]] = set()
 
     def count(found: QuerySet[Any], columns: dict[str, Any]) -> int:

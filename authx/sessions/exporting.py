@@ -14,21 +14,21 @@ from authx.models import DeviceSession, NotBeforeMark, SessionEvent
 from authx.sessions.people import Person, all_events, events_about, events_by
 from authx.store import database
 
-#: Raised when a member changes its meaning or goes; one that is added changes nothing.
+#: Incremented when a member is removed or changes its meaning, not when one is added.
 VERSION: Final = 1
 #: Rows read in one statement and held in memory.
 PAGE: Final = 500
 
 
 def export(who: Any, *, now: datetime | None = None) -> Iterator[str]:
-    """Yield the pieces of a JSON document: all that is kept about a user, or a subject whose user is gone.
+    """Yield the pieces of a JSON document: all data about a user, or about the subject of a deleted one.
 
-    In the order of the rows' keys: two exports of the same rows differ in ``exported_at`` alone. Nothing
-    secret is in it, and nothing about anybody else.
+    Rows are in the order of their keys: two exports of the same rows differ only in ``exported_at``. The
+    document contains no secrets, and nothing about anybody else.
 
     Raises:
         ValueError: ``who`` is None, empty, or a user who is not saved.
-        StoreUnavailable: the database cannot be asked; the document is not whole then, and no JSON.
+        StoreUnavailable: the database cannot be read; the document is then incomplete, and not valid JSON.
     """
     with database.store_errors():
         person = Person.of(who)
@@ -55,7 +55,7 @@ def _array(name: str, items: Iterator[Any]) -> Iterator[str]:
     yield f",\n  {json.dumps(name)}: ["
     before = "\n    "
     for item in items:
-        # A session's events are many: it comes in pieces itself.
+        # A session may have many events, so it comes in pieces itself.
         yield before
         yield from item if isinstance(item, Iterator) else (json.dumps(item),)
         before = ",\n    "
@@ -63,7 +63,7 @@ def _array(name: str, items: Iterator[Any]) -> Iterator[str]:
 
 
 def _pages(found: QuerySet[Any], last: Any) -> Iterator[Any]:
-    """All rows in the order of their keys, a page at a time: no cursor is held open, on any database."""
+    """Yield all rows in the order of their keys, in pages: no cursor is held open, on any database."""
     found = found.order_by("pk")
     while rows := list(found.filter(pk__gt=last)[:PAGE]):
         yield from rows
@@ -110,7 +110,7 @@ def _session(row: DeviceSession, person: Person) -> Iterator[str]:
 
 
 def _event(event: SessionEvent, person: Person) -> dict[str, Any]:
-    """What somebody else did to the session is told; from where they did it is about them."""
+    """Return an event of the person; another actor's address and user agent are that actor's data."""
     by = _who(event.actor_id, person) or ("other" if event.actor_label else None)
     is_another = by == "other"
     return {
@@ -125,12 +125,12 @@ def _event(event: SessionEvent, person: Person) -> dict[str, Any]:
 
 
 def _attempts(person: Person) -> Iterator[SessionEvent]:
-    """What was tried on their account in no session, by whomever: a failed login, say."""
+    """Yield what anybody tried on their account outside a session, such as a failed login."""
     yield from _pages(all_events().filter(person.attempts()), 0)
 
 
 def _acts(person: Person) -> Iterator[SessionEvent]:
-    """What they did to others' sessions."""
+    """Yield the events that they caused on others' sessions."""
     if person.key is None:
         return
     own = Q(session__user=person.key)
@@ -138,7 +138,7 @@ def _acts(person: Person) -> Iterator[SessionEvent]:
 
 
 def _act(event: SessionEvent) -> dict[str, Any]:
-    """Whose session it was, and what was noted about it, is about them."""
+    """Return an event that they caused, without session and note: these are its owner's data."""
     return {
         "kind": event.kind,
         "outcome": event.outcome,
@@ -164,7 +164,7 @@ def _who(key: Any, person: Person) -> str | None:
 
 
 def _time(at: datetime | None) -> str | None:
-    """ISO 8601, UTC, to the microsecond."""
+    """Format a time as ISO 8601, UTC, to the microsecond."""
     return (
         None if at is None else at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     )

@@ -1,4 +1,4 @@
-"""Whom staff may kick out: superusers only with a permission of its own."""
+"""Whom staff may kick out: superusers only with a separate permission."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ KICK_SUPERUSER: Final = "authx.kick_superuser_devicesession"
 
 
 def may_kick(staff: Any, user: Any) -> bool:
-    """True unless ``user`` is a superuser whom ``staff`` may not kick out; None is a user who is gone."""
+    """Return whether ``staff`` may kick out ``user``; None stands for a user who has been deleted."""
     return not _is_superuser(user) or may_kick_superusers(staff)
 
 
 def may_kick_superusers(staff: Any) -> bool:
-    """True for one of them, and for who has the permission."""
+    """Return whether ``staff`` is a superuser, or has the permission to kick out superusers."""
     return _is_superuser(staff) or bool(staff.has_perm(KICK_SUPERUSER))
 
 
 def of_superusers(found: QuerySet[DeviceSession]) -> Q:
-    """Those of ``found`` that belong to superusers, as the users' rows say when it is asked."""
+    """Return the condition for those of ``found`` that belong to superusers, by the users' current rows."""
     model: Any = get_user_model()
     if any(field.name == "is_superuser" for field in model._meta.concrete_fields):
         return Q(user__is_superuser=True)
@@ -35,5 +35,5 @@ def of_superusers(found: QuerySet[DeviceSession]) -> Q:
 
 
 def _is_superuser(user: Any) -> bool:
-    """A user model may have no such thing."""
+    """Return whether ``user`` is a superuser; a user model may lack the attribute."""
     return bool(getattr(user, "is_superuser", False))

@@ -1,4 +1,4 @@
-"""Room for a new login: the user's other sessions that make way for it."""
+"""Session limits: which of the user's other sessions a new login ends."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ from authx.store import database
 def lock_user(user: Any) -> None:
     """Make logins of one user wait for each other, until the transaction ends.
 
-    An UPDATE rather than a locking SELECT: SQLite then has its write lock before anything is read, and
-    under REPEATABLE READ whoever waited is told to begin again instead of counting an old snapshot.
+    An UPDATE rather than a locking SELECT: SQLite then has its write lock before anything is read, and under
+    REPEATABLE READ a transaction that waited has to start again instead of counting in an old snapshot.
     """
     this = get_user_model()._base_manager.using(database.alias()).filter(pk=user.pk)
     this.update(password=F("password"))
 
 
 def replace_same_device(session: DeviceSession, actor: Actor) -> None:
-    """End the user's older session on the very device that has just logged in."""
+    """End the user's older session on the device that has just logged in."""
     if session.device_id:
         older = _live_beside(session).filter(device_id=session.device_id)
         _end(older.values_list("pk", flat=True), session, actor)
 
 
 def enforce_limits(session: DeviceSession, actor: Actor, limits: Sequence[Limit]) -> None:
-    """End what ``limits`` have no room for beside ``session``, which is written already.
+    """End the sessions for which ``limits`` have no room beside ``session``, which is already written.
 
     Raises:
-        SessionLimitReached: a limit that refuses is full; the caller's transaction must not commit.
+        SessionLimitReached: a limit that refuses logins is full; the caller's transaction must not commit.
     """
     _end(displaced(limits, _occupants(_live_beside(session)), session.device_type), session, actor)
 
 
 def over_the_limits() -> Iterator[tuple[DeviceSession, Limit]]:
-    """The live sessions beyond the configured limits today, user by user. Changes nothing."""
+    """Yield each live session beyond today's limits, with that limit, user by user. Changes nothing."""
     limits = conf.SESSION_LIMITS
     if not limits:
         return

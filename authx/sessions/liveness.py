@@ -21,17 +21,17 @@ from authx.store import database
 
 
 def fingerprint(user: AbstractBaseUser) -> str:
-    """SHA-256 hex of the user's session auth hash: changes with the password, tells nothing of it."""
+    """Return SHA-256 hex of the user's session auth hash: changes with the password, does not reveal it."""
     return fingerprint_of(user.get_session_auth_hash())
 
 
 def fingerprint_of(auth_hash: str) -> str:
-    """The fingerprint of a session auth hash, such as Django keeps in its sessions."""
+    """Return the fingerprint of a session auth hash, such as Django keeps in its sessions."""
     return hashlib.sha256(auth_hash.encode()).hexdigest()
 
 
 def has_fingerprint(user: AbstractBaseUser, stored: str) -> bool:
-    """True while the password is the one ``stored`` was taken from, also under a fallback key."""
+    """Return whether ``stored`` was taken from the current password, also under a fallback key."""
     if constant_time_compare(stored, fingerprint(user)):
         return True
     fallbacks = user.get_session_auth_fallback_hash()
@@ -39,7 +39,7 @@ def has_fingerprint(user: AbstractBaseUser, stored: str) -> bool:
 
 
 def user_end(session: DeviceSession) -> str | None:
-    """The reason that the user's own state ends ``session``, or None (its user must be loaded)."""
+    """Return why the user's own state ends ``session``, or None (its user must be loaded)."""
     user: Any = session.user
     if user is None:
         return EndReason.USER_DELETED.value
@@ -51,10 +51,10 @@ def user_end(session: DeviceSession) -> str | None:
 
 
 def end_of(session: DeviceSession, now: datetime | None = None) -> str | None:
-    """The reason that a session just read is over; None while it is live. The one answer for every door.
+    """Return why a session just read is over; None while it is live. All entry points ask this function.
 
-    Judged by the database's clock at that reading, or by ``now``; its user must be loaded. What the user's
-    own state has ended is written down, whatever becomes of the request's transaction.
+    Judged by the database's clock when it was read, or by ``now``; its user must be loaded. If the user's own
+    state has ended it, that is recorded, even if the request's transaction is rolled back.
     """
     reason = session.ended_reason(now or session.database_now)
     if reason is None and (reason := user_end(session)):
@@ -92,7 +92,7 @@ def _uuid(sid: str) -> UUID:
 
 
 def _write_down(session: DeviceSession, reason: str, now: datetime | None) -> None:
-    """A bulk update sent no signal: write down at this read what the user's state has ended."""
+    """Record at this read what the user's state has ended: a bulk update sent no signal."""
     from authx.sessions.ending import end_session
 
     database.run_even_on_rollback(lambda: end_session(session, reason, now=now))
@@ -102,11 +102,11 @@ def _write_down(session: DeviceSession, reason: str, now: datetime | None) -> No
 def recognize(access_token: object, *, now: datetime | None = None) -> DeviceSession:
     """Return the live session of an access token, with its user: gate, row and user in one statement.
 
-    ``session.access_claims`` are the token's claims.
+    ``session.access_claims`` holds the token's claims.
 
     Raises:
         TokenError: see ``verify_access_token``; SessionEnded says why.
-        StoreUnavailable: the database cannot be asked.
+        StoreUnavailable: the database cannot be read.
     """
     claims = read_claims(access_token, now=now)
     session = live_session(claims, now=now)
@@ -128,11 +128,11 @@ def live_session(claims: AccessClaims, *, now: datetime | None = None) -> Device
 
 
 def read_again(session: DeviceSession) -> DeviceSession | None:
-    """The session as it is now, live or ended, with its user; None if it is not there."""
+    """Return the session as it is now, live or ended, with its user; None if it is not there."""
     return read_session(session.pk)
 
 
 def is_current(session: DeviceSession, claims: AccessClaims) -> bool:
-    """True while the session is live and has issued nothing since ``claims``. One statement."""
+    """Return whether the session is live and has issued no token since ``claims``. One statement."""
     found = read_again(session)
     return found is not None and end_of(found) is None and found.generation == claims.gen

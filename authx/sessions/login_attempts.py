@@ -1,4 +1,4 @@
-"""Attempts to sign in with a password: counted before it is hashed, and written down if it was wrong."""
+"""Attempts to sign in with a password: counted before it is hashed, and recorded if it was wrong."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def connect() -> None:
 
 @sensitive_variables("credentials")
 def authenticate_within_limit(request: HttpRequest, **credentials: Any) -> Any:
-    """Django's ``authenticate``, within the limit also where LoginLimitBackend does not stand first.
+    """Call Django's ``authenticate`` within the limit, also where LoginLimitBackend is not the first backend.
 
-    Returns None where the credentials are wrong, and where it is one try too many: then
-    ``notes(request).login_wait`` says how long to wait.
+    Returns None if the credentials are wrong, and if it is one try too many: then
+    ``notes(request).login_wait`` is the number of seconds to wait.
     """
     if wait_unless_first(request, credentials):
         return None
     try:
         user = authenticate(request, **credentials)
-    except BaseException:  # a backend's own way of saying no, perhaps
+    except BaseException:  # perhaps a backend's own way to refuse
         settle(failed=True)
         raise
     if user is not None:
@@ -57,21 +57,21 @@ def authenticate_within_limit(request: HttpRequest, **credentials: Any) -> Any:
 
 @sensitive_variables("credentials")
 def wait_unless_first(request: Any, credentials: Mapping[str, Any]) -> int:
-    """As ``begin``, for doors of ours; 0 where LoginLimitBackend sees to it before another has hashed."""
+    """Call ``begin`` for a login through authx; return 0 if LoginLimitBackend is first and will count it."""
     if _limits_first(tuple(settings.AUTHENTICATION_BACKENDS)):
         return 0
     wait = begin(request, credentials, by_door=True)
     if wait:
-        settle()  # no backend is asked, so nothing will say that it failed
+        settle()  # no backend is called, so no signal will report a failure
     return wait
 
 
 @sensitive_variables("credentials")
 def begin(request: Any, credentials: Mapping[str, Any], *, by_door: bool = False) -> int:
-    """Count an attempt that is about to be made; the seconds to wait if it must not be, else 0.
+    """Count an attempt that is about to be made; return the seconds to wait if it must not be, else 0.
 
-    The request notes them too. ``request`` may be None, or DRF's. Credentials without a password are
-    nobody's guess, and are not counted.
+    They are kept in the request's notes too. ``request`` may be None, or DRF's. Credentials with nothing that
+    can be guessed, such as a password, are not counted.
     """
     if not is_guess(credentials):
         return 0
@@ -96,13 +96,13 @@ def begin(request: Any, credentials: Mapping[str, Any], *, by_door: bool = False
 
 @sensitive_variables("credentials")
 def keep_failed(sender: Any, credentials: Any, request: Any = None, **kwargs: Any) -> None:
-    """Let a failed attempt count, and write it down; also one that nobody has counted."""
+    """Let a failed attempt count, and record it; also one that was not counted."""
     request = _plain(request)
     attempt = take_last() if is_guess(credentials) else None
     if attempt is None:
         subject = next(filter(None, map(_subject, find_users(names_in(credentials)))), None)
     elif attempt.counted.wait:
-        return  # written down when it was refused
+        return  # recorded when it was refused
     else:
         attempt.settle(failed=True)
         subject = attempt.subject
@@ -112,7 +112,7 @@ def keep_failed(sender: Any, credentials: Any, request: Any = None, **kwargs: An
 
 
 def forget_wait(sender: Any, request: Any = None, **kwargs: Any) -> None:
-    """Somebody has been signed in after all, so the answer is none to a failed attempt."""
+    """Reset the wait: somebody has been signed in after all, so the response is not to a failed attempt."""
     settle()
     request = _plain(request)
     if request is not None:
@@ -120,7 +120,7 @@ def forget_wait(sender: Any, request: Any = None, **kwargs: Any) -> None:
 
 
 def _is_counted(names: dict[str, str]) -> bool:
-    """True once, in the backend, for the attempt that a door of ours has begun."""
+    """Return True once, in the backend, for an attempt that authx began before calling any backend."""
     attempt = last_attempt.get()
     if attempt is None or not attempt.by_door or attempt.is_settled or attempt.names != names:
         return False
@@ -133,7 +133,7 @@ def _subject(user: Any) -> str | None:
 
 
 def _plain(request: Any) -> HttpRequest | None:
-    """Django's request of DRF's; None of anything else."""
+    """Return Django's request, also from DRF's; None for anything else."""
     request = getattr(request, "_request", request)
     return request if isinstance(request, HttpRequest) else None
 

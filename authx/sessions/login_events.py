@@ -1,4 +1,4 @@
-"""Failed logins, refused ones and failed proofs in the audit trail: enough to see an attack."""
+"""Failed logins, refused logins and failed step-ups in the audit trail: enough to see an attack."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from authx.store import database
 
 logger = logging.getLogger("authx")
 
-#: Events of one kind about one account; about names that are nobody's from one address, and from all.
+#: Limits on events of one kind: per account; for names of no account, per address and in total.
 PER_ACCOUNT, PER_ADDRESS, OF_STRANGERS = Rate(10, 3600), Rate(10, 3600), Rate(100, 3600)
 
 
@@ -28,10 +28,10 @@ def record_failure(
     outcome: str = "",
     session: DeviceSession | None = None,
 ) -> None:
-    """Write down that somebody could not sign in as ``subject``, or could not prove to be ``session``'s user.
+    """Record that somebody failed to sign in as ``subject``, or to prove that they are ``session``'s user.
 
-    The name that was tried is not kept: people type passwords there. Written whatever becomes of the
-    request's transaction; if it cannot be, that is logged, and the refusal stands.
+    The name that was tried is not kept: people type passwords there. The event is written even if the
+    request's transaction is rolled back; if it cannot be written, that is logged, and the refusal stands.
     """
     if not _is_within_bounds(kind, request, subject):
         return
@@ -41,14 +41,14 @@ def record_failure(
             at, actor = database.database_now(), Actor.of(None, request)
             found = audit.event(session, kind, at=at, outcome=outcome, actor=actor, subject=subject or "")
             database.transact(lambda: audit.write(found), attempts=1)
-        except Exception:  # whatever it is, AUTHX_COUNTRY's included: refusing must not depend on it
+        except Exception:  # any error, AUTHX_COUNTRY's included: refusing must not depend on it
             logger.exception("%s could not be recorded.", kind)
 
     database.run_even_on_rollback(write)
 
 
 def _is_within_bounds(kind: SessionEvent.Kind, request: HttpRequest | None, subject: str | None) -> bool:
-    """False also while the cache is down: who cannot be counted could write without end."""
+    """Return whether one more event may be written; False too while the cache cannot count."""
     purpose = f"event-{kind}"
     if subject is not None:
         return count(purpose, f"subject:{subject}", PER_ACCOUNT).is_within

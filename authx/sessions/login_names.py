@@ -1,4 +1,4 @@
-"""Whom the credentials of an attempt name: every name that is tried, and the user whom it finds."""
+"""The names in the credentials of an attempt, and the user that each of them finds."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.core.account_name import MAX_NAME
 
-#: What names an account in the credentials of Django's backends, allauth's and most others.
+#: The keywords that name an account in the credentials of Django's backends, allauth's and most others.
 _NAMES: Final = ("username", "email", "login", "phone")
-#: Credentials that are no name: what Django hides from signals, and the shorter secrets.
+#: Keywords of credentials that are no name: those that Django hides from signals, and those of short secrets.
 _SECRET: Final = re.compile("api|token|key|secret|pass|signature|pin|code|otp", re.IGNORECASE)
-#: Longer than any form lets through, and than any account has: all of them are one name.
+#: Stands for every name that is longer than any form accepts and any account has: they count as one.
 _TOO_LONG: Final = "a name that is too long"
-#: What the user model makes of a name that it cannot look up.
+#: The errors of a lookup by a name that finds no user, or several.
 _NOT_FOUND: Final = (
     *(ObjectDoesNotExist, MultipleObjectsReturned, ValidationError),
     *(ValueError, OverflowError),
@@ -33,7 +33,7 @@ _NOT_FOUND: Final = (
 
 @sensitive_variables("credentials")
 def is_guess(credentials: Mapping[str, Any]) -> bool:
-    """True if they prove something that can be guessed: a password, or a PIN or a code for an account."""
+    """Return whether they hold something that can be guessed: a password, or an account's PIN or code."""
     if credentials.get("password") is not None:
         return True
     secrets = (value for key, value in credentials.items() if _SECRET.search(key))
@@ -42,10 +42,10 @@ def is_guess(credentials: Mapping[str, Any]) -> bool:
 
 @sensitive_variables("credentials")
 def names_in(credentials: Mapping[str, Any]) -> dict[str, str]:
-    """Every name that is tried, by its keyword: a backend may go by any of them.
+    """Return every name that is tried, by its keyword: a backend may look up any of them.
 
-    Where none of the usual keywords is there, the user model's unique columns are names; else all that is
-    no secret makes one name together, for one of two alone may be a whole company's.
+    Without any of the usual keywords, the user model's unique columns are the names; without those either,
+    all values that are not secret form one name, for a single one of them may be shared by a whole company.
     """
     if known := _known_names(credentials):
         return known
@@ -62,7 +62,7 @@ def names_in(credentials: Mapping[str, Any]) -> dict[str, str]:
 
 
 def find_users(names: Mapping[str, str]) -> list[Any]:
-    """The user whom each name finds, None where that is nobody."""
+    """Return the user that each name finds, in order; None for a name that finds nobody."""
     return [_find(keyword, name) for keyword, name in names.items()]
 
 
@@ -106,12 +106,12 @@ def _find(keyword: str, name: str) -> Any:
 
 
 def _is_storable(name: str) -> bool:
-    """False for what no database can be asked for."""
+    """Return False for a name that no database accepts in a query."""
     return "\0" not in name and name == name.encode(errors="ignore").decode()
 
 
 def _by_name(model: Any, name: str) -> Any:
-    """As Django's own backend finds them; a site's own manager may know no natural keys, or other ones."""
+    """Find the user as Django's own backend does; a site's manager may have no natural keys, or others."""
     try:
         return model._default_manager.get_by_natural_key(name)
     except (AttributeError, TypeError):
@@ -128,12 +128,12 @@ def _by_column(model: Any, column: str, name: str) -> Any:
 
 
 def _by_email(model: Any, field: str, address: str) -> Any:
-    """Where a site signs people in by their address; None if it is that of several."""
+    """Find the user where a site signs people in by their address; None if several users have it."""
     found = model._default_manager.filter(**{f"{field}__iexact": address}).order_by()[:2]
     return found[0] if len(found) == 1 else None
 
 
 def _may_go_by_address() -> bool:
-    """False where Django's own backends alone decide: to them an address is no name."""
+    """Return whether a backend of others may accept an address as a name; Django's and authx's do not."""
     ours = ("django.contrib.auth.", "authx.")
     return any(not path.startswith(ours) for path in settings.AUTHENTICATION_BACKENDS)

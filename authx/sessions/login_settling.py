@@ -1,8 +1,9 @@
-"""When an attempt to sign in is over, and whether it is given back.
+"""When an attempt to sign in is over, and whether it is given back, so that it does not count.
 
-Django says when an attempt has failed, and not when it was good. So one that has not failed is given back
-when somebody is signed in, when its request has been answered, or when the next one begins, whichever comes
-first. One that ended in an error counts, and one whose client hung up meanwhile: it may have been hashed.
+Django signals that an attempt has failed, but not that its credentials were right. So an attempt that has not
+failed is given back when somebody is signed in, when its request has been answered, or when the next one
+begins, whichever comes first. An attempt that ended in an error counts, and so does one whose client hung up
+meanwhile: the password may have been hashed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Attempt:
     counted: LoginCount
     names: dict[str, str]
     subject: str | None
-    #: Begun by a door of ours before any backend was asked: LoginLimitBackend does not count it again.
+    #: Begun by authx before any backend was called: LoginLimitBackend does not count it again.
     by_door: bool = False
     is_settled: bool = False
 
@@ -42,27 +43,27 @@ last_attempt: ContextVar[Attempt | None] = ContextVar("authx_last_login_attempt"
 
 
 def settle(*, failed: bool = False, **kwargs: Any) -> None:
-    """Give back the last attempt of this thread or task, if nothing has said that it ``failed``."""
+    """Settle the last attempt of this thread or task: give it back, unless it has ``failed``."""
     if (attempt := take_last()) is not None:
         attempt.settle(failed=failed)
 
 
 def answered(request: HttpRequest, response: HttpResponseBase) -> None:
-    """Settle what the request has tried: 401 is no success, whichever way a backend has said so."""
+    """Settle the request's attempts: a 401 means failure, however a backend has reported it."""
     failed = response.status_code == 401
     settle_all(request, failed=failed)
     settle(failed=failed)
 
 
 def keep_unfinished(sender: Any, request: Any = None, **kwargs: Any) -> None:
-    """Let an attempt count that ended in an error: one backend may have hashed before another raised it."""
+    """Let an attempt that ended in an error count: one backend may have hashed before another raised it."""
     if isinstance(request, HttpRequest) and _is_from_authenticate(sys.exc_info()[1]):
         settle_all(request, failed=True)
         settle(failed=True)
 
 
 def _is_from_authenticate(error: BaseException | None) -> bool:
-    """True if it, or what it was raised for, has come out of ``authenticate``; the page's own has not."""
+    """Return whether the error, or a cause or context of it, was raised in ``authenticate``."""
     codes = {inspect.unwrap(function).__code__ for function in (authenticate, aauthenticate)}
     while error is not None:
         if any(frame.f_code in codes for frame, _line in walk_tb(error.__traceback__)):
@@ -84,10 +85,10 @@ def settle_all(request: HttpRequest, *, failed: bool) -> None:
 
 
 def settle_when_closed(request: HttpRequest, attempt: Attempt) -> None:
-    """Give it back when the answer has been sent, at the latest, on a site without our middleware too.
+    """Give it back when the response has been sent, at the latest, also on a site without authx's middleware.
 
-    Not at the signal alone: under ASGI that comes from another task, and for a client that hung up while its
-    password was being hashed as well.
+    The ``request_finished`` signal is not enough: under ASGI it comes from another task, and it also comes
+    for a client that hung up while its password was being hashed.
     """
     attempts = notes(request).attempts
     attempts[:] = [each for each in attempts if not each.is_settled]

@@ -1,4 +1,4 @@
-"""The ``amr`` of a session: what the backend that let a user in stands for, and what was proved later."""
+"""The ``amr`` of a session: the methods of the backend that logged the user in, and of later proofs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from authx.store import database
 
 
 def methods_of(*proofs: str) -> tuple[str, ...]:
-    """What these proofs stand for together, by AUTHX_AMR and the built-in table."""
+    """Return the ``amr`` values of these proofs together, by AUTHX_AMR and the built-in table."""
     return combined(*(methods_named(name, conf.AMR) for name in proofs))
 
 
 def backend_methods(user: Any) -> tuple[str, ...]:
-    """What ``user.backend`` stands for; ``()`` where there is none, or it does not say.
+    """Return the ``amr`` values of ``user.backend``; ``()`` if there is no backend, or they are unknown.
 
-    A backend that no table lists proves a password if its ``authenticate`` asks for one.
+    A backend that no table lists stands for a password if its ``authenticate`` takes one.
     """
     backend = _backend(user)
     if backend is None:
@@ -38,7 +38,7 @@ def backend_methods(user: Any) -> tuple[str, ...]:
 
 
 def password_methods(user: Any) -> tuple[str, ...]:
-    """The same where a password was just accepted: ``pwd``, unless a table says what else it was."""
+    """Return the ``amr`` values where a password was just accepted: ``pwd``, unless a table lists others."""
     backend = _backend(user)
     words = _listed(user.backend, backend) if backend is not None else None
     return combined(("pwd",) if words is None else words)
@@ -47,9 +47,10 @@ def password_methods(user: Any) -> tuple[str, ...]:
 def add_methods(
     session: DeviceSession, methods: Sequence[str], *, by: Any = None, request: Any = None
 ) -> bool:
-    """Add what the user has proved since to the session's ``amr``, and ``mfa`` where it is now two factors.
+    """Add what the user has proved since to the session's ``amr``, and ``mfa`` if there are now two factors.
 
-    False if there was nothing new, or the session has ended meanwhile. Access tokens made from now on say so.
+    Returns False if there was nothing new, or the session has ended meanwhile. Access tokens made from now on
+    carry the new values.
 
     Raises:
         StoreUnavailable: the database cannot be written.
@@ -77,7 +78,7 @@ def add_methods(
 
 
 def is_backend(user: Any, path: str) -> bool:
-    """True if the user was let in by the class at ``path``, or by one that extends it."""
+    """Return whether the user was logged in by the class at ``path``, or by a subclass of it."""
     backend = _backend(user)
     return backend is not None and path in map(_path, backend.__mro__)
 
@@ -95,7 +96,7 @@ def _backend(user: Any) -> type[Any] | None:
 
 
 def _listed(path: str, backend: type[Any]) -> tuple[str, ...] | None:
-    """What a table says of the backend, or of the class whose ``authenticate`` it has; None if nothing."""
+    """Return what a table lists for the backend, or the class whose ``authenticate`` it has; else None."""
     names = [path]
     for kind in backend.__mro__:
         names.append(_path(kind))

@@ -21,7 +21,7 @@ from authx.sessions.subjects import find_subject
 from authx.store import database, revocation_log
 from authx.store.database import DatabaseNow
 
-#: The number of a row that is no mark: whoever writes one takes its turn by this row.
+#: The number of a row that is no mark: writers of marks update it first, so that they wait for each other.
 _TURN = 0
 EVERYBODY = ""
 
@@ -35,12 +35,13 @@ def end_user_sessions(
     note: str = "",
     now: datetime | None = None,
 ) -> int:
-    """End every session of ``user`` that was opened before now, in one write; how many ended.
+    """End every session of ``user`` that was opened before now, in one write; return how many ended.
 
-    It refuses them all, at every door and in every service; a login under way is not spared. The rows, their
-    events and signals follow in transactions of a few hundred: if that is interrupted, nobody is let in, and
-    ``authx_prune`` finishes it. Those that were opened under another subject, before AUTHX_SUBJECT_FIELD was
-    changed, end with the mark, one by one.
+    The write is a not-before mark. All these sessions are refused from then on, by authx and by every
+    service, and so is a login in progress. The rows, their events and signals follow in transactions of a few
+    hundred: if that is interrupted, the sessions stay refused, and ``authx_prune`` finishes it. Sessions
+    opened under another subject, before AUTHX_SUBJECT_FIELD was changed, end in the mark's transaction, one
+    by one.
 
     Raises:
         ValueError: ``reason`` is not an ``EndReason``, or ``user`` is None or not saved.
@@ -62,7 +63,10 @@ def end_user_sessions(
 
 
 def _under_another(key: Any, subject: str | None) -> list[UUID]:
-    """The user's sessions that no mark of ``subject`` ends. Compared here: to a database Ada may be ada."""
+    """Return the user's sessions that no mark of ``subject`` ends.
+
+    Compared in Python, because a database may take Ada and ada for the same.
+    """
     owned = DeviceSession.objects.using(database.alias()).filter(user=key, ended_at=None).order_by("pk")
     return [sid for sid, stored in owned.values_list("pk", "subject") if stored != subject]
 
@@ -70,14 +74,17 @@ def _under_another(key: Any, subject: str | None) -> list[UUID]:
 def end_everyone(
     reason: str, by: Any = None, *, request: Any = None, note: str = "", now: datetime | None = None
 ) -> int:
-    """End everybody's sessions, as ``end_user_sessions`` does one user's; whoever asks for it included."""
+    """End everybody's sessions, as ``end_user_sessions`` does for one user; those of ``by`` included."""
     ending = Ending.of(reason, by, request, note, now)
     mark = database.transact(lambda: _write(EVERYBODY, ending))
     return sum(_catch_up(mark, ending, CHUNK))
 
 
 def _write(subject: str, ending: Ending) -> NotBeforeMark:
-    """Marks commit in the order of their numbers: a session was opened after all marks up to its number."""
+    """Write a mark.
+
+    Marks commit in the order of their numbers: a session was opened after all marks up to its number.
+    """
     _take_turn(ending.at)
     number = _next_number(subject)
     revocation_log.write_mark(subject, number, ending.reason.value)
@@ -94,7 +101,7 @@ def _write(subject: str, ending: Ending) -> NotBeforeMark:
 
 
 def _take_turn(at: datetime) -> None:
-    """Wait for whoever writes a mark, until the transaction ends. An UPDATE, as ``limiting.lock_user``."""
+    """Make writers of marks wait for each other until the transaction ends, by an UPDATE as ``lock_user``."""
     turn = NotBeforeMark(number=_TURN, reason="", at=at)
     if not _rows().filter(number=_TURN).update(at=at):
         _rows().bulk_create([turn], ignore_conflicts=True)
@@ -102,14 +109,14 @@ def _take_turn(at: datetime) -> None:
 
 
 def _next_number(subject: str) -> int:
-    """Above the newest, and above those of the sessions it is to end: the table may have been lost."""
-    newest = _rows().select_for_update().order_by("-number").first()  # as it is now, whatever the snapshot
+    """Return a number above the newest mark's and the sessions' to end: the table may have been lost."""
+    newest = _rows().select_for_update().order_by("-number").first()  # the latest, not the snapshot's
     opened = _of(subject).aggregate(newest=Max("not_before_number"))
     return max(newest.number if newest else _TURN, opened["newest"] or 0) + 1
 
 
 def catch_up(batch: int) -> Iterator[int]:
-    """Let the rows that a mark has ended say so, ``batch`` at a time; yields how many each time.
+    """Update the rows of sessions that a mark has ended, ``batch`` at a time; yield how many each time.
 
     The oldest mark first: it is the one that ended them.
     """
@@ -119,7 +126,10 @@ def catch_up(batch: int) -> Iterator[int]:
 
 
 def _catch_up(mark: NotBeforeMark, ending: Ending, batch: int) -> Iterator[int]:
-    """Those that were live at the mark. Of everybody the log of endings holds the mark, and names nobody."""
+    """Update the rows of sessions that were live at the mark.
+
+    For a mark on everybody the revocation log holds the mark alone, and no entry for each session.
+    """
     hit = _of(mark.subject).filter(
         ended_at=None, not_before_number__lt=mark.number, idle_expires_at__gt=mark.at, expires_at__gt=mark.at
     )
@@ -127,9 +137,10 @@ def _catch_up(mark: NotBeforeMark, ending: Ending, batch: int) -> Iterator[int]:
 
 
 def prune_marks(*, now: datetime | None = None) -> int:
-    """Delete the marks that nothing from before them can be left of, but for the newest; how many.
+    """Delete marks so old that no token or login from before them is left; return how many.
 
-    Their rows must have been caught up with. The newest stays, so that numbers never go back; not its note.
+    The rows of their sessions must have been updated. The newest mark stays, so that numbers never go back,
+    but loses its note when it is as old.
     """
     before = (now or timezone.now()) - 2 * window()
     newest = _marks().order_by("-number").values_list("number", flat=True).first() or _TURN
@@ -144,17 +155,17 @@ def prune_marks(*, now: datetime | None = None) -> int:
 
 
 def opening_moment() -> tuple[datetime, int]:
-    """The database's clock and the number of the newest mark, for a session to be opened. One statement."""
+    """Return the database's clock and the number of the newest mark, for a new session. One statement."""
     newest = _rows().order_by("-number").values("number")[:1]
     at, number = database.evaluate(DatabaseNow(output_field=models.DateTimeField()), Subquery(newest))
     return at, number or 0
 
 
 def apply_mark(session: DeviceSession) -> None:
-    """Let a session that a mark has ended say so, where its row does not yet."""
+    """Set the ending of a session that a mark has ended, if its row does not have it yet."""
     marks = _marks().alias(octets=Octets("subject")).filter(number__gt=session.not_before_number)
     mark = marks.filter(octets__in=(EVERYBODY, session.subject)).order_by("number").first()
-    if mark is None:  # pruned since, and so its row has been caught up with
+    if mark is None:  # pruned since, so its row has been updated
         session.refresh_from_db(using=database.alias(), fields=["ended_at", "end_reason", "ended_by"])
         return
     expired = session.rotation_state().expiry_reason(mark.at)
@@ -166,7 +177,7 @@ def _of(subject: str) -> models.QuerySet[DeviceSession]:
     sessions = DeviceSession.objects.using(database.alias())
     if subject == EVERYBODY:
         return sessions.all()
-    return sessions.filter(is_exactly("subject", subject), subject=subject)  # the latter for the index
+    return sessions.filter(is_exactly("subject", subject), subject=subject)  # the second for the index
 
 
 def _marks() -> models.QuerySet[NotBeforeMark]:

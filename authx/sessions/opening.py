@@ -31,16 +31,16 @@ from authx.store import database
 #: What a session takes over from the one it continues.
 _CONTINUED = ("amr", "auth_time", "persistent", "device_id", "device_name", "device_type")
 
-#: Attempts of a login under limits, before it is a 503.
+#: How often a login under limits is tried before the response is a 503.
 TURNS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """What a client says of itself; every part may be left out.
+    """What a client says about its device; every part may be omitted.
 
-    ``id`` is chosen by the client and kept by it, at most 128 characters; ``name`` is shown to the
-    user, cut at 100; ``type`` is one of AUTHX_DEVICE_TYPES.
+    ``id`` is chosen and kept by the client, at most 128 characters; ``name`` is shown to the user, cut at 100
+    characters; ``type`` is one of AUTHX_DEVICE_TYPES.
     """
 
     id: str = ""
@@ -105,17 +105,17 @@ def open_session(
     adopted_from: str | None = None,
     now: datetime | None = None,
 ) -> Credentials:
-    """Open a device session for a user who has just proved who they are.
+    """Open a device session for a user who has just authenticated.
 
-    ``amr`` are the methods of that proof (RFC 8176) and ``auth_time`` its time, if it was not now;
-    ``AUTH_TIME_UNKNOWN`` where nobody knows.
-    ``persistent`` says whether cookies outlive the browser. ``overwrites`` is the session whose cookies
-    this login replaces: it ends as ``superseded`` (T12). A live session of the same user and
-    ``device.id`` ends as ``replaced``, and so do those that AUTHX_SESSION_LIMITS has no room for.
-    ``continues`` is a session of this very device that has just ended: its device and proof are kept.
+    ``amr`` holds the methods of that authentication (RFC 8176); ``auth_time`` is its time, if it was not now,
+    or ``AUTH_TIME_UNKNOWN``. ``persistent`` says whether cookies outlive the browser. ``overwrites`` is the
+    session whose cookies this login replaces: it ends as ``superseded`` (transition T12). A live session of
+    the same user and ``device.id`` ends as ``replaced``, and so do those for which AUTHX_SESSION_LIMITS has
+    no room. ``continues`` is a session of the same device that has just ended: its device and authentication
+    are kept.
 
     Raises:
-        SessionLimitReached: a limit that refuses is full; nothing was opened.
+        SessionLimitReached: a limit that refuses logins is full; nothing was opened.
         LoginRefused: the user is inactive, not saved, or without a value in AUTHX_SUBJECT_FIELD; or the
             Django session was adopted before.
         DeviceInvalid: the device is of an unknown type, or its id is malformed.
@@ -138,10 +138,10 @@ def open_session(
     def write() -> Credentials:
         session = _write(login, overwrites, limits)
         session.database_now = at
-        # Here, because AUTHX_CLAIMS is the site's code: if it fails, nothing has been opened.
+        # In the transaction, because AUTHX_CLAIMS is the site's code: if it fails, nothing has been opened.
         return credentials_for(session, generation=1, now=now or timezone.now())
 
-    # Logins that take turns may be told to begin again once for each that came before.
+    # A login that waits for others may have to start again once for each of them.
     credentials = database.transact(write, attempts=TURNS if limits else database.ATTEMPTS)
     database.after_commit(lambda: _announce(credentials.session, user, request))
     return credentials
@@ -171,7 +171,7 @@ def _announce(session: DeviceSession, user: Any, request: Any) -> None:
 
 
 def set_persistent(session: DeviceSession, persistent: bool) -> None:
-    """Remember whether the session's cookies outlive the browser, for renewals to come."""
+    """Store whether the session's cookies outlive the browser, for later renewals."""
     with database.store_errors():
         this = DeviceSession.objects.using(database.alias()).filter(pk=session.pk)
         this.update(persistent=persistent)

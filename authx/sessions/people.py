@@ -1,6 +1,6 @@
-"""Whose data it is: a user's, or that of a subject whose user is gone.
+"""Which rows are about a person: a user, or a subject whose user has been deleted.
 
-The one place that says which rows are about a person, for erasing and for exporting.
+The one place that decides it, for erasing and for exporting.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from authx.store import database
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody whom rows are about."""
+    """A person whom rows are about."""
 
     subject: str
-    #: The user's primary key; None if the user is gone.
+    #: The user's primary key; None if the user has been deleted.
     key: Any = None
     username: str | None = None
-    #: What they were named by before, where AUTHX_SUBJECT_FIELD has been changed.
+    #: Their earlier subjects, if AUTHX_SUBJECT_FIELD has been changed.
     former: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, who: Any, *, had: Collection[str] | None = None) -> Person:
-        """``who`` is a user, or the subject of one, gone or not; a person is that person.
+        """Return the person of a user, or of a subject whose user may have been deleted; a person as it is.
 
-        ``had`` are the subjects of a user's sessions, where they have been read.
+        ``had`` holds the subjects of a user's sessions, if they have been read.
 
         Raises:
-            ValueError: it is None, empty, or a user who is not saved.
+            ValueError: ``who`` is None, empty, or a user who is not saved.
         """
         if isinstance(who, Person):
             return who
@@ -47,25 +47,25 @@ class Person:
         key = getattr(who, "pk", None)
         if key in (None, ""):
             raise ValueError("a user who is not saved, and nobody's subject, are nobody")
-        # Who cannot be named by a subject, and so has no tokens, may have rows from before all the same.
+        # A user without a subject has no tokens, but may have rows from before.
         if had is None:
             owned = DeviceSession.objects.using(database.alias()).filter(user=key).order_by()
             had = set(owned.values_list("subject", flat=True).distinct())
         return cls(find_subject(who) or str(key), key, who.get_username(), former_subjects(who, had))
 
     def sessions(self) -> DeviceSessionQuerySet:
-        """Their sessions. Of a subject used twice, those of the earlier user are not the later one's."""
+        """Return their sessions, without those of an earlier, deleted user who had the same subject."""
         sessions: DeviceSessionQuerySet = DeviceSession.objects.using(database.alias())
         if self.key is not None:
             return sessions.filter(user=self.key)
         return sessions.filter(self._is_named(), user=None)
 
     def marks(self) -> QuerySet[NotBeforeMark]:
-        """The marks that ended their sessions alone."""
+        """Return the not-before marks on their sessions; not those on everybody's."""
         return NotBeforeMark.objects.using(database.alias()).filter(self._is_named())
 
     def attempts(self) -> Q:
-        """The events of no session that are about their account, such as failed logins."""
+        """Return the condition for events about their account without a session, such as failed logins."""
         return Q(session=None) & self._is_named()
 
     def _is_named(self) -> Q:
@@ -74,21 +74,21 @@ class Person:
         return Q(subject__in=subjects) & exactly
 
     def is_known(self) -> bool:
-        """True if there is such a user, or a row about one who is gone."""
+        """Return whether there is such a user, or a row about a deleted one."""
         rows = (self.sessions(), self.marks(), all_events().filter(self.attempts()))
         return self.key is not None or any(found.exists() for found in rows)
 
 
 def events_about(keys: list[Any]) -> Q:
-    """The events of these sessions of a person, whoever caused them."""
+    """Return the condition for events of these sessions of a person, whoever caused them."""
     return Q(session__in=keys)
 
 
 def events_by(key: Any) -> Q:
-    """The events that the user of this primary key caused, on whosever session."""
+    """Return the condition for events that the user with this primary key caused, on any session."""
     return Q(actor=key)
 
 
 def all_events() -> QuerySet[SessionEvent]:
-    """All events, through a manager that may change them: for erasing alone."""
+    """Return all events through a manager that may change them; only erasing does so."""
     return SessionEvent._base_manager.using(database.alias())

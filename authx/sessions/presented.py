@@ -1,4 +1,4 @@
-"""Whose credentials these are, whatever their age: for logging out and logging in over them."""
+"""The session of presented credentials, whatever their age: for logging out, and for a login over it."""
 
 from __future__ import annotations
 
@@ -21,17 +21,24 @@ from authx.sessions.reading import read_session
 
 @sensitive_variables("refresh_token")
 def find_by_refresh_token(refresh_token: object) -> DeviceSession:
-    """The session, live or ended, of a genuine refresh token of any generation. Changes nothing.
+    """Return the session, live or ended, of a genuine refresh token of any generation. Changes nothing.
 
     Raises:
         RefreshMalformed: it was never one of ours.
-        StoreUnavailable: the database cannot be asked.
+        StoreUnavailable: the database cannot be read.
     """
     return find_genuine(read_refresh_token(refresh_token, secret_keys()))
 
 
 def find_genuine(presented: RefreshClaims) -> DeviceSession:
-    """The session whose salt proves the token, with its user and the database's clock. One statement."""
+    """Return the session whose salt proves the token, with its user and the database's clock.
+
+    One statement.
+
+    Raises:
+        RefreshMalformed: no session has issued it.
+        StoreUnavailable: the database cannot be read.
+    """
     session = read_session(presented.sid)
     if session is None or not is_genuine(presented, bytes(session.salt), secret_keys()):
         raise RefreshMalformed("no session of ours has issued it")
@@ -40,17 +47,17 @@ def find_genuine(presented: RefreshClaims) -> DeviceSession:
 
 @sensitive_variables()
 def cookie_session(request: HttpRequest) -> DeviceSession | None:
-    """The session, live or ended, that a browser's cookies came from, whatever their age; by either of them.
+    """Return the session, live or ended, of a browser's cookies, whatever their age; either cookie is enough.
 
     Raises:
-        StoreUnavailable: the database cannot be asked.
+        StoreUnavailable: the database cannot be read.
     """
     refresh_token = read_cookie(request, conf.REFRESH_COOKIE)
     try:
         if refresh_token is not None:
             return find_by_refresh_token(refresh_token)
     except RefreshMalformed:
-        pass  # the other one may still be good
+        pass  # the access cookie may still be good
     try:
         sid = UUID(read_claims(read_cookie(request, conf.ACCESS_COOKIE)).sid)
     except (TokenError, ValueError):
@@ -59,10 +66,10 @@ def cookie_session(request: HttpRequest) -> DeviceSession | None:
 
 
 def browser_session(request: HttpRequest) -> DeviceSession | None:
-    """The same, or the session that the browser's Django session is bound to where it has no cookies of ours.
+    """Return the ``cookie_session``; if there is none, the one that the browser's Django session is bound to.
 
     Raises:
-        StoreUnavailable: the database cannot be asked.
+        StoreUnavailable: the database cannot be read.
     """
     found = cookie_session(request)
     if found is None and (bound := django_session.bound_to(request)):
@@ -71,16 +78,16 @@ def browser_session(request: HttpRequest) -> DeviceSession | None:
 
 
 def is_left_by_another(request: HttpRequest, user: Any) -> bool:
-    """True if what the Django session keeps was put there by somebody else than ``user``, as far as we know.
+    """Return whether somebody other than ``user`` put the data into the Django session, as far as is known.
 
-    The device session it belongs to says by whom; where it names none, the browser's cookies. Whoever knew
-    another password of this user's is somebody else, as to Django's own ``login``.
+    The device session that it belongs to says who; if it names none, the browser's cookies do. The same user
+    with another password counts as somebody else, as in Django's own ``login``.
 
     Raises:
-        StoreUnavailable: the database cannot be asked.
+        StoreUnavailable: the database cannot be read.
     """
     sid = django_session.owner(request)
     found = read_session(UUID(sid)) if sid else cookie_session(request)
     if found is None:
-        return sid is not None  # pruned: nobody can tell any more
+        return sid is not None  # pruned: it cannot be known any more
     return found.user_id != user.pk or not has_fingerprint(user, found.fingerprint)

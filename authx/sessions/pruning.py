@@ -1,4 +1,4 @@
-"""Forgetting: expired sessions are marked, old ones deleted, a batch per transaction."""
+"""Pruning: expired sessions are ended, old ones deleted, one batch per transaction."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from authx.store import database
 
 
 def mark_expired(batch: int, *, now: datetime | None = None) -> Iterator[int]:
-    """End what has expired without anybody noticing, ``batch`` at a time; yields how many each time."""
+    """End expired sessions that nobody has ended yet, ``batch`` at a time; yield how many each time."""
     at = now or database.database_now()
     overdue = _sessions().expired(at)
     idle = overdue.filter(idle_expires_at__lt=F("expires_at"))
@@ -25,9 +25,9 @@ def mark_expired(batch: int, *, now: datetime | None = None) -> Iterator[int]:
 
 
 def prune(keep: timedelta, batch: int, *, now: datetime | None = None) -> Iterator[int]:
-    """Delete sessions that ended longer ago than ``keep``, with their events; yields how many each time.
+    """Delete sessions that ended longer ago than ``keep``, with their events; yield how many each time.
 
-    Then events of no session that are older, such as failed logins, which are not counted.
+    Then delete events as old without a session, such as failed logins; these are not counted.
     """
     before = (now or database.database_now()) - keep
     old = _sessions().filter(ended_at__lt=before)
@@ -43,7 +43,7 @@ def _delete_events(keys: list[Any]) -> None:
 
 
 def _delete(keys: list[Any]) -> int:
-    # The events' own manager refuses; this is the one place that may.
+    # The events' own manager refuses to delete; only this module may.
     events = SessionEvent._base_manager.using(database.alias()).filter(session__in=keys)
     events._raw_delete(database.alias())
     erase_log(keys)

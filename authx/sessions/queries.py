@@ -1,4 +1,4 @@
-"""A user's own sessions: listed, found, renamed."""
+"""Sessions listed, found and renamed: a user's own, and anybody's for staff."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from authx.store.database import DatabaseNow
 
 
 def live_sessions(user: Any) -> list[DeviceSession]:
-    """The user's live sessions, most recently seen first."""
+    """Return the user's live sessions, most recently seen first."""
     with database.store_errors():
         return list(_live(user).order_by("-last_seen_at", "-created_at"))
 
 
 def find_live_session(user: Any, sid: UUID) -> DeviceSession | None:
-    """The user's live session of that id; None if it is missing, over, or somebody else's."""
+    """Return the user's live session with that id; None if it is missing, over, or somebody else's."""
     with database.store_errors():
         found: DeviceSession | None = _live(user).filter(pk=sid).first()
     return found
 
 
 def other_sessions(user: Any, sid: UUID | None) -> Any:
-    """The user's sessions but this one, for ``end_sessions``."""
+    """Return a queryset of the user's sessions except ``sid``, for ``end_sessions``; of all if it is None."""
     owned = DeviceSession.objects.using(database.alias()).filter(user=user)
     return owned if sid is None else owned.exclude(pk=sid)
 
 
 def rename_session(session: DeviceSession, name: str, *, by: Any = None, request: Any = None) -> str:
-    """Give the device a name of the user's choosing; the name as it is kept, at most 100 characters."""
+    """Set the device name that the user chose; return it as it is stored, at most 100 characters."""
     kept = clean_text(name, 100)
     at = database.database_now()
 
@@ -55,15 +55,15 @@ def _live(user: Any) -> Any:
 
 
 def find_session(sid: UUID) -> DeviceSession | None:
-    """Anybody's session with its user, live or not; None if there is none of that id."""
+    """Return anybody's session with its user, live or ended; None if there is none with that id."""
     with database.store_errors():
         return DeviceSession.objects.using(database.alias()).filter(pk=sid).select_related("user").first()
 
 
 def search_sessions(*, user: str | None, device_type: str | None, status: str | None) -> Any:
-    """Everybody's sessions, newest first; live ones unless ``status`` is ``ended`` or ``all``."""
+    """Return everybody's sessions, newest first; live ones unless ``status`` is ``ended`` or ``all``."""
     found = DeviceSession.objects.using(database.alias()).select_related("user").with_marks()
-    if "\x00" in f"{user}{device_type}":  # PostgreSQL cannot be asked for it, and nobody has it
+    if "\x00" in f"{user}{device_type}":  # PostgreSQL rejects it, and no row has it
         return found.none()
     if user:
         found = found.filter(sessions_of(user))

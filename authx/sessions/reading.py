@@ -42,7 +42,7 @@ class _Statement:
 
     def read(self, connection: Any, sid: UUID, kid: str) -> Reading | None:
         key = DeviceSession._meta.pk.get_db_prep_value(sid, connection)
-        row = self.prepared.fetch(connection, (kid, key))  # what is selected comes before the condition
+        row = self.prepared.fetch(connection, (kid, key))  # in the order of SELECT, then WHERE
         return None if row is None else self._build(list(row), connection)
 
     def _build(self, row: list[Any], connection: Any) -> Reading:
@@ -59,7 +59,7 @@ class _Statement:
 
 
 def _written_out(sql: str, given: Iterable[Any]) -> str:
-    """The statement with its constants in the text: each parameter costs."""
+    """Return the statement with its constants written into the text: each parameter costs time."""
     constants = {1: "1", "": "''"}
     first, *others = sql.split("%s")
     return first + "".join(
@@ -68,7 +68,7 @@ def _written_out(sql: str, given: Iterable[Any]) -> str:
 
 
 def _converters(columns: list[Any], connection: Any) -> Any:
-    """What the database's values of each column go through, as a queryset would send them."""
+    """Yield the place, function and column of each conversion that a queryset would apply to a row."""
     for place, column in enumerate(columns):
         found: list[Callable[..., Any]] = [
             *connection.ops.get_db_converters(column),
@@ -79,25 +79,25 @@ def _converters(columns: list[Any], connection: Any) -> Any:
 
 @dataclass(slots=True)
 class Reading:
-    """A session with its user, and what else the statement has found."""
+    """A session with its user, and what else the statement found."""
 
     session: DeviceSession
-    #: The key that was asked for has been withdrawn.
+    #: Whether the signing key ``kid`` has been withdrawn.
     has_withdrawn_key: bool
 
 
 def read_session(sid: UUID) -> DeviceSession | None:
-    """The session, live or ended, with its user and ``database_now``; None if it is not there.
+    """Return the session, live or ended, with its user and ``database_now``; None if it is not there.
 
     Raises:
-        StoreUnavailable: the database cannot be asked.
+        StoreUnavailable: the database cannot be read.
     """
     found = read(sid)
     return None if found is None else found.session
 
 
 def find_adopted(mark: str) -> DeviceSession | None:
-    """The session that was adopted from the Django session of this ``mark``, as ``read_session``."""
+    """Return the session whose ``adopted_from`` is ``mark``, as ``read_session`` does."""
     with database.store_errors():
         adopted = DeviceSession.objects.using(database.alias()).filter(adopted_from=mark)
         sid = adopted.values_list("pk", flat=True).first()
@@ -105,13 +105,13 @@ def find_adopted(mark: str) -> DeviceSession | None:
 
 
 def read(sid: UUID, *, kid: str = "") -> Reading | None:
-    """As ``read_session``, and whether signing key ``kid`` was withdrawn.
+    """Read a session as ``read_session`` does, and whether signing key ``kid`` was withdrawn.
 
-    One statement. A queryset would build and compile it at every request, which costs more than asking. A
-    second where a mark has ended the session: what it says is not in the row.
+    One statement: a queryset would build and compile it at every request, which costs more than running it. A
+    second one if a not-before mark has ended the session: the mark's time and reason are not in its row.
 
     Raises:
-        StoreUnavailable: the database cannot be asked.
+        StoreUnavailable: the database cannot be read.
     """
     alias = database.alias()
     with database.store_errors():

@@ -1,4 +1,4 @@
-"""The events of refreshes: what changes nothing is written once, or not at all."""
+"""The events of refreshes: a refresh that changes nothing is recorded once, or not at all."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from authx.store import database
 
 logger = logging.getLogger("authx")
 
-#: Refusals that change nothing, and the row after which each is news again; no row undoes an ending.
+#: Refusals that change nothing, and the rows after which each is recorded again; no row undoes an ending.
 REPEATS = {Row.STRIKE_AGAIN: [Row.STRIKE], Row.ENDED: []}
 
-#: They hand out what is there already: a burst of tabs, or a thief, could write rows for ever.
+#: Not recorded, for they return what exists already: a burst of tabs, or a thief, could write events forever.
 SILENT = {Row.KEEP, Row.REPLAY}
 
 _KINDS = {
@@ -33,10 +33,10 @@ _KINDS = {
 
 
 def tell_once(session: DeviceSession, verdict: Verdict, at: datetime, request: Any) -> None:
-    """Write the event of a refusal that changes nothing: once, or a thief could write rows for ever."""
+    """Record a refusal that changes nothing: once, or a thief could write events forever."""
 
     def write() -> None:
-        # Of many at once one writes, and nobody waits for whoever holds the session, if that can be helped.
+        # Of many at once only one writes; with SKIP LOCKED none of them waits for the session's lock.
         skip = connections[database.alias()].features.has_select_for_update_skip_locked
         ours = DeviceSession.objects.using(database.alias()).select_for_update(skip_locked=skip)
         if ours.filter(pk=session.pk).first() and not _is_told(session, verdict.row):
@@ -46,12 +46,12 @@ def tell_once(session: DeviceSession, verdict: Verdict, at: datetime, request: A
         if not _is_told(session, verdict.row):
             actor = Actor.of(None if verdict.row is Row.ENDED else session.user, request)
             database.transact(write, attempts=1)
-    except Exception:  # whatever it is, AUTHX_COUNTRY's included: refusing must not depend on it
+    except Exception:  # any error, AUTHX_COUNTRY's included: refusing must not depend on it
         logger.exception("%s of session %s could not be recorded.", verdict.row, session.pk)
 
 
 def _is_told(session: DeviceSession, row: Row) -> bool:
-    """True if nothing that makes ``row`` news has happened since its last event."""
+    """Return whether ``row`` is recorded already, and nothing since makes it worth recording again."""
     outcomes = [row, *REPEATS[row]]
     found = SessionEvent.objects.using(database.alias()).filter(session=session, outcome__in=outcomes)
     _latest, outcome = max(found.order_by().values_list("pk", "outcome"), default=(0, ""))
@@ -59,7 +59,7 @@ def _is_told(session: DeviceSession, row: Row) -> bool:
 
 
 def record_verdict(session: DeviceSession, verdict: Verdict, at: datetime, actor: Actor) -> None:
-    """The event of the verdict, if it is one; nobody is named for an ending, for it may have been a thief."""
+    """Record the event of the verdict, if any; an ending names nobody, for it may have been a thief."""
     if verdict.end:
         nobody = replace(actor, user=None)
         record([session.pk], Ending(EndReason(verdict.end), at, nobody, verdict.row))

@@ -38,16 +38,16 @@ def refresh_session(
 ) -> Credentials:
     """Exchange a refresh token for the session's current one and a fresh access token.
 
-    Idempotent: whoever presents a token again within the grace is given the identical successor. The
+    Idempotent: a token that is presented again within the grace period gets the identical successor. The
     verdict is committed before anything is raised, so this must not run inside a transaction
     (``non_atomic_requests``).
 
     Raises:
         RefreshMalformed: it was never one of ours; nothing changed.
-        RefreshConflict: it was spent and its successor is in use; nothing but the strike changed.
-        RefreshReused: it was spent, again; the session has just been ended.
+        RefreshConflict: it was spent and its successor is in use; nothing changed but the recorded strike.
+        RefreshReused: it was spent before, a sign of theft; the session has just been ended.
         SessionEnded: the session is over; ``reason`` says why.
-        StoreUnavailable: the database cannot be asked or written; nothing changed.
+        StoreUnavailable: the database cannot be read or written; nothing changed.
     """
     with database.store_errors():
         session, generation = _exchange(refresh_token, request, now)
@@ -58,10 +58,10 @@ def refresh_session(
 def hold_session(
     refresh_token: object, request: Any = None, *, now: datetime | None = None
 ) -> tuple[DeviceSession, str]:
-    """The session that ``refresh_session`` would renew, and an access token for this request alone.
+    """Return the session that ``refresh_session`` would renew, and an access token for this request alone.
 
-    For whoever comes too often. Nothing is written, and nothing may be handed out; but what speaks against
-    the token is judged and takes effect as ever: a flood must not hide a theft.
+    For a client that refreshes too often. Nothing is written, and no token may be sent to the client; but a
+    verdict against the token takes effect as usual: a flood must not hide a theft.
 
     Raises: as ``refresh_session``.
     """
@@ -74,9 +74,9 @@ def hold_session(
 def _exchange(
     refresh_token: object, request: Any, now: datetime | None, *, holds: bool = False
 ) -> tuple[DeviceSession, int]:
-    """The session of a genuine token, and the generation that it buys, once that verdict is carried out.
+    """Return the session of a genuine token and the generation to issue, after carrying out the verdict.
 
-    ``holds``: it is carried out only where it refuses.
+    ``holds``: the verdict is carried out only if it refuses.
     """
     presented = read_refresh_token(refresh_token, secret_keys())
     for _ in range(database.ATTEMPTS):
@@ -92,12 +92,12 @@ def _exchange(
 
 @sensitive_variables("refresh_token")
 def refreshable_session(refresh_token: object) -> DeviceSession | None:
-    """The session that ``refresh_session`` would renew with this token; None if it would refuse it.
+    """Return the session that ``refresh_session`` would renew with this token; None if it would refuse it.
 
-    Changes nothing, and spends nothing.
+    Changes nothing, and does not spend the token.
 
     Raises:
-        StoreUnavailable: the database cannot be asked.
+        StoreUnavailable: the database cannot be read.
     """
     try:
         presented = read_refresh_token(refresh_token, secret_keys())
@@ -121,14 +121,14 @@ def _judge(session: DeviceSession, presented: int, now: datetime) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Decision:
-    """What is to be done, and for whom; what the site's alarms add is part of the verdict."""
+    """What to do, and for whom; the verdict includes what the site's alarms add."""
 
     verdict: Verdict
     at: datetime
-    #: Who asks, where that had to be known to decide.
+    #: Who refreshes, where the decision needed to know.
     actor: Actor | None = None
     alarms: tuple[Alarm, ...] = ()
-    #: The columns that say where the session is used from.
+    #: The new values of the columns that record where the session is used from.
     context: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -146,7 +146,7 @@ def _decide(session: DeviceSession, presented: int, at: datetime, request: Any) 
 
 
 def _carry_out(session: DeviceSession, decision: _Decision, request: Any) -> bool:
-    """Write the verdict and its events in one transaction, if there are any; False if another was first."""
+    """Write the verdict and its events, if any, in one transaction; return False if another was first."""
     verdict, at = decision.verdict, decision.at
     if verdict.row in REPEATS:
         tell_once(session, verdict, at, request)
@@ -155,7 +155,7 @@ def _carry_out(session: DeviceSession, decision: _Decision, request: Any) -> boo
     if verdict.row in SILENT and not changes:
         database.demand_no_transaction()
         return True
-    # Of whoever is gone nothing is kept that was forgotten with them.
+    # Nothing that was erased with a deleted user is recorded again.
     actor = decision.actor or (NOBODY if session.user is None else Actor.of(session.user, request))
 
     def write() -> bool:
@@ -179,16 +179,16 @@ def _changes(session: DeviceSession, verdict: Verdict, at: datetime) -> dict[str
     changes = dict(verdict.changes)
     if verdict.row in {Row.ROTATE, Row.ROLLBACK}:
         changes["last_seen_at"] = at
-        # Taken under a fallback SECRET_KEY it would stop matching when that key is dropped.
+        # A fingerprint taken under a fallback SECRET_KEY would stop matching when that key is dropped.
         if session.user is not None:
             changes["fingerprint"] = fingerprint(session.user)
     return changes
 
 
 def _swap(session: DeviceSession, changes: Mapping[str, Any], context: Mapping[str, Any]) -> bool:
-    """The one conditional statement: only if the session is still as it was judged.
+    """Update the row in one conditional statement: only if the session is still as it was judged.
 
-    So is the ``context`` that changes, or each tab of a burst would raise its alarm.
+    The columns of ``context`` must be unchanged too, or each tab of a burst would raise the same alarm.
     """
     state = session.rotation_state()
     this = DeviceSession.objects.using(database.alias()).filter(

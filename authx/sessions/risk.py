@@ -1,4 +1,4 @@
-"""Raising alarms: a flagged event in the transaction, a signal after it, and what the site chose."""
+"""Raising alarms: a flagged event in the transaction, a signal after it, and the action the site chose."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from authx.store import database
 
 
 def action_of(alarm: Alarm) -> Action:
-    """What AUTHX_ALARMS says; an alarm it does not name is flagged."""
+    """Return the action that AUTHX_ALARMS sets for the alarm; one that it does not name is flagged."""
     return conf.ALARMS[alarm]
 
 
 def new_context(session: DeviceSession, actor: Actor) -> tuple[list[Alarm], dict[str, Any]]:
-    """The alarms that a refresh by ``actor`` raises, and the columns that then say where it came from."""
+    """Return the alarms that a refresh by ``actor`` raises, and the columns that record its origin."""
     label = describe_user_agent(actor.user_agent)[1] if actor.user_agent and session.user_agent else ""
     before = Context(session.device_label, session.country)
     found = [
@@ -52,13 +52,13 @@ def record_alarm(session: DeviceSession, alarm: Alarm, *, at: datetime, actor: A
 
 @sensitive_variables("refresh_token")
 def count_refresh(refresh_token: object, request: Any) -> int:
-    """Seconds until the session of this token may be refreshed again; 0: now. Counts the try, in the cache.
+    """Count a refresh of this token's session in the cache; return the seconds until the next one, 0 for now.
 
-    The first one too many in a window of AUTHX_REFRESH_RATE raises the alarm.
+    The first refresh beyond AUTHX_REFRESH_RATE in a window raises the alarm.
 
     Raises:
         RefreshMalformed: it was never one of ours.
-        StoreUnavailable: an alarm is due, and the database cannot be asked or written.
+        StoreUnavailable: an alarm is due, and the database cannot be read or written.
     """
     sid = str(read_refresh_token(refresh_token, secret_keys()).sid)
     wait = throttle.refresh_wait(sid)
@@ -68,7 +68,7 @@ def count_refresh(refresh_token: object, request: Any) -> int:
 
 
 def raise_refresh_rate(session: DeviceSession, request: Any) -> None:
-    """A session refreshes more often than AUTHX_REFRESH_RATE allows: flag it, or end it."""
+    """Flag or end a session that refreshes more often than AUTHX_REFRESH_RATE allows."""
     alarm, at = Alarm.REFRESH_RATE, session.database_now
     action = action_of(alarm)
     if action is Action.IGNORE or session.ended_reason(at) is not None:

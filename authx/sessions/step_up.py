@@ -18,7 +18,7 @@ from authx.store import database
 
 
 def is_recent(session: DeviceSession | None, max_age: timedelta | None) -> bool:
-    """True if the session's user proved who they are within ``max_age``; None asks for nothing."""
+    """Return whether the session's user authenticated within ``max_age``; None requires nothing."""
     if max_age is None:
         return True
     now = timezone.now().timestamp()
@@ -29,7 +29,7 @@ def record_proof(session: DeviceSession, *, by: Any = None, request: Any = None)
     """Set ``auth_time`` to now (RFC 9068 §2.2.1).
 
     Raises:
-        SessionEnded: it ended meanwhile.
+        SessionEnded: the session ended meanwhile.
         StoreUnavailable: the database cannot be written.
     """
     at = database.database_now()

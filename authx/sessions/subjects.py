@@ -1,4 +1,4 @@
-"""Whose a token is: its ``sub``, made of the user's key or of the column that AUTHX_SUBJECT_FIELD names."""
+"""The ``sub`` of a token: the user's primary key, or the column that AUTHX_SUBJECT_FIELD names."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from authx.store import database
 
 logger = logging.getLogger("authx")
 
-#: The largest number that every database can be asked for, and one more.
+#: One more than the largest number that every database accepts in a query.
 _TOO_LARGE: Final = 2**63
 
 
 def subject_of(user: Any) -> str:
-    """The ``sub`` of a session that ``user`` opens now, and of its tokens for all its life.
+    """Return the ``sub`` of a session that ``user`` opens now, and of all its tokens as long as it lives.
 
     Raises:
-        LoginRefused: the user's column is empty, or holds what cannot be one.
+        LoginRefused: the user's column is empty, or holds a value that cannot be a ``sub``.
         ImproperlyConfigured: AUTHX_SUBJECT_FIELD names no column.
     """
     subject = find_subject(user)
@@ -39,7 +39,7 @@ def subject_of(user: Any) -> str:
 
 
 def find_subject(user: Any) -> str | None:
-    """The same; None where the user has none."""
+    """Return what ``subject_of`` returns; None if the user has no subject."""
     return _spell(subject_field(), user)
 
 
@@ -48,17 +48,17 @@ def _spell(field: Any, user: Any) -> str | None:
         value = field.to_python(getattr(user, field.attname))
     except ValidationError:
         return None
-    # Others have more than one spelling, or none.
+    # Values of other types have more than one spelling, or none.
     is_plain = isinstance(value, str | int | UUID) and not isinstance(value, bool)
     text = str(value)
     return text if is_plain and IDENTIFIER.fullmatch(text) else None
 
 
 def subject_field() -> Any:
-    """The column of the user model that holds subjects.
+    """Return the field of the user model that holds subjects.
 
     Raises:
-        ImproperlyConfigured: AUTHX_SUBJECT_FIELD names none.
+        ImproperlyConfigured: AUTHX_SUBJECT_FIELD names no column.
     """
     meta = get_user_model()._meta
     if conf.SUBJECT_FIELD is None:
@@ -73,18 +73,18 @@ def subject_field() -> Any:
 
 
 def is_key(session: DeviceSession) -> bool:
-    """True if the session's subject is the key of its user."""
+    """Return whether the session's subject is its user's primary key."""
     return session.subject == str(session.user_id)
 
 
 def sessions_of(subject: str) -> models.Q:
-    """The sessions with ``subject``, and those that whoever has it now has had under another."""
+    """Return the condition for sessions with ``subject``, or of the user who has it now under another."""
     owner = user_of_subject(subject)
     return models.Q(subject=subject) | (models.Q(user=owner) if owner is not None else models.Q())
 
 
 def user_of_subject(subject: str) -> Any:
-    """The user of exactly this subject; None if there is none, or no more."""
+    """Return the user with exactly this subject; None if there is none, or none any more."""
     field = subject_field()
     users = get_user_model()._base_manager.using(database.alias())
     try:
@@ -95,9 +95,9 @@ def user_of_subject(subject: str) -> Any:
 
 
 def former_subjects(user: Any, had: Collection[str]) -> frozenset[str]:
-    """What else events about ``user`` may name them by: ``had``, of their sessions, and the key.
+    """Return other subjects of events about ``user``: ``had``, those of their sessions, and the primary key.
 
-    Not what another user has now.
+    Subjects that another user has now are left out.
     """
     key = () if conf.SUBJECT_FIELD is None else (str(user.pk),)
     return frozenset(
@@ -108,7 +108,10 @@ def former_subjects(user: Any, had: Collection[str]) -> frozenset[str]:
 
 
 def in_use(subjects: Collection[str]) -> set[str]:
-    """Those that name somebody who is there: by subject, by key, or in a session from before a change."""
+    """Return the subjects that name an existing user: by subject, by key, or in a session.
+
+    A session's subject may be from before a change of AUTHX_SUBJECT_FIELD.
+    """
     owned = DeviceSession.objects.using(database.alias()).filter(subject__in=subjects).exclude(user=None)
     found = set(owned.order_by().values_list("subject", flat=True).distinct())
     users = get_user_model()._base_manager.using(database.alias())
@@ -119,7 +122,7 @@ def in_use(subjects: Collection[str]) -> set[str]:
 
 
 def _values(field: Any, subjects: Collection[str]) -> Iterator[Any]:
-    """What the column can be asked for."""
+    """Yield those of ``subjects`` that can be compared with the column, as its values."""
     for subject in subjects:
         try:
             value = field.to_python(subject)

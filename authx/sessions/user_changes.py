@@ -15,14 +15,14 @@ from authx.sessions.erasure import forget_deleted
 from authx.sessions.liveness import fingerprint, has_fingerprint
 from authx.store import database
 
-#: Where a save leaves, between its two signals, the stored fingerprint it is about to make outdated.
+#: The attribute in which a save keeps, between its two signals, the user as stored before it.
 _UPGRADED = "_authx_upgraded_from"
 
 
 def connect() -> None:
     """Listen to the user model, and to each proxy and child of it, which save the same users.
 
-    Each by name: a listener to every model would cost the whole site Django's fast deletes.
+    Each is a sender of its own: a receiver for every model would disable Django's fast deletes site-wide.
     """
     for model in apps.get_models():
         _listen_to(model)
@@ -37,7 +37,7 @@ def _listen_to(sender: Any, **kwargs: Any) -> None:
 
 
 def notice_upgrade(sender: Any, instance: Any, update_fields: Any = None, **kwargs: Any) -> None:
-    """Remember the hash that a hasher upgrade replaces: the same password, better kept, ends nobody.
+    """Remember the hash that a hasher upgrade replaces: the same password, hashed anew, ends no session.
 
     ``check_password`` upgrades by saving the one field with ``_password`` cleared before (Django's
     ``setter``); every other way of setting a password leaves the raw one there until after the save.
@@ -51,7 +51,7 @@ def notice_upgrade(sender: Any, instance: Any, update_fields: Any = None, **kwar
 
 
 def _is_outdated(encoded: str) -> bool:
-    """What ``check_password`` asks before it upgrades a hash."""
+    """Return whether ``check_password`` would upgrade this hash."""
     try:
         used = identify_hasher(encoded)
     except ValueError:
@@ -82,7 +82,7 @@ def end_after_save(
         if has_fingerprint(instance, session.fingerprint):
             continue
         if before is not None and has_fingerprint(before, session.fingerprint):
-            # ``update`` of this one column: whoever swaps on the old fingerprint reads again.
+            # This column alone: a refresh that was judged by the old fingerprint reads the row again.
             DeviceSession.objects.using(database.alias()).filter(
                 pk=session.pk, fingerprint=session.fingerprint
             ).update(fingerprint=fingerprint(instance))
@@ -93,16 +93,16 @@ def end_after_save(
 
 
 def end_before_delete(sender: Any, instance: Any, using: str, **kwargs: Any) -> None:
-    """End and erase while the rows still name their user; the foreign keys are nulled afterwards.
+    """End and erase while the rows still name their user; the foreign keys are set to NULL afterwards.
 
-    In the transaction of the deletion: where that is undone, so is this.
+    Runs in the transaction of the deletion: if that is rolled back, so is this.
     """
     owned = DeviceSession.objects.using(database.alias()).filter(user=instance.pk).order_by("pk")
     with database.store_errors():
         found = list(owned.values_list("pk", "subject", "ended_at"))
     if unended := [key for key, _subject, ended_at in found if ended_at is None]:
         end_all(unended, Ending.of(EndReason.USER_DELETED, None, None, "", None))
-    # A child may be deleted and leave its parent, the user, who is then still there.
+    # A child row may be deleted without its parent: the user is then still there.
     is_user = sender._meta.concrete_model is get_user_model()._meta.concrete_model
     if is_user and using == database.alias():
         forget_deleted(instance, {key: subject for key, subject, _ended_at in found})

@@ -21,14 +21,14 @@ logger = logging.getLogger("authx")
 
 T = TypeVar("T")
 
-#: Where a connection keeps what must be done after its transaction, whatever becomes of that.
+#: The attribute in which a connection keeps what must run after its transaction, even if that is rolled back.
 _PENDING = "_authx_pending"
-#: The ids of the connections that keep something: mostly none, and then a request need not look.
+#: The ids of connections with something pending: mostly none, and then a request need not look at them.
 _keeping: set[int] = set()
 
-#: PostgreSQL's word for a transaction that may not write.
+#: PostgreSQL's error code (SQLSTATE) for a transaction that may not write.
 READ_ONLY = "25006"
-#: An optimistic write that keeps losing, or a deadlock, is tried so often before it is a 503.
+#: How often a write that loses to another, or ends in a deadlock, is tried before the response is a 503.
 ATTEMPTS = 3
 
 
@@ -41,22 +41,22 @@ class DatabaseNow(Now):
 
 
 def alias() -> str:
-    """The database that authx reads and writes: never a replica."""
+    """Return the alias of the database that authx reads and writes: never a replica."""
     return router.db_for_write(DeviceSession)
 
 
 def database_now() -> datetime:
-    """The database's clock, for a row that is not there yet. One statement."""
+    """Return the database's clock, for a row that does not exist yet. One statement."""
     found: datetime
     (found,) = evaluate(DatabaseNow(output_field=models.DateTimeField()))
     return found
 
 
 def evaluate(*expressions: Any) -> list[Any]:
-    """The values of expressions that belong to no row. One statement.
+    """Return the values of expressions that belong to no row. One statement.
 
     Raises:
-        StoreUnavailable: the database cannot be asked.
+        StoreUnavailable: the database cannot be read.
     """
     connection = connections[alias()]
     with store_errors(), connection.cursor() as cursor:
@@ -87,15 +87,15 @@ def store_errors() -> Iterator[None]:
 
 
 def is_outage(error: Exception) -> bool:
-    """True if the database is at fault, and not what it was asked."""
+    """Return whether the database is at fault, and not the statement."""
     if isinstance(error, OperationalError | InterfaceError):
         return True
-    # To psycopg, of either version, a server that takes no writes, a standby say, is an InternalError.
+    # psycopg, 2 or 3, raises InternalError for a server that takes no writes, such as a standby.
     return READ_ONLY in {getattr(error.__cause__, name, None) for name in ("sqlstate", "pgcode")}
 
 
 def transact(write: Callable[[], T], *, durable: bool = False, attempts: int = ATTEMPTS) -> T:
-    """Run ``write`` in one transaction; a deadlock or a busy database is tried again, then refused.
+    """Run ``write`` in one transaction; after a deadlock, or if the database is busy, try again.
 
     ``durable``: no surrounding transaction may undo it; Django raises RuntimeError if there is one.
 
@@ -110,14 +110,14 @@ def transact(write: Callable[[], T], *, durable: bool = False, attempts: int = A
                     return write()
             except OperationalError:
                 if connection.in_atomic_block:
-                    raise  # the transaction around us is lost; only its owner can begin again
+                    raise  # the surrounding transaction is lost; only its owner can start again
                 connection.close_if_unusable_or_obsolete()
         with transaction.atomic(using=alias(), durable=durable):
             return write()
 
 
 def demand_no_transaction() -> None:
-    """Refuse to run inside a transaction, as a durable one does, where nothing is to be written.
+    """Refuse to run inside a transaction, as a durable one does, although nothing will be written.
 
     Raises:
         RuntimeError: there is one, other than a test's own.
@@ -128,24 +128,24 @@ def demand_no_transaction() -> None:
 
 
 def after_commit(function: Callable[[], Any]) -> None:
-    """Run once the surrounding transaction has committed, or now; errors are logged, not raised."""
+    """Run ``function`` after the surrounding transaction commits, or now; errors are logged, not raised."""
     try:
         transaction.on_commit(function, using=alias(), robust=True)
-    except (OperationalError, InterfaceError):  # outside a transaction it asks the database first
+    except (OperationalError, InterfaceError):  # outside a transaction Django connects first
         logger.exception("The database has gone before what follows a commit could be done.")
 
 
 def outside_transactions(read: Callable[[], T]) -> T:
-    """Run ``read`` where it sees all that has been committed by now.
+    """Run ``read`` where it sees everything that has been committed by now.
 
-    A transaction may be looking at the past (REPEATABLE READ): where we are in one, another thread reads. A
-    test's transaction is not one: nobody else sees what happens in it.
+    A transaction may see an old snapshot (REPEATABLE READ): inside one, another thread reads. A test's own
+    transaction does not count: no other connection sees what happens in it.
     """
     return on_own_connection(read) if _is_in_transaction(connections[alias()]) else read()
 
 
 def _is_in_transaction(connection: Any) -> bool:
-    """True in a transaction that will end: not in one that a test has opened around all that it does."""
+    """Return whether a transaction is open, other than the one that Django's TestCase opens around a test."""
     blocks = getattr(connection, "atomic_blocks", [])
     return connection.in_atomic_block and not all(block._from_testcase for block in blocks)
 
@@ -153,11 +153,11 @@ def _is_in_transaction(connection: Any) -> bool:
 def on_own_connection(read: Callable[[], T]) -> T:
     """Run ``read`` in a thread that ends with it, on a connection of its own.
 
-    The caller may be in a transaction that looks at the past, or that an error would break, or in an event
+    The caller may be in a transaction that sees an old snapshot, or that an error would break, or in an event
     loop; ``read`` sees what is committed now.
 
     Raises:
-        StoreUnavailable: there can be no more threads.
+        StoreUnavailable: no thread can be started.
     """
     connection = connections[alias()]
     if getattr(connection, "is_in_memory_db", bool)():
@@ -178,9 +178,10 @@ def on_own_connection(read: Callable[[], T]) -> T:
 
 
 def run_even_on_rollback(function: Callable[[], Any]) -> None:
-    """Run now, or after the surrounding transaction even where that is rolled back, once; errors are logged.
+    """Run ``function`` once: now, or after the surrounding transaction, even if that is rolled back.
 
-    A refused request rolls back (ATOMIC_REQUESTS), and takes what only waits for a commit with it.
+    Errors are logged. A refused request is rolled back (ATOMIC_REQUESTS), and with it what only waits for a
+    commit.
     """
     connection = connections[alias()]
     if not _is_in_transaction(connection):
@@ -193,12 +194,12 @@ def run_even_on_rollback(function: Callable[[], Any]) -> None:
 
 
 def run_pending(**kwargs: Any) -> None:
-    """Do what ``run_even_on_rollback`` left for after the transaction; errors are logged."""
+    """Run what ``run_even_on_rollback`` has left for after the transaction; errors are logged."""
     if not _keeping:
         return
     for connection in connections.all(initialized_only=True):
         if _is_in_transaction(connection):
-            continue  # this is no request's end: a test client's, within the test's own transaction
+            continue  # not a real request: a test client inside a transaction
         pending = connection.__dict__.get(_PENDING, [])
         while pending:
             _run_logged(pending.pop(0))

@@ -8,27 +8,28 @@ from typing import Any
 
 from django.db import Error, OperationalError
 
-#: How often a connection runs a statement before it is worth preparing; few connections of CONN_MAX_AGE 0 do.
+#: The run on one connection at which a statement is prepared; with CONN_MAX_AGE 0 few get that far.
 THRESHOLD = 5
-#: Where a connection keeps, by name, the driver's connection that counts and how often it was used.
+#: The attribute in which a connection keeps, by name, the driver's connection and its number of runs.
 _USES = "_authx_prepared"
 
 
 class Prepared:
-    """One SELECT, run as it is, or by the name it was prepared under.
+    """One SELECT, run as it is, or by the name under which it was prepared.
 
-    Never inside a transaction, where a failure would cost more than the statement, and never where
-    DISABLE_SERVER_SIDE_CURSORS says that a pooler stands before the server: the next statement may reach a
-    server that does not know the name. Where one stands there unannounced, the statement runs as it is.
+    It runs as it is inside a transaction, where a failure would cost more than the statement, and where
+    DISABLE_SERVER_SIDE_CURSORS says that there is a connection pooler: the next statement may reach a server
+    that does not know the name. Behind a pooler without that setting, a statement whose name is unknown runs
+    as it is.
     """
 
     def __init__(self, sql: str) -> None:
         self.sql = sql
-        # Named by its text: another release behind the same pooler has another statement.
+        # Named by a hash of its text: another release behind the same pooler may have another statement.
         self.name = f"authx_{sha256(sql.encode()).hexdigest()[:16]}"
 
     def fetch(self, connection: Any, values: Sequence[Any]) -> Any:
-        """The first row, or None."""
+        """Return the first row, or None."""
         if self._is_ready(connection):
             try:
                 places = ", ".join(["%s"] * len(values))
@@ -51,7 +52,7 @@ class Prepared:
         return count > THRESHOLD or (count == THRESHOLD and self._prepare(connection))
 
     def _prepare(self, connection: Any) -> bool:
-        """On the driver's own cursor: it belongs to the connection, not to this request."""
+        """Prepare on the driver's own cursor: the statement belongs to the connection, not to the request."""
         first, *others = self.sql.replace("%%", "%").split("%s")
         statement = first + "".join(f"${number}{text}" for number, text in enumerate(others, 1))
         try:

@@ -1,6 +1,6 @@
-"""The log of endings: written with each, read in pieces by whoever keeps a copy.
+"""The revocation log: written with each ending, read in pieces by every process that keeps a copy.
 
-What its lines say is told in ``authx.core.revocation_log``.
+``authx.core.revocation_log`` describes its entries.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from authx.gate.revocation.window import MAX_ENDINGS, Endings, window
 from authx.models import EndReason, RevocationLogEntry
 from authx.store import database
 
-#: No token outlives these: its exp never passes the limits of its session.
+#: Not logged, because no token outlives them: its ``exp`` never exceeds the limits of its session.
 _NOBODY_ASKS = {EndReason.IDLE.value, EndReason.EXPIRED.value}
 
 
-#: Its number, a mark that no other line has, its name and what is told under it.
+#: The number of an entry, a text that no other entry has, its subject key and its value.
 _Line = tuple[int, str, str, str]
 
 
@@ -37,12 +37,12 @@ def write(keys: Sequence[UUID], reason: str) -> None:
 
 
 def write_mark(subject: str, number: int, reason: str) -> None:
-    """Append a mark on the sessions of ``subject``, of everybody if that is empty; published alike."""
+    """Append a mark on the sessions of ``subject``, everybody's if it is empty; publish as ``write`` does."""
     _append({revocation_log.name_of_subject(subject): revocation_log.mark(number, reason)})
 
 
 def write_withdrawal(kid: str) -> None:
-    """Append that a signing key was withdrawn; published alike."""
+    """Append that a signing key was withdrawn; publish it as ``write`` does."""
     _append({revocation_log.name_of_key(kid): ""})
 
 
@@ -59,7 +59,7 @@ def _log() -> models.QuerySet[RevocationLogEntry]:
 
 
 class EndedLog:
-    """Reads the log from where the last reading ended."""
+    """A reader of the log, which goes on where its last reading ended."""
 
     def __init__(
         self,
@@ -71,12 +71,12 @@ class EndedLog:
         self.position, self._limit, self._clock = position, limit, clock
 
     def read(self) -> Endings:
-        """The endings committed since the last reading; all that matter, where there was none.
+        """Return the endings committed since the last reading; all that matter, if there was none.
 
-        One statement, two where numbers are missing, on a connection that sees what is committed now.
+        One statement, two if numbers are missing, on a connection that sees what is committed now.
 
         Raises:
-            StoreUnavailable: the database cannot be asked.
+            StoreUnavailable: the database cannot be read.
         """
         with database.store_errors():
             return database.outside_transactions(self._read)
@@ -86,16 +86,16 @@ class EndedLog:
         return self._read_on(log) or self._read_whole(log)
 
     def begin_again(self) -> None:
-        """Let the next reading be a whole one."""
+        """Make the next reading a complete one."""
         self.position = None
 
     def _read_on(self, log: models.QuerySet[RevocationLogEntry]) -> Endings | None:
-        """None if there is nothing to go on from, or the log is another one: restored, pruned."""
+        """Read on from the position; None if there is none, or the log is another one: restored, pruned."""
         before = self.position
         if before is None:
             return None
         late = _lines(log.filter(_in(before.gaps))) if before.gaps else []
-        # One more than the limit tells whether there are more, and one is the last we know.
+        # Two beyond the limit: one shows whether there are more, and one is the last that was read before.
         rows = _lines(log.filter(id__gte=before.last)[: self._limit + 2])
         if before.last and (not rows or rows.pop(0)[:2] != (before.last, before.mark)):
             return None
@@ -117,7 +117,10 @@ class EndedLog:
 
 
 def _lines(log: models.QuerySet[RevocationLogEntry]) -> list[_Line]:
-    """After a restore the same session may end again under the same number, but not at the same time."""
+    """Return the entries of ``log`` as lines, each marked with its name and time.
+
+    After a restore the same session may end again under the same number, but not at the same time.
+    """
     found = log.values_list("id", "at", "subject_key", "value")
     return [(number, f"{name} {at.timestamp():.6f}", name, told) for number, at, name, told in found]
 
@@ -132,7 +135,7 @@ def _in(gaps: Sequence[Gap]) -> Q:
 
 
 def prune(batch: int, *, now: datetime | None = None) -> Iterator[int]:
-    """Delete what no copy asks for any more; yields how many lines each time."""
+    """Delete entries that no copy needs any more; yield how many each time."""
     log = _log()
     old = log.filter(at__lt=(now or timezone.now()) - 2 * window())
     while keys := list(old.order_by("at").values_list("pk", flat=True)[:batch]):
