@@ -1,4 +1,4 @@
-"""The Django app: its checks, and what other apps' signals do to sessions."""
+"""The Django app: connects the gate, the checks, and the receivers of other apps' signals."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class AuthxConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def import_models(self) -> None:
-        """Import the models, and connect the gate: another app's ``ready`` may verify a token before ours."""
+        """Import the models and connect the gate: another app's ``ready`` may verify a token before ours."""
         super().import_models()
         _connect_gate_early()
 
@@ -37,7 +37,7 @@ class AuthxConfig(AppConfig):
 
 
 def _connect_gate_early() -> None:
-    """Provide what the gate needs of the database, imported when it is first needed."""
+    """Register the gate's access to the database, to be imported when it is first needed."""
     from authx.gate.revocation import sources
 
     sources.database_source.register(_database_source)
@@ -57,7 +57,7 @@ def _revocation_log(position: LogPosition | None = None) -> EndedLog:
 
 
 def _connect_gate() -> None:
-    """Provide the same without the detour, and the managed keys."""
+    """Register the same, imported now, and the managed keys."""
     from authx.gate.keys import keyring
     from authx.gate.revocation import sources
     from authx.issuer import signing_keys

@@ -1,4 +1,4 @@
-"""The authentication backend that limits how often a password may be tried, at every door of a site."""
+"""The authentication backend that limits how often a password may be tried, wherever a site asks for one."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from authx.sessions.login_attempts import begin
 
 
 class LoginLimitBackend:
-    """Lets nobody in; refuses one password too many before it is hashed.
+    """Signs nobody in; refuses one attempt too many before the password is hashed.
 
     Stands first in AUTHENTICATION_BACKENDS, so that Django asks it before any other, whoever calls
     ``authenticate``: a login page, the admin, an API. It has no ``get_user``: nobody is signed in by it.
     """
 
-    #: By this our own doors know that they need not ask themselves.
+    #: Tells our own login views that the limit need not be checked again.
     limits_logins = True
 
     @sensitive_variables("credentials")
@@ -33,7 +33,7 @@ class LoginLimitBackend:
 
     @sensitive_variables("credentials")
     async def aauthenticate(self, request: Any, **credentials: Any) -> None:
-        """As ``authenticate``."""
+        """Decide as ``authenticate`` does."""
         if await sync_to_async(begin)(request, credentials):
             self._refuse()
 

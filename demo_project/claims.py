@@ -1,4 +1,4 @@
-"""What the demo's access tokens say besides."""
+"""Additional claims of the demo's access tokens."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from authx.models import DeviceSession
 
 
 def roles(session: DeviceSession) -> dict[str, list[str]]:
-    """``roles``, for ``HasRole``. Whoever holds a token reads its claims: few, and no secrets."""
+    """Return ``roles``, for ``HasRole``. Whoever holds a token can read its claims: put no secrets there."""
     return {"roles": ["staff"]} if session.user is not None and session.user.is_staff else {}

@@ -1,7 +1,7 @@
 """A second site: it verifies the demo's tokens, and has neither its tables nor its users nor its secrets.
 
-``manage.py demo --with-service`` starts it as ``python -m demo_project.orders``; the environment tells it
-where the demo is and who it is there.
+``manage.py demo --with-service`` starts it as ``python -m demo_project.orders``; the environment gives it
+the demo's URL and its own credentials there.
 """
 
 import os

@@ -10,7 +10,7 @@ DATABASE = Path(os.environ.get("DEMO_DATABASE") or BASE_DIR / "demo.sqlite3")
 
 
 def kept_secret_key(path: Path) -> str:
-    """Return the key kept in ``path``, made on first use: a published key would be deployed by somebody."""
+    """Return the key kept in ``path``, made on first use: somebody would deploy a published one."""
     try:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(get_random_secret_key())
@@ -111,6 +111,6 @@ LOGGING = {
     "loggers": {
         "authx": {"level": "INFO"},
         "django": {"handlers": [], "level": "WARNING"},  # once, through the root
-        "django.server": {"level": "ERROR"},  # says again what django.request has said
+        "django.server": {"level": "ERROR"},  # repeats what django.request has logged
     },
 }

@@ -31,12 +31,12 @@ def hello(request: Request) -> Response:
 @api_view()
 @permission_classes([HasRole("staff")])
 def staff(request: Request) -> Response:
-    """For staff: ``claims.roles`` puts the role into their tokens."""
+    """Greet staff: ``claims.roles`` puts the role into their tokens."""
     return Response({"staff": request.user.get_username()})
 
 
 @api_view()
 @permission_classes([RecentlyAuthenticated(timedelta(minutes=5))])
 def recovery_codes(request: Request) -> Response:
-    """For whoever gave the password lately; after five minutes, ``reauthenticate/`` comes first."""
+    """Show codes to a user who gave the password recently; five minutes later, demand ``reauthenticate/``."""
     return Response({"codes": ["a pretended one", "and another"]})

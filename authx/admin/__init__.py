@@ -1,4 +1,4 @@
-"""The door of staff: looks and ends, never edits."""
+"""The admin: shows sessions and ends them, never edits them; manages services and signing keys."""
 
 from authx.admin.device_sessions import DeviceSessionAdmin
 from authx.admin.service_clients import ServiceClientAdmin

@@ -20,7 +20,7 @@ from authx.admin.limits import limits_page
 from authx.admin.searching import BoundedPaginator, found_by
 from authx.models import DeviceSession, DeviceSessionQuerySet
 
-#: The columns whose values may be asked for by URL; the others are nobody's to guess.
+#: The columns that a URL may filter by; the values of the others could be guessed that way.
 FILTERED = ("status", "device_type", "end_reason", "created_at")
 
 
@@ -88,7 +88,7 @@ class DeviceSessionAdmin(admin.ModelAdmin):
         return found.with_marks()
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
-        """Only what the filters beside the list ask for (Django allows every column)."""
+        """Allow only the lookups of the filters beside the list (Django allows every column)."""
         return lookup.partition("__")[0] in FILTERED and "\x00" not in str(value)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
@@ -115,7 +115,7 @@ class DeviceSessionAdmin(admin.ModelAdmin):
         reason = session.ended_reason()
         return format_html("<code>{}</code>", reason) if reason else "-"
 
-    # Permissions: to kick is to see; nobody adds, edits or deletes.
+    # Permissions: whoever may kick may also view; nobody adds, edits or deletes.
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -167,13 +167,13 @@ class DeviceSessionAdmin(admin.ModelAdmin):
     )
     def kick_everywhere(self, request: HttpRequest, queryset: DeviceSessionQuerySet) -> HttpResponse | None:
         chosen: Any = queryset.order_by()
-        # By user, for one may have had another subject before; of deleted users the subject is what is left.
+        # By user, who may have had another subject before; of deleted users only the subject is left.
         deleted = Q(user=None, subject__in=chosen.filter(user=None).values("subject"))
         everywhere: Any = DeviceSession.objects.filter(Q(user__in=chosen.values("user")) | deleted)
         return kick_or_ask(self, request, everywhere, action="kick_everywhere")
 
     def response_action(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Django's, with a selection that is no list of ids answered rather than raised."""
+        """Answer as Django does, also a selection that is not a list of ids, where Django would raise."""
         try:
             return super().response_action(request, *args, **kwargs)
         except ValidationError:

@@ -1,4 +1,4 @@
-"""What stands beside the list of device sessions; none of it reads the table to know its own choices."""
+"""Filters beside the list of device sessions; none of them reads the table for its choices."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from authx.conf import conf
 
 
 class StatusFilter(admin.SimpleListFilter):
-    """Live, ended, or expired without anybody having said so yet."""
+    """Live, ended, or expired but not yet marked as ended."""
 
     title = _("status")
     parameter_name = "status"
@@ -31,7 +31,7 @@ class StatusFilter(admin.SimpleListFilter):
 
 
 class DeviceTypeFilter(admin.SimpleListFilter):
-    """The types that may log in today. Django's own filter reads all rows for the types that occur."""
+    """Offers the types that may log in today. Django's own filter reads all rows to find types."""
 
     title = _("device type")
     parameter_name = "device_type"
@@ -40,7 +40,7 @@ class DeviceTypeFilter(admin.SimpleListFilter):
         return [(name, name) for name in conf.DEVICE_TYPES]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Types that are not offered any more can still be asked for by URL."""
+        """Filter by type; types that are not offered any more can still be given in the URL."""
         wanted = self.value()
         if wanted is None:
             return queryset

@@ -1,4 +1,4 @@
-"""Kicking out, in two steps: a page that asks, then the endings with their events and log entries."""
+"""Kicking out, in two steps: a page that asks, then the sessions end, with events and admin log entries."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TITLES = {"kick": _("Kick out"), "kick_everywhere": _("Kick out everywhere")}
 
 
 class KickForm(forms.Form):
-    """Why, for the audit trail; and whether whoever kicks goes with the others."""
+    """The reason, for the audit trail; and whether to kick out one's own sessions too."""
 
     reason = forms.CharField(
         label=_("Reason"),
@@ -42,17 +42,17 @@ class KickForm(forms.Form):
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What of a selection is to end, and how many rows of it are not."""
+    """The sessions of a selection that are to end, and how many are left out."""
 
     sessions: DeviceSessionQuerySet
-    #: Live sessions of whoever asks; left out unless they say otherwise.
+    #: How many live sessions are the staff user's own; left out unless they choose otherwise.
     own: int
-    #: Live sessions of superusers whom they may not kick out.
+    #: How many live sessions are of superusers whom they may not kick out; left out.
     superusers: int
 
     @classmethod
     def of(cls, request: HttpRequest, targets: DeviceSessionQuerySet, *, include_own: bool) -> Chosen:
-        """Of the live ones; on the database that will be written, as the rows are now."""
+        """Choose among the live ones, as the rows are now in the database that will be written."""
         live = targets.using(database.alias()).live()
         sessions, superusers = live, 0
         if not may_kick_superusers(request.user):
@@ -66,7 +66,7 @@ class Chosen:
 def kick_or_ask(
     model_admin: Any, request: HttpRequest, targets: DeviceSessionQuerySet, *, action: str
 ) -> HttpResponse | None:
-    """The confirmation page; or None, once it has been confirmed and the sessions have been ended."""
+    """Return the confirmation page; None once the sessions have ended, or if the login is too old."""
     if not has_signed_in_recently(model_admin, request):
         return None
     form = KickForm(request.POST if "post" in request.POST else None)
@@ -103,7 +103,7 @@ def _end_rows(sessions: list[DeviceSession], **told: Any) -> int:
 
 
 def _end_users(sessions: list[DeviceSession], **told: Any) -> int:
-    """All that they have, a login under way included."""
+    """End all sessions of these users, including a login under way."""
     users = {session.user_id: session.user for session in sessions if session.user is not None}
     ownerless = [session for session in sessions if session.user is None]
     ended = sum(end_user_sessions(user, EndReason.KICKED, **told) for user in users.values())

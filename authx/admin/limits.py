@@ -1,4 +1,4 @@
-"""A page that shows whom the configured limits would end today, changing nothing."""
+"""A page that shows which sessions the configured limits would end today; it changes nothing."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from django.utils.translation import gettext_lazy as _
 from authx.conf import conf
 from authx.sessions.limits import over_the_limits
 
-#: Sessions listed; there may be more.
+#: How many sessions are listed at most.
 LISTED = 200
 
 
 def limits_page(model_admin: Any, request: HttpRequest) -> HttpResponse:
-    """The configured limits, and the live sessions beyond them."""
+    """Show the configured limits, and the live sessions beyond them."""
     if not model_admin.has_view_permission(request):
         raise PermissionDenied
     found = list(islice(over_the_limits(), LISTED + 1))

@@ -1,4 +1,4 @@
-"""Whether staff have proved lately who they are, before they do what cannot be undone."""
+"""Whether staff have authenticated recently, before they do what cannot be undone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from authx.sessions.step_up import is_recent
 
 
 def has_signed_in_recently(model_admin: ModelAdmin, request: HttpRequest) -> bool:
-    """True if their own login is recent enough for AUTHX_STAFF_MAX_AUTH_AGE; if not, a message says so."""
+    """Return whether the login is recent enough for AUTHX_STAFF_MAX_AUTH_AGE; if not, show a message."""
     if is_recent(getattr(request, "device_session", None), conf.STAFF_MAX_AUTH_AGE):
         return True
     text = _("You signed in too long ago to do this: sign out, sign in and try again.")

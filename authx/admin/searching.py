@@ -1,4 +1,4 @@
-"""Finding sessions among very many: by what an index knows, and only then by parts of words."""
+"""Search among very many sessions: by indexed columns, and only then by parts of words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django.utils.text import smart_split, unescape_string_literal
 
 from authx.conf import conf
 
-#: Rows that a list counts and pages through; whoever looks for more narrows it down.
+#: How many rows a list counts and pages through at most; a narrower search shows the others.
 COUNTED: Final = 10_000
 
 
@@ -30,7 +30,7 @@ class BoundedPaginator(Paginator):
 
 
 def found_by(queryset: Any, term: str) -> Any:
-    """The sessions of an id, an address, a user of just that name or subject; else those with every word."""
+    """Return the sessions with exactly that id, address, username or subject; else those with every word."""
     term = term.strip()
     with suppress(ValueError):
         return queryset.filter(Q(pk=UUID(term)) | Q(subject=str(UUID(term))))
@@ -48,14 +48,17 @@ def found_by(queryset: Any, term: str) -> Any:
 
 
 def _holds(word: str) -> Q:
-    """Users by a subquery: joined to all sessions they would be looked up once for each."""
+    """Return the condition that the user or the device holds ``word``.
+
+    Users by a subquery: a join would look them up once for each session.
+    """
     users = get_user_model()._default_manager
     named = users.filter(**{f"{get_user_model().USERNAME_FIELD}__icontains": word}).values("pk")
     return Q(user__in=named) | Q(device_name__icontains=word) | Q(device_label__icontains=word)
 
 
 def _words(term: str) -> list[str]:
-    """As in every other search of the admin: quotes keep words together."""
+    """Split the term as every other search of the admin does: quotes keep words together."""
     return [
         unescape_string_literal(word) if word[0] in "\"'" and word[0] == word[-1] and len(word) > 1 else word
         for word in smart_split(term)

@@ -1,4 +1,4 @@
-"""Services in the admin: made, given another secret, disabled. A secret is shown once, and kept by nobody."""
+"""Services in the admin: create, renew the secret, disable. A secret is shown once, and never stored."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _SHOWN = ("name", "client_id", "created_at", "disabled_at")
 
 
 class ServiceForm(forms.Form):
-    """What staff call the service."""
+    """The name that staff give the service."""
 
     name = forms.CharField(label=_("Name"), max_length=100)
 
 
 @admin.register(ServiceClient)
 class ServiceClientAdmin(admin.ModelAdmin):
-    """Who may introspect tokens, revoke them and read the feed of endings."""
+    """Who may introspect tokens, revoke them and read the revocation feed."""
 
     list_display = ["name", "client_id", "created_at", "is_active"]
     search_fields = ["name", "client_id"]
@@ -45,11 +45,11 @@ class ServiceClientAdmin(admin.ModelAdmin):
         return service.disabled_at is None
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Disabled ones stay: the log of revocations names them."""
+        """Return False: disabled services stay, because the audit trail names them."""
         return False
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
-        """None: a hash could be guessed from answers, letter by letter."""
+        """Allow none: a hash could be guessed from the answers, letter by letter."""
         return False
 
     def get_urls(self) -> list[Any]:
@@ -61,7 +61,7 @@ class ServiceClientAdmin(admin.ModelAdmin):
         ]
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        """Ask for the name, then show the credentials: this once, so without a redirect."""
+        """Ask for the name, then show the credentials: only this once, so without a redirect."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         if self._is_too_late(request):
@@ -79,7 +79,7 @@ class ServiceClientAdmin(admin.ModelAdmin):
 
     @method_decorator(sensitive_variables())
     def renew_page(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Ask, then show another secret; the one before is refused at once."""
+        """Ask for confirmation, then show a new secret; the old one is refused at once."""
         service = self._find(request, pk)
         if request.method != "POST":
             title = _("Renew the secret")
@@ -91,7 +91,7 @@ class ServiceClientAdmin(admin.ModelAdmin):
         return self._shown(request, service, secret)
 
     def disable_page(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Ask, then refuse the service from now on."""
+        """Ask for confirmation, then refuse the service from now on."""
         service = self._find(request, pk)
         if request.method != "POST":
             context = {"service": service, "verb": "disable", "title": _("Disable")}

@@ -1,4 +1,4 @@
-"""Signing keys in the admin: what each is for and since when; the next one made, and one withdrawn."""
+"""Signing keys in the admin: the state and dates of each; making the next one, withdrawing one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ STATES = {
 
 
 class RotateForm(forms.Form):
-    """Which kind of key, and how urgent it is."""
+    """The algorithm of the next key, and how urgent it is."""
 
     alg = forms.ChoiceField(label=_("Algorithm"), choices=[(alg, alg) for alg in ALGORITHMS])
     at_once = forms.BooleanField(
@@ -52,7 +52,7 @@ class RotateForm(forms.Form):
 
 
 class KeyList(ChangeList):
-    """The rows, judged together."""
+    """The list of keys, with the state of each."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -61,7 +61,7 @@ class KeyList(ChangeList):
 
 @admin.register(SigningKey)
 class SigningKeyAdmin(admin.ModelAdmin):
-    """Shows the managed keyring; rotates and withdraws. The private halves are nowhere to be seen."""
+    """Shows the managed keyring; rotates and withdraws. The private keys are never shown."""
 
     list_display = ["short_kid", "alg", "state_now", "created_at", "signs_at", "withdrawn_at"]
     ordering = ["-number"]
@@ -80,7 +80,7 @@ class SigningKeyAdmin(admin.ModelAdmin):
 
     @admin.display(description=_("key id"))
     def short_kid(self, key: SigningKey) -> str:
-        """Enough to tell keys apart; whole, it would push the dates out of sight."""
+        """Return enough to tell keys apart; the whole id would push the dates out of sight."""
         return format_html('<span title="{}">{}…</span>', key.kid, key.kid[:8])
 
     @admin.display(description=_("state"))
@@ -89,7 +89,7 @@ class SigningKeyAdmin(admin.ModelAdmin):
         is_lost = key.state in IN_USE and key_of(key, {}) is None
         return _("%s, cannot be decrypted") % state if is_lost else str(state)
 
-    # Permissions: to manage is to see; nobody adds, edits or deletes.
+    # Permissions: whoever may manage keys may also view them; nobody adds, edits or deletes.
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -110,7 +110,7 @@ class SigningKeyAdmin(admin.ModelAdmin):
         return bool(request.user.has_perm("authx.manage_signing_keys"))
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
-        """None: a private half could be guessed from answers, letter by letter."""
+        """Allow none: an encrypted private key could be guessed from the answers, letter by letter."""
         return False
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
@@ -126,7 +126,7 @@ class SigningKeyAdmin(admin.ModelAdmin):
         return self.readonly_fields
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """The list, with the settings' keys where those sign or verify."""
+        """Show the list, with the settings' keys where those sign or verify."""
         extra = {"given": _given(), "may_manage": self.has_manage_permission(request)}
         return super().changelist_view(request, {**(extra_context or {}), **extra})
 
@@ -145,7 +145,7 @@ class SigningKeyAdmin(admin.ModelAdmin):
         ]
 
     def rotate_page(self, request: HttpRequest) -> HttpResponse:
-        """Ask, then make the next key."""
+        """Ask for confirmation, then make the next key."""
         self._check(request)
         form = RotateForm(request.POST or None)
         if form.is_valid() and has_signed_in_recently(self, request):
@@ -155,7 +155,7 @@ class SigningKeyAdmin(admin.ModelAdmin):
         return self._ask(request, extra)
 
     def withdraw_page(self, request: HttpRequest, number: int) -> HttpResponse:
-        """Ask, then withdraw one key."""
+        """Ask for confirmation, then withdraw one key."""
         self._check(request)
         key = self.get_object(request, str(number))
         if key is None:
@@ -196,14 +196,14 @@ class SigningKeyAdmin(admin.ModelAdmin):
 
 
 def _judge(keys: Any) -> None:
-    """Set the state of each of ``keys``: it follows from all there are."""
+    """Set the state of each of ``keys``, which depends on all keys that there are."""
     states = {key.kid: key.state for key in all_keys()}
     for key in keys:
         key.state = states.get(key.kid, KeyState.RETIRED)
 
 
 def _given() -> dict[str, Any]:
-    """The settings' keys and their state; none once they verify no more."""
+    """Return the settings' keys and their state; ``{}`` once they no longer verify."""
     state = judge(all_keys()).settings
     if state is KeyState.RETIRED:
         return {}

@@ -1,4 +1,4 @@
-"""The door of the API: DRF."""
+"""The API, for Django REST framework."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Any:
-    """DRF's handler, and ``code``, ``reason`` and the Bearer challenge of the contract.
+    """Answer as DRF's handler does, adding ``code``, ``reason`` and the Bearer challenge.
 
-    Named in ``REST_FRAMEWORK["EXCEPTION_HANDLER"]``. Imported when called: DRF's views read their
-    settings, which name this, while they are being imported.
+    For ``REST_FRAMEWORK["EXCEPTION_HANDLER"]``. Imports the handler only when called: DRF's views read their
+    settings, which name this function, while they are being imported.
     """
     from authx.api.errors import handle
 

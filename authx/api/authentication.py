@@ -1,4 +1,4 @@
-"""Who is calling the API: a Bearer token, or the access cookie with CSRF.
+"""Authentication of API requests: by a Bearer token, or by the access cookie with CSRF.
 
 Must not import ``rest_framework.views``, which imports this module through DRF's settings.
 """
@@ -51,7 +51,7 @@ class BearerAuthentication(BaseAuthentication):
 
 
 class CookieAuthentication(BaseAuthentication):
-    """The access cookie; unsafe methods need Django's CSRF token. A bad cookie is an anonymous visitor."""
+    """The access cookie; unsafe methods need Django's CSRF token. A bad cookie makes the user anonymous."""
 
     @sensitive_variables()
     def authenticate(self, request: Request) -> tuple[Any, AccessClaims] | None:
@@ -82,18 +82,25 @@ class CookieAuthentication(BaseAuthentication):
 
 
 def enforce_csrf(request: Request) -> None:
-    """Demand Django's CSRF token where no body is needed; raises DRF's PermissionDenied.
+    """Demand Django's CSRF token, without the body being parsed by DRF.
 
-    Asks Django's own request: DRF's would parse the body for a form field, and refuse an odd one. Our views
-    leave uploads unread there (``authx.http.bodies``).
+    Checks Django's own request: DRF's would parse the body for a form field, and refuse a malformed one. Our
+    views leave uploads unread there (``authx.http.bodies``).
+
+    Raises:
+        PermissionDenied: DRF's; the token is missing or wrong.
     """
     SessionAuthentication().enforce_csrf(request._request)  # type: ignore[arg-type]
 
 
 def bearer_token(request: Request) -> str:
-    """What follows the scheme and its one space.
+    """Return what follows the scheme and its one space.
 
-    A comma joins two Authorization headers in WSGI and ASGI; no token of ours contains one.
+    WSGI and ASGI join two Authorization headers with a comma; no token of ours contains one.
+
+    Raises:
+        InvalidBearerRequest: there is more than one header.
+        TokenMalformed: no token follows the scheme, or the scheme is another one.
     """
     header: str = request._request.META["HTTP_AUTHORIZATION"]
     if "," in header:
@@ -112,7 +119,7 @@ def _admit(access_token: object) -> Caller | TokenCaller:
 
 @cache
 def _admitter() -> Callable[[object], Caller]:
-    """A verify-only service has neither our tables nor our users, so it must not import them."""
+    """Return ``admit``, imported late: a verify-only service has neither our tables nor our users."""
     from authx.sessions.authentication import admit
 
     return admit
@@ -126,7 +133,7 @@ def _let_in(request: Request, caller: Caller | TokenCaller, *, confirms: bool) -
 
 
 def _or_refuse(request: Request, read: Callable[[], T]) -> T:
-    """What ``read`` returns; what it refuses, in the words of the API."""
+    """Return what ``read`` returns; turn its errors into those of the API."""
     try:
         return read()
     except TokenError as error:
@@ -137,10 +144,10 @@ def _or_refuse(request: Request, read: Callable[[], T]) -> T:
 
 
 def session_of(request: Request) -> DeviceSession:
-    """The device session that one of our classes let in; reads it if the check did not.
+    """Return the session that one of our classes authenticated; read it if the check did not.
 
     Raises:
-        APIException: none of ours did (a site's own authentication class), or it has ended meanwhile.
+        APIException: another class authenticated the request, or the session has ended meanwhile.
     """
     caller: Caller | TokenCaller | None = notes(request._request).caller
     if caller is None or isinstance(caller, TokenCaller):

@@ -1,4 +1,4 @@
-"""What an act of the API does to the browser it came from: the Django session there changes hands with it."""
+"""What a login or logout through the API does to the browser's Django session."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from authx.sessions.presented import is_left_by_another
 
 
 def signed_in(request: Request, session: DeviceSession) -> None:
-    """Give the Django session, if there is one, to a login that this answer gives the cookies of."""
+    """Hand the Django session, if there is one, over to the login whose cookies this response sets."""
     here = request._request
     notes(here).took_over = True
     if not django_session.is_used(here):
@@ -27,7 +27,7 @@ def signed_in(request: Request, session: DeviceSession) -> None:
 
 
 def signed_out(request: Request) -> None:
-    """Flush the Django session with the cookies that this answer takes back."""
+    """Flush the Django session, as this response deletes the cookies."""
     here = request._request
     notes(here).took_over = True
     django_session.flush(here)

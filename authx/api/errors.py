@@ -14,17 +14,17 @@ from authx.http.request_state import notes
 
 
 def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
-    """Answer with ``{"detail", "code", "reason"?}``; None for what is no API error (RFC 6750 §3)."""
+    """Answer an API error with ``{"detail", "code", "reason"?}``, return None for others (RFC 6750 §3)."""
     request = context.get("request")
     if isinstance(exc, NotAuthenticated) and request is not None:
-        exc = notes(request._request).refusal or exc  # a cookie that bought nothing says why
+        exc = notes(request._request).refusal or exc  # a refused cookie has its own reason
     if isinstance(exc, AuthxError) and not isinstance(exc, KeyInvalid):
         exc = refusal(exc)
     response = exception_handler(exc, context)
     if response is None:
         return None
     if isinstance(exc, Refused):
-        # Where another class stands first, DRF has made it a 403 without a challenge.
+        # Where another authentication class comes first, DRF has made it a 403 without a challenge.
         response.status_code = 401
         response["WWW-Authenticate"] = exc.challenge
     _add_code(response)
@@ -32,7 +32,7 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
 
 
 def _add_code(response: Response) -> None:
-    """Give DRF's ``{"detail": ...}`` its machine word; errors of single fields stay as they are."""
+    """Add the error code to DRF's ``{"detail": ...}``; errors of single fields stay as they are."""
     detail = response.data.get("detail") if isinstance(response.data, dict) else None
     if detail is not None and "code" not in response.data:
         response.data["code"] = getattr(detail, "code", "error")

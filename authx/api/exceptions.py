@@ -1,4 +1,4 @@
-"""How the API says no: DRF exceptions, and the Bearer challenge (RFC 6750 §3)."""
+"""The API's errors: DRF exceptions, and the Bearer challenge (RFC 6750 §3)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from authx.errors import (
 from authx.http.outage import RETRY_AFTER
 from authx.http.request_state import notes
 
-#: What each machine word says to a person; never the text of an exception (V16.5.1).
+#: The message of each error code; never the text of an exception (V16.5.1).
 DETAILS = {
     "invalid_credentials": "Unable to log in with these credentials.",
     "not_authenticated": "Authentication credentials were not provided.",
@@ -41,12 +41,12 @@ DETAILS = {
     "insufficient_user_authentication": "A more recent login is required.",
 }
 
-#: What a word of the site's own says.
+#: The message of an error code of the site's own.
 OTHER_DETAIL = "This account needs another way to sign in."
 
 
 class Unavailable(APIException):
-    """We cannot know: 503, and when to ask again (RFC 9110 §15.6.4)."""
+    """503: the session store cannot be asked, with the time to try again (RFC 9110 §15.6.4)."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_detail = "The session store is unavailable; nothing has changed."
@@ -55,7 +55,7 @@ class Unavailable(APIException):
 
 
 class ContentTooLarge(APIException):
-    """413: more than any request of ours has to say (RFC 9110 §15.5.14)."""
+    """413: larger than any request to our views needs to be (RFC 9110 §15.5.14)."""
 
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
     default_detail = "The request is too large."
@@ -63,20 +63,20 @@ class ContentTooLarge(APIException):
 
 
 class InvalidRequest(ParseError):
-    """The request contradicts itself, or is not one we can read (RFC 6749 §5.2, RFC 6750 §3.1)."""
+    """400: the request contradicts itself or cannot be read (RFC 6749 §5.2, RFC 6750 §3.1)."""
 
     default_code = "invalid_request"
 
 
 class InvalidBearerRequest(InvalidRequest):
-    """The same of a request with a Bearer token, whose challenge says so (RFC 6750 §3)."""
+    """The same for a request with a Bearer token, whose challenge names the error (RFC 6750 §3)."""
 
     #: DRF sends it as ``WWW-Authenticate``.
     auth_header = 'Bearer realm="api", error="invalid_request"'
 
 
 class InvalidClient(APIException):
-    """Nobody whose credentials we know (RFC 6749 §5.2)."""
+    """401: the client's credentials are missing or unknown (RFC 6749 §5.2)."""
 
     status_code = status.HTTP_401_UNAUTHORIZED
     default_detail = "Client authentication failed."
@@ -84,26 +84,26 @@ class InvalidClient(APIException):
 
 
 class InsufficientScope(PermissionDenied):
-    """403: the token is good, and was not issued for this (RFC 6750 §3.1). ``scopes`` are scope-tokens."""
+    """403: the token is valid but was not issued for this (RFC 6750 §3.1). ``scopes`` are scope-tokens."""
 
     default_detail = "The access token lacks a scope that this needs."
     default_code = "insufficient_scope"
 
     def __init__(self, scopes: Collection[str]) -> None:
         super().__init__()
-        # DRF's own handler sends it as WWW-Authenticate; a scope-token needs no escapes.
+        # DRF's own handler sends it as WWW-Authenticate; a scope-token needs no escaping.
         self.auth_header = f'Bearer realm="api", error="{self.default_code}", scope="{" ".join(scopes)}"'
 
 
 class Conflict(APIException):
-    """409, with a machine word."""
+    """409, with an error code."""
 
     status_code = status.HTTP_409_CONFLICT
     default_code = "refresh_conflict"
 
 
 class Refused(AuthenticationFailed):
-    """401 with the contract's body, whichever exception handler the site uses."""
+    """401 with the body that our API documents, whichever exception handler the site uses."""
 
     @property
     def challenge(self) -> str:
@@ -131,7 +131,7 @@ class StepUp(Refused):
 
 
 def refusal(error: AuthxError) -> APIException:
-    """The DRF exception that says what ``error`` means to a client."""
+    """Return the DRF exception that tells a client about ``error``."""
     if isinstance(error, StoreUnavailable):
         return Unavailable()
     if isinstance(error, RefreshConflict):
@@ -144,7 +144,7 @@ def refusal(error: AuthxError) -> APIException:
 
 
 def challenge(request: Request) -> str:
-    """``WWW-Authenticate``: names the error only where a credential was presented (RFC 6750 §3)."""
+    """Return ``WWW-Authenticate``; name the error only where a credential was presented (RFC 6750 §3)."""
     error = notes(request._request).refusal
     if error is None:
         return challenge_for("not_authenticated")
@@ -152,7 +152,7 @@ def challenge(request: Request) -> str:
 
 
 def challenge_for(code: str, reason: str = "") -> str:
-    """The challenge for one machine word; all its parts are words of ours, so nothing needs escaping."""
+    """Return the challenge for one error code; all its parts are our own, so nothing needs escaping."""
     if code == "not_authenticated":
         return 'Bearer realm="api"'
     described = f"{code} {reason}".strip()

@@ -1,7 +1,7 @@
-"""Permissions that tell why they refuse, also from inside a composition.
+"""Permissions that explain why they refuse, also inside a composition (``&``, ``|``, ``~``).
 
-DRF asks the permission that refused for its ``message``, and only where that settles the request. That is the
-one place to raise a refusal of our own: raised any earlier, it would take from an ``|`` its other way in.
+DRF reads ``message`` of the permission that refused, and only where that decides the request. Only there can
+an exception of our own be raised: raised any earlier, it would keep ``|`` from trying its other side.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from rest_framework.permissions import AND, NOT, OR, BasePermission, BasePermiss
 
 
 class Composable(BasePermissionMetaclass):
-    """DRF's operators; what they make is a permission class that tells as well.
+    """The metaclass with DRF's operators, whose results explain their refusals as well.
 
-    Only where a composition of DRF's own stands on the left is the result DRF's, and its refusal the plain
-    one: ``(A | B) & HasScope(...)``. Python asks the left side first.
+    Only where DRF's own composition is on the left, as in ``(A | B) & HasScope(...)``, the result is DRF's
+    and its refusal the plain one: Python asks the left side first.
     """
 
     def __and__(self, other: Any) -> Any:
@@ -36,19 +36,19 @@ class Composable(BasePermissionMetaclass):
 
 
 class ExplainsRefusal(BasePermission, metaclass=Composable):
-    """A permission whose instance keeps the refusal it would answer with."""
+    """A permission whose instance keeps the exception it would refuse with."""
 
     refusal: APIException | None = None
 
     @property
     def message(self) -> None:
-        """Raise the refusal; without one, DRF says what it always says."""
+        """Raise the refusal; without one, DRF gives its usual answer."""
         if self.refusal is not None:
             raise self.refusal
 
 
 class Composition(ExplainsRefusal):
-    """Decides as DRF's operator does; what it refuses has the refusal of the first part that has one."""
+    """Decides as DRF's operator does; its refusal is that of the first part that has one."""
 
     operator: ClassVar[Any]
     parts: ClassVar[tuple[Any, ...]]

@@ -1,4 +1,4 @@
-"""Who may do what through the API."""
+"""Permissions: who may do what through the API."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from authx.conf import conf
 from authx.core.auth_time import is_within
 from authx.core.claims import AccessClaims
 
-#: RFC 6749 §3.3: neither space nor quote nor backslash, so that a challenge needs no escapes.
+#: RFC 6749 §3.3: neither space nor quote nor backslash, so that a challenge needs no escaping.
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 _ROLE: Final = re.compile(r"[^\x00-\x1f\x7f]+")
 _SECOND: Final = timedelta(seconds=1)
@@ -31,7 +31,7 @@ class MayKick(BasePermission):
     permission: ClassVar[str] = "authx.kick_devicesession"
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        # A verify-only service has no models, and uses the other permissions of this module.
+        # Imported here: a verify-only service has no models, and uses the other permissions of this module.
         from authx.api.authentication import session_of
         from authx.sessions.step_up import is_recent
 
@@ -51,7 +51,7 @@ class MayKickEverywhere(MayKick):
 
 
 class _ByClaims(ExplainsRefusal):
-    """Judges the claims of an access token; whoever came in without one is refused."""
+    """Decides by the claims of an access token; refuses a request without one."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         claims = request.auth
@@ -64,15 +64,15 @@ class _ByClaims(ExplainsRefusal):
         return allowed
 
     def has_object_permission(self, request: Request, view: Any, obj: Any) -> bool:
-        """Say the same of every object, so that ``~`` does too."""
+        """Decide the same for every object, so that ``~`` does too."""
         return self.has_permission(request, view)
 
     @abstractmethod
     def allows(self, claims: AccessClaims) -> bool:
-        """Return whether they are enough."""
+        """Return whether the claims are enough."""
 
     def explain(self) -> APIException | None:
-        """What to answer instead of ``permission_denied``, where there is more to say."""
+        """Return the answer in place of ``permission_denied``, where there is more to say; else None."""
         return None
 
 
@@ -108,13 +108,13 @@ class _RecentlyAuthenticated(_ByClaims):
 
 
 def HasScope(*scopes: str) -> type[BasePermission]:  # noqa: N802 - it stands where a class would
-    """Demand all of ``scopes`` of the token's claim ``scope`` (RFC 9068 §2.2.3).
+    """Demand that the token's claim ``scope`` holds all of ``scopes`` (RFC 9068 §2.2.3).
 
-    The claim is a text with spaces, or a list. A token that lacks one is 403 ``insufficient_scope``, and the
-    challenge names them all (RFC 6750 §3.1); no token is the plain 401.
+    The claim is a text with spaces, or a list. A token that lacks one gets 403 ``insufficient_scope``, and
+    the challenge names them all (RFC 6750 §3.1); a request without a token gets the plain 401.
 
     Raises:
-        ValueError: there is none, or one is no scope-token (RFC 6749 §3.3).
+        ValueError: no scope is given, or one is not a scope-token (RFC 6749 §3.3).
     """
     _check("scope", scopes, _SCOPE)
     wanted = tuple(dict.fromkeys(scopes))
@@ -122,26 +122,26 @@ def HasScope(*scopes: str) -> type[BasePermission]:  # noqa: N802 - it stands wh
 
 
 def HasRole(*roles: str) -> type[BasePermission]:  # noqa: N802
-    """Demand one of ``roles`` of the token's claim ``roles``, a list that AUTHX_CLAIMS puts there.
+    """Demand that the token's claim ``roles``, a list that AUTHX_CLAIMS adds, holds one of ``roles``.
 
-    A token without is 403 ``permission_denied``; no token is the plain 401. A role that is taken away stays
-    in the access tokens that name it, for AUTHX_ACCESS_TOKEN_LIFETIME at most.
+    A token without one gets 403 ``permission_denied``; a request without a token gets the plain 401. A role
+    that is taken away stays in the access tokens that name it, for AUTHX_ACCESS_TOKEN_LIFETIME at most.
 
     Raises:
-        ValueError: there is none, or one is empty or holds a control character.
+        ValueError: no role is given, or one is empty or holds a control character.
     """
     _check("role", roles, _ROLE)
     return _make(_HasRole, "HasRole", f"The token's roles hold one of {', '.join(roles)}.", wanted=roles)
 
 
 def RecentlyAuthenticated(max_age: timedelta) -> type[BasePermission]:  # noqa: N802
-    """Demand that the user proved who they are within ``max_age``, by the token's ``auth_time``.
+    """Demand that the user authenticated within ``max_age``, by the token's ``auth_time``.
 
-    An older proof is 401 ``insufficient_user_authentication`` with ``max_age`` in seconds (RFC 9470 §3):
+    An older login gets 401 ``insufficient_user_authentication`` with ``max_age`` in seconds (RFC 9470 §3):
     the client asks for the password, calls ``reauthenticate/`` and repeats the request with the new token.
 
     Raises:
-        ValueError: it is no timedelta of a second or more.
+        ValueError: ``max_age`` is not a timedelta of a second or more.
     """
     if not isinstance(max_age, timedelta) or max_age < _SECOND:
         raise ValueError("max_age must be a timedelta of a second or more")

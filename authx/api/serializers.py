@@ -1,4 +1,4 @@
-"""What the API reads and writes, in JSON."""
+"""Serializers: the JSON that the API reads and writes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from authx.models import DeviceSession
 
 
 class DeviceSerializer(serializers.Serializer):
-    """What a client says of its device; ``Device`` judges the values."""
+    """A client's description of its device; ``Device`` validates the values."""
 
     id = serializers.CharField(required=False, allow_blank=True, max_length=128)
     name = serializers.CharField(required=False, allow_blank=True, max_length=512)
@@ -36,22 +36,22 @@ class PasswordSerializer(serializers.Serializer):
 
 
 class NameSerializer(serializers.Serializer):
-    """The body of a ``PATCH``."""
+    """The body of a ``PATCH``: the device's new name."""
 
     name = serializers.CharField(allow_blank=True, max_length=100)
 
 
 class KickSerializer(serializers.Serializer):
-    """The body of a kick: why, for the audit trail."""
+    """The body of a kick: the reason, for the audit trail."""
 
     reason = serializers.CharField(required=False, allow_blank=True, max_length=255, default="")
 
 
 class SessionSerializer(serializers.ModelSerializer):
-    """A device session as its user sees it; ``context["current"]`` is the sid of the one asking."""
+    """A device session as its user sees it; ``context["current"]`` is the sid of the current one."""
 
     current = serializers.SerializerMethodField()
-    #: In UTC on every site, so that an unknown one has one spelling: ``1970-01-01T00:00:00Z``.
+    #: In UTC on every site, so that an unknown one is always written ``1970-01-01T00:00:00Z``.
     auth_time = serializers.DateTimeField(default_timezone=UTC)
     device = serializers.SerializerMethodField()
 
@@ -83,7 +83,7 @@ class SessionSerializer(serializers.ModelSerializer):
 
 
 class StaffSessionSerializer(SessionSerializer):
-    """The same, with whose it is and how it ended."""
+    """A device session as staff see it: also whose it is, and how it ended."""
 
     user_id = serializers.CharField(source="subject")
     username = serializers.SerializerMethodField()
@@ -95,7 +95,7 @@ class StaffSessionSerializer(SessionSerializer):
         read_only_fields = fields
 
     def to_representation(self, instance: DeviceSession) -> dict[str, Any]:
-        """With the key that ``staff/users/<pk>/kick/`` takes, where ``user_id`` is not that."""
+        """Add ``user_pk``, which ``staff/users/<pk>/kick/`` takes, where ``user_id`` is another value."""
         shown: dict[str, Any] = super().to_representation(instance)
         if conf.SUBJECT_FIELD is not None:
             shown["user_pk"] = None if instance.user_id is None else str(instance.user_id)

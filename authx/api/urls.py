@@ -1,6 +1,6 @@
 """Mount as ``path("api/auth/", include("authx.api.urls"))``.
 
-Verdicts on tokens commit even where the request fails: under ATOMIC_REQUESTS those views run
+Decisions on tokens are committed even where the request fails: under ATOMIC_REQUESTS those views run
 outside its transaction.
 """
 
@@ -16,7 +16,7 @@ app_name = "authx-api"
 
 
 def _own_verdict(view: Any) -> Any:
-    """A view that reads the refresh token itself, and commits what it decides."""
+    """Return a view that reads its credentials itself, and commits what it decides."""
     return never_renew(non_atomic_requests(view.as_view()))
 
 
@@ -34,6 +34,6 @@ urlpatterns = [
     path("revocations/", _own_verdict(services.Revocations), name="revocations"),
     path("staff/sessions/", staff.StaffSessions.as_view(), name="staff-sessions"),
     path("staff/sessions/<uuid:sid>/kick/", staff.KickSession.as_view(), name="staff-kick"),
-    # A mark that is not committed keeps the next one waiting.
+    # A not-before mark keeps the next one waiting until it is committed.
     path("staff/users/<str:pk>/kick/", non_atomic_requests(staff.KickUser.as_view()), name="staff-kick-user"),
 ]

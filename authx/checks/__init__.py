@@ -30,7 +30,7 @@ _MUST_FOLLOW = (
 
 
 def connect() -> None:
-    # It knows our models, and a verify-only service, which has none, imports this module too.
+    # Imported here: it needs our models, which a verify-only service that imports this module has not.
     from authx.checks.subjects import check_subject_field
 
     register(check_settings, Tags.security)
@@ -49,7 +49,7 @@ def connect() -> None:
 
 
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
-    """Each setting by its own rule; an unknown name with the nearest right one."""
+    """Check each setting by its own rule; suggest the nearest right name for an unknown one."""
     found: list[CheckMessage] = []
     for setting in Conf.declared():
         if complaint := setting.complaint():
@@ -64,9 +64,9 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
 
 
 def check_together(**kwargs: Any) -> list[CheckMessage]:
-    """Rules that no setting can break alone."""
+    """Check the rules that involve more than one setting."""
     if any(setting.complaint() for setting in Conf.declared()):
-        return []  # said by check_settings
+        return []  # reported by check_settings
     return [*_durations(), *_cookies(), *_keys(), *_paths(), *_surroundings()]
 
 
@@ -111,7 +111,7 @@ def _keys() -> list[CheckMessage]:
     try:
         keyset()
     except ImproperlyConfigured:
-        return []  # there is no SECRET_KEY: said by check_secrets
+        return []  # there is no SECRET_KEY: reported by check_secrets
     except KeyInvalid as error:
         hint = (
             "Name PEM private keys: RSA of 2048 bits or more, P-256, or Ed25519; the first one signs. "
@@ -123,7 +123,7 @@ def _keys() -> list[CheckMessage]:
 
 
 def _paths() -> list[CheckMessage]:
-    """Settings that name code: it must be there now, not at the first login."""
+    """Check settings that name code: it must be there now, not only at the first login."""
     found: list[CheckMessage] = []
     for name in ("CLAIMS", "BIND_DJANGO_LOGIN", "PASSWORD_LOGIN", "REVOCATION_STORE", "COUNTRY"):
         path = Conf.__dict__[name].configured()
@@ -169,7 +169,7 @@ def _surroundings() -> list[CheckMessage]:
 
 
 def check_middleware(**kwargs: Any) -> list[CheckMessage]:
-    """DeviceSessionMiddleware directly after AuthenticationMiddleware, before what asks for the user."""
+    """Demand DeviceSessionMiddleware directly after AuthenticationMiddleware, before any use of the user."""
     order = list(settings.MIDDLEWARE)
     if MIDDLEWARE not in order:
         return []  # a site may use the API alone
@@ -185,9 +185,9 @@ def check_middleware(**kwargs: Any) -> list[CheckMessage]:
 
 
 def check_deployment(**kwargs: Any) -> list[CheckMessage]:
-    """What is fine on a desk and not in production."""
+    """Warn of what is fine in development but not in production."""
     found: list[CheckMessage] = []
-    # As they are written: of a value of the wrong type, check_settings tells.
+    # As they are written: a value of the wrong type is reported by check_settings.
     issuer = Conf.ISSUER.configured()
     parts = urlsplit(issuer if isinstance(issuer, str) else "")
     if parts.scheme != "https" or not parts.netloc:

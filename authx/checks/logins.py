@@ -1,4 +1,4 @@
-"""What limits guessing of passwords needs: its backend first, a cache that counts, known proxies."""
+"""System checks of the login limit: its backend first, a cache that can count, known proxies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BACKEND = "authx.backends.LoginLimitBackend"
 
 
 def check_login_backend(**kwargs: Any) -> list[CheckMessage]:
-    """LoginLimitBackend first: one before it has hashed the password by then."""
+    """Demand LoginLimitBackend first: a backend before it has already hashed the password."""
     paths = list(settings.AUTHENTICATION_BACKENDS)
     if Conf.LOGIN_RATE.configured() is None and Conf.ADDRESS_RATE.configured() is None:
         return []
@@ -33,7 +33,7 @@ def check_login_backend(**kwargs: Any) -> list[CheckMessage]:
 
 
 def check_counting(**kwargs: Any) -> list[CheckMessage]:
-    """A default cache that can count, and remembers what it has counted."""
+    """Demand a default cache that can count, and remembers what it has counted."""
     kind = type(caches["default"])
     fault = _fault(kind)
     if fault is None:
@@ -44,7 +44,7 @@ def check_counting(**kwargs: Any) -> list[CheckMessage]:
 
 
 def check_proxies(**kwargs: Any) -> list[CheckMessage]:
-    """An address limit needs to know which address is the visitor's."""
+    """Warn of an address limit that may not know which address is the visitor's."""
     if Conf.TRUSTED_PROXIES.configured() or Conf.ADDRESS_RATE.configured() is None:
         return []
     text = "AUTHX_TRUSTED_PROXIES is 0: behind a proxy, failed logins are not limited by address."
@@ -53,7 +53,7 @@ def check_proxies(**kwargs: Any) -> list[CheckMessage]:
 
 
 def _fault(kind: type[BaseCache]) -> str | None:
-    """What is wrong with counting in a cache of this class; None if nothing is."""
+    """Return what is wrong with counting in a cache of this class; None if nothing is."""
     if issubclass(kind, DummyCache):
         return "keeps nothing: nothing is limited"
     if issubclass(kind, LocMemCache):
@@ -70,4 +70,4 @@ def _imported(path: Any) -> Any:
     try:
         return import_string(path)
     except (ImportError, TypeError):
-        return None  # Django says so itself
+        return None  # Django reports it itself

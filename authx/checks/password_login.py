@@ -1,4 +1,4 @@
-"""System checks of AUTHX_PASSWORD_LOGIN: that whoever is sent elsewhere arrives there."""
+"""System check of AUTHX_PASSWORD_LOGIN: a visitor sent to another login page must arrive there."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from authx.conf import Conf, DottedPath, conf
 
 
 def check_password_login(**kwargs: Any) -> list[CheckMessage]:
-    """LOGIN_URL is another page than ours where ours takes no password; a function can be asked."""
+    """Demand another LOGIN_URL than our page if that takes no password; demand that a function is plain."""
     if Conf.PASSWORD_LOGIN.complaint():
-        return []  # said by check_settings
+        return []  # reported by check_settings
     if isinstance(conf.PASSWORD_LOGIN, DottedPath):
         return _function(conf.PASSWORD_LOGIN.path)
     if conf.PASSWORD_LOGIN or not (found := _where()):
@@ -29,7 +29,7 @@ def check_password_login(**kwargs: Any) -> list[CheckMessage]:
 
 
 def _where() -> str:
-    """What is wrong with where LOGIN_URL leads; ``""`` if it is another page than ours."""
+    """Return what is wrong with where LOGIN_URL leads; ``""`` if it is another page than ours."""
     from authx.pages.elsewhere import is_our_login_page
 
     try:
@@ -37,14 +37,14 @@ def _where() -> str:
     except NoReverseMatch:
         return "no URL of this site"
     except (ImportError, ImproperlyConfigured):
-        return ""  # a URLconf that cannot be read: Django's own checks say so
+        return ""  # a URLconf that cannot be read: reported by Django's own checks
 
 
 def _function(path: str) -> list[CheckMessage]:
     try:
         found = import_string(path)
     except ImportError:
-        return []  # said by check_together
+        return []  # reported by check_together
     call = getattr(type(found), "__call__", None)  # noqa: B004
     if callable(found) and not any(map(inspect.iscoroutinefunction, (found, call))):
         return []

@@ -1,4 +1,4 @@
-"""Whether the secrets that our keys are derived from can be guessed."""
+"""System checks: whether the secrets that our keys are derived from can be guessed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.views.decorators.debug import sensitive_variables
 from authx.conf import Conf
 from authx.core import guessable
 
-#: What a guess opens, and what tells whether it was right.
+#: What a right guess gives access to, and what shows that it is right.
 _SIGNING = (
     "the key that signs access tokens is derived from it, and our public JWK Set tells anybody, offline, "
     "whether a guess was right. So are the keys of refresh tokens and cookies."
@@ -29,12 +29,12 @@ _HINT = (
 
 
 def check_secrets(**kwargs: Any) -> list[CheckMessage]:
-    """A SECRET_KEY, or a fallback that still verifies, that can be guessed."""
+    """Warn of a SECRET_KEY, or of a fallback that still verifies, that can be guessed."""
     return [Warning(text, hint=_HINT, id="authx.W020") for text in _complaints()]
 
 
 def check_secrets_in_production(**kwargs: Any) -> list[CheckMessage]:
-    """The same, where it is no desk that is at stake."""
+    """Report the same as an error in production (``check --deploy``)."""
     return [Error(text, hint=_HINT, id="authx.E020") for text in _complaints()]
 
 
@@ -51,7 +51,7 @@ def _complaints() -> Iterator[str]:
 def _secrets() -> Iterator[tuple[str, Any]]:
     try:
         yield "SECRET_KEY", settings.SECRET_KEY
-    except ImproperlyConfigured:  # what Django says of an empty one
+    except ImproperlyConfigured:  # Django's complaint about an empty one
         yield "SECRET_KEY", ""
     for number, secret in enumerate(settings.SECRET_KEY_FALLBACKS):
         yield f"SECRET_KEY_FALLBACKS[{number}]", secret

@@ -1,4 +1,4 @@
-"""The Redis that AUTHX_REVOCATION_STORE relies on: there, shared, honest about failures, not forgetful."""
+"""System check of AUTHX_REVOCATION_STORE's Redis: present, shared, reports failures, evicts no keys."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from django.core.exceptions import ImproperlyConfigured
 from authx.conf import Conf, conf
 from authx.gate.revocation.redis_connection import connect, failures
 
-#: What a ``maxmemory-policy`` may be called that throws keys away before their time.
+#: How the name of a ``maxmemory-policy`` begins that deletes keys before they expire.
 _EVICTING = ("allkeys-", "volatile-")
 
 
 def check_store(**kwargs: Any) -> list[CheckMessage]:
-    """What ``redis`` needs, and what a lag does not do."""
+    """Check what ``redis`` needs, and warn of a lag that has no effect."""
     if any(setting.complaint() for setting in Conf.declared()):
-        return []  # said by check_settings
+        return []  # reported by check_settings
     found: list[CheckMessage] = []
     if "." in conf.REVOCATION_STORE and conf.REVOCATION_LAG:
         text = "AUTHX_REVOCATION_LAG has no effect on a revocation store of your own."
@@ -54,7 +54,7 @@ def _alias() -> list[CheckMessage]:
 
 
 def _failures() -> list[CheckMessage]:
-    """An alias that hides failures answers None, which reads like "has not ended"."""
+    """Refuse an alias that hides failures: it returns None, which reads as "has not ended"."""
     options: Any = settings.CACHES[conf.REDIS_ALIAS].get("OPTIONS") or {}
     everywhere = getattr(settings, "DJANGO_REDIS_IGNORE_EXCEPTIONS", False)
     if not options.get("IGNORE_EXCEPTIONS", everywhere):
@@ -68,14 +68,14 @@ def _failures() -> list[CheckMessage]:
 
 
 def _memory() -> list[CheckMessage]:
-    """Ask the server, if it answers, whether it evicts."""
+    """Ask the server, if it answers, whether it evicts keys."""
     try:
         client = connect(conf.REDIS_ALIAS)
         policy = str(client.config_get("maxmemory-policy").get("maxmemory-policy", ""))
     except ImproperlyConfigured as error:
         return [Error(str(error), hint="Use django-redis's own clients.", id="authx.E012")]
     except failures():
-        return []  # down, or it does not say: nothing is known against it
+        return []  # down, or it does not say: nothing to report
     if not policy.startswith(_EVICTING):
         return []
     text = f"The Redis of the cache {conf.REDIS_ALIAS!r} evicts keys when memory is short ({policy})."

@@ -1,4 +1,4 @@
-"""Whether the column that AUTHX_SUBJECT_FIELD names can say whose a token is."""
+"""System check: whether the column that AUTHX_SUBJECT_FIELD names can identify a token's user."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.db import models
 from authx.conf import Conf, conf
 from authx.sessions.subjects import subject_field
 
-#: Values with no spelling, or with more than one.
+#: Fields whose values have no form as text, or more than one.
 _UNFIT = (
     models.BinaryField,
     models.BooleanField,
@@ -27,7 +27,7 @@ _HINT = "Name a UUIDField(default=uuid.uuid4, unique=True, editable=False), say;
 
 
 def check_subject_field(**kwargs: Any) -> list[CheckMessage]:
-    """A column, unique, and one that nobody edits."""
+    """Demand a unique column of identifiers; warn if it may be empty or edited."""
     if any(setting.complaint() for setting in Conf.declared()) or conf.SUBJECT_FIELD is None:
         return []
     try:
@@ -43,7 +43,7 @@ def check_subject_field(**kwargs: Any) -> list[CheckMessage]:
 
 
 def _is_unique(field: Any) -> bool:
-    """By itself, or by a constraint on it alone and without a condition."""
+    """Return whether it is unique, by itself or by a constraint on it alone without a condition."""
     total = field.model._meta.total_unique_constraints
     return field.unique or any(constraint.fields == (field.name,) for constraint in total)
 

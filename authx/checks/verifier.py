@@ -1,4 +1,4 @@
-"""What a verify-only service must know of its issuer."""
+"""System check: what a verify-only service must know about its issuer."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from authx.errors import KeyInvalid
 
 
 def check_verifier(**kwargs: Any) -> list[CheckMessage]:
-    """``AUTHX_REVOCATION_STORE = "remote"`` and what belongs to it."""
+    """Check ``AUTHX_REVOCATION_STORE = "remote"`` and the settings that belong to it."""
     if any(setting.complaint() for setting in Conf.declared()):
-        return []  # said by check_settings
+        return []  # reported by check_settings
     if conf.REVOCATION_STORE != "remote":
         return _not_remote()
     return [*_issuer(), *_endings()]
@@ -44,7 +44,7 @@ def _issuer() -> list[CheckMessage]:
 
 @sensitive_variables()
 def _credentials() -> list[CheckMessage]:
-    """Files that are named must be there now, not at the first request."""
+    """Check that a file that is named is there now, not only at the first request."""
     try:
         if conf.SERVICE_CREDENTIALS:
             read_credentials(conf.SERVICE_CREDENTIALS)

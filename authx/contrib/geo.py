@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def country_of(ip: str) -> str:
-    """The ISO 3166-1 alpha-2 code of the country an address is registered in; ``""`` if unknown."""
+    """Return the ISO 3166-1 alpha-2 code of the country of an address's registration; ``""`` if unknown."""
     from iptocc import country_code
 
     return country_code(ip) or ""

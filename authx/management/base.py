@@ -1,4 +1,4 @@
-"""What our commands have in common."""
+"""The base class of our commands."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from authx.store.database import store_errors
 
 
 class DatabaseCommand(BaseCommand):
-    """A command that tells in a line, not in a traceback, that the database cannot be asked."""
+    """A command that reports an unreachable database in one line, not in a traceback."""
 
-    #: What is to be done then.
+    #: What the user is asked to do then.
     after_outage: ClassVar[str] = "Run it again when it can."
 
     def execute(self, *args: Any, **options: Any) -> str | None:

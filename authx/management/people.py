@@ -1,4 +1,4 @@
-"""Whom a command is about: never silently somebody else."""
+"""Finds the user whom a command is about: never silently another one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from authx.sessions.subjects import user_of_subject
 
 
 def add_user_arguments(parser: Any, *, required: bool = False) -> Any:
-    """``--user``, ``--username`` and ``--key``, of which one may be given; the group, for more of them."""
+    """Add ``--user``, ``--username`` and ``--key``, of which one may be given; return their group."""
     whose = parser.add_mutually_exclusive_group(required=required)
     whose.add_argument("--user", help="The username, as the user would type it, or the key.")
     whose.add_argument("--username", help="The username and nothing else.")
@@ -24,7 +24,7 @@ def add_user_arguments(parser: Any, *, required: bool = False) -> Any:
 
 
 def find_person(options: dict[str, Any]) -> Person | None:
-    """The person that the options name; None if none of the three was given.
+    """Return the person that the options name; None if none of the three was given.
 
     Raises:
         CommandError: there is no such person, or more than one.
@@ -36,13 +36,17 @@ def find_person(options: dict[str, Any]) -> Person | None:
     }
     for option, lookups in ways.items():
         if options.get(option) is not None:
-            text = str(options[option])  # call_command(..., key=user.pk) gives it as it is
+            text = str(options[option])  # call_command(..., key=user.pk) passes it as it is
             return _one_of(text, *(find(text) for find in lookups))
     return None
 
 
 def find_user(options: dict[str, Any]) -> Any:
-    """As ``find_person``: the user, who must be there still."""
+    """Return the user that the options name; None if none of the three was given.
+
+    Raises:
+        CommandError: there is no such user, or none any more, or more than one.
+    """
     person = find_person(options)
     if person is None:
         return None
@@ -63,9 +67,9 @@ def _one_of(text: str, *found: Person | None) -> Person:
 
 
 def _by_username(username: str) -> Person | None:
-    """By the site's own lookup, unless that takes for the same what the database only collates alike."""
+    """Find by the site's own lookup; ignore a name that is equal only by the database's collation."""
     model = get_user_model()
-    if "\x00" in username:  # PostgreSQL cannot be asked for it, and nobody has it
+    if "\x00" in username:  # PostgreSQL refuses it in a query, and no user has it
         return None
     try:
         user = model._default_manager.get_by_natural_key(username)
@@ -77,7 +81,7 @@ def _by_username(username: str) -> Person | None:
 
 
 def _spelled(username: str) -> str:
-    """Case and Unicode spelling make no difference where a site's lookup ignores them."""
+    """Normalize case and Unicode spelling, which a site's lookup may ignore."""
     return unicodedata.normalize("NFKC", username).casefold()
 
 
@@ -90,7 +94,7 @@ def _by_subject(subject: str) -> Person | None:
 
 
 def _by_key(key: str) -> Person | None:
-    """By the database's key, where AUTHX_SUBJECT_FIELD makes another column the subject."""
+    """Find by primary key, where AUTHX_SUBJECT_FIELD makes another column the subject."""
     if conf.SUBJECT_FIELD is None or not key.isprintable():
         return None
     try:

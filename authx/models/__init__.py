@@ -1,6 +1,6 @@
-"""Device sessions and what happened to them: states and questions, no verbs.
+"""Models: device sessions, what happened to them, services and keys. State and queries, no actions.
 
-Only ``authx.sessions`` writes here.
+Only ``authx.sessions``, ``authx.issuer`` and ``authx.store`` write them.
 """
 
 from authx.models.device_sessions import DeviceSession, DeviceSessionQuerySet, EndReason, uuid7

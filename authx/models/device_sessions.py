@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 
 def uuid7() -> UUID:
-    """A version 7 UUID: 48 bits of Unix milliseconds, then 74 random bits (RFC 9562 §5.7).
+    """Return a version 7 UUID: 48 bits of Unix milliseconds, then 74 random bits (RFC 9562 §5.7).
 
-    The time only keeps new rows together in the index; nothing reads it back. Python has its own from 3.14.
+    The time only keeps new rows together in the index; nothing reads it back. Python has its own since 3.14.
     """
     milliseconds = time.time_ns() // 1_000_000 & (1 << 48) - 1
     value = milliseconds << 80 | secrets.randbits(80)
@@ -34,7 +34,7 @@ def uuid7() -> UUID:
 
 
 class EndReason(models.TextChoices):
-    """Why a device session ended: the machine word, and what its user is told."""
+    """Why a device session ended: the code, and the message for its user."""
 
     LOGOUT = "logout", _("You signed out.")
     ENDED_BY_USER = "ended_by_user", _("You were signed out from another of your devices.")
@@ -56,7 +56,7 @@ class DeviceSessionQuerySet(models.QuerySet["DeviceSession"]):
     """Questions about many device sessions."""
 
     def live(self, now: datetime | Func | None = None) -> DeviceSessionQuerySet:
-        """Those that have neither ended nor expired, nor were opened before a mark that ends them.
+        """Return sessions that have neither ended nor expired, and that no not-before mark has hit.
 
         ``now`` may also be an expression.
         """
@@ -64,31 +64,34 @@ class DeviceSessionQuerySet(models.QuerySet["DeviceSession"]):
         return self.filter(~is_marked(), ended_at=None, idle_expires_at__gt=now, expires_at__gt=now)
 
     def ended(self) -> DeviceSessionQuerySet:
-        """Those that were ended, also by a mark that their rows do not tell of yet."""
+        """Return sessions that were ended, also by a mark that their rows do not show yet."""
         return self.filter(Q(Exists(_ending_marks())) | Q(ended_at__isnull=False))
 
     def expired(self, now: datetime | Func | None = None) -> DeviceSessionQuerySet:
-        """Those that nobody has ended, nor any mark, and that are past a limit of theirs."""
+        """Return sessions past one of their time limits that nothing else had ended, no mark either."""
         now = now or timezone.now()
         overdue = Q(idle_expires_at__lte=now) | Q(expires_at__lte=now)
         return self.filter(overdue, ~Q(Exists(_ending_marks())), ended_at=None)
 
     def with_marks(self) -> DeviceSessionQuerySet:
-        """Each as its first mark has left it, for lists; ``sessions`` reads a single one so anyway."""
+        """Annotate each session with the first mark that ended it, for lists.
+
+        A single session that is read through ``authx.sessions`` takes marks into account anyway.
+        """
         first = _ending_marks()[:1]
         told = {"marked_at": Subquery(first.values("at")), "marked_reason": Subquery(first.values("reason"))}
         return self.annotate(**told)
 
 
 def _ending_marks() -> models.QuerySet[NotBeforeMark]:
-    """The marks that found the session of the outer query live."""
+    """Return the marks that hit the session of the outer query before it expired."""
     return marks_of_session().filter(at__lt=OuterRef("idle_expires_at")).filter(at__lt=OuterRef("expires_at"))
 
 
 class DeviceSession(models.Model):
-    """One login on one device, whatever carries it.
+    """One login on one device, whichever credential carries it.
 
-    Kept after its end, until pruned, so that a token presented later is still told why.
+    Kept after its end until pruned, so that a token presented later is still refused with the reason.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -99,8 +102,8 @@ class DeviceSession(models.Model):
         related_name="device_sessions",
         verbose_name=_("user"),
     )
-    #: The ``sub`` of its tokens: the user's key, or what AUTHX_SUBJECT_FIELD named at login, as text. Stays
-    #: as it is, also when the user is deleted.
+    #: The ``sub`` of its tokens: the user's key, or the field that AUTHX_SUBJECT_FIELD named at login, as
+    #: text. Stays as it is, even when the user is deleted.
     subject = models.CharField(_("subject"), max_length=255, db_index=True)
 
     device_id = models.CharField(_("device id"), max_length=128, blank=True)
@@ -124,7 +127,7 @@ class DeviceSession(models.Model):
     strike_at = models.DateTimeField(null=True)
     late_generation = models.PositiveBigIntegerField(null=True)
     late_streak = models.PositiveSmallIntegerField(default=0)
-    #: 32 random bytes; with the key in settings they make the refresh token's proof.
+    #: 32 random bytes; the refresh token's proof is made from them and a key in settings.
     salt = models.BinaryField(max_length=32)
     #: SHA-256 hex of the user's session auth hash at login; a mismatch means a changed password.
     fingerprint = models.CharField(max_length=64)
@@ -150,15 +153,15 @@ class DeviceSession(models.Model):
 
     objects = DeviceSessionQuerySet.as_manager()
 
-    #: The claims it was recognized by, where it was read by its access token.
+    #: The claims of the access token that it was looked up by; None if by something else.
     access_claims: AccessClaims | None = None
-    #: True for the session that is asking, where a list marks it.
+    #: True for the session that the request came with, where a list marks it.
     is_current: bool = False
-    #: The database's clock when the row was read, where ``sessions`` read it.
+    #: The database's clock when the row was read; set only where ``authx.sessions`` read it.
     database_now: datetime
-    #: A mark has hit it, whether or not its row says so; where ``sessions`` read it.
+    #: Whether a mark has hit it, even if its row does not show that; set by ``authx.sessions``.
     is_marked: bool = False
-    #: When and why a mark has ended it, where ``with_marks`` read it.
+    #: When and why a mark has ended it; set by ``with_marks``.
     marked_at: datetime | None = None
     marked_reason: str | None = None
 
@@ -182,11 +185,11 @@ class DeviceSession(models.Model):
 
     @property
     def known_auth_time(self) -> datetime | None:
-        """When its user proved who they are, for showing; None where nobody knows."""
+        """Return when its user authenticated, for display; None where that is unknown."""
         return self.auth_time if is_known(self.auth_time.timestamp()) else None
 
     def rotation_state(self) -> RotationState:
-        """The snapshot that ``judge`` decides on."""
+        """Return the snapshot that ``rotation.judge`` decides on."""
         return RotationState(
             generation=self.generation,
             confirmed_generation=self.confirmed_generation,
@@ -202,11 +205,11 @@ class DeviceSession(models.Model):
 
     @property
     def limit_at(self) -> datetime:
-        """When it ends unless it is refreshed before: the idle or the absolute limit, the earlier one."""
+        """Return when it ends if it is not refreshed: the earlier of the idle and the absolute limit."""
         return min(self.idle_expires_at, self.expires_at)
 
     def ended_reason(self, now: datetime | None = None) -> str | None:
-        """The reason this session is over, or None while it is live."""
+        """Return the reason why this session is over, or None while it is live."""
         if self.ended_at or self.marked_reason:
             return self.end_reason or self.marked_reason
         return self.rotation_state().expiry_reason(now or timezone.now())

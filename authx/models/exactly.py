@@ -1,4 +1,4 @@
-"""Texts compared as they are written, whatever a database's collation takes for the same."""
+"""Exact comparison of texts, whatever a database's collation treats as equal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db.models.lookups import Exact
 
 
 class Octets(Func):
-    """A text as its octets: MariaDB's collations take accents, case and trailing blanks for the same."""
+    """A text as its octets: MariaDB's collations ignore accents, case and trailing blanks."""
 
     template = "%(expressions)s"
 
@@ -18,5 +18,5 @@ class Octets(Func):
 
 
 def is_exactly(column: str, text: str) -> Q:
-    """True where ``column`` holds ``text`` and nothing that merely collates alike."""
+    """Return the condition that ``column`` holds exactly ``text``, not one that collates as equal."""
     return Q(Exact(Octets(F(column)), Value(text)))

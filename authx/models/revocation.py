@@ -1,4 +1,4 @@
-"""What copies of the ended sessions are kept up to date from."""
+"""The revocation log and the not-before marks, from which copies of the ended sessions are updated."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from authx.models.exactly import Octets
 
 
 class RevocationLogEntry(models.Model):
-    """One line of the log of endings, from which copies of the ended sessions are kept up to date.
+    """One entry of the revocation log, from which copies of the ended sessions are updated.
 
-    Written in the transaction of the ending, so its numbers may appear in another order than they were drawn
-    in. Needed only while a token of the session could still be accepted; ``authx_prune`` removes old lines.
+    Written in the transaction of the ending, so entries may become visible in another order than that of
+    their ids. Needed only while a token of the session could still be accepted; ``authx_prune`` removes old
+    entries.
     """
 
     id = models.BigAutoField(primary_key=True)
-    #: A ``sid``, or whose mark, or which key: see ``core.revocation_log``.
+    #: A ``sid``, the subject of a not-before mark, or a key: see ``core.revocation_log``.
     subject_key = models.CharField(max_length=LONGEST)
-    #: The reason; or what else stands under that key.
+    #: The reason of the ending; of a mark, its number and reason.
     value = models.CharField(max_length=64)
-    #: By the clock of the process that wrote it.
+    #: By the clock of the process that wrote the entry.
     at = models.DateTimeField(db_index=True)
 
     class Meta:
@@ -36,10 +37,10 @@ class RevocationLogEntry(models.Model):
 
 
 class NotBeforeMark(models.Model):
-    """One line that ends every session which one user, or everybody, opened before it.
+    """One row that ends every session that one user, or everybody, opened before it.
 
-    The rows of those sessions follow in batches; no door waits for that. Kept until no token and no
-    transaction from before it can be left; ``authx_prune`` removes it then, unless it is the newest.
+    The rows of those sessions are updated later, in batches; no request waits for that. Kept until no token
+    and no transaction from before it can be left; then ``authx_prune`` removes it, unless it is the newest.
     """
 
     #: 1, 2, 3 ... in the order they commit. A session is hit if its ``not_before_number`` is less.
@@ -47,7 +48,7 @@ class NotBeforeMark(models.Model):
     #: Whose sessions; empty for everybody's.
     subject = models.CharField(max_length=255, blank=True)
     reason = models.CharField(max_length=32)
-    #: The database's clock; it decides nothing but what the ended rows will say.
+    #: By the database's clock. It decides only what the rows of the ended sessions will show.
     at = models.DateTimeField()
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     note = models.CharField(max_length=255, blank=True)
@@ -63,9 +64,10 @@ class NotBeforeMark(models.Model):
 
 
 def marks_of_session() -> models.QuerySet[NotBeforeMark]:
-    """The not-before marks that hit the device session of the outer query, the first of them first.
+    """Return the not-before marks that hit the device session of the outer query, oldest first.
 
-    By octets, as copies, Redis and services compare: what MariaDB takes for an empty text is not everybody.
+    Compared by octets, as copies, Redis and services do: a blank subject, which MariaDB treats as equal to
+    the empty one, is not everybody.
     """
     marks = NotBeforeMark.objects.alias(octets=Octets("subject"))
     return marks.filter(
@@ -74,5 +76,5 @@ def marks_of_session() -> models.QuerySet[NotBeforeMark]:
 
 
 def is_marked() -> Exists:
-    """Whether a not-before mark has hit the device session of the outer query, live or not."""
+    """Return the condition that a not-before mark has hit the session of the outer query, live or not."""
     return Exists(marks_of_session())

@@ -1,4 +1,4 @@
-"""Services that may ask us about tokens, and the keys that sign these."""
+"""Services that may ask us about tokens, and the keys that sign tokens."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from authx.core.key_schedule import KeyTimes
 
 
 class ServiceClient(models.Model):
-    """A service that may ask us about tokens: introspection, revocation, the feed of endings."""
+    """A service that may ask us about tokens: introspection, revocation, the revocation feed."""
 
     client_id = models.CharField(_("client id"), max_length=64, unique=True)
     name = models.CharField(_("name"), max_length=100)
-    #: SHA-256 hex of a secret of 256 random bits, which nobody can guess back.
+    #: SHA-256 hex of a secret of 256 random bits, too many to guess it from its hash.
     secret_hash = models.CharField(max_length=64)
     created_at = models.DateTimeField(_("created"))
     disabled_at = models.DateTimeField(_("disabled"), null=True)
@@ -30,9 +30,9 @@ class ServiceClient(models.Model):
 
 
 class SigningKey(models.Model):
-    """A managed signing key: rotation adds one, withdrawal stamps one, the rest is told by the clock."""
+    """A managed signing key: rotation adds a row, withdrawal stamps one; its state follows from the clock."""
 
-    #: 1, 2, 3 ...: of two who make the next key at once, one finds its number taken.
+    #: 1, 2, 3 ...: of two processes that make the next key at once, one finds the number taken.
     number = models.PositiveIntegerField(_("number"), primary_key=True)
     #: RFC 7638 thumbprint, 43 characters.
     kid = models.CharField(_("key id"), max_length=64, unique=True)
@@ -58,7 +58,7 @@ class SigningKey(models.Model):
         verbose_name=_("withdrawn by"),
     )
 
-    #: Its ``KeyState``, where ``sessions`` has judged it.
+    #: Its ``KeyState``, where ``issuer.signing_keys`` has read it.
     state: str = ""
 
     class Meta:
@@ -72,5 +72,5 @@ class SigningKey(models.Model):
         return self.kid
 
     def times(self) -> KeyTimes:
-        """What its state is judged by."""
+        """Return its id and the times that its state follows from."""
         return KeyTimes(self.kid, self.signs_at, self.withdrawn_at)

@@ -1,4 +1,4 @@
-"""What happened to device sessions: the audit trail."""
+"""The audit trail: what happened to device sessions."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from authx.models.device_sessions import DeviceSession
 
 
 class SessionEventQuerySet(models.QuerySet["SessionEvent"]):
-    """Append-only: what happened is not removed, except by pruning, nor edited, except by erasure.
+    """Append-only: only pruning removes events, and only erasure edits them.
 
-    Erasure (``sessions.erasure``) blanks what is personal; kind, time and subject stay.
+    Erasure (``sessions.erasure``) blanks personal data; kind, time and subject stay.
     """
 
     def update(self, **kwargs: Any) -> NoReturn:
@@ -25,7 +25,7 @@ class SessionEventQuerySet(models.QuerySet["SessionEvent"]):
 
 
 class SessionEvent(models.Model):
-    """One thing that happened to a device session, or in its place; written in the same transaction."""
+    """One event of a device session, or of a login that opened none; written in the same transaction."""
 
     class Kind(models.TextChoices):
         OPENED = "opened", _("Signed in")
@@ -41,12 +41,12 @@ class SessionEvent(models.Model):
         LOGIN_LIMITED = "login_limited", _("Too many sign-in attempts")
         PROOF_FAILED = "proof_failed", _("Password confirmation failed")
 
-    #: None for what happened in no session, such as a failed login.
+    #: None for an event outside any session, such as a failed login.
     session = models.ForeignKey(DeviceSession, models.CASCADE, related_name="events", null=True)
-    #: Whose account it was about, where no session tells; empty too if the name was nobody's.
+    #: Whose account it concerns, for events without a session; empty also if no account has that name.
     subject = models.CharField(_("subject"), max_length=255, blank=True)
     kind = models.CharField(_("kind"), max_length=32, choices=Kind)
-    #: The state machine's row for a refresh, the machine word of the reason for an ending.
+    #: For a refresh, the state machine's outcome (``core.rotation``); for an ending, the ``EndReason``.
     outcome = models.CharField(_("outcome"), max_length=32, blank=True)
     at = models.DateTimeField(_("at"), db_index=True)
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")

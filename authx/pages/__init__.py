@@ -1,1 +1,1 @@
-"""The door of server-rendered pages: middleware, login, devices. No DRF."""
+"""Server-rendered pages: middleware, login, list of devices. Needs no DRF."""

@@ -1,4 +1,4 @@
-"""A Django login without our cookies yet: bound to a device session, or to be adopted into one."""
+"""A Django login without our cookies yet: it is bound to a device session, or adopted into a new one."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from authx.sessions.reading import find_adopted, read_session
 if TYPE_CHECKING:
     from authx.pages.visit import Visit
 
-#: How long after its login or adoption a Django session alone lets in and fetches our cookies.
+#: How long after its login or adoption a Django session alone is a credential and fetches our cookies.
 DELIVERY_WINDOW = timedelta(minutes=10)
 
 
 def find_by_django_login(visit: Visit) -> None:
     """Identify a visitor who brought no cookie of ours, by the Django session alone.
 
-    It counts until the first of our cookies has come back from that browser, and for ten minutes at most;
-    after that it is no credential.
+    It is a credential until the first of our cookies has come back from that browser, and for ten minutes at
+    most.
     """
     request = visit.request
     bound = django_session.bound_to(request)
@@ -80,18 +80,18 @@ def _adopt(visit: Visit) -> None:
 
 
 def _follow(visit: Visit, session: DeviceSession | None) -> None:
-    """Do what the session says that this Django login belongs to."""
+    """Identify the visitor by the session that this Django login belongs to, or refuse."""
     request = visit.request
     reason = "expired" if session is None else end_of(session)
     if session is None or reason:
         visit.refuse(reason or "expired", None)
-    elif not django_session.is_present(request):  # it keeps what is the session's, and lets nobody in
+    elif not django_session.is_present(request):  # it only holds the session's data: no login
         visit.identify(None, AnonymousUser())
     elif not django_session.belongs_to(request, session.user):
         django_session.flush(request)
         visit.identify(None, AnonymousUser())
     elif session.confirmed_generation or not _is_recent(session):
-        if django_session.bound_to(request) is None:  # else it would ask to be adopted at every request
+        if django_session.bound_to(request) is None:  # else every request would try to adopt it
             django_session.bind(request, str(session.pk))
         visit.identify(None, AnonymousUser())
     else:
@@ -101,8 +101,9 @@ def _follow(visit: Visit, session: DeviceSession | None) -> None:
 
 
 def _is_recent(session: DeviceSession) -> bool:
-    """True for ten minutes, by the database's clock, on either side: one put back revives nothing.
+    """Return whether it was created within ten minutes of now, by the database's clock.
 
-    Without that limit whoever plants the Django session of a login of their own signs somebody else in.
+    Before or after, so that a clock that is set back revives nothing. Without the limit, an attacker who
+    plants the Django session of a login of their own would sign somebody else in with it.
     """
     return abs(session.database_now - session.created_at) < DELIVERY_WINDOW

@@ -1,4 +1,4 @@
-"""What allauth notes in the Django session of each way in that somebody has gone, at a login or later."""
+"""allauth's records in the Django session: how a user authenticated, at login or later."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _OWNER = "account_authentication_methods_user"
 
 
 def of_user(request: HttpRequest, user: Any) -> list[tuple[float, str]]:
-    """When, and the name of what, ``user`` has proved: ``allauth.password``, ``allauth.mfa.totp`` ...
+    """Return time and name of each proof of ``user``: ``allauth.password``, ``allauth.mfa.totp`` ...
 
-    Somebody else may have begun to sign in here before. Until 65.21 allauth did not note who it was: then
-    only what names this user counts, and ``allauth.unknown`` stands for the rest.
+    Another user may have begun to sign in here before. Until 65.21 allauth did not note who it was: then only
+    a record that names this user counts, and ``allauth.unknown`` stands for the others.
     """
     records, owner = allauth_records(request), request.session.get(_OWNER)
     if owner is not None:
@@ -34,7 +34,7 @@ def _name(record: dict[str, Any]) -> str:
 
 
 def _names(record: dict[str, Any], user: Any) -> bool:
-    """True if what the record holds is this user's alone."""
+    """Return whether the record names this user, and nobody else."""
     if record.get("method") == "mfa":
         return _has(user, "mfa", "Authenticator", pk=record.get("id"))
     if record.get("method") == "socialaccount":

@@ -1,4 +1,4 @@
-"""A Django login as pages see it: whose it is, whether it is to be bound, and how it is adopted once."""
+"""A Django login as pages see it: its user, whether to bind it, and how it is adopted only once."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from authx.http import django_session
 
 
 def own_user(request: HttpRequest) -> Any:
-    """The user of the Django session by Django's own rules; anonymous if it has none."""
+    """Return the user of the Django session by Django's own rules; anonymous if it has none."""
     return get_user(request) if django_session.is_present(request) else AnonymousUser()
 
 
 def wants_device_session(request: HttpRequest, user: Any) -> bool:
-    """What AUTHX_BIND_DJANGO_LOGIN says of this login."""
+    """Return whether AUTHX_BIND_DJANGO_LOGIN wants a device session for this login."""
     wanted = conf.BIND_DJANGO_LOGIN
     return bool(wanted(request, user) if isinstance(wanted, DottedPath) else wanted)
 
 
 def adoption_mark(request: HttpRequest) -> str | None:
-    """HMAC-SHA256 hex of the Django session's key; None where its key is no identity.
+    """Return HMAC-SHA256 hex of the Django session's key; None where the key does not identify it.
 
-    With ``signed_cookies`` the key is the content: whoever copied it could be adopted again and again.
+    With ``signed_cookies`` the key is the content: a copy of it could be adopted again and again.
     """
     if settings.SESSION_ENGINE.endswith("signed_cookies") or not request.session.session_key:
         return None

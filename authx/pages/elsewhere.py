@@ -17,15 +17,15 @@ from django.views.generic import RedirectView
 
 from authx.http import cookies
 
-#: So many redirects of the site's own are followed to see where LOGIN_URL ends.
+#: How many of the site's own redirects are followed to see where LOGIN_URL leads.
 _HOPS = 5
 
 
 def to_other_login_page(request: HttpRequest, wanted: str) -> HttpResponseRedirect:
-    """Redirect to LOGIN_URL, with ``wanted`` (where the visitor is going, checked already) as ``next``.
+    """Redirect to LOGIN_URL, with ``wanted`` (where the visitor is going, validated already) as ``next``.
 
     Raises:
-        Http404: LOGIN_URL is our own page, or leads to it; ``authx.E022`` says so beforehand.
+        Http404: LOGIN_URL is our own page, or leads to it; ``authx.E022`` reports that beforehand.
     """
     page = other_login_page(request, wanted)
     if page is None:
@@ -36,7 +36,7 @@ def to_other_login_page(request: HttpRequest, wanted: str) -> HttpResponseRedire
 
 
 def other_login_page(request: HttpRequest, wanted: str) -> str | None:
-    """The URL of the site's own login page, ``next`` included; None where that is our page, or none."""
+    """Return the URL of the site's own login page with ``next``; None if that is our page, or none."""
     try:
         page = resolve_url(settings.LOGIN_URL)
     except NoReverseMatch:
@@ -46,12 +46,12 @@ def other_login_page(request: HttpRequest, wanted: str) -> str | None:
     if not wanted or is_our_login_page(wanted, request):
         return page
     if urlsplit(page).netloc not in {"", request.get_host()}:
-        wanted = request.build_absolute_uri(wanted)  # it is another host that shall lead back
+        wanted = request.build_absolute_uri(wanted)  # the other host has to lead back here
     return redirect_to_login(wanted, page).url
 
 
 def is_our_login_page(url: str, request: HttpRequest | None = None) -> bool:
-    """True if ``url`` is our login page, or one of the site's redirects to it."""
+    """Return whether ``url`` is our login page, or one of the site's redirects to it."""
     from authx.pages.views import LoginView
 
     for _hop in range(_HOPS):
@@ -65,7 +65,7 @@ def is_our_login_page(url: str, request: HttpRequest | None = None) -> bool:
 
 
 def _view(url: str, request: HttpRequest | None) -> Any:
-    """The view behind a URL of this site; None where it is another's, or nothing answers."""
+    """Return the view behind a URL of this site; None if the URL is another site's, or has no view."""
     parts = urlsplit(urljoin(request.path if request is not None else "/", url))
     if parts.netloc and not _is_this_site(parts.netloc, request):
         return None
@@ -98,7 +98,7 @@ def _is_this_site(netloc: str, request: HttpRequest | None) -> bool:
 
 
 def _target(options: Mapping[str, Any]) -> str:
-    """Where a RedirectView goes that takes nothing from its URL; ``""`` where that cannot be told."""
+    """Return where a RedirectView goes that takes nothing from its URL; ``""`` if that is unknown."""
     if options.get("url"):
         return str(options["url"])
     try:

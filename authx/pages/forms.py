@@ -24,7 +24,7 @@ class LoginForm(AuthenticationForm):
 
     @property
     def wait(self) -> int:
-        """Seconds to wait before another try; 0 while tries are left."""
+        """Return the seconds to wait before another try; 0 while tries are left."""
         return 0 if self.request is None else notes(self.request).login_wait
 
     def clean(self) -> dict[str, Any]:

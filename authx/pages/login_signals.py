@@ -1,4 +1,4 @@
-"""Every Django login opens a device session and every Django logout ends it, whichever app did it."""
+"""Signal receivers: every Django login, by any app, opens a device session; every logout ends it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def connect() -> None:
 def open_after_login(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
     """Open a device session for a Django login and bind its Django session to it.
 
-    If that fails nobody is logged in: the Django session is flushed before the error goes on.
+    If that fails, nobody is logged in: the Django session is flushed before the error propagates.
     """
     request = getattr(request, "_request", request)
     if not django_session.is_present(request):
@@ -53,7 +53,7 @@ def open_after_login(sender: Any, request: Any, user: Any, **kwargs: Any) -> Non
 
 def _open(request: Any, user: Any, visit: Visit | None) -> None:
     overwrites = _current(visit) or browser_session(request)  # T12
-    amr = _methods(request, user, visit)  # before anything is forgotten that tells
+    amr = _methods(request, user, visit)  # before the data it is read from is dropped
     _leave_behind(request, user, visit)
     credentials = open_session(
         user,
@@ -64,7 +64,7 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
         overwrites=overwrites,
     )
     see(request)
-    if visit is None or visit.is_over:  # outside our middleware, such as a test's: nothing will be delivered
+    if visit is None or visit.is_over:  # outside our middleware, as in a test: no cookies will be set
         django_session.bind(request, str(credentials.session.pk))
         return
     visit.delivery, visit.binds, visit.clears = credentials, True, False
@@ -72,11 +72,11 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
 
 
 def _methods(request: Any, user: Any, visit: Visit | None) -> tuple[str, ...]:
-    """How this login was made (RFC 8176): by its backend, and by what other apps have noted of it."""
+    """Return this login's methods (RFC 8176): its backend's, and those that other apps have noted."""
     names, doubtful = proofs.login_proofs(request, user)
     before = _current(visit)
     if before is not None and visit is not None and visit.is_visitor(user):
-        # Nobody has asked for a password again: a second step of who was signed in already.
+        # No password was asked for again: this is a second step of a user who was signed in already.
         return combined(before.amr, methods_of(*names))
     if notes(request).by_password:
         return combined(password_methods(user), methods_of(*names))
@@ -90,16 +90,16 @@ def _open_none(request: Any, user: Any, visit: Visit | None) -> None:
     django_session.bind(request, "", beneath=str(beneath.pk) if beneath else "")
     if visit is not None:
         visit.identify(beneath, user)
-        # A bound login overwrites cookies that buy nothing; this one has to take them back.
+        # A bound login overwrites cookies that are of no use; this one has to delete them.
         visit.clears = beneath is None and has_credentials(request)
 
 
 def _leave_behind(request: Any, user: Any, visit: Visit | None) -> None:
-    """Leave what another user kept, and at least the key: nobody shall have a copy of the new one.
+    """Drop another user's data from the Django session; else make sure that at least its key is new.
 
-    Django's ``login`` knows its own logins alone, so it keeps what was put away after one through the API.
-    And it keeps the key where the same user was logged in: a copy that was no credential any more would be
-    one again, until the cookies of this login have come back.
+    Django's ``login`` knows only its own logins, so it keeps data that was stored after one through the API.
+    And it keeps the key where the same user was logged in: a copied key that was no credential any more would
+    be one again, until the cookies of this login have come back.
     """
     if django_session.keeps_more(request) and is_left_by_another(request, user):
         django_session.keep_login_alone(request)
@@ -108,13 +108,13 @@ def _leave_behind(request: Any, user: Any, visit: Visit | None) -> None:
 
 
 def _beneath(request: Any, visit: Visit | None) -> DeviceSession | None:
-    """The live session that this browser had before, which a login without one of its own ends with."""
+    """Return the live session that this browser had; a login without one of its own ends with it."""
     session = _current(visit) or cookie_session(request)
     return session if session is not None and end_of(session) is None else None
 
 
 def _current(visit: Visit | None) -> DeviceSession | None:
-    """The session this request has come with, or opened, where that is known already."""
+    """Return the session that this request came with or opened, where that is known already."""
     if visit is None:
         return None
     return visit.settled_session or (visit.delivery.session if visit.delivery else visit.held)
@@ -123,7 +123,7 @@ def _current(visit: Visit | None) -> DeviceSession | None:
 def end_at_logout(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
     """End the device session of this browser; Django flushes its own session itself.
 
-    Any genuine refresh token will do: a stale tab that logs out is no thief.
+    Any genuine refresh token will do: an old tab that logs out is no thief.
     """
     request = getattr(request, "_request", request)
     if not isinstance(request, HttpRequest) or getattr(request, "session", None) is None:

@@ -1,4 +1,4 @@
-"""``DeviceSessionMiddleware``: one function before the view and one after; two bodies carry them."""
+"""``DeviceSessionMiddleware``: one function before the view and one after, called sync or async."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from authx.store.database import run_pending
 
 logger = logging.getLogger("authx")
 
-#: In the URL of a page that was redirected to itself, once, because another tab had renewed first.
+#: Marks the URL of a page that was redirected to itself, once, because another tab had renewed first.
 RETRY_MARK = "authx_retry=1"
 
 
@@ -58,7 +58,7 @@ class DeviceSessionMiddleware:
         return early or await sync_to_async(finish)(request, await self.get_response(request))
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
-        """Turn what authx refuses, where no door has caught it, into a page that says so."""
+        """Return an error page for a refused login or an outage that no view has caught; else None."""
         if isinstance(error, StoreUnavailable):
             return unavailable(request)
         if isinstance(error, LoginRefused | SessionLimitReached):
@@ -69,7 +69,7 @@ class DeviceSessionMiddleware:
 
 
 def begin(request: Any) -> HttpResponseBase | None:
-    """Renew where that is due, and let the view ask who it is; a response if there is no view to ask."""
+    """Renew where due, and set the lazy user; return a response where the view is not to be called."""
     keep_secrets(request)
     visit = Visit(request)
     request.authx_visit = visit
@@ -84,11 +84,11 @@ def begin(request: Any) -> HttpResponseBase | None:
 
 
 def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    """Deliver cookies and mark what caches may keep; never fails a page that has been made."""
+    """Set cookies and the headers for caches; never fail a page that has been made."""
     visit = visit_of(request)
     assert visit is not None
     if visit.failure is not None and response.status_code == 500:
-        response = unavailable(request)  # raised where no process_exception is asked
+        response = unavailable(request)  # raised where Django calls no process_exception
     run_pending()
     visit.is_over = True
     answered(request, response)
@@ -105,10 +105,10 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
 
 
 def _refuse_charset(request: HttpRequest) -> HttpResponseBase:
-    """400 before anybody decodes the query or the form: Django's own page, or JSON where an API was called.
+    """Answer 400 before the query or the form is decoded: in JSON for an API view, else by Django's page.
 
     Raises:
-        BadRequest: Django makes its page of it.
+        BadRequest: it is no API view; Django makes its own page of it.
     """
     if not renewal.is_api_view(request):
         raise BadRequest(charset.REFUSAL)
@@ -118,10 +118,11 @@ def _refuse_charset(request: HttpRequest) -> HttpResponseBase:
 
 
 def _claim(visit: Visit) -> None:
-    """Let what this request has put into the Django session belong to whoever is signed in, and nobody else.
+    """Bind what this request has stored in the Django session to the signed-in user, and to nobody else.
 
-    A login through the API makes none: what is kept later must not be left to the browser's next user. And
-    whoever planted one since shall not read there what an API view, or a page that asked nobody, has kept.
+    A login through the API creates no Django session: data stored later must not be left to the browser's
+    next user. And an attacker who has planted one since must not read there what was stored by an API view,
+    or by a page that did not ask for the user.
     """
     request = visit.request
     kept = getattr(request, "session", None)
@@ -129,13 +130,13 @@ def _claim(visit: Visit) -> None:
     if settled or kept is None or not kept.modified or not cookies.has_credentials(request):
         return
     if visit.claims is not None and django_session.owner(request) == visit.claims.sid:
-        return  # the usual case, in which nobody need be asked
+        return  # the usual case, which needs no look-up
     if (session := visit.session) is not None:
         django_session.claim(request, session.user, str(session.pk), persistent=session.persistent)
 
 
 def _retry(request: HttpRequest) -> HttpResponseBase | None:
-    """Send a safe page to itself, once: by then the browser has the cookies another tab was given."""
+    """Redirect a safe page to itself, once: by then the browser has the cookies that another tab got."""
     is_page = request.method in {"GET", "HEAD"} and renewal.is_navigation(request)
     if not is_page:
         return None
@@ -147,31 +148,31 @@ def _retry(request: HttpRequest) -> HttpResponseBase | None:
 
 
 def _take_mark(request: HttpRequest) -> bool:
-    """True if the page was redirected so; its view, and the ``next`` it may make, need not know."""
+    """Remove the mark of a redirect from the URL, so that no view sees it; return whether it was there."""
     query, found, rest = request.META.get("QUERY_STRING", "").rpartition(RETRY_MARK)
     if not found or rest or not (query == "" or query.endswith("&")):
         return False
     request.META["QUERY_STRING"] = query.rstrip("&")
-    request.__dict__.pop("GET", None)  # parsed already, where another middleware has asked
+    request.__dict__.pop("GET", None)  # parsed already, if another middleware has read it
     return True
 
 
 def unavailable(request: HttpRequest) -> HttpResponseBase:
-    """The page for "we cannot know": 503, cookies left alone."""
+    """Return the page for an outage: 503, cookies left alone."""
     context = {"retry_after": RETRY_AFTER}
-    # Without the request: context processors might ask who the user is.
+    # Without the request: context processors might ask for the user.
     response = HttpResponse(render_to_string("authx/unavailable.html", context), status=503)
     response["Retry-After"] = str(RETRY_AFTER)
     cookies.never_cache(response)
     return response
 
 
-#: Request classes by the class they extend: made once each.
+#: Our request classes by the class that they extend: each is made once.
 _KINDS: dict[Any, Any] = {}
 
 
 def with_device_session(kind: Any) -> Any:
-    """``kind`` with ``device_session``, a property: None must be None, and asking costs a query."""
+    """Return ``kind`` with ``device_session``, a property: it may be None, and reading it costs a query."""
 
     def device_session(self: Any) -> DeviceSession | None:
         session: DeviceSession | None = self.authx_visit.session

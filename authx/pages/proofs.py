@@ -1,7 +1,7 @@
-"""What other apps have noted in the Django session: how its user has proved who they are.
+"""What other apps have noted in the Django session about how its user authenticated.
 
-allauth keeps records, django-otp the device, django-mfa2 the method, django-passkeys a flag. Each is read
-where it stands, without importing the app; what each is worth is for AUTHX_AMR and the built-in table.
+allauth keeps records, django-otp the device, django-mfa2 the method, django-passkeys a flag. They are read
+from the session without importing the app; AUTHX_AMR and the built-in table say what methods they stand for.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from authx.pages import allauth_records
 from authx.sessions.methods import is_backend
 
 _PASSKEYS = "passkey"
-#: django-passkeys has its flag from its own backend alone, which also takes passwords.
+#: Only its own backend, which also takes passwords, sets the flag of django-passkeys.
 _PASSKEYS_BACKEND = "passkeys.backend.PasskeyModelBackend"
 
 
 def proofs_since(request: HttpRequest, user: Any) -> list[str]:
-    """The names of what ``user`` has proved since ``see``."""
+    """Return the names of what ``user`` has proved since ``proof_notes.see``."""
     seen, now = request.session.get(SEEN_KEY, {}), state(request)
     names = [name for at, name in allauth_records.of_user(request, user) if at > seen.get("allauth", 0)]
     if now.get("otp") != seen.get("otp"):
@@ -35,10 +35,10 @@ def proofs_since(request: HttpRequest, user: Any) -> list[str]:
 
 
 def login_proofs(request: HttpRequest, user: Any) -> tuple[list[str], bool]:
-    """The names of what this login was, beside its backend; and whether that backend's password is in doubt.
+    """Return the names of this login's proofs beside its backend, and whether its password is in doubt.
 
-    A login by allauth has a record where it was by password. Where its records tell of something else alone,
-    or a passkey has named the user, no password was typed, whatever backend the app lets in by.
+    allauth keeps a record of a login by password. Where its records only name something else, or a passkey
+    has named the user, no password was typed, whichever backend the app logs in with.
     """
     names = [name for at, name in allauth_records.of_user(request, user) if at > _oldest(request)]
     if is_backend(user, _PASSKEYS_BACKEND) and _flag(request, _PASSKEYS, "passkey"):
@@ -52,13 +52,13 @@ def login_proofs(request: HttpRequest, user: Any) -> tuple[list[str], bool]:
 
 
 def _oldest(request: HttpRequest) -> float:
-    """Records up to then belong to an earlier login, or to one that was given up."""
+    """Return the Unix time up to which records belong to an earlier login, or to one given up."""
     seen: float = request.session.get(SEEN_KEY, {}).get("allauth", 0)
     return max(seen, time.time() - getattr(settings, "ACCOUNT_LOGIN_TIMEOUT", 900))
 
 
 def _device(persistent_id: Any, user: Any) -> Any:
-    """The device that django-otp has noted, if it is this user's; None if not."""
+    """Return the device that django-otp has noted, if it is confirmed and this user's; else None."""
     label, _, key = str(persistent_id or "").rpartition("/")
     try:
         device = apps.get_model(label)._default_manager.filter(pk=key).first()
@@ -78,7 +78,7 @@ def _otp_device(device: Any) -> list[str]:
 
 
 def _mfa2(request: HttpRequest, user: Any) -> list[str]:
-    """What django-mfa2 has verified, unless of somebody else."""
+    """Return what django-mfa2 has verified, unless it was for another user."""
     if not _flag(request, MFA2, "verified"):
         return []
     named = request.session.get("base_username", user.get_username())
@@ -94,7 +94,7 @@ def _flag(request: HttpRequest, key: str, name: str) -> bool:
 
 
 def _is_remembered(request: HttpRequest) -> bool:
-    """True if django-two-factor-auth may have taken a remembered browser for the second factor."""
+    """Return whether django-two-factor-auth may have accepted a remembered browser as second factor."""
     if not getattr(settings, "TWO_FACTOR_REMEMBER_COOKIE_AGE", None):
         return False
     prefix = getattr(settings, "TWO_FACTOR_REMEMBER_COOKIE_PREFIX", "remember-cookie_")

@@ -1,4 +1,4 @@
-"""What leaves with the response: cookies, and who may keep a copy of the page."""
+"""What is added to the response: cookies, and headers that say whether caches may keep it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from authx.sessions.opening import set_persistent
 
 
 def deliver(visit: Visit, response: HttpResponseBase) -> None:
-    """Set or clear the cookies, if the session is still what it was when they were made."""
+    """Set or clear the cookies, if the session has not changed since they were made."""
     if notes(visit.request).took_over:
         _make_way(visit)
     else:
@@ -31,7 +31,7 @@ def deliver(visit: Visit, response: HttpResponseBase) -> None:
     elif visit.delivery is not None:
         _set(visit, visit.delivery, response)
     asked = notes(visit.request).identity_header
-    # What is streamed may still ask who it is for, when its headers have left; a file does not.
+    # A streamed response may still ask for the user after its headers have left; a file does not.
     late = response.streaming and not isinstance(response, FileResponse)
     used = "Cookie" if visit.touched or late else asked
     if used is not None:
@@ -43,7 +43,7 @@ def deliver(visit: Visit, response: HttpResponseBase) -> None:
 
 
 def _make_way(visit: Visit) -> None:
-    """Leave the response as the API has made it: it has the cookies of another login, or takes all back."""
+    """Leave the response as the API made it: it sets the cookies of another login, or deletes them all."""
     dropped = visit.delivery
     visit.delivery, visit.clears = None, False
     if dropped is not None and visit.binds:  # adopted in this request, and never delivered
@@ -68,7 +68,7 @@ def _give(visit: Visit, session: DeviceSession, credentials: Credentials, respon
     persistent = _is_persistent(visit.request, session)
     if persistent != session.persistent:
         set_persistent(session, persistent)
-    newer = copy(response.cookies.get(conf.ACCESS_COOKIE))  # of a view that has just proved its user again
+    newer = copy(response.cookies.get(conf.ACCESS_COOKIE))  # set by a view that reauthenticated its user
     cookies.set_cookies(
         response,
         access_token=credentials.access_token,
@@ -85,7 +85,7 @@ def _give(visit: Visit, session: DeviceSession, credentials: Credentials, respon
 
 
 def _is_persistent(request: HttpRequest, session: DeviceSession) -> bool:
-    """Our cookies last as long as the Django session they are bound to; without one, as at login."""
+    """Return whether our cookies outlive the browser: as the Django session does, or as at login."""
     if django_session.is_present(request) and django_session.bound_to(request) == str(session.pk):
         return not request.session.get_expire_at_browser_close()
     return session.persistent
@@ -116,7 +116,10 @@ def keep_own_password_change(visit: Visit) -> None:
 
 
 def _read_by_api(request: HttpRequest) -> DeviceSession | None:
-    """The session that an API view let in by cookie; who has not even read it has changed no password."""
+    """Return the session that an API view authenticated by cookie; None where the view has not read it.
+
+    A view that has not even read it has changed no password.
+    """
     caller = notes(request).caller if notes(request).by_cookie else None
     return caller.session if caller is not None and caller.is_read else None
 

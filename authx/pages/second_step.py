@@ -1,4 +1,4 @@
-"""What is proved in a session that is open already: a second factor after the login, say."""
+"""Proofs in a session that is open already, such as a second factor after the login."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ logger = logging.getLogger("authx")
 
 
 def note_proofs(visit: Visit, response: HttpResponseBase) -> DeviceSession | None:
-    """Add to ``amr`` what another app has noted in this request; the session, if that was new.
+    """Add to ``amr`` what another app has noted in this request; return a session that needs a new token.
 
-    Most of them send no signal, and all of them leave it in the Django session. A 500 does not save that.
+    Most of those apps send no signal, but all leave a note in the Django session. A 500 does not save that.
     """
     request, session = visit.request, _session(visit)
     if session is None or response.status_code >= 500 or not proof_notes.has_news(request):
         return None
     try:
         added = _add(session, request)
-    except StoreUnavailable:  # it is news until it can be kept; the page and its cookies leave as they are
+    except StoreUnavailable:  # the next request tries again; the page and its cookies leave as they are
         logger.warning("A proof was not noted.", exc_info=True)
         return None
     if not added or visit.delivery is None:
@@ -41,10 +41,10 @@ def note_proofs(visit: Visit, response: HttpResponseBase) -> DeviceSession | Non
 
 
 def _add(session: DeviceSession, request: HttpRequest) -> bool:
-    """True if the session's ``amr`` has grown."""
+    """Add the user's new proofs to the session; return whether its ``amr`` has grown."""
     with store_errors():  # the other apps' tables are read here too
         names = proofs.proofs_since(request, session.user)
-    if not names:  # somebody else's, who has not signed in yet
+    if not names:  # another user's, who has not signed in yet
         return False
     added = add_methods(session, methods_of(*names), by=session.user, request=request)
     proof_notes.see(request)
@@ -52,20 +52,20 @@ def _add(session: DeviceSession, request: HttpRequest) -> bool:
 
 
 def renew_access(session: DeviceSession, visit: Visit, response: HttpResponseBase) -> None:
-    """Give a browser that came by cookie an access token that says so, at once."""
+    """Give a browser that came with cookies an access token with the new ``amr`` at once."""
     if cookies.has_credentials(visit.request):
         claims, token = access_token_for(session, now=timezone.now())
         cookies.set_access_cookie(response, token, claims.exp - claims.iat, persistent=session.persistent)
 
 
 def _session(visit: Visit) -> DeviceSession | None:
-    """The session that this proof belongs to: of the Django login, or of our cookies where there is none."""
+    """Return the session a proof belongs to: the Django login's, or without one that of our cookies."""
     session, request = visit.settled_session, visit.request
     if session is None or visit.clears:
         return None
     if not django_session.is_present(request):
         return session
-    if proof_notes.SEEN_KEY not in request.session:  # about to be adopted: when it was proved nobody knows
+    if proof_notes.SEEN_KEY not in request.session:  # about to be adopted: the time of the proof is unknown
         return None
     is_new = visit.binds and visit.delivery is not None and visit.delivery.session.pk == session.pk
     return session if is_new or django_session.bound_to(request) == str(session.pk) else None

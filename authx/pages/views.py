@@ -1,4 +1,4 @@
-"""Login, logout and "your devices"."""
+"""The views: login, logout and "your devices"."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from authx.store.database import store_errors
 
 @method_decorator(login_not_required, name="dispatch")
 class LoginView(auth_views.LoginView):
-    """Django's login, which says why the last session ended and takes back cookies that buy nothing."""
+    """Django's login, which says why the last session ended and deletes cookies that are of no use."""
 
     template_name = "authx/login.html"
     authentication_form = LoginForm
-    #: The machine word that AUTHX_PASSWORD_LOGIN has refused a right password with.
+    #: The error code with which AUTHX_PASSWORD_LOGIN has refused a right password.
     refusal_code = ""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -93,7 +93,7 @@ class LogoutView(auth_views.LogoutView):
 
 
 def _buys_nothing(request: HttpRequest) -> bool:
-    """True if a person is looking at this page, and what their cookies could buy has been tried."""
+    """Return whether a person is viewing this page whose cookies have been tried in every way."""
     tried = renewal.is_navigation(request) and renewal.may_renew(request)
     return tried and cookies.came_back(request)
 
@@ -102,7 +102,7 @@ def _buys_nothing(request: HttpRequest) -> bool:
 @never_cache
 @require_safe
 def devices(request: HttpRequest) -> HttpResponse:
-    """Where the user is signed in, this device first."""
+    """Show where the user is signed in, this device first."""
     current = _current(request)
     sessions = live_sessions(request.user)
     for session in sessions:
@@ -115,7 +115,7 @@ def devices(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def end_device(request: HttpRequest, sid: UUID) -> HttpResponse:
-    """End one of the user's own sessions; this device's own is a logout."""
+    """End one of the user's own sessions; ending this device's own is a logout."""
     session = find_live_session(request.user, sid)
     if session is None:
         raise Http404

@@ -36,32 +36,32 @@ from authx.store.database import store_errors
 
 
 class Visit:
-    """What is known of one request; ``request.authx_visit``."""
+    """What is known about one request; kept as ``request.authx_visit``."""
 
     def __init__(self, request: HttpRequest) -> None:
         self.request = request
-        #: True once somebody asked who it is.
+        #: True once the user or the session has been asked for.
         self.touched = False
-        #: The word for why the session presented has ended; None if none has.
+        #: The reason why the presented session has ended; None if it has not.
         self.ended_reason: str | None = None
         #: The device type of the login that took its place; ``""`` unless the reason is ``replaced``.
         self.replaced_by = ""
-        #: The refresh token was spent and its successor is in use elsewhere.
+        #: True if the refresh token was spent and its successor is in use elsewhere.
         self.conflict = False
-        #: What the response shall deliver, if it is still current then.
+        #: The credentials that the response sets as cookies, if they are still current then.
         self.delivery: Credentials | None = None
-        #: The session of a refresh cookie that is not to be spent now, for it has come too often.
+        #: The session of a refresh cookie that came too often, and is therefore not spent now.
         self.held: DeviceSession | None = None
-        #: The Django session of this request belongs to what is delivered, once that is known to stand.
+        #: True if the Django session is to be bound to the session delivered, should that still exist then.
         self.binds = False
         #: The key of the Django session that the request came with.
         self.django_key = django_session.key_of(request)
-        #: What the access cookie says, where it was good when the request came, as far as this process could
-        #: tell: there was nothing to renew. Whether its session is live nobody has asked yet.
+        #: The claims of a valid access cookie: there was nothing to renew. Not checked yet is whether that
+        #: session is live.
         self.claims: AccessClaims | None = None
-        #: The response has what it shall deliver: nothing more can be.
+        #: True once the response has its cookies: no more can be added.
         self.is_over = False
-        #: The response shall take the cookies back.
+        #: True if the response is to delete the cookies.
         self.clears = False
         self.failure: StoreUnavailable | None = None
         self._known = False
@@ -83,7 +83,7 @@ class Visit:
             if self.claims is not None or not renewal.may_renew(request):
                 return
             if count_refresh(refresh_token, request):
-                # Too often: let in as it came, and nothing leaves with the response.
+                # Too often: let the visitor in unchanged, and set no cookies.
                 self.held, notes(request).renewed = hold_session(refresh_token, request)
                 return
             credentials = refresh_session(refresh_token, request)
@@ -99,7 +99,7 @@ class Visit:
             self.failure = error
         elif isinstance(error, RefreshReused | SessionEnded):
             self.refuse_ended(error)
-        else:  # a garbage token is an anonymous visitor
+        else:  # with a garbage token, the visitor is anonymous
             self.conflict = isinstance(error, RefreshConflict)
 
     @sensitive_variables()
@@ -117,7 +117,7 @@ class Visit:
 
     @property
     def settled_session(self) -> DeviceSession | None:
-        """The session, if it is known already; asks nobody."""
+        """Return the session if it is known already; look nothing up."""
         return self._session
 
     def user(self) -> Any:
@@ -125,18 +125,18 @@ class Visit:
         return self._user
 
     async def auser(self) -> Any:
-        """The same as ``request.user``, whoever has set that meanwhile."""
+        """Return the same as ``request.user``, also where other code has set that meanwhile."""
         user: Any = self.request.user
         if user is not self.lazy_user:
             return user
         return await sync_to_async(self.user)()
 
     def is_visitor(self, user: Any) -> bool:
-        """True for the very object that was handed out, not for one that a backend has let in since."""
+        """Return whether ``user`` is the very object handed out, not one that a backend let in since."""
         return self._user is not None and unwrapped(user) is unwrapped(self._user)
 
     def identify(self, session: DeviceSession | None, user: Any) -> None:
-        """Settle who it is: found by a credential, or just logged in or out."""
+        """Settle session and user: found by a credential, or just logged in or out."""
         self._known, self._session, self._user = True, session, user
 
     def _look(self) -> None:
@@ -154,7 +154,7 @@ class Visit:
 
     def _find(self) -> None:
         if renewal.has_bearer(self.request):
-            self.identify(None, AnonymousUser())  # the API's business; nothing here may answer for it
+            self.identify(None, AnonymousUser())  # the API authenticates it; nothing here may
         elif self.delivery is not None:
             self._admit(self.delivery.session)
         elif self.held is not None:
@@ -180,10 +180,11 @@ class Visit:
             self._admit(session)
 
     def _find_by_refresh_cookie(self) -> None:
-        """Without spending it, where that is too late, or would do harm.
+        """Identify the visitor by the refresh cookie, without spending it, where that is too late or harmful.
 
-        The admin lets only staff log out: any genuine one will do there. And one that could be spent, where
-        another process has just withdrawn the key of an access token that had seemed good.
+        At the admin's logout any genuine one will do, for the admin lets only staff log out. Elsewhere one
+        that could be spent, if another process has just withdrawn the key of an access token that had seemed
+        valid.
         """
         session = None
         if renewal.is_admin_logout(self.request):
@@ -196,7 +197,7 @@ class Visit:
             self._admit(session)
 
     def _admit(self, session: DeviceSession) -> None:
-        """Hand out the identity, once nothing of another login's is left beside it."""
+        """Identify the visitor by ``session``, once no other login is left in the Django session."""
         request, user, sid = self.request, session.user, str(session.pk)
         has_login, bound = django_session.is_present(request), django_session.bound_to(request)
         if has_login and django_session.lies_on(request) == sid:
@@ -215,7 +216,7 @@ class Visit:
             self.refuse(error.reason, error.sid, replaced_by=error.replaced_by)
 
     def refuse(self, reason: str, sid: UUID | None, *, replaced_by: str = "") -> None:
-        """The session has ended: so has the Django login that hangs on it, but no newer one."""
+        """Note that the session has ended; flush the Django login that ends with it, but no newer one."""
         self.ended_reason, self.replaced_by = str(reason), replaced_by
         request = self.request
         if django_session.hangs_on(request, sid):
@@ -224,12 +225,12 @@ class Visit:
 
 
 def unwrapped(user: Any) -> Any:
-    """The object itself, however many middlewares have wrapped it."""
+    """Return the object itself, however many middlewares have wrapped it."""
     while isinstance(user, LazyObject):
         user = user._wrapped
     return user
 
 
 def visit_of(request: Any) -> Visit | None:
-    """The visit of a request that came through the middleware, else None."""
+    """Return the visit of a request that came through the middleware, else None."""
     return getattr(getattr(request, "_request", request), "authx_visit", None)

@@ -1,4 +1,4 @@
-"""``{% load authx %}``: what a site's own login page can say."""
+"""``{% load authx %}``: tags for a site's own login page."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ register = template.Library()
 
 @register.simple_tag(takes_context=True)
 def ended_message(context: Any) -> str:
-    """Why this visitor's last session ended, in a sentence; ``""`` if there is nothing to say."""
+    """Return in a sentence why the visitor's last session ended; ``""`` if there is nothing to say."""
     return texts.ended_message(visit_of(context.get("request")))

@@ -1,1 +1,1 @@
-"""The door for other services: our public keys and where to find them. Plain Django."""
+"""For other services: our public keys and where to find them. Needs no DRF."""

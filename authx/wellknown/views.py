@@ -25,12 +25,12 @@ from authx.store.database import database_now
 
 View = Callable[..., HttpResponse]
 
-#: Seconds for which other services may keep our keys; a new key is published for longer before it signs.
+#: Seconds for which other services may cache our keys; a new key is published longer before it signs.
 MAX_AGE = 300
 
 
 def _published(request: HttpRequest) -> dict[str, Any]:
-    """The set to answer with: one for tag and body, though the keys may change meanwhile."""
+    """Return the JWK Set: the same for ETag and body, though the keys may change meanwhile."""
     kept = vars(request)
     if "authx_jwks" not in kept:
         kept["authx_jwks"] = keyset().jwks()
@@ -39,7 +39,7 @@ def _published(request: HttpRequest) -> dict[str, Any]:
 
 
 def _or_unavailable(view: View) -> View:
-    """503 where the keys are not known: to publish others would be worse than none."""
+    """Answer 503 where the keys are not known: to publish others would be worse than none."""
 
     @wraps(view)
     def wrapped(*args: Any, **kwargs: Any) -> HttpResponse:
@@ -65,17 +65,17 @@ def _etag(made: Callable[..., dict[str, Any]]) -> Callable[..., str]:
 @cache_control(public=True, max_age=MAX_AGE)
 @condition(etag_func=_etag(_published))
 def jwks(request: HttpRequest) -> HttpResponse:
-    """Our public keys: those that will sign, that which does, and those that still verify."""
+    """Return our public keys: those that will sign, the one that does, and those that still verify."""
     return JsonResponse(_published(request), content_type="application/jwk-set+json")
 
 
 def _metadata(request: HttpRequest, issuer_path: str = "") -> dict[str, Any]:
-    """There is no token endpoint: ``login/`` and ``refresh/`` speak JSON of their own."""
+    """Return the metadata; no token endpoint, as ``login/`` and ``refresh/`` have their own JSON."""
     issuer = conf.ISSUER
     parts = urlsplit(issuer)
     if parts.scheme not in {"https", "http"}:
         raise Http404("AUTHX_ISSUER is not a URL")
-    # Between host and path of the issuer (RFC 8414 §3.1), or below a site that is all mounted there.
+    # This URL is between the issuer's host and path (RFC 8414 §3.1), or the whole site is below that path.
     here = {issuer_path} if issuer_path else {"", get_script_prefix().strip("/")}
     if parts.path.strip("/") not in here:
         raise Http404("AUTHX_ISSUER has another path")
@@ -98,12 +98,12 @@ def _metadata(request: HttpRequest, issuer_path: str = "") -> dict[str, Any]:
 @cache_control(public=True, max_age=MAX_AGE)
 @condition(etag_func=_etag(_metadata))
 def authorization_server(request: HttpRequest, **issuer_path: str) -> HttpResponse:
-    """What is really served; 404 while AUTHX_ISSUER is not a URL, or one of another path."""
+    """Return what is really served; 404 while AUTHX_ISSUER is not a URL, or has another path."""
     return JsonResponse(_metadata(request, **issuer_path))
 
 
 def _for_services(issuer: str) -> dict[str, Any]:
-    """What services may ask, where the API is mounted (RFC 8414 §2)."""
+    """Return the endpoints for services, where the API is mounted (RFC 8414 §2); else ``{}``."""
     found: dict[str, Any] = {}
     try:
         for name, view in (("introspection", "introspect"), ("revocation", "revoke")):
@@ -116,7 +116,7 @@ def _for_services(issuer: str) -> dict[str, Any]:
 
 
 def _address(issuer: str, view: str) -> str:
-    """From the issuer, never from the Host header: that is the caller's word (C10)."""
+    """Return a view's URL at the issuer, never at the Host header, which the client chooses (C10)."""
     return urljoin(issuer, reverse(view))
 
 
@@ -125,8 +125,9 @@ def _address(issuer: str, view: str) -> str:
 @require_safe
 @never_cache
 def ready(request: HttpRequest) -> HttpResponse:
-    """For load balancers: 503 where the database does not answer, ``?expect=`` is another fingerprint, or no
-    key can sign.
+    """Tell load balancers whether this worker can serve.
+
+    503 where the database does not answer, ``?expect=`` is another fingerprint, or no key can sign.
     """
     if is_unreadable(request):
         return JsonResponse({"detail": REFUSAL, "code": "parse_error"}, status=400)

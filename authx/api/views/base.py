@@ -1,4 +1,4 @@
-"""What every view of ours has in common."""
+"""The base classes of the API's views."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from authx.store.database import is_outage
 
 
 class OnlyJSON(BaseContentNegotiation):
-    """Answers are JSON or empty, whatever a client says that it accepts (RFC 9110 §12.5.1)."""
+    """Answers are JSON or empty, whatever a client claims to accept (RFC 9110 §12.5.1)."""
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
         return DefaultContentNegotiation().select_parser(request, parsers)
@@ -36,7 +36,7 @@ class OnlyJSON(BaseContentNegotiation):
 
 
 class BoundedJSONParser(JSONParser):
-    """JSON, nested no deeper than Python can follow."""
+    """JSON; nesting that is too deep for Python is a parse error."""
 
     def parse(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -64,10 +64,10 @@ class AuthxAPIView(APIView):
         super().initial(request, *args, **kwargs)
 
     def check_size(self, request: Request) -> None:
-        """Refuse what Django would not read as a form, before any of it is read as JSON.
+        """Refuse a body larger than Django would read as a form, before any of it is read as JSON.
 
         Raises:
-            ContentTooLarge: there is too much.
+            ContentTooLarge: it is larger than that.
         """
         if body_size(request._request) > largest_body():
             raise ContentTooLarge
@@ -76,12 +76,12 @@ class AuthxAPIView(APIView):
         return exception_handler
 
     def handle_exception(self, exc: Exception) -> Response:
-        """An unreachable database is 503, also where Django's own code was asking it."""
+        """Answer 503 for an unreachable database, also where Django's own code queried it."""
         if is_outage(exc):
             exc = StoreUnavailable("the database cannot be asked")
-        elif isinstance(exc, UnicodeError):  # a form in a charset that makes no sense of it
+        elif isinstance(exc, UnicodeError):  # a form whose charset cannot decode it
             exc = ParseError("The request cannot be decoded.")
-        elif isinstance(exc, SuspiciousOperation):  # Django's own bounds: too many fields, say
+        elif isinstance(exc, SuspiciousOperation):  # Django's own limits, such as too many fields
             exc = ParseError("The request cannot be read.")
         return super().handle_exception(exc)
 
@@ -97,16 +97,16 @@ class AuthxAPIView(APIView):
         return response
 
     def body(self) -> dict[str, Any]:
-        """The request's body where it is an object, else ``{}``."""
+        """Return the request's body if it is an object, else ``{}``."""
         try:
             data = self.request.data
-        except UnsupportedMediaType:  # a view that can do without a body does
+        except UnsupportedMediaType:  # views that need no body ignore such a one
             return {}
         return data if isinstance(data, dict) else {}
 
 
 class SessionAPIView(AuthxAPIView):
-    """A view for whoever is signed in, by either of our credentials."""
+    """A view for signed-in users, by access token or cookie."""
 
     authentication_classes: Any = [BearerAuthentication, CookieAuthentication]
     permission_classes: Any = [IsAuthenticated]

@@ -1,4 +1,4 @@
-"""What other services ask: is this token good (RFC 7662), end it (RFC 7009), what has ended lately."""
+"""Views for other services: introspection (RFC 7662), revocation (RFC 7009), the revocation feed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from authx.issuer.revocation_feed import KINDS, endings_since
 from authx.models import EndReason, ServiceClient
 from authx.sessions import end_session
 
-#: Our codes in the words of OAuth (RFC 6749 §5.2, §4.1.2.1); others are none of its errors.
+#: Our error codes as those of OAuth (RFC 6749 §5.2, §4.1.2.1); the others have no equivalent there.
 _OAUTH = {
     "invalid_client": "invalid_client",
     "invalid_request": "invalid_request",
@@ -33,7 +33,7 @@ _OAUTH = {
 }
 
 
-#: Octets of a body with credentials: a token of 8 KiB at most, percent-encoded, and what stands beside it.
+#: Bytes of a body with credentials: a token of 8 KiB at most, percent-encoded, and the other parameters.
 LARGEST = 32 * 1024
 
 
@@ -55,10 +55,11 @@ class ServiceAPIView(AuthxAPIView):
         self.service = service
 
     def check_size(self, request: Request) -> None:
-        """Say it in the words of OAuth; without a header, nobody has said who is asking.
+        """Refuse too large a body with an OAuth error.
 
         Raises:
-            InvalidClient, InvalidRequest: there is too much.
+            InvalidClient: it exceeds ``LARGEST`` bytes, and no header has named the client.
+            InvalidRequest: it exceeds the site's limit.
         """
         size = body_size(request._request)
         if not _by_header(request) and size > LARGEST:
@@ -67,7 +68,7 @@ class ServiceAPIView(AuthxAPIView):
             raise InvalidRequest("The request is too large.")
 
     def handle_exception(self, exc: Exception) -> Response:
-        """Errors also by the name that OAuth clients look for."""
+        """Add ``error``, the name of the error that OAuth clients look for."""
         response = super().handle_exception(exc)
         if isinstance(response.data, dict) and (error := _OAUTH.get(response.data.get("code", ""))):
             response.data["error"] = error
@@ -77,11 +78,11 @@ class ServiceAPIView(AuthxAPIView):
         return response
 
     def body(self) -> dict[str, Any]:
-        """The parameters, each at most once (RFC 6749 §3.2).
+        """Return the parameters, each of which may occur once (RFC 6749 §3.2).
 
         Raises:
-            InvalidRequest: one is there twice.
-            UnsupportedMediaType: they come in no form that we read.
+            InvalidRequest: one occurs twice.
+            UnsupportedMediaType: the body is of a type that we do not read.
         """
         found = self.request.data if isinstance(self.request.data, dict) else {}
         if isinstance(found, MultiValueDict) and any(len(values) > 1 for _name, values in found.lists()):
@@ -89,7 +90,7 @@ class ServiceAPIView(AuthxAPIView):
         return found
 
     def token(self) -> str:
-        """The token that is asked about.
+        """Return the token that the request is about.
 
         Raises:
             InvalidRequest: there is none (RFC 7662 §2.1, RFC 7009 §2.1).
@@ -102,7 +103,7 @@ class ServiceAPIView(AuthxAPIView):
 
 @method_decorator(sensitive_post_parameters(), name="dispatch")
 class Introspect(ServiceAPIView):
-    """``POST token``: what it says while it is good; ``{"active": false}`` and nothing else of any other."""
+    """``POST token``: its claims while it is valid; for any other, just ``{"active": false}``."""
 
     @sensitive_variables()
     def post(self, request: Request) -> Response:
@@ -111,7 +112,7 @@ class Introspect(ServiceAPIView):
 
 @method_decorator(sensitive_post_parameters(), name="dispatch")
 class Revoke(ServiceAPIView):
-    """``POST token``: end its session; 200 also for one that buys nothing (RFC 7009 §2.2)."""
+    """``POST token``: end its session; 200 also for an invalid one (RFC 7009 §2.2)."""
 
     @sensitive_variables()
     def post(self, request: Request) -> Response:
@@ -125,8 +126,8 @@ class Revoke(ServiceAPIView):
 class Revocations(ServiceAPIView):
     """``GET ?since=``: the recent endings, or those since the answer that gave this cursor.
 
-    With an ETag, unless there is more: who asks again with ``If-None-Match`` is told in 304 that nothing has
-    ended since.
+    With an ETag, unless there is more: a client that asks again with ``If-None-Match`` gets 304 if nothing
+    has ended since.
     """
 
     def get(self, request: Request) -> HttpResponseBase:

@@ -39,7 +39,7 @@ def _shown(sessions: Any, current: DeviceSession, *, many: bool = False) -> Resp
 
 
 class CurrentSession(SessionAPIView):
-    """``GET``: the session that is asking."""
+    """``GET``: the session that the request came with."""
 
     def get(self, request: Request) -> Response:
         current = session_of(request)
@@ -54,7 +54,7 @@ class Sessions(SessionAPIView):
 
 
 class SessionDetail(SessionAPIView):
-    """``PATCH``: name the device. ``DELETE``: end the session. Somebody else's is a missing one (P1)."""
+    """``PATCH``: name the device. ``DELETE``: end the session. Another user's is a 404 (P1)."""
 
     def patch(self, request: Request, sid: UUID) -> Response:
         session = self._find(request, sid)
@@ -82,7 +82,7 @@ class SessionDetail(SessionAPIView):
 
 
 class EndOthers(SessionAPIView):
-    """``POST``: end all of the user's sessions but the one asking."""
+    """``POST``: end all of the user's sessions but the current one."""
 
     def post(self, request: Request) -> Response:
         others = other_sessions(request.user, session_of(request).pk)

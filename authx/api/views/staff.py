@@ -1,4 +1,4 @@
-"""Staff: everybody's sessions, and kicking them out."""
+"""Views for staff: everybody's sessions, and kicking users out."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class StaffSessions(SessionAPIView):
 
 
 class KickSession(SessionAPIView):
-    """``POST``: end one session, whoever's it is."""
+    """``POST``: end one session of any user."""
 
     permission_classes: Any = [MayKick]
 
@@ -83,9 +83,12 @@ def _demand_may_kick(request: Request, user: Any) -> None:
 
 
 def _find_user(pk: str) -> Any:
-    """The user as the row is now: a replica may not know yet that this is a superuser.
+    """Return the user as the row is now: a replica may not know yet that this is a superuser.
 
-    Of exactly this key: what a column or a database only takes for it is nobody's.
+    The key must match exactly: one that only a field or a database converts to it is nobody's.
+
+    Raises:
+        Http404: there is no such user.
     """
     try:
         user = get_user_model()._base_manager.using(database.alias()).filter(pk=pk).first()
@@ -104,7 +107,7 @@ def _note(request: Request) -> str:
 
 
 def _number(text: str | None, default: int, least: int = 0, most: int = 1_000_000) -> int:
-    """A number from a query string, kept in bounds; the default if it is none."""
+    """Return a number from a query string, kept in bounds; the default if the text is not a number."""
     if text is None or not text.isascii() or not text.isdigit() or len(text) > 9:
         return default
     return min(max(int(text), least), most)

@@ -1,4 +1,4 @@
-"""Getting tokens, renewing them, giving them back."""
+"""Views for login, refresh and logout: getting tokens, renewing them, giving them up."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from authx.sessions.risk import count_refresh
 
 
 def token_body(credentials: Credentials, *, with_refresh: bool) -> dict[str, Any]:
-    """The token response (RFC 6749 §5.1); without ``refresh_token`` where a cookie carries it."""
+    """Return the token response (RFC 6749 §5.1), without ``refresh_token`` where a cookie carries it."""
     body = {
         "access_token": credentials.access_token,
         "token_type": "Bearer",
@@ -75,13 +75,13 @@ def set_token_cookies(response: Response, credentials: Credentials) -> None:
 def check_credentials(
     request: Request, username: str, password: str, *, proof_of: DeviceSession | None = None
 ) -> Any:
-    """The user whom these credentials belong to; a failure counts.
+    """Return the user to whom these credentials belong; count a failure.
 
-    ``proof_of`` is the session whose user is to prove again who they are.
+    ``proof_of`` is the session whose user is authenticating again.
 
     Raises:
         Throttled: too many failures for this account, from this address or in this browser.
-        Refused: ``invalid_credentials``, the same for an unknown, wrong or inactive one (P4).
+        Refused: ``invalid_credentials``, the same for an unknown or inactive user and a wrong password (P4).
     """
     noted = notes(request._request)
     noted.proof_of = proof_of
@@ -112,7 +112,7 @@ class Login(AuthxAPIView):
         if by_cookie:
             enforce_csrf(request)
         described = dict(data.get("device", {}))
-        if by_cookie:  # where cookies are overwritten it is the browser that is known again
+        if by_cookie:  # with cookies the device is the browser, known by its device cookie
             described["id"] = browser_device(request._request).id
         device = Device(**described)
         user = check_credentials(request, data["username"], data["password"])
@@ -126,7 +126,7 @@ class Login(AuthxAPIView):
             persistent=data["remember"],
             overwrites=browser_session(request._request) if by_cookie else None,
         )
-        if getattr(type(user), "last_login", None) is not None:  # a model may go without
+        if getattr(type(user), "last_login", None) is not None:  # a user model may lack it
             update_last_login(type(user), user)
         response = Response(token_body(credentials, with_refresh=not by_cookie))
         if by_cookie:
@@ -140,7 +140,7 @@ class Login(AuthxAPIView):
 
 @method_decorator(sensitive_post_parameters(), name="dispatch")
 class Refresh(AuthxAPIView):
-    """``POST``: the refresh token, in the body or the cookie, for the next pair."""
+    """``POST``: exchange the refresh token, in the body or the cookie, for the next pair of tokens."""
 
     @sensitive_variables()
     def post(self, request: Request) -> Response:
@@ -163,7 +163,7 @@ class Refresh(AuthxAPIView):
 
 @sensitive_variables()
 def _refresh(refresh_token: object, request: Request, *, by_cookie: bool) -> Credentials:
-    """The next pair; what the Django session of a browser keeps goes on, or ends, with its session."""
+    """Return the next pair; keep or flush the browser's Django session with its device session."""
     try:
         credentials = refresh_session(refresh_token, request)
     except (SessionEnded, RefreshReused) as error:
@@ -179,7 +179,7 @@ def _refresh(refresh_token: object, request: Request, *, by_cookie: bool) -> Cre
 
 @method_decorator(sensitive_post_parameters(), name="dispatch")
 class Logout(AuthxAPIView):
-    """``POST``: end the session of whatever credential is presented; 204 also if it had ended."""
+    """``POST``: end the session of the credential presented; 204 also if it has ended already."""
 
     @sensitive_variables()
     def post(self, request: Request) -> Response:

@@ -1,1 +1,1 @@
-"""A service that verifies another site's tokens: in INSTALLED_APPS it adds the checks of its settings."""
+"""The app of a service that verifies another site's tokens: it adds the checks of its settings."""

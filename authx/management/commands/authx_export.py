@@ -34,7 +34,7 @@ class Command(DatabaseCommand):
 
 
 def _write(path: str, pieces: Iterator[str]) -> None:
-    """All of it, or no file."""
+    """Write all of it, or leave no file."""
     with open(path, "x", encoding="utf-8", opener=_for_its_owner) as file:
         try:
             file.writelines(pieces)

@@ -1,4 +1,4 @@
-"""``manage.py authx_forget``: erase what is personal about one user, or about all who are gone."""
+"""``manage.py authx_forget``: erase the personal data of one user, or of all deleted users."""
 
 from __future__ import annotations
 

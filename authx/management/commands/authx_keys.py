@@ -1,4 +1,4 @@
-"""``manage.py authx_keys``: what keys there are, the next one, and away with one."""
+"""``manage.py authx_keys``: list the signing keys, make the next one, withdraw one."""
 
 from __future__ import annotations
 

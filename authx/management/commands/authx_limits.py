@@ -1,4 +1,4 @@
-"""``manage.py authx_limits``: whom the configured limits would end today. Changes nothing."""
+"""``manage.py authx_limits``: which sessions the configured limits would end today. Changes nothing."""
 
 from __future__ import annotations
 

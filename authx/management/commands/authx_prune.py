@@ -1,4 +1,4 @@
-"""``manage.py authx_prune``: forget sessions that ended long ago, and their events."""
+"""``manage.py authx_prune``: delete sessions that ended long ago, and their events."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Command(DatabaseCommand):
         self.stdout.write(f"{marked} expired sessions marked, {deleted} old sessions deleted.")
 
     def _take_turns(self, what: str, batches: Any, pause: float, options: dict[str, Any]) -> Any:
-        """Run batch after batch; SQLite's waiting writers look again only every tenth of a second."""
+        """Run batch after batch, pausing: SQLite's waiting writers retry only every tenth of a second."""
         total = 0
         for count in batches:
             total += count

@@ -22,7 +22,7 @@ from django.template.loader import render_to_string
 
 HOST = "127.0.0.1"
 USERS = {"admin": "admin-demo", "ada": "ada-demo", "bob": "bob-demo"}
-#: What the second site is called in the admin.
+#: The second site's name in the admin.
 SERVICE = "orders (demo)"
 Announce = Callable[[Any], None]
 
@@ -81,7 +81,7 @@ def ensure_user(username: str, password: str) -> str:
 
 
 def service_environment(issuer: str) -> dict[str, str]:
-    """What the second site is told: who it is, with a secret of this run."""
+    """Return the second site's environment: its issuer, its id, and a secret made for this run."""
     from authx.issuer.clients import create_service, renew_secret
     from authx.models import ServiceClient
 
@@ -92,7 +92,7 @@ def service_environment(issuer: str) -> dict[str, str]:
 
 @contextmanager
 def running(environment: dict[str, str] | None, port: int) -> Iterator[None]:
-    """The second site in a process of its own, where one is wanted, as long as ours runs."""
+    """Run the second site, where one is wanted, in a process of its own as long as ours runs."""
     if environment is None:
         yield
         return
