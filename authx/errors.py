@@ -7,9 +7,9 @@ AuthxError
 │   ├── TokenNotForUs      another issuer or audience
 │   ├── KeyUnknown         no key with that ``kid``
 │   └── SessionEnded       its session has ended; ``reason`` says why
-├── RefreshError           the refresh token buys nothing     → 401, cookies left alone
+├── RefreshError           the refresh token is unusable      → 401, cookies left alone
 │   ├── RefreshMalformed   never one of ours
-│   ├── RefreshConflict    spent, once: somebody else moved on → 409
+│   ├── RefreshConflict    spent, once: its successor is in use → 409
 │   ├── RefreshReused      spent, again: the session has been ended
 │   └── SessionEnded       (the same)
 ├── DeviceInvalid          the login named a device we do not know → 400
@@ -49,7 +49,7 @@ class TokenExpired(TokenError):
 
 
 class TokenNotForUs(TokenError):
-    """Its ``iss`` or ``aud`` names somebody else."""
+    """Its ``iss`` or ``aud`` names another issuer or audience."""
 
     code = "token_not_for_us"
 
@@ -61,7 +61,7 @@ class KeyUnknown(TokenError):
 
 
 class RefreshError(AuthxError):
-    """The refresh token buys nothing."""
+    """The refresh token is unusable."""
 
     code = "refresh_malformed"
     #: The session it belonged to, where that is known.
@@ -121,6 +121,6 @@ class KeyInvalid(AuthxError):
 
 
 class StoreUnavailable(AuthxError):
-    """The truth cannot be asked or written; nothing is known and nothing changed."""
+    """The store cannot be read or written; nothing is known and nothing changed."""
 
     code = "store_unavailable"

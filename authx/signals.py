@@ -1,4 +1,4 @@
-"""What authx announces, after the commit that made it true. Receivers cannot undo it.
+"""The signals of authx, sent after the commit of what they announce. Receivers cannot undo it.
 
 ``device_session_opened``: ``session``, ``user``, ``request`` (or None).
 ``device_session_ended``: ``session``, ``reason`` (machine word), ``by`` (a user, or None).

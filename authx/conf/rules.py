@@ -1,4 +1,4 @@
-"""What a setting's value must look like: each rule gives its complaint, or None."""
+"""What a setting's value must look like: each rule returns its complaint, or None."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def store(value: Any) -> str | None:
 
 
 def address(value: Any) -> str | None:
-    """A URL we fetch: https, or http where the site is in DEBUG."""
+    """Check a URL that we fetch: https, or http where the site is in DEBUG."""
     try:
         parts = urlsplit(value) if isinstance(value, str) else None
     except ValueError:
@@ -174,7 +174,7 @@ def type_names(value: Any) -> str | None:
 
 
 def session_limits(device_types: Callable[[], Any]) -> Rule:
-    """Their types are among those that ``device_types`` gives, which may themselves be wrong."""
+    """Return a rule for limits whose types are all in ``device_types()``, which may itself be invalid."""
 
     def rule(value: Any) -> str | None:
         if not isinstance(value, list | tuple):
@@ -185,7 +185,7 @@ def session_limits(device_types: Callable[[], Any]) -> Rule:
             return str(error)
         known = device_types()
         if type_names(known):
-            return None  # that is the setting to complain about
+            return None  # the complaint is about AUTHX_DEVICE_TYPES then
         if unknown := set().union(*(limit.types or () for limit in limits)) - set(known):
             return f"names types that AUTHX_DEVICE_TYPES does not: {', '.join(sorted(map(str, unknown)))}"
         return None

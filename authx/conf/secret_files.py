@@ -1,4 +1,4 @@
-"""``file:`` in a setting: the secret stands in a file, mounted there, and is read when it is needed."""
+"""``file:`` in a setting: the secret is in a mounted file, which is read when it is needed."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from django.views.decorators.debug import sensitive_variables
 from authx.errors import KeyInvalid
 
 _SCHEME: Final = "file:"
-#: Octets; no secret of a setting is so large.
+#: Octets; no secret in a setting is larger.
 _LARGEST: Final = 64 * 1024
 
 
 def is_file(value: Any) -> bool:
-    """True for a text, or bytes, that names a file rather than holds a secret."""
+    """Return whether a text, or bytes, names a file rather than being the secret itself."""
     return _text(value)[: len(_SCHEME)].lower() == _SCHEME
 
 
 def complaint(value: Any) -> str | None:
-    """What is wrong with the spelling of a ``file:`` text, to be read after "an entry", or None."""
+    """Return what is wrong with the form of a ``file:`` text, to be read after "an entry", or None."""
     host, path = _parts(value)
     if host:
         return "whose file: is on another host: write file:/path/of/it"
@@ -34,13 +34,13 @@ def complaint(value: Any) -> str | None:
 
 @sensitive_variables()
 def read_secret(value: Any) -> bytes:
-    """What stands in the file that ``value`` names, without the newline at its end.
+    """Return the content of the file that ``value`` names, without the newline at its end.
 
     Raises:
-        KeyInvalid: it cannot be read, or is empty; the text names the file and holds nothing of it.
+        KeyInvalid: it cannot be read, or is empty; the text names the file and contains no part of it.
     """
     if found := complaint(value):
-        raise KeyInvalid(f"there is an entry {found}")  # which may be a secret after all
+        raise KeyInvalid(f"there is an entry {found}")  # not repeated: it may be a secret after all
     path = _parts(value)[1]
     try:
         octets = _read(path)
@@ -58,7 +58,7 @@ def read_secret(value: Any) -> bytes:
 
 @sensitive_variables()
 def read_text(value: Any) -> str:
-    """The same, of a file that holds text in UTF-8; a byte order mark is none of it."""
+    """Return the content of a file that holds UTF-8 text, as ``read_secret``, without a byte order mark."""
     try:
         return read_secret(value).decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -67,7 +67,7 @@ def read_text(value: Any) -> str:
 
 @sensitive_variables()
 def read_credentials(value: Any) -> tuple[str, str]:
-    """Client id and secret: of a pair whose parts may be ``file:`` texts, or out of one file with both.
+    """Return client id and secret, from a pair whose parts may be ``file:`` texts or from one file with both.
 
     Raises:
         KeyInvalid: a file cannot be read, or does not hold what it should.
@@ -94,7 +94,7 @@ def _line(value: Any) -> str:
 
 @sensitive_variables()
 def _read(path: str) -> bytes:
-    """Not of a pipe or a terminal: whoever opens one may wait for ever."""
+    """Read a regular file, and no pipe or terminal, where reading may wait for ever."""
     with open(path, "rb", opener=_open) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("no regular file")
@@ -106,7 +106,7 @@ def _open(path: str, flags: int) -> int:
 
 
 def _parts(value: Any) -> tuple[str, str]:
-    """Host and path. After ``file://`` it is a URI, percent-encoded (RFC 8089); else the path as it is."""
+    """Return host and path: after ``file://`` percent-decoded, as of a URI (RFC 8089), else as they are."""
     rest = _text(value)[len(_SCHEME) :]
     if not rest.startswith("//"):
         return "", rest

@@ -1,4 +1,4 @@
-"""A declared setting, and the values of those that have been read."""
+"""A declared setting, and the parsed values of the settings read so far."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from authx.conf.rules import Rule
 
 T = TypeVar("T")
 
-#: Where our mark lies among what Django remembers of its settings.
+#: The name of our mark among the settings that Django has cached.
 _MARK: Final = "_authx_mark"
 
 
 class _Mark:
-    """Dropped by Django together with all that it remembers of its settings."""
+    """An object that Django drops together with its cached settings."""
 
 
 class ParsedSettings:
     """The values of its ``Setting`` attributes, each parsed when it is first read.
 
-    They lie in the instance's ``__dict__``, where Python looks before it asks ``Setting``: reading one again
-    calls nothing and takes no lock. All are forgotten together when any setting changes, for some depend on
-    others.
+    They are kept in the instance's ``__dict__``, where Python looks before it calls ``Setting``: reading one
+    again calls nothing and takes no lock. All are forgotten together when any setting changes, because some
+    depend on others.
     """
 
     __slots__ = ("__dict__", "__weakref__", "_mark", "_version")
@@ -44,12 +44,12 @@ class ParsedSettings:
         return (value for value in vars(cls).values() if isinstance(value, Setting))
 
     def forget(self, *args: Any, **kwargs: Any) -> None:
-        """Read every setting anew when it is asked for next."""
+        """Forget every value, so that each setting is parsed again when it is read next."""
         self._version = object()  # first: a thread that is parsing now must not keep an old value
         vars(self).clear()
 
     def parse(self, setting: Setting[T]) -> T:
-        """Read a setting, and keep its value.
+        """Parse a setting, and keep its value.
 
         Raises:
             ImproperlyConfigured: its value breaks its rule.
@@ -63,20 +63,20 @@ class ParsedSettings:
         return value
 
     def _watch(self) -> None:
-        """Forget also where ``override_settings()`` names nothing and so sends no signal.
+        """Forget every value also after an ``override_settings()`` without arguments, which sends no signal.
 
-        A ``del settings.AUTHX_...`` follows it, in pytest-django's fixture too. Django then empties its cache
-        of settings, and with it goes our mark.
+        It precedes a ``del settings.AUTHX_...``, in pytest-django's fixture too. Django then empties its
+        cache of settings, which drops our mark.
         """
         if self._mark() is None:
             self._mark = weakref.ref(vars(settings).setdefault(_MARK, _Mark()), self.forget)
 
 
 class Setting(Generic[T]):
-    """One setting: its default and rule, of the value as a site writes it; its help, and its parser.
+    """One setting: default and rule, both for the value as a site writes it; help text and parser.
 
-    ``parse`` is given what the rule has let pass, and never None. A setting that is None and ``follows``
-    another has the value of that one.
+    ``parse`` receives a value that the rule has accepted, and never None. A setting that is None and
+    ``follows`` another has the value of that one.
     """
 
     name: str
@@ -118,7 +118,7 @@ class Setting(Generic[T]):
     def __get__(self, instance: ParsedSettings, owner: type) -> T: ...
 
     def __get__(self, instance: ParsedSettings | None, owner: type) -> Setting[T] | T:
-        """Give the setting itself on the class; on an instance that has not kept it, its parsed value."""
+        """Return the setting itself on the class, and its parsed value on an instance without it."""
         return self if instance is None else instance.parse(self)
 
     def configured(self) -> Any:
@@ -128,12 +128,12 @@ class Setting(Generic[T]):
 
     @sensitive_variables()
     def complaint(self) -> str | None:
-        """Say what is wrong with the value configured, to be read after the setting's name; or None."""
+        """Return what is wrong with the configured value, to be read after the setting's name, or None."""
         return self._complaint_about(self.configured())
 
     @sensitive_variables()
     def parsed(self) -> T:
-        """Check and parse the value configured.
+        """Check and parse the configured value.
 
         Raises:
             ImproperlyConfigured: it breaks the rule; the text is that of the system check.

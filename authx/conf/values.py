@@ -1,4 +1,4 @@
-"""What a setting is read as: a rule has found it fit, so nothing here can fail."""
+"""Parsers of settings: a rule has accepted each value before, so nothing here can fail."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from authx.core.risk import Action, Alarm
 
 @dataclass(frozen=True, slots=True)
 class DottedPath:
-    """The dotted path of something that the site has written.
+    """The dotted path of a function or class of the site.
 
-    It is imported at each use, and not when the setting is read: a path that leads nowhere breaks what needs
-    it and nothing else, and what a test puts in that place is found.
+    It is imported at each use, and not when the setting is read: a wrong path breaks only the code that needs
+    it, and a test can replace the object at that path.
     """
 
     path: str
@@ -27,21 +27,21 @@ class DottedPath:
         return self.path
 
     def __call__(self, *arguments: Any) -> Any:
-        """Call what is there.
+        """Import the object and call it.
 
         Raises:
-            ImportError: there is nothing.
+            ImportError: there is none.
         """
         return import_string(self.path)(*arguments)
 
 
 def flag_or_path(value: bool | str) -> bool | DottedPath:
-    """Leave True and False as they are; a text is a dotted path."""
+    """Return True and False as they are, and a text as a dotted path."""
     return DottedPath(value) if isinstance(value, str) else value
 
 
 def texts(value: str | Iterable[str]) -> tuple[str, ...]:
-    """Take one text as a list of one."""
+    """Return a tuple of texts; one text becomes a tuple of one."""
     return (value,) if isinstance(value, str) else tuple(value)
 
 
@@ -51,7 +51,7 @@ def limits(value: Iterable[Mapping[str, Any]]) -> tuple[Limit, ...]:
 
 
 def methods(value: Mapping[str, Iterable[str]]) -> Mapping[str, tuple[str, ...]]:
-    """Make AUTHX_AMR a table that nobody changes."""
+    """Make AUTHX_AMR a read-only table."""
     return MappingProxyType({name: tuple(words) for name, words in value.items()})
 
 

@@ -1,1 +1,1 @@
-"""Facts: pure Python, no Django, no I/O, no clock of its own."""
+"""Pure rules and values: no Django, no I/O, no clock of its own."""

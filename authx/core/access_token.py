@@ -29,8 +29,8 @@ def write_access_token(claims: AccessClaims, key: Key) -> str:
     """Sign ``claims`` with ``key``.
 
     Raises:
-        ValueError: they could not be read back: a name of ours in ``extra``, an identifier
-            that is none, a value that is not JSON, a token over 8 KiB.
+        ValueError: the claims could not be read back: a name of ours in ``extra``, an invalid
+            identifier, a value that is not JSON, a token over 8 KiB.
         KeyInvalid: the key cannot sign.
     """
     payload = claims.as_payload()
@@ -47,7 +47,9 @@ def write_access_token(claims: AccessClaims, key: Key) -> str:
 
 
 def read_signed(token: object, keys: Keys) -> tuple[AccessClaims, Key]:
-    """Return what one of ``keys`` has signed, and the key: true of this token for ever.
+    """Return the claims that one of ``keys`` has signed, and that key.
+
+    Nothing that changes with time is checked, so the result may be cached.
 
     Raises:
         TokenMalformed: it is not a well-made access token, or its signature is not the key's.
@@ -74,14 +76,14 @@ def check_claims(
     leeway: timedelta,
     now: float,
 ) -> None:
-    """Judge whom the claims are for, and ``exp``, ``iat`` and ``nbf`` at ``now``, in seconds since the epoch.
+    """Check issuer, audience, ``exp``, ``iat`` and ``nbf`` at ``now``, in seconds since the epoch.
 
     At ``exp`` itself the token has expired (RFC 7519 §4.1.4).
 
     Raises:
         TokenNotForUs: ``iss`` is not ``issuer``, or ``aud`` names none of ``audience``.
-        TokenMalformed: it lives longer than ``max_lifetime``, or is from the future.
-        TokenExpired: it was valid once.
+        TokenMalformed: the token lives longer than ``max_lifetime``, or is from the future.
+        TokenExpired: the token was valid once.
     """
     for_us = claims.aud == audience or not set(audience).isdisjoint(claims.aud)
     if claims.iss != issuer or not for_us:
@@ -96,7 +98,7 @@ def check_claims(
 
 
 def _octets(segment: str) -> bytes:
-    """Decode base64url; only the one spelling without spare bits (RFC 4648 §3.5)."""
+    """Decode base64url, accepting only the one spelling without spare bits (RFC 4648 §3.5)."""
     try:
         octets = base64url_decode(segment)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What an access token says: a frozen value, and the rules of its form (RFC 9068 §2.2)."""
+"""The claims of an access token: a frozen value, and the rules of its form (RFC 9068 §2.2)."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class AccessClaims:
     jti: str
     client_id: str
     sid: str
-    #: Not good before; ours say ``iat``. None where an issuer leaves it out, as it may.
+    #: Not valid before; in our tokens it equals ``iat``. None where an issuer leaves it out, as it may.
     nbf: int | None = None
-    #: The refresh generation it was issued with; None if no refresh token stands behind it.
+    #: The refresh generation it was issued with; None if it was issued without a refresh token.
     gen: int | None = None
     auth_time: int | None = None
-    #: How the user proved who they are (RFC 8176).
+    #: How the user authenticated (RFC 8176).
     amr: tuple[str, ...] = ()
     #: The device's own id, and its type.
     did: str | None = None
@@ -41,7 +41,7 @@ class AccessClaims:
     era: int | None = None
     #: True where ``sub`` is not the user's key at the issuer; None where it is.
     opaque: bool | None = None
-    #: The ``kid`` of the key that signed it, which is no claim; empty where none did.
+    #: The ``kid`` of the key that signed the token, which is not a claim; empty where none did.
     kid: str = field(default="", compare=False)
     #: Every other claim, as JSON gave it.
     extra: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
@@ -53,20 +53,20 @@ class AccessClaims:
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """Return what the claim ``scope`` grants: a text with spaces, or a list (RFC 9068 §2.2.3).
+        """Return the scopes in the claim ``scope``, a text with spaces or a list (RFC 9068 §2.2.3).
 
-        Nothing, where it is anything else or holds anything else.
+        Empty where the claim is anything else, or a list of anything else.
         """
         scope = self.extra.get("scope")
         return tuple(filter(None, scope.split(" "))) if isinstance(scope, str) else _texts(scope)
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """Return the claim ``roles``, a list that AUTHX_CLAIMS puts there, read as ``scope`` is."""
+        """Return the claim ``roles``, a list that AUTHX_CLAIMS adds; empty where it is anything else."""
         return _texts(self.extra.get("roles"))
 
     def as_payload(self) -> dict[str, Any]:
-        """Return the claims as JSON has them; the optional ones only if they say something.
+        """Return the claims as a JSON object, without the optional ones that are empty.
 
         Raises:
             ValueError: ``extra`` names a claim that is authx's to set.
@@ -82,10 +82,10 @@ class AccessClaims:
 
     @classmethod
     def from_payload(cls, payload: dict[str, Any], *, kid: str = "") -> AccessClaims:
-        """Read claims out of a JSON object that key ``kid`` signed, refusing every wrong type (RFC 9068 §4).
+        """Read claims from a JSON object that key ``kid`` signed, refusing every wrong type (RFC 9068 §4).
 
         Raises:
-            TokenMalformed: one is missing or of the wrong form; the text names the claim.
+            TokenMalformed: a claim is missing or of the wrong form; the text names it.
         """
         if missing := _REQUIRED - payload.keys():
             raise TokenMalformed(f"the claim {min(missing)} is missing")
@@ -120,7 +120,7 @@ def _audience(name: str, value: Any) -> tuple[str, ...]:
 
 
 def _instant(name: str, value: Any) -> int:
-    """Read an integer that every JSON parser reads alike; bool is none (RFC 7493 §2.2)."""
+    """Read an integer that every JSON parser reads alike; a bool is not one (RFC 7493 §2.2)."""
     if type(value) is int and 0 <= value < 2**53:
         return value
     raise TokenMalformed(f"the claim {name} is not a whole number below 2**53")

@@ -1,4 +1,4 @@
-"""What is derived from the site's secrets: a key for each purpose, and what signs and encrypts with it."""
+"""Keys derived from the site's secrets, one for each purpose, and the signers and ciphers that use them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from authx.errors import KeyInvalid
 
 @lru_cache(maxsize=64)
 def derive_secret(secret: str | bytes, purpose: str) -> bytes:
-    """Return 32 bytes that belong to ``secret`` and ``purpose``.
+    """Derive 32 bytes from ``secret`` for ``purpose``.
 
-    No two purposes share a secret, so that what is made for one fails for all others
+    No two purposes share a key, so that a value made for one fails for all others
     (RFC 8725 §3.1).
 
     Raises:
@@ -29,7 +29,7 @@ def derive_secret(secret: str | bytes, purpose: str) -> bytes:
 
 
 def derive(secret: str | bytes, info: bytes, *, length: int) -> bytes:
-    """Return ``length`` bytes that belong to ``secret`` and ``info`` (RFC 5869).
+    """Derive ``length`` bytes from ``secret`` and ``info`` (RFC 5869).
 
     Raises:
         KeyInvalid: the secret is empty, or neither text nor bytes.
@@ -41,7 +41,7 @@ def derive(secret: str | bytes, info: bytes, *, length: int) -> bytes:
 
 
 def signer(secrets: Sequence[str | bytes], purpose: str, *, salt: bytes) -> Signer:
-    """Return what signs with the first of ``secrets`` and accepts the signatures of all."""
+    """Return a signer that signs with the first of ``secrets`` and accepts the signatures of all."""
     # itsdangerous signs with the last key.
     keys = [derive_secret(secret, purpose) for secret in reversed(secrets)]
     return Signer(keys, salt=salt, key_derivation="hmac", digest_method=sha256)
@@ -49,6 +49,6 @@ def signer(secrets: Sequence[str | bytes], purpose: str, *, salt: bytes) -> Sign
 
 @lru_cache(maxsize=8)
 def fernet(secrets: tuple[str | bytes, ...], purpose: str) -> MultiFernet:
-    """Return what encrypts under the first of ``secrets`` and decrypts under all."""
+    """Return a cipher that encrypts with the first of ``secrets`` and decrypts with any of them."""
     keys = (base64.urlsafe_b64encode(derive_secret(secret, purpose)) for secret in secrets)
     return MultiFernet([Fernet(key) for key in keys])

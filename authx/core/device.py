@@ -1,4 +1,4 @@
-"""What a device says of itself, made fit to show: one safe line, a type and a label."""
+"""What a device sends about itself, made safe to show: one line, a type and a label."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ UNKNOWN: Final = "Unknown device"
 MAX_USER_AGENT: Final = 512  # characters; more only costs time
 MAX_LABEL: Final = 100  # characters
 
-#: Only what draws pages names an engine; WebKit and Blink say "like Gecko".
+#: Only browsers name an engine; WebKit and Blink write "like Gecko".
 _ENGINE: Final = re.compile(r"Gecko|Trident|MSIE|Presto")
-#: "Mobile Safari", "Chrome Mobile iOS", "Chrome Mobile WebView": the place says as much.
+#: "Mobile Safari", "Chrome Mobile iOS", "Chrome Mobile WebView": the label's second half shows it already.
 _VARIANT: Final = re.compile(r"^Mobile | (Mobile|iOS|WebView|UI/).*")
 _NAMES: Final = {"Mac OS X": "macOS", "Chrome OS": "ChromeOS"}
 _APPLE: Final = frozenset({"iPhone", "iPad", "iPod"})
 
 
 def clean_text(value: object, limit: int) -> str:
-    """Return ``value`` as one line of at most ``limit`` visible characters; "" if no string.
+    """Return ``value`` as one line of at most ``limit`` visible characters; "" if it is not a string.
 
     Controls and line breaks become a space; bidi controls, zero-width characters, lone
-    surrogates, private and unassigned code points vanish (ASVS 5.0 V16.4.1, CWE-117).
+    surrogates, private and unassigned code points are removed (ASVS 5.0 V16.4.1, CWE-117).
     """
     if not isinstance(value, str):
         return ""
-    # Ten times the limit bounds the work, and leaves room for what vanishes.
+    # Ten times the limit bounds the work, and leaves room for what is removed.
     shown = "".join(_shown(character) for character in value[: 10 * limit])
     return " ".join(shown.split())[:limit].rstrip()
 
@@ -56,7 +56,7 @@ def _describe(user_agent: str) -> tuple[str, str]:
         name = _VARIANT.sub("", seen.user_agent.family)
         is_browser = bool(_ENGINE.search(user_agent)) and seen.device.family != "Spider"
     else:
-        # Its own name, not that of the system's library that carries its requests.
+        # The app's own name, not that of the system library that sends its requests.
         name, is_browser = user_agent.partition("/")[0].partition("(")[0].strip(), False
     on_apple = seen.device.family in _APPLE
     place = seen.device.family if on_apple else _NAMES.get(seen.os.family, seen.os.family)

@@ -1,8 +1,8 @@
 """The device cookie's content: which browser this is, and who has signed in from it.
 
-For each of the last users it holds a nonce and a MAC over that user's subject and the nonce: it tells a
-server that knows the subject, and nobody else, that this user has signed in here (OWASP, "Slow Down Online
-Guessing Attacks with Device Cookies").
+For each of the last users it holds a nonce and a MAC over that user's subject and the nonce: only a server
+that knows the subject can see from it that this user has signed in here (OWASP, "Slow Down Online Guessing
+Attacks with Device Cookies").
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from itsdangerous import base64_encode
 
 from authx.core.derivation import derive_secret
 
-#: Users of one browser that are known; one more, and the least recent is forgotten.
+#: Users remembered for one browser; with one more, the least recent is forgotten.
 MAX_USERS: Final = 8
 
 #: 128 bits of id; then 96 bits of nonce and 128 of MAC for each user. All base64url.
@@ -29,16 +29,16 @@ _NONCE: Final = 16  # characters
 
 @dataclass(frozen=True, slots=True)
 class BrowserDevice:
-    """A browser, known again by its cookie."""
+    """A browser, recognized by its cookie."""
 
     #: 22 characters of base64url, 128 random bits.
     id: str
-    #: A nonce and a MAC each, the most recent login first.
+    #: A nonce and a MAC for each user, the most recent login first.
     logins: tuple[str, ...] = ()
 
     @classmethod
     def new(cls) -> BrowserDevice:
-        """Return a browser that has never been here."""
+        """Return a browser that has not been seen before."""
         return cls(secrets.token_urlsafe(16))
 
     def login_nonce(self, subject: str, site_secrets: Sequence[str | bytes]) -> str | None:
@@ -53,7 +53,7 @@ class BrowserDevice:
     def with_login(self, subject: str, site_secrets: Sequence[str | bytes], login: str = "") -> BrowserDevice:
         """Return this browser after a login of ``subject``, who gets a new nonce.
 
-        ``login`` names it, where its cookies may be handed out again: one login has one nonce.
+        ``login`` identifies the login where its cookie may be set again: one login has one nonce.
         """
         known = self.login_nonce(subject, site_secrets)
         others = [login for login in self.logins if known is None or not login.startswith(known)]
@@ -68,7 +68,7 @@ def write_device(device: BrowserDevice) -> str:
 
 
 def read_device(text: str) -> BrowserDevice | None:
-    """Return the browser of a text whose signature was good; None if it is not of our form."""
+    """Read the browser from a text whose signature was valid; None if it is not of our form."""
     if not _WIRE.fullmatch(text):
         return None
     device_id, *logins = text.split(".")

@@ -1,4 +1,4 @@
-"""When a copy of what somebody else knows is used, renewed, waited for or refused.
+"""When a copy of data kept elsewhere is used, renewed, waited for or refused.
 
 JWK Sets, managed keys and recent endings are all kept as copies. What differs between them is a ``Policy``.
 All times are seconds of one clock.
@@ -15,19 +15,19 @@ FOREVER: Final = float("inf")
 
 
 class Verdict(Enum):
-    """What whoever needs the copy now does."""
+    """What a caller that needs the copy now does."""
 
     USE = "use"
-    #: Use it, and have it renewed by somebody who keeps nobody waiting.
+    #: Use it, and have it renewed without keeping a caller waiting.
     RENEW_IN_BACKGROUND = "renew in background"
-    #: Have it renewed, one for all, and wait for that.
+    #: Wait until one caller has renewed it for all.
     WAIT = "wait"
     REFUSE = "refuse"
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a copy must be like, in seconds."""
+    """How old a copy may be, and how often it is renewed, in seconds."""
 
     #: An older copy is renewed while it is used.
     renew_after: float
@@ -35,20 +35,20 @@ class Policy:
     wait_after: float
     #: An older copy that cannot be renewed is refused; one that was never read always is.
     refuse_after: float = FOREVER
-    #: How long nobody tries after a failure; each further one in a row doubles it, up to ``max_rest``.
+    #: Pause without a try after a failure; each further failure in a row doubles it, up to ``max_rest``.
     rest: float = 0.0
     max_rest: float = 0.0
-    #: For so long after a failure nobody waits for another try.
+    #: How long after a failure callers do not wait for another try.
     failing_for: float = FOREVER
-    #: Between the starts of two tries, whatever comes of them.
+    #: Least time between the starts of two tries, whatever their outcome.
     cool_down: float = 0.0
-    #: Between the starts of two tries for something that the copy lacks.
+    #: Least time between the starts of two tries for something that the copy lacks.
     missing_cool_down: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """How the readings of a copy went."""
+    """When a copy was read, and how that went."""
 
     #: When the reading that gave the copy started: its age counts from there.
     read_at: float = NEVER
@@ -58,7 +58,7 @@ class History:
     #: When the last try failed, if it did, and how many in a row.
     failed_at: float = NEVER
     failures: int = 0
-    #: True while somebody tries.
+    #: True while a try is running.
     is_trying: bool = False
 
     def started(self, now: float) -> History:
@@ -66,26 +66,26 @@ class History:
         return replace(self, tried_at=now, is_trying=True)
 
     def succeeded(self) -> History:
-        """Return the history with that try as the copy's reading."""
+        """Return the history after that try has succeeded."""
         return History(read_at=self.tried_at, tried_at=self.tried_at, missed_at=self.missed_at)
 
     def failed(self, now: float) -> History:
-        """Return the history with that try as a failure."""
+        """Return the history after that try has failed."""
         return replace(self, failed_at=now, failures=self.failures + 1, is_trying=False)
 
     def abandoned(self) -> History:
-        """Return the history with that try as one of which nothing came."""
+        """Return the history after that try has stopped without an outcome."""
         return replace(self, is_trying=False)
 
     def missed(self, now: float) -> History:
-        """Return the history with a try now for something missing."""
+        """Return the history with a try for something missing that starts now."""
         return replace(self, missed_at=now)
 
 
 def judge(history: History, policy: Policy, now: float, *, is_missing: bool = False) -> Verdict:
-    """Return what to do about a copy; ``is_missing`` where what is looked for is not in it.
+    """Decide what to do about a copy; ``is_missing`` is True where it lacks what the caller looks for.
 
-    A copy from the future is as good as none: the clock was put back.
+    A copy from the future counts as none: the clock was put back.
     """
     age = now - history.read_at
     if not is_missing and 0 <= age <= policy.renew_after:
@@ -99,7 +99,7 @@ def judge(history: History, policy: Policy, now: float, *, is_missing: bool = Fa
 
 
 def rests(history: History, policy: Policy, now: float, *, is_missing: bool = False) -> bool:
-    """Return whether nobody may try now."""
+    """Return whether a new try has to wait."""
     doubled = policy.rest * 2.0 ** min(history.failures - 1, 30)
     return (
         is_within(now, history.failed_at, min(doubled, max(policy.rest, policy.max_rest)))
@@ -109,7 +109,7 @@ def rests(history: History, policy: Policy, now: float, *, is_missing: bool = Fa
 
 
 def is_usable(history: History, policy: Policy, now: float, *, asked_at: float = FOREVER) -> bool:
-    """Return whether the copy serves who asked at ``asked_at``; a reading that started later always does."""
+    """Return whether a caller from ``asked_at`` may use the copy; always if its reading started later."""
     if history.read_at == NEVER:
         return False
     return asked_at <= history.read_at or now - history.read_at <= policy.refuse_after

@@ -8,16 +8,16 @@ from typing import Final
 
 from authx.core.placeholders import PUBLISHED, ROWS, SHORT_WORDS, WORDS
 
-#: Characters that a secret needs.
+#: Least number of characters in a secret.
 SHORTEST: Final = 32
-#: Different ones among them. Less than one in ten million random keys of 32 hex digits has fewer.
+#: Least number of different ones. Less than one in ten million random keys of 32 hex digits has fewer.
 FEWEST_DIFFERENT: Final = 8
-#: Characters that do not follow from those before them: of a random key nearly all.
+#: Least number of characters that do not follow from those before them; in a random key, nearly all.
 FEWEST_FRESH: Final = 16
 
-#: Characters looked at: what has repeated itself for so long goes on like that.
+#: Characters examined: a text that has repeated itself for this long goes on repeating.
 _LONGEST: Final = 4096
-#: Characters that make a series, or a repetition.
+#: Least length of a series or a repetition.
 _RUN: Final = 4
 #: What ``startproject`` puts before a random key.
 _PREFIX: Final = "django-insecure-"
@@ -35,7 +35,7 @@ _SHORT_WORD: Final = re.compile(rf"(?:{_SHORT})(?=(?:{_SHORT}){{0,3}}(?:{_LONG}|
 def complaint(secret: str | bytes) -> str | None:
     """Return what makes ``secret`` guessable, to be read after its name; None if nothing does.
 
-    The text holds nothing of the secret.
+    The text contains no part of the secret.
     """
     text = _as_text(secret).removeprefix(_PREFIX)
     if len(text) < SHORTEST:
@@ -51,7 +51,7 @@ def complaint(secret: str | bytes) -> str | None:
 
 
 def _as_text(secret: str | bytes) -> str:
-    """Octets that spell no text are as many characters; white space around a text is none of it."""
+    """Return a text without white space around it; for octets beyond ASCII, one character each."""
     if isinstance(secret, bytes) and not secret.isascii():
         return secret.decode("latin-1")
     return (secret.decode() if isinstance(secret, bytes) else secret).strip()
@@ -60,7 +60,7 @@ def _as_text(secret: str | bytes) -> str:
 def _count_fresh(text: str) -> int:
     """Count the characters that do not follow from those before them, up to ``FEWEST_FRESH``.
 
-    A word, a series or a sign between words counts as one, and as none where it is there again.
+    A word, a series or a sign between words counts as one, and when it is repeated as none.
     """
     steps = [ord(after) - ord(before) for before, after in pairwise(text)]
     leet, seen = text.translate(_LEET), set[str]()
@@ -93,7 +93,7 @@ def _series_at(text: str, place: int) -> int:
 
 
 def _repetition_at(steps: list[int], place: int) -> int:
-    """Return how many characters go on by steps that were taken before: copies, counting, doubling."""
+    """Return how many characters from ``place`` repeat earlier steps: copies, counting, doubling."""
     longest = 0
     for before in range(place - 1):
         length = 0

@@ -1,4 +1,4 @@
-"""What each key of a managed keyring is for at one moment, judged from the times of all of them."""
+"""The state of each key of a managed keyring at one moment, judged from the times of all of them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
-#: Processes look for what has changed in the keyring so often.
+#: How often processes look for changes in the keyring.
 POLL: Final = timedelta(seconds=5)
-#: A key is published for so long before it signs: the JWK Set's max-age (300 s), the greatest clock leeway
+#: How long a key is published before it signs: the JWK Set's max-age (300 s), the greatest clock leeway
 #: (60 s) twice and the polling interval, with room to spare.
 LEAD: Final = timedelta(seconds=600)
 
 
 class KeyState(StrEnum):
-    """What a key is for. Only ``WITHDRAWN`` is reached from every other state; else they follow in order."""
+    """What a key is for. ``WITHDRAWN`` is reached from every other state; the others follow in order."""
 
     NEXT = "next"  # published, does not sign yet
     SIGNING = "signing"
@@ -32,7 +32,7 @@ IN_USE: Final = frozenset({KeyState.NEXT, KeyState.SIGNING, KeyState.RETIRING})
 
 @dataclass(frozen=True, slots=True)
 class KeyTimes:
-    """One managed key, without the key."""
+    """The times of one managed key, without the key itself."""
 
     kid: str
     #: When it was, or will be, its turn to sign.
@@ -53,25 +53,25 @@ class Judgment:
 
     @property
     def signing(self) -> str | None:
-        """Return the managed key that signs; None while the settings' keys do, or none may."""
+        """Return the ``kid`` of the managed key that signs; None while the settings' keys do, or none may."""
         return self.first(KeyState.SIGNING)
 
     def first(self, state: KeyState) -> str | None:
-        """Return the first key in ``state``."""
+        """Return the ``kid`` of the first key in ``state``; None if there is none."""
         return next((kid for kid, found in self.states.items() if found is state), None)
 
 
 def verifies_for(*, lifetime: timedelta, leeway: timedelta) -> timedelta:
     """Return how long a superseded key verifies, for access tokens of that ``lifetime``.
 
-    Signed with it at the last is a token of a process that had not looked for ``POLL`` and whose clock is
-    behind by the leeway, presented to one that grants the leeway.
+    The last token signed with it comes from a process that has not looked for ``POLL`` and whose clock is
+    behind by the leeway; the process that verifies it grants the leeway again.
     """
     return lifetime + 2 * leeway + POLL
 
 
 def judge_keys(keys: Iterable[KeyTimes], *, now: datetime, hold: timedelta) -> Judgment:
-    """Judge what each key is for at ``now``; a superseded one verifies for ``hold``."""
+    """Judge the state of each key at ``now``; a superseded key verifies for another ``hold``."""
     keys = _in_turn(keys)
     begun = [key for key in keys if _has_begun(key, now)]
     signing = _signing(keys, begun)
@@ -88,10 +88,10 @@ def judge_keys(keys: Iterable[KeyTimes], *, now: datetime, hold: timedelta) -> J
 def finished_for_long(
     keys: Iterable[KeyTimes], *, now: datetime, hold: timedelta, keep: timedelta
 ) -> list[str]:
-    """Return the keys that nobody misses: the oldest, each out of use for ``keep``.
+    """Return the ``kid`` of each key that may be deleted: the oldest ones, each out of use for ``keep``.
 
-    Only from the oldest on, and never the last: that the settings' keys verify no more is told by the oldest
-    that is left.
+    A key goes only after all older ones, and the last one never: the oldest that is left shows that the
+    settings' keys no longer verify.
     """
     keys = _in_turn(keys)
     states = judge_keys(keys, now=now, hold=hold).states
@@ -108,7 +108,7 @@ def finished_for_long(
 
 
 def _ends(begun: Sequence[KeyTimes], hold: timedelta) -> dict[str, datetime]:
-    """When the last token of each superseded key has expired."""
+    """Return when the last token of each superseded key will have expired, by ``kid``."""
     return {key.kid: successor.signs_at + hold for key, successor in pairwise(begun)}
 
 
@@ -117,14 +117,14 @@ def _in_turn(keys: Iterable[KeyTimes]) -> list[KeyTimes]:
 
 
 def _has_begun(key: KeyTimes, now: datetime) -> bool:
-    """Return whether its turn has come, and came before it was withdrawn."""
+    """Return whether the key's turn has come, and came before it was withdrawn."""
     return key.signs_at <= now and (key.withdrawn_at is None or key.signs_at < key.withdrawn_at)
 
 
 def _signing(keys: Sequence[KeyTimes], begun: Sequence[KeyTimes]) -> KeyTimes | None:
-    """The last whose turn has come; if that is withdrawn, the next in turn, else the last before it.
+    """Return the last key whose turn has come; if it is withdrawn, the next in turn, else the last before it.
 
-    Withdrawn is withdrawn, whatever the clock says: another's, which stamped it, may be ahead.
+    A withdrawn key never signs, whatever our clock shows: the clock that stamped the withdrawal may be ahead.
     """
     if not begun:
         return None

@@ -47,7 +47,7 @@ class Key:
 
     @classmethod
     def derive(cls, secret: str | bytes) -> Key:
-        """Make the ES256 key that belongs to ``secret``, the same one at every call.
+        """Derive an ES256 key from ``secret``, the same one at every call.
 
         Raises:
             KeyInvalid: the secret is empty.
@@ -62,7 +62,7 @@ class Key:
         """Read a PEM key, private or public; ``alg`` is the type's usual one if None.
 
         Raises:
-            KeyInvalid: it is unreadable, too weak, or not for ``alg``. The text holds nothing
+            KeyInvalid: it is unreadable, too weak, or not for ``alg``. The text contains no part
                 of the key.
         """
         pem, phrase = _as_bytes(source), None if password is None else _as_bytes(password)
@@ -76,10 +76,10 @@ class Key:
 
     @classmethod
     def from_jwk(cls, jwk: dict[str, Any]) -> Key:
-        """Read a public signing key as an issuer publishes it (RFC 7517 §4); keeps its ``kid``.
+        """Read a public signing key as an issuer publishes it (RFC 7517 §4), and keep its ``kid``.
 
         Raises:
-            KeyInvalid: it is private, symmetric, for something else, too weak, or not for its ``alg``.
+            KeyInvalid: it is private, symmetric, for another use, too weak, or not for its ``alg``.
         """
         alg, uses = jwk.get("alg"), jwk.get("key_ops", ["verify"])
         if not isinstance(alg, str) or alg not in _WORKERS or str(jwk.get("kty")) not in _MEMBERS:
@@ -134,10 +134,10 @@ class Key:
 
 
 class Keys(Protocol):
-    """What tokens are verified with: our own set, or another issuer's."""
+    """The keys that verify tokens: our own set, or another issuer's."""
 
     def find(self, kid: str) -> Key | None:
-        """The key with this ``kid``, or None."""
+        """Return the key with this ``kid``, or None."""
 
 
 class KeySet:
@@ -171,7 +171,7 @@ class KeySet:
         raise KeyInvalid("there is no key")
 
     def find(self, kid: str) -> Key | None:
-        """Return the key with this ``kid``; a lookup in memory and nothing else."""
+        """Return the key with this ``kid``, or None; a lookup in memory and nothing else."""
         return self._keys.get(kid)
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
@@ -189,7 +189,7 @@ def _members(alg: str, public: PublicKey) -> dict[str, str]:
 
 
 def _algorithms(public: PublicKey) -> tuple[str, ...]:
-    """Return what the key may be for, the usual one first; weak keys are refused (RFC 7518 §3)."""
+    """Return the algorithms that fit the key, the usual one first; refuse a weak key (RFC 7518 §3)."""
     if isinstance(public, ed25519.Ed25519PublicKey):
         return ("EdDSA",)
     if isinstance(public, ec.EllipticCurvePublicKey):

@@ -1,4 +1,4 @@
-"""Whom a new login displaces: at most so many sessions per device type, or per group of types."""
+"""Which sessions a new login ends: each limit holds per device type, or per group of types."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from authx.errors import SessionLimitReached
 
 
 class WhenFull(StrEnum):
-    """What happens to a login that finds its place taken."""
+    """What happens at a login when its limit is reached."""
 
     END_LEAST_RECENT = "end_least_recent"
     END_OLDEST = "end_oldest"
@@ -33,7 +33,7 @@ class Limit:
         """Read one entry of AUTHX_SESSION_LIMITS.
 
         Raises:
-            ValueError: it is not one; the text says why.
+            ValueError: it is invalid; the text says why.
         """
         if not isinstance(rule, dict) or (unknown := set(rule) - {"types", "limit", "when_full"}):
             extra = f", not {', '.join(sorted(map(str, unknown)))}" if isinstance(rule, dict) else ""
@@ -59,7 +59,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Occupant:
-    """A live session, as far as a limit looks at it."""
+    """What a limit needs to know of a live session."""
 
     sid: UUID
     type: str
@@ -68,12 +68,12 @@ class Occupant:
 
 
 def displaced(limits: Sequence[Limit], occupants: Iterable[Occupant], newcomer: str) -> list[UUID]:
-    """The sessions that a login on a device of type ``newcomer`` ends, so that no limit is exceeded.
+    """Return the sessions that a login on a device of type ``newcomer`` ends, so that no limit is exceeded.
 
     A session of the same device, which the login replaces anyway, is not among ``occupants``.
 
     Raises:
-        SessionLimitReached: a limit that refuses is full, whatever the others would end.
+        SessionLimitReached: a limit that refuses is reached, whatever the others would end.
     """
     staying, leaving = list(occupants), []
     for limit in _enders_first(limits):
@@ -88,7 +88,7 @@ def displaced(limits: Sequence[Limit], occupants: Iterable[Occupant], newcomer: 
 
 
 def excess(limits: Sequence[Limit], occupants: Iterable[Occupant]) -> list[tuple[Occupant, Limit]]:
-    """The sessions beyond the limits as they stand today, and which limit each is beyond."""
+    """Return the sessions that exceed the limits as they are now, each with the limit it exceeds."""
     staying, beyond = list(occupants), []
     for limit in _enders_first(limits):
         surplus = _surplus(limit, staying, room=limit.limit)
@@ -98,12 +98,12 @@ def excess(limits: Sequence[Limit], occupants: Iterable[Occupant]) -> list[tuple
 
 
 def _enders_first(limits: Sequence[Limit]) -> list[Limit]:
-    """Limits that make room come before those that refuse: room made is room had."""
+    """Sort the limits that end sessions before those that refuse, which then count only what is left."""
     return sorted(limits, key=lambda limit: limit.when_full is WhenFull.REFUSE)
 
 
 def _surplus(limit: Limit, occupants: Iterable[Occupant], *, room: int) -> list[Occupant]:
-    """Those who must leave for ``room`` to be kept, first the one to leave first."""
+    """Return the sessions that must end so that at most ``room`` are left, the first to end first."""
 
     def seniority(one: Occupant) -> tuple[datetime, datetime, UUID]:
         if limit.when_full is WhenFull.END_OLDEST:

@@ -1,4 +1,4 @@
-"""How far a log has been read whose numbers are drawn in order and committed in any order."""
+"""How far a log has been read whose numbers are assigned in order and committed in any order."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-#: Seconds. Who has drawn a number and not committed by then never will.
+#: Seconds. A transaction that has taken a number and not committed by then never will.
 LONGEST_TRANSACTION: Final = 3600.0
-#: So many gaps are watched one by one; more are joined, which reads some rows again and misses none.
+#: Most gaps that are watched one by one; more are joined, which reads some rows again and misses none.
 MOST_GAPS: Final = 200
 
 
@@ -23,19 +23,19 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class LogPosition:
-    """Everything up to number ``last`` has been read, but for what was missing then.
+    """Everything up to number ``last`` has been read, except for what was missing then.
 
-    A transaction that draws a number early and commits late leaves a gap behind: it is watched until the
-    longest transaction allowed is over. Order of commits does not matter, and nothing is read twice.
+    A transaction that takes a number early and commits late leaves a gap behind, which is watched until the
+    longest transaction allowed is over. The order of commits does not matter, and nothing is read twice.
     """
 
     last: int = 0
-    #: What stood at ``last``; another word there means that the log is not the one we have read.
+    #: What identifies the row at ``last``; if it differs, this is not the log we have read.
     mark: str = ""
     gaps: tuple[Gap, ...] = ()
 
     def advanced(self, rows: Iterable[tuple[int, str]], now: float) -> LogPosition:
-        """The position after reading ``rows``, ascending, which answered for the gaps and beyond ``last``."""
+        """Return the position after reading ``rows``, ascending: all in the gaps and beyond ``last``."""
         found = list(rows)
         numbers = [number for number, _mark in found]
         gaps = [gap for gap in self.gaps if now - gap.since < LONGEST_TRANSACTION]
@@ -49,7 +49,7 @@ class LogPosition:
         return replace(self, last=last, mark=mark, gaps=tuple(_few(gaps)))
 
     def as_json(self) -> list[Any]:
-        """What ``from_json`` reads."""
+        """Return the position as JSON data, for ``from_json``."""
         return [self.last, self.mark, [[gap.first, gap.last, gap.since] for gap in self.gaps]]
 
     @classmethod
@@ -71,7 +71,7 @@ class LogPosition:
 
 
 def _number(value: Any) -> int:
-    """A number of a line, as the log can have given it: what comes from elsewhere goes into a statement."""
+    """Check that the log can have assigned this number: it comes from outside and goes into a statement."""
     number = int(value)
     if not 0 <= number < 1 << 63:
         raise ValueError("no line has this number")
@@ -79,7 +79,7 @@ def _number(value: Any) -> int:
 
 
 def _without(gap: Gap, numbers: Iterable[int]) -> Iterator[Gap]:
-    """What is left of a gap when ``numbers``, ascending, have appeared."""
+    """Yield what is left of a gap when ``numbers``, ascending, have appeared."""
     first = gap.first
     for number in numbers:
         if gap.first <= number <= gap.last:
@@ -91,7 +91,7 @@ def _without(gap: Gap, numbers: Iterable[int]) -> Iterator[Gap]:
 
 
 def _few(gaps: list[Gap]) -> list[Gap]:
-    """Join neighbors until there are few enough to ask for in one statement."""
+    """Join neighboring gaps until there are few enough to ask for in one statement."""
     gaps = sorted(gaps, key=lambda gap: gap.first)
     while len(gaps) > MOST_GAPS:
         gaps = [_joined(gaps[start : start + 2]) for start in range(0, len(gaps), 2)]

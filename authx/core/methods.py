@@ -1,4 +1,4 @@
-"""How somebody proved who they are: the words of ``amr`` (RFC 8176 §2), and what adds up to ``mfa``."""
+"""How a user authenticated: the values of ``amr`` (RFC 8176 §2), and which of them add up to ``mfa``."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,31}")
 
-#: A passkey or security key, used by somebody who was there: without an attestation nobody knows whether
-#: hardware keeps the key, and many are synced, so this never says ``hwk``.
+#: A passkey or security key, used by somebody present. Without attestation it is unknown whether hardware
+#: holds the key, and many keys are synced, so this never includes ``hwk``.
 PASSKEY = ("swk", "user")
 
-#: The methods of what other apps do. A backend is named by its dotted path, a proof by what its app calls it;
-#: a name that is not here is as the one it begins with.
+#: The methods of other apps' backends and proofs. A backend is named by its dotted path, a proof by its app's
+#: name for it; a name that is not listed has the methods of the longest listed name that it begins with.
 BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "allauth.account.auth_backends.AuthenticationBackend": ("pwd",),
     "allauth.password": ("pwd",),
@@ -21,7 +21,7 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "allauth.mfa.totp": ("otp",),
     "allauth.mfa.recovery_codes": ("otp",),
     "allauth.mfa.webauthn": PASSKEY,
-    # Only here allauth demands that the authenticator asks for a PIN or a finger.
+    # Only here does allauth demand that the authenticator asks for a PIN or a fingerprint.
     "allauth.mfa.webauthn.passwordless": (*PASSKEY, "mfa"),
     "django_otp": ("otp",),
     "django_otp.otp_twilio": ("sms",),
@@ -42,10 +42,10 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "passkeys.passkey": PASSKEY,
 }
 
-#: What the name of a proof begins with; all other names are dotted paths of backends.
+#: The first part of a proof's name; all other names are dotted paths of backends.
 APPS = frozenset({"allauth", "django_otp", "mfa2", "passkeys"})
 
-#: Something known, something owned, something that one is: two of these are two factors.
+#: Something the user knows, has or is: two of these are two factors.
 _FACTORS = (
     frozenset({"pwd", "pin", "kba"}),
     frozenset({"otp", "sms", "tel", "hwk", "swk", "pop", "sc", "mca"}),
@@ -54,12 +54,12 @@ _FACTORS = (
 
 
 def is_word(value: object) -> bool:
-    """True for what may stand in ``amr``."""
+    """Return whether ``value`` may be a member of ``amr``."""
     return isinstance(value, str) and _WORD.fullmatch(value) is not None
 
 
 def combined(*proofs: Sequence[str]) -> tuple[str, ...]:
-    """All words of all proofs, once each, with ``mfa`` at the end where they are of two kinds."""
+    """Return the words of all proofs, once each; ``mfa`` comes last, if given or if there are two factors."""
     words = dict.fromkeys(word for proof in proofs for word in proof)
     factors = sum(not factor.isdisjoint(words) for factor in _FACTORS)
     if words.pop("mfa", "") is None or factors > 1:
@@ -68,13 +68,13 @@ def combined(*proofs: Sequence[str]) -> tuple[str, ...]:
 
 
 def listed(name: str, table: Mapping[str, Sequence[str]]) -> tuple[str, ...] | None:
-    """What the site's table, else the built-in one, says under this very name; None if neither has it."""
+    """Return the words for exactly this name in the site's or else the built-in table; None if in neither."""
     found = table.get(name, BUILT_IN.get(name))
     return None if found is None else tuple(found)
 
 
 def methods_named(name: str, table: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """What the tables say of a proof, ``allauth.mfa.totp`` say: by its whole name, else by what leads it."""
+    """Return the words for a proof such as ``allauth.mfa.totp``: of its name, else of its longest prefix."""
     while name:
         if (found := listed(name, table)) is not None:
             return found

@@ -1,15 +1,15 @@
-"""What people write where a secret should stand: published keys, words, rows of the keyboard."""
+"""What people write in place of a secret: published keys, words, rows of the keyboard."""
 
 from __future__ import annotations
 
 from hashlib import md5, sha1, sha256
 from typing import Final
 
-#: What people hash to have something that looks random.
+#: What people hash to get something that looks random.
 _HASHED: Final = ("", "admin", "changeme", "django", "key", "password", "secret", "secret-key", "secret_key",
     "secretkey", "test")  # fmt: skip
 
-#: Keys that look random and stand in a tutorial or among a product's defaults; lower case, without the prefix
+#: Keys that look random and come from a tutorial or a product's defaults; lower case, without the prefix
 #: of ``startproject``.
 PUBLISHED: Final = frozenset(
     key.lower()
@@ -53,13 +53,13 @@ _SHORT_WORDS: Final = (
     "an and are as at be but by do go he if in is it me my no of on or re so to up us we a i v"
 )
 
-#: What placeholders and bad passwords are written with.
+#: Words that placeholders and bad passwords are made of.
 WORDS: Final = frozenset(_WORDS.split())
 
-#: These only between separators and other words: random text is full of them.
+#: Words that count only between separators and other words: random text is full of them.
 SHORT_WORDS: Final = tuple(_SHORT_WORDS.split())
 
-#: Series that fingers and eyes know.
+#: Familiar series: rows and columns of keyboards, counting.
 ROWS: Final = (
     "qwertyuiop[]asdfghjkl;'zxcvbnm,./",
     "qwertyuiopasdfghjklzxcvbnm",

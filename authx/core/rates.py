@@ -1,4 +1,4 @@
-"""How often something may happen: so many times in a period."""
+"""How often something may happen: a number of times in a period."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Rate:
         """Read ``"10/min"`` as 10 times in 60 seconds.
 
         Raises:
-            ValueError: it is no rate.
+            ValueError: it is not a rate.
         """
         matched = _RATE.fullmatch(text)
         if matched is None:

@@ -1,8 +1,8 @@
 """The refresh token on the wire: which session, which generation, and two MACs.
 
-The signature keeps forgeries away from the database: it needs only the site's secret. The
+The signature keeps forgeries away from the database: checking it needs only the site's secret. The
 proof also needs the session's salt, which only its row holds, so neither the secret alone nor
-the database alone can make a token.
+the database alone is enough to make a token.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _WIRE: Final = re.compile(r"[A-Za-z0-9_-]{48}\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw04
 
 @dataclass(frozen=True, slots=True)
 class RefreshClaims:
-    """What a well-signed refresh token says; ``is_genuine`` still has to be asked."""
+    """The content of a refresh token with a valid signature; ``is_genuine`` must still be checked."""
 
     sid: UUID
     generation: int
@@ -46,10 +46,10 @@ def write_refresh_token(sid: UUID, generation: int, salt: bytes, secrets: Sequen
 
 
 def read_refresh_token(token: object, secrets: Sequence[str | bytes]) -> RefreshClaims:
-    """Return what a token signed with any of ``secrets`` says.
+    """Read a refresh token signed with any of ``secrets``.
 
     Raises:
-        RefreshMalformed: it was never one of ours, or not spelled as we spell it.
+        RefreshMalformed: it was never one of ours, or is not spelled as we spell it.
     """
     if not isinstance(token, str) or not _WIRE.fullmatch(token):
         raise RefreshMalformed("the refresh token is not of our form")

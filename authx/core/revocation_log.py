@@ -1,14 +1,14 @@
-"""What the log of endings speaks of: one session, all that were opened before a mark, or a key.
+"""The entries of the revocation log: each ends a session, ends all opened before a mark, or withdraws a key.
 
-An entry of the log is a name and what is told under it:
+An entry is a name and a value:
 
     <sid>         the reason that session ended
-    @<subject>    "<number>:<reason>", a not-before mark: every session of that user that was opened before it
-    *             the same, of everybody
+    @<subject>    "<number>:<reason>", a not-before mark: ends every session of that user opened before it
+    *             the same, for all users
     !<kid>        the signing key was withdrawn
 
-A mark has a number, and a token its ``era``, the number of the newest mark when its session was opened: the
-two tell what came first, and no clock does.
+A mark has a number, and a token its ``era``, the number of the newest mark when its session was opened:
+comparing the two shows which came first, and needs no clock.
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ from authx.core.claims import AccessClaims
 from authx.errors import KeyUnknown
 
 EVERYBODY: Final = "*"
-#: Characters of the longest name, that of a subject of 255.
+#: Characters of the longest name: ``@`` and a subject of 255.
 LONGEST: Final = 256
 
 
 def name_of_subject(subject: str) -> str:
-    """Return the name of a user's marks; those of ``""`` are everybody's."""
+    """Return the name of a user's marks; ``""`` stands for all users."""
     return f"@{subject}" if subject else EVERYBODY
 
 
 def name_of_key(kid: str) -> str:
-    """Return the name under which a key's withdrawal is told."""
+    """Return the name of the entry for a key's withdrawal."""
     return f"!{kid}"
 
 
 def is_mark(name: str) -> bool:
-    """Return whether ``name`` is that of marks."""
+    """Return whether ``name`` is the name of marks."""
     return name == EVERYBODY or name[:1] == "@"
 
 
 def is_key(name: str) -> bool:
-    """Return whether ``name`` is a key's."""
+    """Return whether ``name`` is the name of a key's withdrawal."""
     return name[:1] == "!"
 
 
 def mark(number: int, reason: str) -> str:
-    """Return what is told of a mark."""
+    """Return the value of a mark."""
     return f"{number}:{reason}"
 
 
 def read_mark(told: str) -> tuple[int, str]:
-    """Return number and reason of a mark.
+    """Return the number and the reason in a mark's value.
 
     Raises:
-        ValueError: it is not one.
+        ValueError: it is not the value of a mark.
     """
     number, _, reason = told.partition(":")
     return int(number), reason
@@ -63,7 +63,7 @@ def merged(entries: Iterable[tuple[str, str]], into: dict[str, str] | None = Non
     """Return what a copy keeps of these entries, added to ``into`` if that is given.
 
     Raises:
-        ValueError: what is told under the name of a mark is not one.
+        ValueError: an entry has the name of a mark and not the value of one.
     """
     kept = {} if into is None else into
     for name, told in entries:
@@ -77,15 +77,15 @@ def _is_latest(told: str, before: str | None) -> bool:
 
 
 def asked_of(claims: AccessClaims) -> tuple[str, str, str, str]:
-    """Return all names under which something may be told of a token."""
+    """Return the names of all entries that can concern a token."""
     return claims.sid, f"@{claims.sub}", EVERYBODY, f"!{claims.kid}"
 
 
 def is_hit(claims: AccessClaims, told: Sequence[str | None]) -> bool:
-    """Return whether anything that is told under ``asked_of`` speaks against a token.
+    """Return whether the values under ``asked_of`` end a token's session or withdraw its key.
 
     Raises:
-        ValueError: it is nothing that we have written.
+        ValueError: a value is not one that we have written.
     """
     try:
         return end_reason(claims, told) is not None
@@ -94,11 +94,11 @@ def is_hit(claims: AccessClaims, told: Sequence[str | None]) -> bool:
 
 
 def end_reason(claims: AccessClaims, told: Sequence[str | None]) -> str | None:
-    """Return why a token's session has ended, given what is told under ``asked_of``; None if it has not.
+    """Return why a token's session has ended, given the values under ``asked_of``; None if it has not.
 
     Raises:
         KeyUnknown: its key was withdrawn.
-        ValueError: it is nothing that we have written.
+        ValueError: a value is not one that we have written.
     """
     of_session, of_subject, of_everybody, of_key = told
     if of_key is not None:

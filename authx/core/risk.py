@@ -1,4 +1,4 @@
-"""What is odd about a session without being proof of theft."""
+"""What is suspicious about a session without being proof of theft."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Context:
 
 
 def alarms(before: Context, after: Context) -> list[Alarm]:
-    """What a refresh from ``after`` raises in a session last refreshed from ``before``.
+    """Return the alarms that a refresh from ``after`` raises in a session last refreshed from ``before``.
 
-    A new version of the same browser, or another address in the same country, is nothing new.
+    A new version of the same browser, or another address in the same country, raises none.
     """
     found = []
     if before.label and after.label and before.label != after.label:

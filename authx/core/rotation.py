@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-#: So many generations in a row may lose their response before it is called theft.
+#: Most generations in a row that may lose their response before it is treated as theft.
 LATE_STREAK_LIMIT = 3
 
 
@@ -63,7 +63,7 @@ class RotationState:
         return self.confirmed_generation < self.generation
 
     def expiry_reason(self, now: datetime) -> str | None:
-        """``idle`` or ``expired``, whichever came first; None while neither has."""
+        """Return ``idle`` or ``expired``, whichever came first; None while neither has."""
         if now < min(self.idle_expires_at, self.expires_at):
             return None
         return "idle" if self.idle_expires_at < self.expires_at else "expired"
@@ -135,9 +135,9 @@ def _rotate(row: Row, spent: int, now: datetime, idle_expires_at: datetime, *, l
 
 
 def _late(state: RotationState, now: datetime, idle_expires_at: datetime) -> Verdict:
-    """The successor was never seen in use: its response was lost, or a thief sits on it.
+    """Return the successor again, which was never used: its response was lost, or a thief holds it.
 
-    The grace begins anew: the burst of tabs that finds the loss deserves it as any other does.
+    The grace period starts again, for the burst of tabs that finds the loss as for any other.
     """
     changes: dict[str, Any] = {"rotated_at": now}
     if state.late_generation != state.generation:

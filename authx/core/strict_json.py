@@ -1,4 +1,4 @@
-"""JSON as a signed token must hold it: one reading, one spelling."""
+"""JSON for signed tokens: every text has one reading, every value one spelling."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ MAX_DEPTH = 8  # nested objects and arrays, the outermost included
 
 
 def loads(raw: bytes) -> dict[str, Any]:
-    """Read one JSON object, refusing all that two parsers could read differently.
+    """Read one JSON object, refusing everything that two parsers could read differently.
 
-    Refused are other encodings than UTF-8, a byte order mark, duplicate names at any depth,
+    Refused are encodings other than UTF-8, a byte order mark, duplicate names at any depth,
     NaN and infinities (also ``1e999``), lone surrogates and deep nesting (RFC 7515 §4,
     RFC 7519 §4, RFC 7493 §2).
 

@@ -1,4 +1,4 @@
-"""Is this token good, now? No models, no DRF: all that a verify-only service needs."""
+"""Whether a token is valid now. No models, no DRF: all that a verify-only service needs."""
 
 from authx.gate.verify import verify_access_token
 

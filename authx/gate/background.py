@@ -1,16 +1,16 @@
-"""Work that no request waits for."""
+"""Background work."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Thread
 
-#: Runs something, now or later; whoever hands it over does not wait.
+#: Runs a function, now or later; the caller does not rely on when.
 RunInBackground = Callable[[Callable[[], None]], None]
 
 
 def in_a_thread(work: Callable[[], None]) -> None:
-    """Run ``work`` in a thread of its own, which keeps no process alive; here, if none can be had."""
+    """Run ``work`` in a daemon thread of its own, or in this thread if none can be started."""
     try:
         Thread(target=work, name="authx", daemon=True).start()
     except RuntimeError:  # the system's limit, or the interpreter is going down

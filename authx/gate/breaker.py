@@ -1,4 +1,4 @@
-"""A breaker: who has failed is left alone for a while, then tried by one."""
+"""A circuit breaker: after a failure there are no calls for a while, then one caller tries."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 #: Seconds: the first pause, and the longest; each failure in a row doubles it.
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 1.0, 16.0
-#: Seconds one caller has for a trial before another may try.
+#: Seconds that one caller has for a trial before another may try.
 TRIAL_SECONDS = 0.5
 
 
 class Breaker:
-    """Closed while all is well; one per process and kind of work. Lock-free: at worst two try at once."""
+    """Closed while calls succeed; one per process and kind of work. Lock-free: at worst two try at once."""
 
     def __init__(
         self,
@@ -21,24 +21,24 @@ class Breaker:
         first: float = FIRST_PAUSE_SECONDS,
         longest: float = MAX_PAUSE_SECONDS,
     ) -> None:
-        """``first`` and ``longest`` are seconds."""
+        """Start closed; ``first`` and ``longest`` are the first and the longest pause, in seconds."""
         self._clock, self._first, self._longest = clock, first, longest
         self._open_until: float | None = None
         self._pause = 0.0
 
     @property
     def is_closed(self) -> bool:
-        """False from a failure until the next success."""
+        """Return whether calls pass freely; False from a failure until the next success."""
         return self._open_until is None
 
     @property
     def is_due(self) -> bool:
-        """True if ``allows`` would allow a try now."""
+        """Return whether ``allows`` would allow a try now."""
         open_until = self._open_until  # another thread may close it meanwhile
         return open_until is None or self._clock() >= open_until
 
     def allows(self) -> bool:
-        """True if the caller may try; it must then tell how that went."""
+        """Return whether the caller may try; it must then call ``worked`` or ``failed``."""
         if not self.is_due:
             return False
         if self._open_until is not None:

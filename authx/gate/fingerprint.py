@@ -1,6 +1,6 @@
-"""Whether two processes are configured alike: one word for all that tokens and cookies depend on.
+"""Whether two processes are configured alike: one hash of all that tokens and cookies depend on.
 
-In the gate, for a door shows it (``ready/``) and a door may not import the checks.
+It is in the gate because a view shows it (``ready/``), and views may not import the checks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from authx.conf import conf, secret_keys
 from authx.core.derivation import derive_secret
 from authx.gate.keys import keyring
 
-#: What one process gives out and another must take the same way.
+#: The settings in which a process that issues and one that accepts must agree.
 AGREED = (
     "ISSUER",
     "AUDIENCE",
@@ -43,7 +43,7 @@ AGREED = (
 
 
 def parts() -> dict[str, str]:
-    """A word for each of ``AGREED``, for the keys and for the secrets; none shows what it was made of."""
+    """Return a hash for each of ``AGREED``, for the keys and for the secrets; none reveals its input."""
     words = {f"AUTHX_{name}": _word(getattr(conf, name)) for name in AGREED}
     words["AUTHX_SIGNING_KEYS"] = _word([(key.kid, key.alg) for key in keyring.keyset().given])
     marks = [derive_secret(secret, "agreement") for secret in secret_keys()]
@@ -52,12 +52,12 @@ def parts() -> dict[str, str]:
 
 
 def fingerprint() -> str:
-    """16 hex digits; the same in every process that is configured as this one."""
+    """Return 16 hex digits, the same in every process that is configured as this one."""
     return _word(parts())
 
 
 def agrees(expected: str) -> bool:
-    """True if ``expected`` is our fingerprint, in any case and with spaces around it."""
+    """Return whether ``expected`` is our fingerprint, in any case and with spaces around it."""
     return hmac.compare_digest(expected.strip().lower().encode(), fingerprint().encode())
 
 

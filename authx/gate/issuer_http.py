@@ -1,4 +1,4 @@
-"""Asking an issuer over HTTP: a configured address, no redirects, little patience, bounded answers."""
+"""Requests to an issuer over HTTP: a configured address, no redirects, short time-outs, bounded answers."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ from authx.conf.secret_files import read_credentials
 from authx.core import strict_json
 from authx.errors import KeyInvalid, StoreUnavailable
 
-#: Seconds that connecting, and each wait for more, may take; and the whole of it, once connected.
+#: Seconds that connecting, and each wait for more data, may take; and the whole request, once connected.
 WAIT_TIMEOUT_SECONDS, TOTAL_TIMEOUT_SECONDS = 3.0, 10.0
-#: Bytes of an answer.
+#: Most bytes of an answer.
 MAX_BODY_BYTES = 4 * 1024 * 1024
 
 
 class Refused(StoreUnavailable):
-    """The issuer answered 4xx: the same request will not do better later."""
+    """The issuer answered 4xx: the same request will not succeed later."""
 
 
 def fetch_json(
     url: str, *, form: Mapping[str, str] | None = None, authenticated: bool = False
 ) -> dict[str, Any]:
-    """The JSON object at ``url``; ``form`` makes it a POST, ``authenticated`` adds our credentials.
+    """Fetch the JSON object at ``url``; ``form`` makes it a POST, ``authenticated`` adds our credentials.
 
     Raises:
-        StoreUnavailable: on any failure, and if ``url`` is not allowed; Refused where that is the answer.
+        StoreUnavailable: on any failure, and if ``url`` is not allowed; Refused if the answer is 4xx.
     """
     if complaint := address(url):
         raise StoreUnavailable(f"the address {complaint}")
@@ -61,14 +61,14 @@ def fetch_json(
         kind = Refused if 400 <= error.code < 500 else StoreUnavailable
         raise kind(f"the issuer answered {error.code}") from error
     except (OSError, HTTPException, ValueError) as error:
-        reason = type(getattr(error, "reason", error)).__name__  # of a URLError: what lies beneath
+        reason = type(getattr(error, "reason", error)).__name__  # of a URLError: its cause
         raise StoreUnavailable(f"the issuer does not answer as it should ({reason})") from error
     finally:
         watch.over()
 
 
 class _Watch:
-    """Hangs up on an issuer that goes on for ever: an octet now and then would keep a thread waiting."""
+    """Closes a connection that takes too long: an octet now and then would keep a thread waiting for ever."""
 
     def __init__(self) -> None:
         self._timer: Timer | None = None
@@ -88,7 +88,7 @@ class _Watch:
 
 
 class _Watched(HTTPConnection):
-    """Watched from when it stands."""
+    """A connection that is watched from when it is established."""
 
     def __init__(self, *args: Any, watch: _Watch, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -104,7 +104,7 @@ class _WatchedTLS(_Watched, HTTPSConnection):
 
 
 class _WatchedHandler(HTTPHandler, HTTPSHandler):
-    """Both schemes, each on connections that are watched."""
+    """Opens both schemes, each on watched connections."""
 
     def __init__(self, watch: _Watch) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ class _WatchedHandler(HTTPHandler, HTTPSHandler):
 
 
 def _opener(watch: _Watch) -> OpenerDirector:
-    """HTTP and nothing else: no files, no redirects, no proxies of the environment."""
+    """Return an opener for HTTP and HTTPS alone: no files, no redirects, no proxies from the environment."""
     opener = OpenerDirector()
     errors = (HTTPDefaultErrorHandler(), HTTPErrorProcessor(), UnknownHandler())
     for handler in (_WatchedHandler(watch), *errors):
@@ -128,7 +128,7 @@ def _opener(watch: _Watch) -> OpenerDirector:
 
 @sensitive_variables()
 def _request(url: str, form: Mapping[str, str] | None, authenticated: bool) -> Request:
-    """With our credentials as Basic, each part form-encoded first (RFC 6749 §2.3.1)."""
+    """Build the request; our credentials go as Basic, each part form-encoded first (RFC 6749 §2.3.1)."""
     data = None if form is None else urlencode(form).encode()
     request = Request(url, data, {"Accept": "application/json"})
     if authenticated and conf.SERVICE_CREDENTIALS:
@@ -139,7 +139,7 @@ def _request(url: str, form: Mapping[str, str] | None, authenticated: bool) -> R
 
 @sensitive_variables()
 def _credentials() -> tuple[str, str]:
-    """Read anew for each request: a mounted secret is renewed under a service that runs."""
+    """Read our credentials anew for each request: a mounted secret may change while the service runs."""
     try:
         return read_credentials(conf.SERVICE_CREDENTIALS)
     except KeyInvalid as error:

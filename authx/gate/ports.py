@@ -1,4 +1,4 @@
-"""Places for what the gate needs from the rings around it; authx's AppConfig fills them."""
+"""Ports for what the gate needs from the layers around it; authx's AppConfig fills them."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ T = TypeVar("T")
 
 
 class Port(Generic[T]):
-    """A place for one provider, so that the gate imports nothing outward, not even by name."""
+    """A place for one provider, so that the gate imports nothing from outer layers, not even by name."""
 
     def __init__(self, name: str) -> None:
-        """``name`` says in errors what is missing."""
+        """Start without a provider; ``name`` names it in errors."""
         self._name = name
         self._provider: T | None = None
 
     def register(self, provider: T) -> None:
-        """Provide it; the last one counts."""
+        """Register the provider; the last one counts."""
         self._provider = provider
 
     @property
     def is_open(self) -> bool:
-        """True if nobody has provided it: a service without our tables."""
+        """Return whether there is no provider, as in a service without our tables."""
         return self._provider is None
 
     @property
     def provider(self) -> T:
-        """What was registered.
+        """Return the provider that was registered.
 
         Raises:
-            ImproperlyConfigured: nothing was.
+            ImproperlyConfigured: there is none.
         """
         if self._provider is None:
             raise ImproperlyConfigured(

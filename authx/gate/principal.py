@@ -1,4 +1,4 @@
-"""Whom a token speaks of, at a service that has none of the issuer's users."""
+"""The user that a token is about, at a service that has none of the issuer's users."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from authx.core.claims import AccessClaims
 
 
 class Principal:
-    """``request.user`` of a verify-only service: all it knows is what the token says."""
+    """``request.user`` of a verify-only service: it only knows the claims of the token."""
 
     is_authenticated = is_active = True
     is_anonymous = is_staff = is_superuser = False
 
     def __init__(self, claims: AccessClaims) -> None:
         self.claims = claims
-        #: The user's key at the issuer, as text, or what stands for it there.
+        #: The ``sub``: the user's key at the issuer, as text, or what the issuer uses in its place.
         self.pk = self.id = self.username = claims.sub
         self.scopes, self.roles = claims.scopes, claims.roles
 
@@ -24,7 +24,7 @@ class Principal:
         return self.username
 
     def has_perm(self, perm: str, obj: Any = None) -> bool:
-        """Django's permissions stayed with the issuer: use scopes and roles."""
+        """Return False: Django's permissions stay with the issuer; use scopes and roles."""
         return False
 
     def has_perms(self, perms: Any, obj: Any = None) -> bool:
@@ -47,7 +47,7 @@ class Principal:
 
 
 class TokenCaller:
-    """Whoever presents a good token to a service without our tables; what ``Caller`` is at the issuer."""
+    """The caller with a valid token at a service without our tables; the issuer has ``Caller`` for that."""
 
     is_read = False
 
@@ -55,8 +55,8 @@ class TokenCaller:
         self.claims = claims
 
     def user(self, wrapped: Callable[..., Any] | None = None) -> Principal:
-        """``wrapped`` is not needed: nothing has to be read."""
+        """Return the user of the token; ``wrapped`` is not needed, as nothing has to be read."""
         return Principal(self.claims)
 
     def record_use(self) -> None:
-        """A token shown to another service confirms nothing (T2)."""
+        """Do nothing: a token shown to another service confirms no refresh generation."""

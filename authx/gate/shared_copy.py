@@ -1,4 +1,4 @@
-"""A process's copy of something that is read elsewhere: renewed by one thread for all."""
+"""A process's copy of data that is kept elsewhere: renewed by one thread for all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from authx.gate.background import RunInBackground
 
 
 class SharedCopy:
-    """Says when to read again, and sees to it that one does for all; what is read, its owner keeps."""
+    """Decides when to read again, and has one thread read for all; its owner keeps the data."""
 
     def __init__(
         self,
@@ -26,19 +26,20 @@ class SharedCopy:
         run_in_background: RunInBackground | None = None,
         after_fork: Callable[[], None] | None = None,
     ) -> None:
-        """``read``, a method of the owner, is given the time at which it starts, and keeps what it finds.
+        """Renew the copy with ``read``, a method of the owner that keeps what it finds.
 
-        It raises StoreUnavailable where there is nothing new, and leaves all as it was.
-        ``run_in_background`` runs the readings that nobody has to wait for; without it whoever notices reads.
-        ``after_fork``, another one, is called in a forked process, where threads of the parent are gone.
+        ``read`` receives its start time. It raises StoreUnavailable where there is nothing new, and leaves everything as it was.
+        ``run_in_background`` runs the readings that no caller has to wait for; without it, the caller that
+        finds one due reads. ``after_fork``, another method, is called in a forked process, without the
+        parent's threads.
         """
         self._clock, self._run_in_background = clock, run_in_background
         # Weakly: in a circle with its owner, the owner's connections would wait for the garbage collector.
         self._read = WeakMethod(read)
         self._on_fork = WeakMethod(after_fork) if after_fork else None
-        #: Replaced as a whole, by whoever holds the lock, once what was read is in place.
+        #: Replaced as a whole, with the lock held, once the data that was read is in place.
         self.history = History()
-        #: Held by whoever reads.
+        #: Held while reading.
         self.lock = Lock()
         _copies.add(self)
 
@@ -51,7 +52,7 @@ class SharedCopy:
     ) -> bool:
         """Renew the copy if that is due; return whether it may be used.
 
-        ``is_missing`` tells whether the copy still lacks what a caller needs: then it is renewed, however
+        ``is_missing`` returns whether the copy still lacks what a caller needs: then it is renewed, however
         fresh, unless a reading has started since ``asked_at``.
         """
         history = self.history  # before the clock: no reading may seem to come from the future
@@ -64,12 +65,12 @@ class SharedCopy:
         return is_usable(self.history, policy, self._clock(), asked_at=asked_at)
 
     def reload(self) -> None:
-        """Read now, whatever the policy: what is kept has just been changed elsewhere."""
+        """Read now, whatever the policy: the data has just been changed elsewhere."""
         with self.lock:
             self._try(self._clock())
 
     def forget(self) -> None:
-        """Let nobody use the copy before it has been read again. A reading may call this of itself."""
+        """Make the copy unusable until it has been read again. ``read`` may call this itself."""
         self.history = History()
 
     def _renew(
@@ -83,7 +84,7 @@ class SharedCopy:
                 self.lock.release()
 
         if not self.lock.acquire(blocking=waits):
-            return  # somebody reads
+            return  # another thread reads
         if waits or self._run_in_background is None:
             renew()
         else:
@@ -97,7 +98,7 @@ class SharedCopy:
         if is_missing is not None and not is_missing():
             return False
         if has_waited and is_within(now, history.failed_at, policy.failing_for):
-            return False  # as whoever we have waited for has found
+            return False  # the reading that we have waited for has failed
         if judge(history, policy, now, is_missing=is_missing is not None) in {Verdict.USE, Verdict.REFUSE}:
             return False
         if is_missing is not None:
@@ -105,7 +106,7 @@ class SharedCopy:
         return not asked_at <= history.read_at <= now
 
     def _try(self, now: float) -> None:
-        """Read. The lock is held."""
+        """Read, with the lock held."""
         self.history = self.history.started(now)
         try:
             if read := self._read():  # else the owner was dropped while this waited for a thread
@@ -120,7 +121,7 @@ class SharedCopy:
                 self.history = self.history.succeeded()
 
     def after_fork(self) -> None:
-        """Leave the lock that a thread of the parent may hold, and the reading it was in."""
+        """Replace the lock that a thread of the parent may hold, and abandon the reading it was in."""
         self.lock = Lock()
         self.history = self.history.abandoned()
         if self._on_fork and (on_fork := self._on_fork()):
@@ -137,7 +138,7 @@ def drop_on_change(drop: Callable[[], object], *settings: str) -> None:
     setting_changed.connect(changed, weak=False)
 
 
-#: All there are, for a forked process.
+#: All copies, to reset them in a forked process.
 _copies: WeakSet[SharedCopy] = WeakSet()
 
 

@@ -1,4 +1,4 @@
-"""Signatures this process has verified before: the costly half of a token, which cannot change."""
+"""Signatures that this process has verified: the costly part of a check, whose result cannot change."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from authx.core.keys import Key, Keys
 
 #: Tokens remembered by one process; about 2 KB each.
 MAX_TOKENS = 10_000
-#: Tokens remembered of one session, so that nobody pushes out the others by refreshing.
+#: Tokens remembered of one session, so that no session pushes out the others by refreshing.
 MAX_TOKENS_PER_SESSION = 4
 
 
 class SignatureCache:
     """Claims by the digest of the whole token, in the order they were first seen.
 
-    Only what a key of ours has signed gets in, so that hostile traffic cannot fill it. It says nothing of
-    time, issuer, audience or session: those are judged at each use.
+    Only tokens that a key of ours has signed get in, so that hostile traffic cannot fill it. Time, issuer,
+    audience and session are not part of it: they are checked at each use.
     """
 
     def __init__(self, largest: int = MAX_TOKENS) -> None:
@@ -34,9 +34,9 @@ class SignatureCache:
         return len(self._found)
 
     def read(self, token: object, keys: Keys, *, now: float) -> AccessClaims:
-        """What ``read_signed`` returns, remembered where the same key is still one of ``keys``.
+        """Return the claims from ``read_signed``, or the cached ones while the same key is one of ``keys``.
 
-        ``now`` is seconds since the epoch; what has expired by then makes room.
+        ``now`` is seconds since the epoch; tokens that have expired by then make room.
 
         Raises:
             TokenMalformed, KeyUnknown: see ``read_signed``.
@@ -68,7 +68,7 @@ class SignatureCache:
             self._evict(now)
 
     def _evict(self, now: float) -> None:
-        """Forget the oldest while they have expired, or there are too many."""
+        """Forget the oldest tokens while they have expired, or there are too many."""
         while self._found:
             oldest = next(iter(self._found))
             if len(self._found) <= self.largest and self._found[oldest][0].exp > now:
@@ -90,7 +90,7 @@ class SignatureCache:
             del self._of_session[claims.sid]
 
     def clear(self) -> None:
-        """Forget all; also what a forked process does with its parent's lock."""
+        """Forget all tokens, and replace the lock: after a fork, a thread of the parent may hold it."""
         self._lock = Lock()
         self._found, self._of_session = {}, {}
 

@@ -29,12 +29,12 @@ Source = sources.RevocationSource | sources.ReasonSource
 def verify_access_token(
     token: object, *, store: Source | None = None, now: datetime | None = None
 ) -> AccessClaims:
-    """Return the claims of a good access token of a live session (RFC 9068 §4).
+    """Return the claims of a valid access token of a live session (RFC 9068 §4).
 
     ``store`` is asked instead of AUTHX_REVOCATION_STORE; ``now`` is given by tests.
 
     Raises:
-        TokenError: malformed, expired, not for us, of an unknown key; or SessionEnded, which says why.
+        TokenError: it is malformed, expired, not for us, of an unknown key; or SessionEnded, which says why.
         StoreUnavailable: whether the session is alive cannot be known.
     """
     claims = read_claims(token, now=now)
@@ -44,7 +44,7 @@ def verify_access_token(
 
 @sensitive_variables("token")
 def read_claims(token: object, *, now: datetime | None = None) -> AccessClaims:
-    """Return the claims of a well-signed, unexpired token; says nothing of its session. No I/O.
+    """Return the claims of an unexpired token with a valid signature, without asking about its session.
 
     Raises:
         TokenError: see ``verify_access_token``.
@@ -69,21 +69,21 @@ def read_claims(token: object, *, now: datetime | None = None) -> AccessClaims:
 def ensure_live(
     claims: AccessClaims, store: Source | None = None, *, now: datetime | None = None
 ) -> Liveness:
-    """Return what ``store`` answers about the session of ``claims``, which is live.
+    """Return what ``store`` answers about the session of ``claims``, if it is live.
 
     Without ``store`` the configured one is asked; one that needs the token itself (``sources.source``) has to
     be given.
 
     Raises:
-        SessionEnded: it is over; the error says why.
+        SessionEnded: the session is over; ``reason`` says why.
         KeyUnknown: the key of its token has been withdrawn.
-        StoreUnavailable: it cannot be known.
+        StoreUnavailable: whether it is live cannot be known.
     """
     try:
         found = sources.ask(store or sources.source(), claims, now)
     except KeyUnknown:
         if not conf.JWKS_URL:
-            keyring.keyset().reload()  # withdrawn elsewhere, a moment ago: nor may it sign here any more
+            keyring.keyset().reload()  # withdrawn elsewhere, a moment ago: it must not sign here either
         raise
     if found.reason is not None:
         raise SessionEnded(found.reason, sid=_sid(claims), replaced_by=found.replaced_by)
@@ -91,7 +91,7 @@ def ensure_live(
 
 
 def _sid(claims: AccessClaims) -> UUID | None:
-    """Return None for a session of an issuer of another kind, which may name it as it likes."""
+    """Return the session's id; None where it is no UUID, as another kind of issuer may choose it."""
     try:
         return UUID(claims.sid)
     except ValueError:
@@ -100,7 +100,7 @@ def _sid(claims: AccessClaims) -> UUID | None:
 
 @lru_cache(maxsize=4)
 def _complain_of_lifetime(issuer: str) -> None:
-    """Once: to its client such a token is as malformed as any other."""
+    """Log the cause once per issuer: the client only learns that its token is malformed."""
     logger.error(
         "The tokens of %s live longer than our AUTHX_ACCESS_TOKEN_LIFETIME: set it as there.", issuer
     )

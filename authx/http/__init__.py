@@ -1,1 +1,1 @@
-"""What both web doors share: cookies, the client's address, throttles. No models, no DRF."""
+"""What the API and the pages share: cookies, the client's address, throttles. No models, no DRF."""

@@ -11,7 +11,7 @@ from django.utils.datastructures import MultiValueDict
 
 
 def body_size(request: HttpRequest) -> int:
-    """Octets of the body: as many as there are where the server holds it already (ASGI), else as it says."""
+    """Return the body's size in octets: counted where the server holds it (ASGI), else Content-Length."""
     stream: Any = getattr(request, "_stream", None)
     if hasattr(stream, "seekable") and stream.seekable():
         here = stream.tell()
@@ -21,19 +21,19 @@ def body_size(request: HttpRequest) -> int:
     try:
         return int(request.META.get("CONTENT_LENGTH") or 0)
     except ValueError:
-        return 0  # then Django reads none
+        return 0  # then Django reads no body
 
 
 def largest_body() -> float:
-    """Octets that a body may have: Django's DATA_UPLOAD_MAX_MEMORY_SIZE, infinite where that is None."""
+    """Return the octets a body may have: DATA_UPLOAD_MAX_MEMORY_SIZE, or infinity where that is None."""
     return math.inf if settings.DATA_UPLOAD_MAX_MEMORY_SIZE is None else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 
 
 def leave_uploads_unread(request: HttpRequest) -> None:
-    """See that nobody parses a multipart body, which Django writes to temporary files as it comes.
+    """Prevent the parsing of a multipart body, which Django writes to temporary files as it arrives.
 
-    The CSRF check looks for its field in ``POST``, a report on an error shows it, and DRF takes for data what
-    another middleware has parsed. Files that are there already are Django's to close.
+    The CSRF check looks for its field in ``POST``, an error report shows it, and DRF uses as data what
+    another middleware has parsed. Files that were parsed before are left for Django to close.
     """
     if request.content_type == "multipart/form-data":
         kept = vars(request)

@@ -1,9 +1,10 @@
-"""Whether a request is written in a charset that text is written in.
+"""Whether a request names a charset that is a text encoding.
 
-Python knows codecs that are no charset of any text: some unpack (``zlib``), some run through escapes
-(``unicode_escape``), some raise what nobody expects (``punycode``, ``undefined``), and a library may register
-more. Django decodes forms with whatever it is told and, under WSGI, every query, while it makes the request:
-before any middleware. So the Content-Type is judged before that, and the doors answer.
+Python has codecs that are no text encodings: some decompress (``zlib``), some interpret escapes
+(``unicode_escape``), some raise unexpected exceptions (``punycode``, ``undefined``), and a library may
+register more. Django decodes forms with whatever charset the request names and, under WSGI, every query too,
+while it creates the request: before any middleware. So the Content-Type is checked before that, and the
+middleware and the views answer.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from django.core.signals import request_started
 from django.http import HttpRequest
 from django.utils.http import parse_header_parameters
 
-#: Codecs by Python's own names: those that programs and browsers write text in.
+#: The codecs, by Python's own names, in which programs and browsers write text.
 _ORDINARY: Final = re.compile(
     r"ascii|utf-8(-sig)?|utf-(16|32)(-[bl]e)?|iso8859-\d+|cp\d+|koi8-[rtu]|mac-\w+|tis-620|kz1048|ptcp154|hp-roman8"
     r"|big5(hkscs)?|gb2312|gbk|gb18030|euc_\w+|shift_jis\w*|iso2022_\w+|johab"
@@ -25,35 +26,35 @@ _ORDINARY: Final = re.compile(
 #: The longest name of a charset (RFC 2978 §2.3).
 _LONGEST: Final = 40
 _FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
-#: What takes the place of a Content-Type by which Django would decode what is no text.
+#: Replaces a Content-Type with which Django would decode by a codec that is no text encoding.
 _UNREADABLE: Final = "application/x-authx-unreadable"
 
 REFUSAL: Final = "The request's charset is none that text is written in."
 
 
 def is_ordinary(charset: str) -> bool:
-    """True if text is written in it; False also of what Python does not know."""
+    """Return whether ``charset`` is a text encoding; False also for one that Python does not know."""
     return len(charset) <= _LONGEST and bool(_ORDINARY.fullmatch(_codec(charset) or ""))
 
 
 def is_unreadable(request: HttpRequest) -> bool:
-    """True if the request came with a Content-Type by which Django would have failed to read it."""
+    """Return whether the request came with a Content-Type that would have made Django fail to read it."""
     return request.content_type == _UNREADABLE
 
 
 def names_no_charset(request: HttpRequest) -> bool:
-    """True also of a charset that nobody knows, which Django ignores."""
+    """Return whether the request names a charset that is no text encoding, or an unknown one."""
     charset = (request.content_params or {}).get("charset")
     return is_unreadable(request) or (bool(charset) and not is_ordinary(str(charset)))
 
 
 def connect() -> None:
-    """Look at every request's Content-Type before Django does."""
+    """Check every request's Content-Type before Django reads it."""
     request_started.connect(_replace_unreadable, dispatch_uid="authx.charset")
 
 
 def _replace_unreadable(*, environ: Any = None, scope: Any = None, **kwargs: Any) -> None:
-    """Replace a Content-Type for which there would be no request, and so no answer but a 500."""
+    """Replace a Content-Type with which Django could not create the request, and would answer 500."""
     if environ is not None and not _is_readable(environ.get("CONTENT_TYPE") or ""):
         environ["CONTENT_TYPE"] = _UNREADABLE
     if scope is not None:
@@ -66,13 +67,13 @@ def _replace_unreadable(*, environ: Any = None, scope: Any = None, **kwargs: Any
 
 @lru_cache(maxsize=64)
 def _is_readable(content_type: str) -> bool:
-    """True if Django can take it apart, and will decode nothing by it but text.
+    """Return whether Django can parse this Content-Type, and decodes only by text encodings because of it.
 
-    A charset that nobody knows is ignored by Django, and is the site's business where there is no form.
+    Django ignores an unknown charset; without a form, what it means is left to the site.
     """
     try:
         kind, parameters = parse_header_parameters(content_type)
-    except Exception:  # the parser of mail headers raises what it meets
+    except Exception:  # the parser of mail headers may raise anything
         return False
     charset = parameters.get("charset")
     if not charset or is_ordinary(charset):
@@ -81,7 +82,7 @@ def _is_readable(content_type: str) -> bool:
 
 
 def _codec(charset: str) -> str | None:
-    """Python's name for it; None where there is none, ``""`` where it cannot be asked (NUL)."""
+    """Return Python's name for a charset; None if unknown, ``""`` if it cannot be looked up (NUL)."""
     try:
         return codecs.lookup(charset).name
     except LookupError:

@@ -1,4 +1,4 @@
-"""Who is calling: address and user agent, as far as they can be believed."""
+"""The client's address and user agent, as far as they can be trusted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from authx.core.device import clean_text
 
 logger = logging.getLogger("authx")
 
-#: What a proxy's address may be: loopback, private, shared and link-local networks (RFC 1918, 4193, 6598).
+#: Where a proxy's address may be: loopback, private, shared and link-local networks (RFC 1918, 4193, 6598).
 _INSIDE: Final = [
     ip_network(network)
     for network in (
@@ -21,14 +21,14 @@ _INSIDE: Final = [
         *("::1/128", "fc00::/7", "fe80::/10"),
     )
 ]
-#: How proxies say for whom they ask.
+#: The headers in which proxies name the client.
 _FORWARDED: Final = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
 
 
 def client_ip(request: HttpRequest) -> str | None:
-    """The caller's IP address, or None where there is none (a Unix socket, a malformed header).
+    """Return the client's IP address, or None where there is none (a Unix socket, a malformed header).
 
-    Of X-Forwarded-For only the entries that AUTHX_TRUSTED_PROXIES proxies of ours appended count.
+    In X-Forwarded-For, only the entries count that our own proxies, AUTHX_TRUSTED_PROXIES of them, appended.
     """
     trusted = conf.TRUSTED_PROXIES
     if not trusted:
@@ -38,7 +38,7 @@ def client_ip(request: HttpRequest) -> str | None:
 
 
 def client_network(request: HttpRequest) -> str:
-    """What one caller can hold many addresses of: an IPv6 /64, an IPv4 address; ``""`` where unknown."""
+    """Return the network that one client may have: an IPv6 /64 or an IPv4 address; ``""`` where unknown."""
     found = client_ip(request)
     if found is None:
         return ""
@@ -47,9 +47,9 @@ def client_network(request: HttpRequest) -> str:
 
 
 def is_behind_unknown_proxy(request: HttpRequest) -> bool:
-    """True if a proxy that AUTHX_TRUSTED_PROXIES does not count brought the request.
+    """Return whether a proxy that AUTHX_TRUSTED_PROXIES does not count forwarded the request.
 
-    The request's address is then everybody's. From a public address the header means nothing: anybody can
+    Its address is then that of all clients. From a public address the header means nothing: anybody can
     send it.
     """
     if conf.TRUSTED_PROXIES or not any(request.META.get(name) for name in _FORWARDED):
@@ -59,7 +59,7 @@ def is_behind_unknown_proxy(request: HttpRequest) -> bool:
 
 
 def client_user_agent(request: HttpRequest) -> str:
-    """The User-Agent header, safe to store and print, at most 512 characters."""
+    """Return the User-Agent header, safe to store and print, at most 512 characters."""
     return clean_text(request.META.get("HTTP_USER_AGENT", ""), 512)
 
 

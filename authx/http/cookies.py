@@ -19,27 +19,27 @@ from authx.http.request_state import notes
 DEVICE_LIFETIME = 400 * 86400
 LARGEST = 4096
 
-#: How every Fernet token begins (its version and the high bits of its time), and no token of ours.
+#: The start of every Fernet token (its version and the high bits of its time), and of no token of ours.
 _ENCRYPTED = "gAAAA"
 
-#: Space and tab: all that may stand around a name or a value and be no part of it.
+#: Space and tab: all that may surround a name or a value without being part of it.
 _BLANK = " \t"
 
-#: How Django's test clients, which delete nothing, send a cookie that was taken back.
+#: What Django's test clients, which delete no cookies, send for one that was cleared.
 _TAKEN_BACK = '""'
 
 logger = logging.getLogger("authx")
 
-#: The cookies whose size this process has complained of.
+#: The cookies whose size this process has warned about.
 _told: set[str] = set()
 
 
 @sensitive_variables()
 def read_cookie(request: HttpRequest, name: str) -> str | None:
-    """The decrypted value of one of our cookies; None if it is missing, doubled or not ours.
+    """Return the decrypted value of one of our cookies; None if it is missing, empty or sent twice.
 
-    Two cookies of one name mean that somebody planted one: neither is believed. A value is what was
-    sent, never unquoted: it has one spelling.
+    Two cookies of one name mean that somebody planted one: neither is trusted. A value is returned as it
+    was sent, never unquoted: it has one spelling.
     """
     sent = _sent(request).get(name, [])
     if len(sent) != 1 or not sent[0]:
@@ -55,7 +55,7 @@ def read_cookie(request: HttpRequest, name: str) -> str | None:
 
 
 def has_credentials(request: HttpRequest) -> bool:
-    """True if a session cookie of ours came back, good or bad; one that we have taken back is none."""
+    """Return whether a session cookie of ours was sent, valid or not; one that we cleared does not count."""
     sent = _sent(request)
     values = [*sent.get(conf.ACCESS_COOKIE, ()), *sent.get(conf.REFRESH_COOKIE, ())]
     return any(value != _TAKEN_BACK for value in values)
@@ -68,7 +68,7 @@ def came_back(request: HttpRequest) -> bool:
 
 @sensitive_variables()
 def _sent(request: HttpRequest) -> dict[str, list[str]]:
-    """What the request's Cookie header holds; parsed once, as long as it stays the same."""
+    """Return the values in the request's Cookie header by name; parsed once, while it stays the same."""
     header: str = request.META.get("HTTP_COOKIE", "")
     noted = notes(request)
     if noted.cookies is None or noted.cookies[0] != header:
@@ -78,9 +78,9 @@ def _sent(request: HttpRequest) -> dict[str, list[str]]:
 
 @sensitive_variables()
 def _joined(request: HttpRequest, header: str) -> str:
-    """The header, where Django has joined several of an ASGI request with commas (RFC 9113 §8.2.3).
+    """Rejoin the several headers of an ASGI request, which Django joins with commas (RFC 9113 §8.2.3).
 
-    A comma is part of a value, so that one of two cookies of our name would hide in another's.
+    A comma is part of a value, so one of two cookies of our name would be hidden in another cookie's value.
     """
     scope = getattr(request, "scope", {})
     sent = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name.lower() == b"cookie"]
@@ -89,7 +89,7 @@ def _joined(request: HttpRequest, header: str) -> str:
 
 @sensitive_variables()
 def _parse(header: str) -> dict[str, list[str]]:
-    """Every value that came under each name, as a browser sends them (RFC 6265bis §5.8.3).
+    """Return every value sent under each name, as a browser sends them (RFC 6265bis §5.8.3).
 
     Not ``request.COOKIES``: Django strips all white space of Unicode from a name, so that a sibling
     domain's cookie of another name would pass for ours, without the conditions of ``__Host-``.
@@ -111,9 +111,9 @@ def set_cookies(
     refresh_token: str,
     refresh_expires_in: int | None,
 ) -> None:
-    """Give the browser its tokens.
+    """Set the cookies of both tokens.
 
-    Durations are seconds; ``refresh_expires_in`` None: both for this run of the browser only.
+    Durations are seconds; with ``refresh_expires_in`` None, both cookies last until the browser is closed.
     """
     persistent = refresh_expires_in is not None
     set_access_cookie(response, access_token, access_expires_in, persistent=persistent)
@@ -124,18 +124,18 @@ def set_cookies(
 def set_access_cookie(
     response: HttpResponseBase, access_token: str, expires_in: int, *, persistent: bool
 ) -> None:
-    """Give the browser a fresh access token alone; ``expires_in`` in seconds."""
+    """Set the cookie of a fresh access token alone; ``expires_in`` is in seconds."""
     _set(response, conf.ACCESS_COOKIE, access_token, expires_in if persistent else None)
 
 
 def clear_cookies(response: HttpResponseBase) -> None:
-    """Take the tokens back; a cookie is only deleted by one with the same attributes."""
+    """Delete the cookies of both tokens; a cookie is only deleted by one with the same attributes."""
     for name in (conf.ACCESS_COOKIE, conf.REFRESH_COOKIE):
         _set(response, name, "", 0)
 
 
 def set_device_cookie(response: HttpResponseBase, device_id: str) -> None:
-    """Let this browser be known again at its next login; no credential."""
+    """Set the cookie that recognizes this browser at its next login; it is not a credential."""
     _set(response, conf.DEVICE_COOKIE, device_id, DEVICE_LIFETIME)
 
 
@@ -159,7 +159,7 @@ def _set(response: HttpResponseBase, name: str, value: str, max_age: int | None)
 
 
 def never_cache(response: HttpResponseBase) -> None:
-    """Keep a response with our cookies out of every cache, whatever the view said."""
+    """Keep a response with our cookies out of every cache, whatever the view has set."""
     response["Cache-Control"] = "private, no-store"
     patch_vary_headers(response, ["Cookie"])
 
@@ -171,7 +171,7 @@ def _fernet() -> MultiFernet:
 @sensitive_variables()
 def _decrypt(value: str) -> str:
     padded = (value + "=" * (-len(value) % 4)).encode("ascii")
-    # Fernet reads base64 laxly: it would take other spellings of the value, such as a quoted one.
+    # Fernet reads base64 laxly: it would accept other spellings of the value, such as a quoted one.
     if base64.urlsafe_b64encode(base64.urlsafe_b64decode(padded)).rstrip(b"=") != value.encode("ascii"):
         raise ValueError("not as we write it")
     decrypted: bytes = _fernet().decrypt(padded)

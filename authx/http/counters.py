@@ -1,8 +1,8 @@
-"""Counters in Django's default cache: how often something may happen in a while.
+"""Counters in Django's default cache: how often something may happen in a period.
 
-The first try begins the period, and one after its end begins another: whoever waits as told is let in. What
-is counted can be given back, so that an attempt is counted before it is made, and forgotten if it was a good
-one: of many at once, no more than the limit get through.
+The first try begins a period, and the first one after its end begins another: a client that waits as asked is
+let in. A try is counted before it is made, and the count is given back if the try was good: of many at once,
+no more than the limit get through.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Count:
 
     @property
     def is_within(self) -> bool:
-        """True if it was counted, and within the limit; False also if the cache could not count it."""
+        """Return whether the try was counted and within the limit; False if the cache could not count it."""
         return bool(self._key) and not self.wait
 
     def give_back(self) -> None:
-        """Take the try as not having happened."""
+        """Undo the counting of this try."""
         if not self._key:
             return
         try:
@@ -46,14 +46,14 @@ class Count:
 
 
 def count(purpose: str, subject: str, rate: Rate | None, *, now: float | None = None) -> Count:
-    """Count one try of ``subject``; one too many has to wait, and is not counted. ``rate`` None: no limit.
+    """Count one try of ``subject``; one beyond the limit has to wait and is not counted.
 
-    ``now`` is in seconds since 1970. A cache that is down locks nobody out.
+    ``rate`` None is no limit; ``now`` is in seconds since 1970. A cache that is down locks nobody out.
     """
     if rate is None:
         return Count()
     now = time.time() if now is None else now
-    # No name and no address stands in the cache.
+    # The cache holds no name and no address.
     digest = hashlib.sha256(subject.encode("utf-8", "surrogatepass")).hexdigest()
     stem = f"authx:count:{purpose}:{digest}"
     try:
@@ -72,10 +72,10 @@ def count(purpose: str, subject: str, rate: Rate | None, *, now: float | None = 
 
 
 def _since(stem: str, now: int, period: int) -> int:
-    """When the running period began, in milliseconds since 1970; now, if there was none."""
+    """Return when the running period began, in milliseconds since 1970; ``now`` if there was none."""
     since = cache.get(stem)
     if since is None:
-        begins = cache.add(stem, now, timeout=period // 1000)  # of many who begin it, one does
+        begins = cache.add(stem, now, timeout=period // 1000)  # of many at once, one succeeds
         since = now if begins else _begun(stem) or now
     if abs(now - since) >= period:  # by a clock that does not agree with the cache's
         cache.set(stem, now, timeout=period // 1000)
@@ -84,7 +84,7 @@ def _since(stem: str, now: int, period: int) -> int:
 
 
 def _begun(stem: str) -> int:
-    """What the server that writes says of it, for a replica may not have heard of it yet; 0: it is over."""
+    """Return the period's start from the primary, as a replica may lag behind; 0 if the period is over."""
     try:
         return cache.incr(stem, 0) or 0
     except ValueError:
@@ -92,7 +92,7 @@ def _begun(stem: str) -> int:
 
 
 def _increment(key: str, period: int) -> int:
-    """The tries of the period, this one included; 0 from a cache that has kept nothing."""
+    """Count a try and return all of the period, this one included; 0 from a cache that has kept nothing."""
     cache.add(key, 0, timeout=2 * period)
     try:
         return cache.incr(key) or 0  # None from a cache that hides its errors

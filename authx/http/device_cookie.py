@@ -1,4 +1,4 @@
-"""The browser as a device: known again by a signed cookie that outlives its logins."""
+"""The browser as a device: recognized by a signed cookie that outlives its logins."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from authx.core.device_cookie import BrowserDevice, read_device, write_device
 from authx.http.cookies import read_cookie, set_device_cookie
 from authx.http.request_state import notes
 
-#: What is signed, a dot, 32 octets. 43 characters leave two spare bits, which must be zero: one spelling.
+#: The signed text, a dot, 32 octets. 43 characters leave two spare bits, which must be zero: one spelling.
 _SIGNED = re.compile(r"[A-Za-z0-9_.-]+\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 
 
 def browser_device(request: HttpRequest) -> BrowserDevice:
-    """The browser that this request came from; one that brings no cookie of ours is new, and stays so."""
+    """Return the browser of this request; one without a cookie of ours is new, the same one at every call."""
     noted = notes(request)
     if noted.device is None:
         noted.device = _read(request) or BrowserDevice.new()
@@ -29,10 +29,10 @@ def browser_device(request: HttpRequest) -> BrowserDevice:
 def remember_login(
     request: HttpRequest, response: HttpResponseBase, subject: str, *, login: str = ""
 ) -> None:
-    """Let this browser be known again, and that ``subject`` has signed in from it; no credential.
+    """Set the device cookie, noting in it that ``subject`` has signed in; it is not a credential.
 
-    ``login`` is the session's id: whoever lets its cookies be made again and again has one counter. The id
-    of the browser is its own: what a login's body says of its device is never signed into the cookie.
+    ``login`` is the session's id: a client that has its cookies set again and again keeps one counter. The id
+    of the browser is its own: the device that a login's body describes is never signed into the cookie.
     """
     device = browser_device(request).with_login(subject, secret_keys(), login)
     notes(request).device = device
@@ -40,7 +40,7 @@ def remember_login(
 
 
 def login_nonce(request: HttpRequest, subject: str) -> str | None:
-    """What names the logins of ``subject`` from this browser; None if there was none."""
+    """Return the nonce of the last login of ``subject`` from this browser; None if there was none."""
     return browser_device(request).login_nonce(subject, secret_keys())
 
 

@@ -19,6 +19,6 @@ def keep_secrets(request: HttpRequest) -> None:
 
 @cache
 def _always_active(module: str, name: str) -> Any:
-    """The site's own filter class, in force also where Django switches it off."""
+    """Return a subclass of the site's own filter that is active also where Django switches it off."""
     kind = import_string(f"{module}.{name}")
     return type(name, (kind,), {"is_active": lambda self, request: True})

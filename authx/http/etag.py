@@ -1,4 +1,4 @@
-"""The tag of what an answer says (RFC 9110 §8.8.3)."""
+"""The entity tag of a response (RFC 9110 §8.8.3)."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from typing import Any
 
 
 def entity_tag(said: Any) -> str:
-    """A strong tag, quoted, of anything that JSON can hold."""
+    """Return a strong tag, quoted, of anything that JSON can hold."""
     return f'"{sha256(json.dumps(said).encode()).hexdigest()[:32]}"'

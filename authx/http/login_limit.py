@@ -21,13 +21,13 @@ from authx.http.throttle import is_first
 
 logger = logging.getLogger("authx")
 
-#: What a limit is of, as events name it.
+#: What a limit counts by, as events name it.
 ACCOUNT, ADDRESS, DEVICE = "account", "address", "device"
 
 
 @dataclass(frozen=True, slots=True)
 class LoginCount:
-    """One try of a password, counted wherever it counts; or refused by the first limit that is reached."""
+    """One try of a password: counted for every limit that applies, or refused by one that is reached."""
 
     counts: tuple[Count, ...] = ()
     #: Seconds until the next try; 0 where this one may go on.
@@ -36,7 +36,7 @@ class LoginCount:
     limit: str = ""
 
     def give_back(self) -> None:
-        """Take it as not having happened: the password was right."""
+        """Undo the counting of this try: the password was right."""
         for counted in self.counts:
             counted.give_back()
 
@@ -48,11 +48,11 @@ def count_login(
     subjects: Collection[str | None],
     now: float | None = None,
 ) -> LoginCount:
-    """Count a try for the accounts that ``names`` find; ``subjects`` has None for one that finds nobody.
+    """Count a try for the accounts that ``names`` find; ``subjects`` has None for a name that finds none.
 
-    Every spelling of a name counts as one, so that a limit is reached after as many tries whether or not
-    there is such an account; and as much is counted. A browser that this user has signed in from counts by
-    itself: strangers cannot lock it out.
+    All spellings of a name count as one, so that a limit is reached after the same number of tries whether or
+    not there is such an account; the number of counters is the same too. A browser that this user has signed
+    in from has a counter of its own: strangers cannot lock it out.
     """
     now = time.time() if now is None else now
     nonce = _nonce(request, set(subjects))
@@ -70,7 +70,7 @@ def count_login(
 
 
 def _nonce(request: HttpRequest | None, subjects: set[str | None]) -> str | None:
-    """What names the logins from this browser of the one user whom all names find; None if there was none."""
+    """Return the nonce of this browser's last login of the one user whom all names find; None without one."""
     if request is None or len(subjects) != 1:
         return None
     (subject,) = subjects
@@ -83,12 +83,12 @@ def _count(tries: list[tuple[str, str, Rate | None]], now: float) -> LoginCount:
     limit, longest = max(counts, default=("", Count()), key=lambda pair: pair[1].wait)
     if not longest.wait:
         return total
-    total.give_back()  # who has to wait has tried nothing
+    total.give_back()  # a try that has to wait is not made
     return LoginCount(wait=longest.wait, limit=limit)
 
 
 def _limited_network(request: HttpRequest) -> str:
-    """Whose tries are counted together; ``""`` where the address is unknown, or everybody's."""
+    """Return the network whose tries are counted together; ``""`` where unknown, or shared by all clients."""
     if not is_behind_unknown_proxy(request):
         return client_network(request)
     if is_first("unknown-proxy", "", 3600):
@@ -101,7 +101,7 @@ def _limited_network(request: HttpRequest) -> str:
 
 
 def say_wait(request: HttpRequest, response: HttpResponseBase) -> None:
-    """Let the answer to one password too many say so: Retry-After; and 429 if it is a page (RFC 6585 §4)."""
+    """Add Retry-After to the answer to one password too many; make it 429 if it is a page (RFC 6585 §4)."""
     wait = notes(request).login_wait
     if not wait:
         return

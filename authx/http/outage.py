@@ -1,6 +1,6 @@
-"""What a client is told where the store is unavailable."""
+"""What a client is sent where the store is unavailable."""
 
 from typing import Final
 
-#: Seconds after which it may ask again.
+#: Seconds after which the client may try again.
 RETRY_AFTER: Final = 5

@@ -1,4 +1,4 @@
-"""Whether name and password are enough: what both of our doors ask before they open a session."""
+"""Whether name and password are enough: the API and the login page check before they open a session."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from django.http import HttpRequest
 
 from authx.conf import DottedPath, conf
 
-#: What a site's function may answer: it becomes the ``code`` of the refusal.
+#: What a site's function may return: it becomes the ``code`` of the refusal.
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 def takes_passwords() -> bool:
-    """False where AUTHX_PASSWORD_LOGIN turns the login page and ``login/`` off."""
+    """Return whether the login page and ``login/`` are on; AUTHX_PASSWORD_LOGIN turns them off."""
     return bool(conf.PASSWORD_LOGIN)
 
 
 def password_login_refusal(request: HttpRequest, user: Any) -> str | None:
-    """The machine word that AUTHX_PASSWORD_LOGIN refuses this login with; None lets it go on.
+    """Return the machine word with which AUTHX_PASSWORD_LOGIN refuses this login; None lets it go on.
 
-    Ask when the password was right, and before anything opens: so it tells no stranger who exists.
+    Call it when the password was right, and before a session is opened: no stranger learns which users exist.
 
     Raises:
-        ImproperlyConfigured: the site's function answers something else; nobody is let in by mistake.
+        ImproperlyConfigured: the site's function returns something else; nobody is let in by mistake.
     """
     wanted = conf.PASSWORD_LOGIN
     if wanted is True:
@@ -35,7 +35,7 @@ def password_login_refusal(request: HttpRequest, user: Any) -> str | None:
         raise ImproperlyConfigured("AUTHX_PASSWORD_LOGIN must be True, False or a dotted path.")
     word = wanted(request, user)
     if inspect.iscoroutine(word):
-        word.close()  # else Python warns that nobody has awaited it
+        word.close()  # else Python warns that it was never awaited
     if word is None or (isinstance(word, str) and _WORD.fullmatch(word)):
         return word
     raise ImproperlyConfigured(

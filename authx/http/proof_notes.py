@@ -1,7 +1,7 @@
-"""What of other apps' notes in the Django session, on how its user was proved, authx has seen already.
+"""Which of other apps' notes in the Django session, on how its user authenticated, authx has seen already.
 
-allauth keeps records, django-otp the device, django-mfa2 the method. Who they are about, and what they are
-worth, is for the pages.
+allauth keeps records, django-otp the device, django-mfa2 the method. The pages decide whom they are about and
+what they are worth.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from django.http import HttpRequest
 
 #: In a Django session: the newest notes of each app that its device session knows of.
 SEEN_KEY = "_authx_proofs"
-#: Where the apps put them.
+#: The keys under which the apps keep their notes.
 ALLAUTH, OTP, MFA2 = "account_authentication_methods", "otp_device_id", "mfa"
 
 
 def see(request: HttpRequest) -> None:
-    """Remember that all that is proved by now is known, or is not to count."""
+    """Mark all notes so far as seen: they are known, or are not to count."""
     request.session[SEEN_KEY] = state(request)
 
 
 def see_if_first(request: HttpRequest) -> None:
-    """The same where nothing was seen before: what is proved by then was no login of ours."""
+    """Mark all notes so far as seen, unless some were before: those so far come from no login of ours."""
     if SEEN_KEY not in request.session:
         see(request)
 
 
 def has_news(request: HttpRequest) -> bool:
-    """True if another app has noted a proof since; looks at no Django session that nobody has written to."""
+    """Return whether another app has noted a proof since; does not read a session that is unmodified."""
     session = getattr(request, "session", None)
     if session is None or not session.modified:
         return False
@@ -36,7 +36,7 @@ def has_news(request: HttpRequest) -> bool:
 
 
 def state(request: HttpRequest) -> dict[str, Any]:
-    """What to compare: the time of allauth's newest record, the device of django-otp, the proof of mfa2."""
+    """Return what to compare: the time of allauth's newest record, django-otp's device, mfa2's proof."""
     session = request.session
     newest = max((at for at, _record in allauth_records(request)), default=0)
     mfa2 = session.get(MFA2)
@@ -46,7 +46,7 @@ def state(request: HttpRequest) -> dict[str, Any]:
 
 
 def allauth_records(request: HttpRequest) -> list[tuple[float, dict[str, Any]]]:
-    """When, and what allauth noted of each way in that somebody has gone, whoever it was."""
+    """Return time and content of each of allauth's records of an authentication, whoever's it was."""
     found = request.session.get(ALLAUTH)
     if not isinstance(found, list):
         return []

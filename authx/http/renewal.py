@@ -17,13 +17,13 @@ _BEARER = re.compile(r"(?:^|,)\s*bearer(?![0-9a-z])", re.IGNORECASE)
 
 
 def never_renew(view: View) -> View:
-    """Mark a view that reads the refresh cookie itself: the middleware leaves it to it."""
+    """Mark a view that reads the refresh cookie itself, so that the middleware leaves it alone."""
     view.authx_never_renew = True  # type: ignore[attr-defined]
     return view
 
 
 def may_renew(request: HttpRequest) -> bool:
-    """False for speculation, for other sites' subresources, and where the view sees to it itself."""
+    """Return whether to renew: not for prefetches, other sites' subresources or views that do so."""
     headers = request.headers
     speculative = " ".join(headers.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Moz"))
     if request.method == "OPTIONS" or "prefetch" in speculative or "prerender" in speculative:
@@ -34,7 +34,7 @@ def may_renew(request: HttpRequest) -> bool:
 
 
 def is_navigation(request: HttpRequest) -> bool:
-    """True if a person's browser is going to this page, as far as it says (Fetch Metadata)."""
+    """Return whether a browser is navigating to this page, according to its headers (Fetch Metadata)."""
     mode, destination = request.headers.get("Sec-Fetch-Mode"), request.headers.get("Sec-Fetch-Dest")
     if mode is None:
         return "text/html" in request.headers.get("Accept", "")
@@ -42,7 +42,7 @@ def is_navigation(request: HttpRequest) -> bool:
 
 
 def is_admin_logout(request: HttpRequest) -> bool:
-    """True if the request goes to the ``logout`` method of an admin site, which does nothing else."""
+    """Return whether the request goes to the ``logout`` method of an admin site, which does nothing else."""
     match = _match(request)
     if match is None or (site := getattr(match.func, "admin_site", None)) is None:
         return False
@@ -50,19 +50,19 @@ def is_admin_logout(request: HttpRequest) -> bool:
 
 
 def is_api_view(request: HttpRequest) -> bool:
-    """True if the request goes to a view of DRF, whose errors are JSON."""
+    """Return whether the request goes to a DRF view, whose errors are JSON."""
     match = _match(request)
     return match is not None and hasattr(match.func, "cls")
 
 
 def _renews_itself(request: HttpRequest) -> bool:
-    """Marked views; and Django's logouts, which need no fresh token: a stale tab there is no thief."""
+    """Return whether the view is marked, or is a Django logout, where a stale tab must not count as theft."""
     match = _match(request)
     if match is None:
         return False
     if getattr(match.func, "authx_never_renew", False) or is_admin_logout(request):
         return True
-    from django.contrib.auth.views import LogoutView  # asks for the user model, so not while apps load
+    from django.contrib.auth.views import LogoutView  # needs the user model, so not while apps load
 
     return issubclass(getattr(match.func, "view_class", object), LogoutView)
 
@@ -75,5 +75,5 @@ def _match(request: HttpRequest) -> ResolverMatch | None:
 
 
 def has_bearer(request: HttpRequest) -> bool:
-    """True if the request speaks the Bearer scheme, well or badly (RFC 6750 §2.1)."""
+    """Return whether the request uses the Bearer scheme, well-formed or not (RFC 6750 §2.1)."""
     return _BEARER.search(request.META.get("HTTP_AUTHORIZATION", "")) is not None

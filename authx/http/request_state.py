@@ -1,4 +1,4 @@
-"""What the doors leave for one another on a request: they may not import one another."""
+"""What the API, the pages and the middleware share on a request: they may not import one another."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from authx.errors import AuthxError
 
 @dataclass(slots=True)
 class RequestState:
-    """Written by whoever knows, read by whoever comes later in the same request."""
+    """What one part of authx has found out about a request, for parts that handle it later."""
 
     #: The Cookie header, and the values that it holds under each name.
     cookies: tuple[str, dict[str, list[str]]] | None = field(default=None, repr=False)
-    #: The access token the middleware has renewed, or made for this request; not one the client has used yet.
+    #: The access token that the middleware has renewed or made for this request; not used by the client yet.
     renewed: str | None = field(default=None, repr=False)
-    #: Why the renewal that was due bought nothing.
+    #: Why the renewal that was due failed.
     not_renewed: AuthxError | None = None
-    #: The request header that told an API view who is asking: no shared cache may forget that.
+    #: The request header by which an API view identified the caller: the response varies with it.
     identity_header: str | None = None
-    #: Whom the API let in, and whether by cookie.
+    #: Whom the API has authenticated, and whether by cookie.
     caller: Any = None
     by_cookie: bool = False
     #: Our login page has just accepted a password.
     by_password: bool = False
-    #: The API has signed this browser in or out: what the middleware had found out before is over.
+    #: The API has signed this browser in or out: what the middleware found out before no longer holds.
     took_over: bool = False
-    #: Why the API refused a credential: the challenge names it, and an anonymous refusal's body.
+    #: Why the API refused a credential: named in the challenge, and in the body of an anonymous refusal.
     refusal: AuthxError | None = None
-    #: The browser, once somebody asked which one it is.
+    #: The browser, once it has been looked up.
     device: BrowserDevice | None = None
-    #: Seconds until a password may be tried again, where one too many was.
+    #: Seconds until a password may be tried again, where there was one try too many.
     login_wait: int = 0
-    #: Attempts to sign in that nothing has called failed or good yet.
+    #: Attempts to sign in whose outcome is not known yet.
     attempts: list[Any] = field(default_factory=list, repr=False)
-    #: The device session whose user is to prove again who they are, while that is tried.
+    #: The device session whose user is to authenticate again, while that is tried.
     proof_of: Any = None
 
 
 def notes(request: HttpRequest) -> RequestState:
-    """The request's notes, made when first asked for."""
+    """Return the request's state, created at the first call."""
     found: RequestState | None = request.__dict__.get("authx_notes")
     if found is None:
         found = request.__dict__["authx_notes"] = RequestState()

@@ -1,4 +1,4 @@
-"""What must not happen too often: refreshes of one session, and saying the same twice."""
+"""What must not happen too often: refreshes of one session, and repeated warnings."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ logger = logging.getLogger("authx")
 
 
 def refresh_wait(sid: str, *, now: float | None = None) -> int:
-    """Seconds until this session may refresh again; 0: now. Counts the try."""
+    """Count a refresh of this session, and return the seconds until it may refresh; 0: now."""
     return count("refresh", sid, conf.REFRESH_RATE, now=now).wait
 
 
 def is_first(purpose: str, subject: str, period: int) -> bool:
-    """True once per ``period`` seconds: for what should be said once, however often it happens."""
+    """Return True once per ``period`` seconds: for what should be reported once, however often it happens."""
     try:
         return bool(cache.add(f"authx:said:{purpose}:{subject}", 1, timeout=period))
     except Exception:  # each cache backend has its own errors

@@ -1,1 +1,1 @@
-"""Which keys verify our access tokens, or another issuer's."""
+"""The keys that verify our access tokens, or another issuer's."""

@@ -24,7 +24,7 @@ managed_keys: Port[Loader] = Port("database of signing keys")
 
 @lru_cache(maxsize=1)
 def keyset() -> Keyring:
-    """The keys that sign (the first) and verify (all) our access tokens.
+    """Return the keys that sign (the first) and verify (all) our access tokens.
 
     Raises:
         KeyInvalid: an entry of AUTHX_SIGNING_KEYS is unreadable, weak or mismatched.
@@ -35,7 +35,7 @@ def keyset() -> Keyring:
 
 def _managed(known: Mapping[str, Key], now: datetime) -> Iterable[ManagedKey]:
     if managed_keys.is_open or not (apps.ready and apps.is_installed("authx")):
-        return ()  # there are no tables of ours
+        return ()  # authx's tables do not exist here
     return managed_keys.provider(known, now)
 
 
@@ -51,7 +51,7 @@ def _load(entry: Any) -> Key:
 
 @sensitive_variables()
 def _pem(source: Any) -> str | bytes:
-    """The PEM text itself, or what stands in the file of that name."""
+    """Return the PEM text itself, or the content of the file of that name."""
     if secret_files.is_file(source):
         return secret_files.read_secret(source)
     text: str | bytes = source if isinstance(source, str | bytes) else str(source)
@@ -60,7 +60,7 @@ def _pem(source: Any) -> str | bytes:
     try:
         return Path(text if isinstance(text, str) else text.decode()).read_bytes()
     except (OSError, ValueError):
-        # The text may be a mangled key rather than a path: never repeat it.
+        # The text may be a mangled key rather than a path: never show it.
         raise KeyInvalid("an entry is neither PEM text nor a readable file") from None
 
 

@@ -20,17 +20,17 @@ from authx.gate.shared_copy import SharedCopy
 
 logger = logging.getLogger("authx")
 
-#: Seconds between two looks for unknown kids, while the database answers: a key may sign once it is made.
+#: Seconds between two lookups of unknown kids, while the database answers: a new key may sign at once.
 UNKNOWN_KID_SECONDS = 0.5
-#: Seconds after the last look in which keys may be used while another thread looks.
+#: Seconds after the last reading in which keys may be used while another thread reads.
 TOO_OLD_SECONDS = 60.0
 #: Seconds that a process which has not read the keys yet waits between two tries.
 RETRY_SECONDS = 0.5
 
 _POLL: Final = POLL.total_seconds()
-#: Once so many seconds have passed, and not only when they are exceeded.
+#: Just below the polling interval: a copy is due once it is as old as that, and not only when it is older.
 _POLLED: Final = nextafter(_POLL, 0.0)
-#: Whoever signs waits for the keys that there are now, also while the database fails.
+#: A caller that signs waits for the current keys, also while the database fails.
 _SIGNING: Final = Policy(renew_after=_POLLED, wait_after=_POLLED, rest=_POLL, failing_for=0.0)
 _VERIFYING: Final = Policy(
     renew_after=_POLLED,
@@ -39,7 +39,7 @@ _VERIFYING: Final = Policy(
     failing_for=TOO_OLD_SECONDS,
 )
 _MISSING: Final = replace(_SIGNING, missing_cool_down=UNKNOWN_KID_SECONDS)
-#: Before the database has answered once, all wait.
+#: Before the database has answered once, every caller waits.
 _UNREAD: Final = replace(_SIGNING, rest=RETRY_SECONDS)
 
 
@@ -58,25 +58,25 @@ Loader = Callable[[Mapping[str, Key], datetime], Iterable[ManagedKey]]
 class Keyring(KeySet):
     """A key set that follows the managed keyring: the same object, other keys as time goes by.
 
-    Without managed keys it is what the settings give, and a look at the database is taken only for an unknown
-    ``kid`` and before signing, once in ``POLL``; with them also before verifying. A database that cannot be
-    asked leaves all as it was; before it has been asked once, nobody knows which keys are good, and whatever
-    needs one raises StoreUnavailable.
+    Without managed keys it holds the settings' keys, and the database is read only for an unknown ``kid`` and
+    before signing, once in ``POLL``; with them also before verifying. A database that cannot be read leaves
+    the keys as they were. Before it has been read once it is unknown which keys are valid, and every use of
+    one raises StoreUnavailable.
     """
 
     def __init__(self, given: KeySet, load: Loader, clock: Callable[[], float] = time.time) -> None:
-        """``given`` are the settings' keys; ``clock`` gives seconds since the epoch."""
+        """Start with ``given``, the settings' keys; ``clock`` returns seconds since the epoch."""
         super().__init__(given, verify_only=True)
         #: The settings' keys, in use or not.
         self.given = tuple(given)
         self._load, self._clock = load, clock
         self._rows: tuple[ManagedKey, ...] = ()
         self._signing: Key | None = self.given[0]
-        #: Between these times the keys are what they were judged to be.
+        #: Between these times the judged states of the keys hold.
         self._judged_at, self._changes_at = NEVER, FOREVER
-        #: True once the database has said whether there are managed keys.
+        #: True once it has been read from the database whether there are managed keys.
         self._is_known = False
-        #: Held for a moment by whoever judges.
+        #: Held for a moment while the states are judged.
         self._judging = Lock()
         self._copy = SharedCopy(self._read, clock=clock, after_fork=self._after_fork)
 
@@ -86,15 +86,15 @@ class Keyring(KeySet):
 
     @property
     def signing(self) -> Key:
-        """The key that signs now.
+        """Return the key that signs now.
 
         Raises:
-            StoreUnavailable: the keys have not been read yet, or it cannot be decrypted.
+            StoreUnavailable: the keys have not been read yet, or that key cannot be decrypted.
         """
         return self.demand_signing()
 
     def demand_signing(self) -> Key:
-        """The same, where one wants to know whether there is one."""
+        """Return the key that signs now; for callers that only need to know that there is one."""
         self._ensure_fresh(_SIGNING)
         if self._signing is None:
             raise StoreUnavailable(
@@ -104,7 +104,7 @@ class Keyring(KeySet):
         return self._signing
 
     def jwks(self) -> dict[str, Any]:
-        """The public keys; none, rather than a set without the key that signs.
+        """Return the public keys; raise rather than return a set without the key that signs.
 
         Raises:
             StoreUnavailable: as ``signing``.
@@ -113,9 +113,9 @@ class Keyring(KeySet):
         return super().jwks()
 
     def find(self, kid: str) -> Key | None:
-        """Return the key with this ``kid``; the database is read only where the class says so.
+        """Return the key with this ``kid``, or None; the class says when the database is read.
 
-        Whether an unknown one was made meanwhile is looked up (J10). A reading that started after the call
+        An unknown ``kid`` is looked up, because its key may be new. A reading that started after the call
         need not be repeated for that; one from before may have missed the key.
         """
         asked_at = self._clock()
@@ -127,7 +127,7 @@ class Keyring(KeySet):
         return self._keys.get(kid)
 
     def reload(self) -> None:
-        """Read the database now: the keyring has just been changed by this process."""
+        """Read the database now: this process has just changed the keyring."""
         self._copy.reload()
 
     def _ensure_fresh(self, policy: Policy) -> None:
@@ -143,18 +143,18 @@ class Keyring(KeySet):
             self._judge(now)
 
     def _read(self, now: float) -> None:
-        """Read the managed keys; what cannot be read takes no key away."""
+        """Read the managed keys; a failed reading removes no key."""
         known = {row.times.kid: row.key for row in self._rows if row.key is not None}
         try:
             self._rows = tuple(self._load(known, _time(now)))
             self._is_known = True
-        except Exception as error:  # whatever it is
+        except Exception as error:  # of any kind
             logger.warning("The managed signing keys could not be read: %s.", type(error).__name__)
             if isinstance(error, StoreUnavailable):
                 if not self._is_known:
                     self._copy.forget()
                 raise
-            # Anything else is no outage: a process that has no database to ask, such as a test's.
+            # Anything else is not an outage: the process has no database to read, as in some tests.
         self._judge(now)
 
     def _judge(self, now: float) -> None:
@@ -179,12 +179,12 @@ class Keyring(KeySet):
         self._changes_at = judged.changes_at.timestamp() if judged.changes_at else FOREVER
 
     def _after_fork(self) -> None:
-        """Leave the lock that a thread of the parent may hold."""
+        """Replace the lock, which a thread of the parent may hold."""
         self._judging = Lock()
 
 
 def verify_period() -> timedelta:
-    """How long a key that signs no more goes on verifying."""
+    """Return how long a key goes on verifying after it has stopped signing."""
     return verifies_for(lifetime=conf.ACCESS_TOKEN_LIFETIME, leeway=conf.CLOCK_LEEWAY)
 
 

@@ -17,11 +17,11 @@ from authx.gate.shared_copy import SharedCopy, drop_on_change
 
 logger = logging.getLogger("authx")
 
-#: Seconds after which a set is fetched again, and between two tries whatever happens (J10).
+#: Seconds after which a set is fetched again, and least seconds between two tries, whatever their outcome.
 MAX_AGE_SECONDS, COOL_DOWN_SECONDS = 300.0, 10.0
-#: Seconds after which a set is too old to go on with while it is fetched, unless it cannot be.
+#: Seconds after which a set is too old to be used while it is fetched, unless fetching fails.
 TOO_OLD_SECONDS = 2 * MAX_AGE_SECONDS
-#: While the issuer is down, nobody waits for it, for as long as a set is good.
+#: While the issuer is down, no caller waits for it, for as long as a set is current.
 POLICY = Policy(
     renew_after=MAX_AGE_SECONDS,
     wait_after=TOO_OLD_SECONDS,
@@ -30,12 +30,12 @@ POLICY = Policy(
 )
 #: More keys than any issuer has.
 MAX_KEYS = 50
-#: The kinds of keys that there are today (RFC 7518 §6.1, RFC 8037 §2): an odd one of these is no oversight.
+#: The types of keys that exist today (RFC 7518 §6.1, RFC 8037 §2): a malformed key of these is not skipped.
 KNOWN_TYPES = {"EC", "RSA", "OKP", "oct"}
 
 
 class RemoteKeys:
-    """The keys of the JWK Set at one URL, by ``kid``; what the gate asks for a ``KeySet``."""
+    """The keys of the JWK Set at one URL, by ``kid``; the gate uses it in place of a ``KeySet``."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class RemoteKeys:
         """Return the key of this ``kid``, or None; fetch where that may help and was not tried lately.
 
         A caller whose key is in an old set does not wait for a new one, unless that set is very old; a caller
-        whose key is not in it waits for the fetch that may bring it. While the issuer is down nobody waits.
+        whose key is not in it waits for the fetch that may bring it. While the issuer is down, none waits.
 
         Raises:
             StoreUnavailable: no set has ever been fetched.
@@ -70,7 +70,7 @@ class RemoteKeys:
         return kid not in self._keys
 
     def _renew(self, now: float) -> None:
-        """Fetch; what cannot be fetched takes no key away."""
+        """Fetch the keys; a failed fetch removes no key."""
         try:
             self._keys = self._read(self._fetch(self._url))
         except (StoreUnavailable, KeyInvalid) as error:
@@ -78,7 +78,7 @@ class RemoteKeys:
             raise StoreUnavailable("the issuer's keys were not renewed") from error
 
     def _read(self, jwks: dict[str, Any]) -> dict[str, tuple[dict[str, Any], Key]]:
-        """All or nothing: a set with anything odd in it is not the issuer's (K4)."""
+        """Read all of a JWK Set or nothing: one with anything odd in it is not taken for the issuer's."""
         members = jwks.get("keys")
         if not isinstance(members, list) or not 0 < len(members) <= MAX_KEYS:
             raise KeyInvalid("it is no JWK Set")
@@ -90,7 +90,7 @@ class RemoteKeys:
             if not isinstance(kid, str) or not 0 < len(kid) <= 64 or kid in found:
                 raise KeyInvalid("a key has no kid of its own")
             before = self._keys.get(kid)
-            # The same object while the key is the same: what was verified with it stays remembered.
+            # The same object while the key is the same: signatures verified with it stay cached.
             same = before is not None and before[0] == jwk
             found[kid] = before if before is not None and same else (jwk, Key.from_jwk(jwk))
         if not found:

@@ -1,1 +1,1 @@
-"""Whether the session of a token has ended: the question, and those that can answer it."""
+"""Whether the session of a token has ended: the question, and the sources that can answer it."""

@@ -18,11 +18,11 @@ from authx.gate.shared_copy import SharedCopy
 
 logger = logging.getLogger("authx")
 
-#: Seconds after a failed reading in which nobody tries again: at first, and after many in a row.
+#: Seconds without another try after a failed reading: after the first, and after many in a row.
 FIRST_REST_SECONDS, MAX_REST_SECONDS = 0.25, 4.0
-#: A copy so many seconds old is read again, however much older the lag lets it get.
+#: A copy this many seconds old is renewed, even if the lag allows it to become older.
 RENEW_AFTER_SECONDS = 5.0
-#: A copy so many seconds old is read anew: going on would cost more.
+#: A copy this many seconds old is read as a whole: reading what is new would cost more.
 REREAD_AFTER_SECONDS = 600.0
 
 
@@ -33,8 +33,8 @@ class TooManyEndings(Exception):
 class LocalCopy:
     """The log's entries by name, read again when older than the lag.
 
-    Age counts from the moment a reading started. The first who finds the copy half as old as it may get, or
-    five seconds, reads for all, or has it read; who finds it too old waits for that reading.
+    Its age counts from the start of a reading. The first caller that finds the copy half as old as allowed,
+    or five seconds old, reads for all, or has it read; one that finds it too old waits for that reading.
     """
 
     def __init__(
@@ -45,18 +45,19 @@ class LocalCopy:
         keep: Callable[[], float],
         run_in_background: RunInBackground | None = None,
     ) -> None:
-        """``keep`` returns how many seconds an ending matters.
+        """Copy what ``feed`` reads; ``keep`` returns how many seconds an ending matters.
 
-        ``run_in_background`` runs the readings that nobody has to wait for; without it whoever notices reads.
+        ``run_in_background`` runs the readings that no caller has to wait for; without it, the caller that
+        finds one due reads.
         """
         self._feed, self._clock, self._keep = feed, clock, keep
         self._ended: dict[str, str] = {}
         #: What each reading added, and when it started, oldest first.
         self._readings: deque[tuple[float, Mapping[str, str]]] = deque()
-        #: What was added since the last reading started, and when.
+        #: What ``add`` has added since the last reading started, and when.
         self._added: deque[tuple[float, Mapping[str, str]]] = deque()
         self._paused_until = NEVER
-        #: Held for a moment by whoever changes what is kept: a reading, or an ending of this process.
+        #: Held for a moment while the entries change: by a reading, or by an ending of this process.
         self._changing = Lock()
         self._copy = SharedCopy(
             self._read, clock=clock, run_in_background=run_in_background, after_fork=self._after_fork
@@ -81,13 +82,13 @@ class LocalCopy:
         return found
 
     def add(self, ended: Mapping[str, str]) -> None:
-        """Take over endings that this process has just committed; the next reading has them again."""
+        """Add endings that this process has just committed; the next reading brings them again."""
         with self._changing:
             self._added.append((self._clock(), ended))
             merged(ended.items(), self._ended)
 
     def _read(self, now: float) -> None:
-        """Add what is new; a reading that fails changes nothing. The feed says why in the log."""
+        """Add what is new; a reading that fails changes nothing. The feed logs why."""
         if now < self._paused_until:
             self._copy.forget()
             return
@@ -122,13 +123,13 @@ class LocalCopy:
             "There are more than %d endings: no copy of them is kept for %.0f s.", MAX_ENDINGS, PAUSE_SECONDS
         )
         self._feed.begin_again()
-        self._paused_until = now + PAUSE_SECONDS  # first: what is gone then must not look like no ending
+        self._paused_until = now + PAUSE_SECONDS  # first: an entry removed below must not look like none
         with self._changing:
             self._ended, self._readings = {}, deque()
         self._copy.forget()
 
     def _after_fork(self) -> None:
-        """Leave the lock that a thread of the parent may hold, and the reading one was in."""
+        """Replace the lock that a thread of the parent may hold, and abandon the reading it was in."""
         self._changing = Lock()
         self._feed.begin_again()
         self._copy.forget()

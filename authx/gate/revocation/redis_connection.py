@@ -1,4 +1,4 @@
-"""A connection of our own to the Redis of a cache alias: impatient, and never trying twice."""
+"""Our own connections to the Redis of a cache alias, with short time-outs and without redis-py's retries."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 
-#: Seconds that one command, or one connection, may take. A dead server costs this once, then the breaker.
+#: Seconds that one command, or connecting, may take. A dead server costs this once, then the breaker opens.
 TIMEOUT_SECONDS = 0.05
 
 
 def connect(alias: str) -> Any:
-    """A client for the primary that the django-redis alias names: one server, Sentinel, with TLS or not.
+    """Return a client for the primary of a django-redis alias: one server or Sentinel, with TLS or not.
 
     The alias's own connections stay as the site wants them.
 
     Raises:
-        ImproperlyConfigured: the alias is not django-redis's, or is not there.
+        ImproperlyConfigured: the alias is not django-redis's, or does not exist.
     """
     from django_redis.pool import get_connection_factory
 
@@ -33,18 +33,18 @@ def connect(alias: str) -> Any:
     factory._pools = {}  # else it would hand out the alias's pool, with its time-outs
     client = factory.connect(server)
     if pool := getattr(client, "connection_pool", None):
-        pool.connection_kwargs.update(patience)  # over what stands in the URL
+        pool.connection_kwargs.update(patience)  # overrides the URL
     return client
 
 
 class Connections:
-    """Connections of our own, each used by one at a time and left to the next.
+    """Our own connections, each used by one caller at a time and then kept for the next.
 
-    A pool's looking at one twice costs as much as the command itself; and it counts those it has made, of
-    which it allows a hundred.
+    redis-py's pool checks a connection twice at each use, which costs as much as the command itself; and it
+    counts the connections it has made, of which it allows a hundred.
 
-    For commands that may be given twice: one that fails on a connection from before, which the server may
-    have closed meanwhile, is given once more on a new one. A time-out is not.
+    Only for commands that may be sent twice: one that fails on an idle connection, which the server may have
+    closed meanwhile, is sent once more on a new one. After a time-out it is not.
     """
 
     def __init__(self, client: Any) -> None:
@@ -53,11 +53,11 @@ class Connections:
 
         self._client, self._lost, self._late = client, Lost, Late
         self._pool = getattr(client, "connection_pool", None)  # a cluster's client has none
-        #: Those that nobody uses, with the process that made them; the last one left is taken first.
+        #: Idle connections, each with the pid that made it; the last one added is taken first.
         self._idle: list[tuple[int, Any]] = []
 
     def execute(self, *words: Any) -> Any:
-        """What the client's ``execute_command`` answers, without its decoding."""
+        """Send a command and return what the client's ``execute_command`` would, without its decoding."""
         if self._pool is None:
             return self._client.execute_command(*words)
         if (connection := self._take()) is not None:
@@ -68,11 +68,11 @@ class Connections:
             except self._lost:
                 pass
         connection = self._pool.connection_class(**self._pool.connection_kwargs)
-        connection.connect()  # by itself, for Sentinel's has to find out where to
+        connection.connect()  # explicitly: a Sentinel connection looks up the primary's address here
         return self._ask(connection, words)
 
     def _take(self) -> Any:
-        """One that is idle, if there is one; a parent's are not for its forked children."""
+        """Return an idle connection, or None; a parent's connections are not for its forked children."""
         with suppress(IndexError):
             while True:
                 pid, connection = self._idle.pop()
@@ -85,32 +85,32 @@ class Connections:
             connection.send_command(*words)
             answer = connection.read_response()
         except BaseException:
-            connection.disconnect()  # what comes late must not be taken for the next answer
+            connection.disconnect()  # a late answer must not be taken for that of the next command
             raise
         self._idle.append((getpid(), connection))
         return answer
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """What a command raises that Redis has not carried out, or has not been heard to."""
+    """Return what a command raises if Redis has not carried it out, or no answer shows that it has."""
     from redis.exceptions import RedisError  # importing redis takes half a second
 
     return RedisError, OSError
 
 
 def key_name(alias: str, name: str) -> str:
-    """``name`` as the alias's own keys are made: with its prefix and version."""
+    """Return ``name`` as a key of the alias, with its prefix and version."""
     made: str = caches[alias].make_key(name)
     return made
 
 
 def text(value: Any) -> str:
-    """What Redis has answered; the alias may decode answers or not."""
+    """Return an answer of Redis as text; the alias may decode answers or not."""
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _described(alias: str) -> tuple[str, dict[str, Any]]:
-    """The primary's address and the options of the alias."""
+    """Return the primary's address and the options of the alias."""
     client = getattr(caches[alias], "client", None)
     servers, options = getattr(client, "_server", None), getattr(client, "_options", None)
     if not servers or options is None:

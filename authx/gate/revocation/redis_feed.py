@@ -1,4 +1,4 @@
-"""What a local copy is fed from where Redis is the store."""
+"""The feed of a local copy where Redis is the store."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from authx.errors import StoreUnavailable
 from authx.gate.revocation.redis_connection import text
 from authx.gate.revocation.window import Endings, Feed
 
-#: Where a feed stands that has read nothing.
+#: The position of a feed that has read nothing.
 _NOWHERE: Final = ("", 0, "")
 
 
 class Numbered(Protocol):
-    """Has the endings by the numbers under which they arrived."""
+    """A store that has the endings by the numbers under which they arrived."""
 
     def since(self, epoch: str, number: int, line: str) -> Any:
-        """What ``redis_scripts.SINCE`` answers, without the lease.
+        """Return the answer of ``redis_scripts.SINCE``, without the lease.
 
         Raises:
-            StoreUnavailable: Redis does not answer, or nobody has read the log lately.
+            StoreUnavailable: Redis does not answer, or no worker has read the log lately.
         """
 
 
@@ -29,14 +29,14 @@ class RedisFeed:
 
     def __init__(self, store: Numbered, log: Feed) -> None:
         self._store, self._log = store, log
-        #: The epoch, the last number read in it, and the line that stood there.
+        #: The epoch, the last number read in it, and the line that was there.
         self._epoch, self._number, self._line = _NOWHERE
 
     def read(self) -> Endings:
         try:
             found = self._read_redis()
-        except (StoreUnavailable, ValueError):  # unknown, or nothing that we have written
-            self._epoch, self._number, self._line = _NOWHERE  # the log says nothing of numbers in Redis
+        except (StoreUnavailable, ValueError):  # unknown, or not as we write it
+            self._epoch, self._number, self._line = _NOWHERE  # the log does not know the numbers in Redis
             return self._log.read()
         self._log.begin_again()
         return found

@@ -1,17 +1,17 @@
-"""What Redis does in one step. KEYS[1] is the one hash that holds everything, so that all vanishes together.
+"""Lua scripts, each one atomic step. KEYS[1] is the one hash that holds everything, so it is lost as a whole.
 
 Its fields:
 
-    <name>       its entry, as ``core.log_entries`` has it: the reason of a session's ending ...
-    #<n>         "<seconds> <what> <name>", the same in the order it arrived
+    <name>       the value of its entry, as in ``core.revocation_log``: the reason of a session's ending ...
+    #<n>         "<seconds> <value> <name>", the same in the order it arrived
     first, last  the numbers of the oldest and the newest of these
-    epoch        drawn when the hash was made: numbers of another epoch mean nothing
+    epoch        random, made with the hash: numbers of another epoch mean nothing
     upto         how far the log in the database has been read
     lock         "<milliseconds> <owner>": who is reading the log, and until when
-    lease        "<milliseconds> <owner>": the endings are complete, until then, by the reading of that owner
-    fields       how many fields there are, itself apart; with another number something has been taken away
+    lease        "<milliseconds> <owner>": the endings are complete until then, as that owner has read them
+    fields       how many other fields there are; if the number differs, something has been removed
 
-Times are Redis's own, but for the seconds of a line: those are the later of Redis's and the writer's, so that
+Times are Redis's own, except the seconds of a line: those are the later of Redis's and the writer's, so that
 neither clock alone can make a line look older than it is.
 """
 
@@ -27,8 +27,8 @@ local function drop(key, ...)
 end
 """
 
-#: A lease has two ends, its own and the hash's expiry. One that lies further off than a lease is long was
-#: moved there, by a clock that was put back or by somebody.
+#: A lease has two ends, its own and the hash's expiry. An end further away than a lease lasts does not count:
+#: a clock was put back, or somebody moved it.
 _LEASED: Final = """
 local function milliseconds()
   local time = redis.call('TIME')
@@ -46,8 +46,8 @@ local function lease_left(key, lease, fields, length)
 end
 """
 
-#: ARGV[from - 1] is the writer's time in seconds. What is there stands, but for a mark, which gives way to a
-#: later one.
+#: ARGV[from - 1] is the writer's time in seconds. An entry that is there stays, except a mark, which is
+#: replaced by a later one.
 _APPEND: Final = (
     _COUNTED
     + """
@@ -77,8 +77,7 @@ return found
 """
 )
 
-#: ARGV: seconds, name, value, name, value ... Adds them if there is a hash to add them to; without one nobody
-#: looks.
+#: ARGV: seconds, name, value, name, value ... Adds them if the hash exists; without it there are no readers.
 PUBLISH: Final = (
     _APPEND
     + """
@@ -90,8 +89,8 @@ return 1
 
 #: ARGV: owner, milliseconds of the lock, milliseconds a hash without lease may live, milliseconds of a lease,
 #: milliseconds of one that is long enough. Answers {now in milliseconds, upto}, or {} where there is nothing
-#: to do. A hash that is not what was written is made anew, and the log read from the beginning.
-#: From here on endings are published into the hash, so whoever reads the log now misses none.
+#: to do. A hash that is not as it was written is made again, and the log read from the beginning.
+#: From here on endings are published into the hash, so a worker that reads the log now misses none.
 BEGIN: Final = (
     _COUNTED
     + _LEASED
@@ -126,7 +125,7 @@ return 1
 )
 
 #: ARGV: owner, upto, when the lease ends (milliseconds), the oldest second that matters. Answers 1 if the
-#: lease was given: not if the hash has vanished meanwhile or lost a field, or somebody else reads the log.
+#: lease was given: not if the hash has vanished meanwhile or lost a field, or another worker reads the log.
 FINISH: Final = (
     _COUNTED
     + _LEASED
@@ -155,10 +154,10 @@ return 1
 """
 )
 
-#: ARGV: milliseconds of a lease, epoch, the last number known, the line that stood there, how many at most.
+#: ARGV: milliseconds of a lease, epoch, the last number known, the line that was there, how many at most.
 #: Answers {lease, epoch, 1 if from the beginning, number reached, last number, lines ...}; {} without a
-#: lease, or where there cannot be so many lines. It begins again where the epoch or the line is another: a
-#: Redis gone back in time gives its numbers anew.
+#: lease, or where there cannot be so many lines. It begins again where the epoch or the line differs: a Redis
+#: restored from an older snapshot assigns its numbers again.
 SINCE: Final = (
     _LEASED
     + """

@@ -1,8 +1,9 @@
 """The recent endings in Redis: one round trip a request, and never a false answer.
 
-Nothing here is the truth. The endings hold while their lease does, which only a reading of the database's log
-gives, and which ends ten seconds after that reading began. What else can happen to Redis, a restart, an older
-snapshot, a lost write or line, a clock put back, costs the lease or is mended by the next reading.
+The database remains authoritative. The endings are valid while their lease is, which only a reading of the
+database's log gives, and which ends ten seconds after that reading began. What else can happen to Redis, a
+restart, an older snapshot, a lost write or line, a clock put back, costs the lease or is repaired by the next
+reading.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ logger = logging.getLogger("authx")
 LEASE_SECONDS: Final = 10.0
 #: Seconds that a reading of the log may take before another worker begins one.
 LOCK_SECONDS: Final = 5.0
-#: Seconds after which a worker that found no lease tries again to give one.
+#: Seconds after which a worker that found no lease tries again to renew it.
 RETRY_SECONDS: Final = 0.5
-#: Another release that writes otherwise has another hash.
+#: Part of the key: a release that writes another format has another hash.
 FORMAT_VERSION: Final = 4
 #: Endings in one command: it must fit into the time-out.
 ENDINGS_PER_COMMAND: Final = 200
@@ -50,7 +51,7 @@ class RedisStore:
         clock: Callable[[], float] = time.monotonic,
         calendar: Callable[[], float] = time.time,
     ) -> None:
-        """``calendar`` tells seconds since the epoch, ``clock`` seconds since whenever."""
+        """Connect to ``alias``; ``calendar`` returns seconds since the epoch, ``clock`` monotonic seconds."""
         self._client, self._failures = connect(alias), failures()
         self._connections = Connections(self._client)
         issuer = sha256(conf.ISSUER.encode()).hexdigest()[:12]
@@ -58,16 +59,16 @@ class RedisStore:
         self._log, self._clock, self._calendar = log, clock, calendar
         self._reads, self._writes = Breaker(clock), Breaker(clock)
         self._renew_at = self._rests_until = float("-inf")
-        #: The lease seen last, and until when this process believes it.
+        #: The lease seen last, and until when this process trusts it.
         self._lease: tuple[Any, float] = (None, float("inf"))
-        #: Redis says of that lease that it goes on, and this process that it has lasted too long.
+        #: True if that lease still holds in Redis, but has lasted too long by the clock of this process.
         self._doubts = False
 
     def entries(self, names: Iterable[str]) -> list[str | None]:
         """Return the entry under each of ``names``, as of the last reading of the log.
 
         Raises:
-            StoreUnavailable: Redis does not answer, or nobody has read the log lately.
+            StoreUnavailable: Redis does not answer, or no worker has read the log lately.
         """
         self.keep_lease()
         _lease, _fields, *found = self._leased(scripts.READ, *names)
@@ -84,18 +85,18 @@ class RedisStore:
             )
 
     def _publish(self, pairs: list[str]) -> None:
-        """Twice, if need be: a stumble of 50 ms would cost seconds, until somebody reads the log."""
+        """Publish, with one retry: a time-out of 50 ms would cost seconds, until the log is read again."""
         was_well, seconds = self._writes.is_closed, int(self._calendar())
         try:
             self._script(scripts.PUBLISH, seconds, *pairs)
         except StoreUnavailable:
             if not was_well:
                 raise
-            self._writes.worked()  # so that the second try is allowed; it decides
+            self._writes.worked()  # so that the second try is allowed, which decides
             self._script(scripts.PUBLISH, seconds, *pairs)
 
     def since(self, epoch: str, number: int, line: str) -> Any:
-        """What ``SINCE`` answers.
+        """Return the answer of ``SINCE``, without the lease.
 
         Raises:
             StoreUnavailable: as ``entries``.
@@ -105,9 +106,9 @@ class RedisStore:
         return found
 
     def _leased(self, script: str, *arguments: Any) -> Any:
-        """What a script answers that looks at the lease first.
+        """Run a script that looks at the lease first, and return its answer.
 
-        A process does not believe in one lease for longer than a lease lasts: Redis's clock may stand still.
+        A process does not trust one lease for longer than a lease lasts: Redis's clock may stand still.
         """
         asked = ("EVAL", script, 1, self.key, _ms(LEASE_SECONDS), *arguments)
         found = self._command(self._reads, self._connections.execute, *asked)
@@ -121,11 +122,11 @@ class RedisStore:
         return found
 
     def feed(self) -> RedisFeed:
-        """What a local copy is fed from."""
+        """Return the feed of a local copy."""
         return RedisFeed(self, self._log())
 
     def keep_lease(self) -> None:
-        """Read the log and renew the lease, if that is due and nobody else is at it; never fails."""
+        """Read the log and renew the lease, if that is due and no other worker does; never fails."""
         now = self._clock()
         if now < self._renew_at or now < self._rests_until or not self._writes.is_due:
             return
@@ -184,7 +185,7 @@ def _position(upto: Any) -> LogPosition | None:
 
 
 def _chunks(ended: Mapping[str, str]) -> Iterator[list[str]]:
-    """Yield ``name, entry, name, entry ...``, so many at a time."""
+    """Yield ``name, entry, name, entry ...``, ENDINGS_PER_COMMAND entries at a time."""
     items = list(ended.items())
     for start in range(0, len(items), ENDINGS_PER_COMMAND):
         yield [word for item in items[start : start + ENDINGS_PER_COMMAND] for word in item]

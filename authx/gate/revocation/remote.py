@@ -1,4 +1,4 @@
-"""A verify-only service's questions to the issuer: what has ended, or is this token good."""
+"""A verify-only service's questions to the issuer: what has ended, or whether one token is valid."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ logger = logging.getLogger("authx")
 
 #: Seconds that one reading may take, whatever the number of its pages.
 TOTAL_TIMEOUT_SECONDS = 30.0
-#: What a reason is; it goes into headers.
+#: The form of a reason; it goes into headers.
 _REASON = re.compile("[a-z_]{1,32}")
-#: Where it is not said why, as by introspection.
+#: The reason where none is given, as by introspection.
 UNKNOWN_REASON = ""
 
 
@@ -42,7 +42,7 @@ class RemoteFeed:
     ) -> None:
         self._url, self._fetch, self._clock = url, fetch, clock
         self._cursor = ""
-        #: For how many seconds the issuer says that an ending matters.
+        #: For how many seconds an ending matters, according to the issuer.
         self.keep = 0.0
 
     def read(self) -> Endings:
@@ -51,7 +51,7 @@ class RemoteFeed:
         except StoreUnavailable as error:
             logger.warning("The endings at AUTHX_REVOCATIONS_URL were not read: %s.", error)
             if isinstance(error, Refused):
-                self.begin_again()  # the cursor may be what it does not take
+                self.begin_again()  # the issuer may have refused the cursor
             raise
 
     def _read(self) -> Endings:
@@ -82,7 +82,7 @@ class RemoteFeed:
 
 
 def _checked(page: Mapping[str, Any]) -> tuple[dict[str, str], str, float]:
-    """Return the entries of a page, its cursor and its seconds, if it is one."""
+    """Check a page, and return its entries, its cursor and how many seconds an ending matters."""
     try:
         entries = revocation_log.merged(_entries(page))
         cursor, keep = page["cursor"], float(page["keep"])
@@ -94,7 +94,7 @@ def _checked(page: Mapping[str, Any]) -> tuple[dict[str, str], str, float]:
 
 
 def _entries(page: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield name and entry of all that a page holds.
+    """Yield the name and the value of each entry of a page.
 
     Raises:
         KeyError, TypeError, ValueError: it is not a page of the feed.
@@ -113,7 +113,7 @@ def _entries(page: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _reason(value: Any) -> str:
-    """Return the word for why; an ending counts, whatever stands there."""
+    """Return the reason; an ending counts, whatever its reason looks like."""
     return value if isinstance(value, str) and _REASON.fullmatch(value) else UNKNOWN_REASON
 
 

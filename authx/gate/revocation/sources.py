@@ -1,4 +1,4 @@
-"""Which sessions have ended: the question, and whom to ask."""
+"""Which sessions have ended: the question, and which source to ask."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LIVE: Final = Liveness(None)
 
 
 class RevocationSource(Protocol):
-    """Answers for one verification; a class of this kind is what AUTHX_REVOCATION_STORE names."""
+    """Answers for one verification; AUTHX_REVOCATION_STORE may name a class of this kind."""
 
     def answer(self, claims: AccessClaims, now: datetime | None) -> Liveness:
         """Return whether the session of ``claims`` is live.
@@ -39,13 +39,13 @@ class RevocationSource(Protocol):
 
 
 class ReasonSource(Protocol):
-    """A source of a site's own may tell the reason alone."""
+    """A site's own source, which may return the reason alone."""
 
     def end_reason(self, claims: AccessClaims, now: datetime | None) -> str | None:
         """Return why the session of ``claims`` is over, or None while it is live; raises as ``answer``."""
 
 
-#: The truth: a source that reads the session's row.
+#: Makes the authoritative source, which reads the session's row.
 database_source: Port[Callable[[], RevocationSource | ReasonSource]] = Port("database of sessions")
 #: Makes a feed of the endings in the database; takes the position to go on from.
 database_log: Port[Callable[..., Feed]] = Port("log of endings")
@@ -62,7 +62,7 @@ def ask(source: RevocationSource | ReasonSource, claims: AccessClaims, now: date
 
 
 class CachedSource:
-    """Asks what answers quickly, and the database where that says ended or does not know."""
+    """Asks a copy or Redis first, and the database where that reports an ending or cannot answer."""
 
     def __init__(self, store: str, lag: timedelta) -> None:
         self._store, self._lag = store, lag
@@ -72,18 +72,18 @@ class CachedSource:
             entries = self._entries(revocation_log.asked_of(claims))
             if not revocation_log.is_hit(claims, entries):
                 return LIVE
-        except (StoreUnavailable, ValueError):  # unknown, or nothing that we have written
+        except (StoreUnavailable, ValueError):  # unknown, or not as we write it
             return ask(database_source.provider(), claims, now)
         try:
             return ask(database_source.provider(), claims, now)
         except StoreUnavailable:
-            return Liveness(revocation_log.end_reason(claims, entries))  # what we do know
+            return Liveness(revocation_log.end_reason(claims, entries))  # as far as is known
 
     def _entries(self, names: Sequence[str]) -> list[str | None]:
-        """Return what a copy of known age says, or Redis.
+        """Return the entries under ``names``, from a copy of known age or from Redis.
 
         Raises:
-            StoreUnavailable: neither knows.
+            StoreUnavailable: neither has them.
         """
         if self._lag:
             with suppress(TooManyEndings):
@@ -94,7 +94,7 @@ class CachedSource:
 
 
 class FeedSource:
-    """A verify-only service's copy of the issuer's feed."""
+    """Asks a verify-only service's copy of the issuer's feed."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -138,14 +138,14 @@ def source(token: object = None) -> RevocationSource | ReasonSource:
 
 
 def publish(ended: Mapping[str, str]) -> None:
-    """Spread what this process has just written to the log; what does not arrive is read later."""
+    """Pass on what this process has just written to the log; an ending that does not arrive is read later."""
     for copy in list(_copies.values()):  # another thread may be making one
         copy.add(ended)
     if conf.REVOCATION_STORE == "redis":
         _redis(conf.REDIS_ALIAS).publish(ended)
 
 
-#: By the store that feeds them.
+#: The local copies, by the store that feeds them.
 _copies: dict[str, LocalCopy] = {}
 
 
