@@ -28,7 +28,8 @@ class SharedCopy:
     ) -> None:
         """Renew the copy with ``read``, a method of the owner that keeps what it finds.
 
-        ``read`` receives its start time. It raises StoreUnavailable where there is nothing new, and leaves everything as it was.
+        ``read`` receives its start time. It raises StoreUnavailable where there is nothing new, and leaves
+        everything as it was.
         ``run_in_background`` runs the readings that no caller has to wait for; without it, the caller that
         finds one due reads. ``after_fork``, another method, is called in a forked process, without the
         parent's threads.
