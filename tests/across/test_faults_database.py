@@ -175,11 +175,11 @@ def forget_endings(cluster, people):
     """Take their lines out of the log, and give their numbers to the next."""
     sids = ", ".join(f"'{whose['sid']}'" for whose in people)
     ((first, count),) = cluster.ask(
-        f"SELECT min(id), count(*) FROM authx_endedsession WHERE name IN ({sids})"
+        f"SELECT min(id), count(*) FROM authx_revocationlogentry WHERE subject_key IN ({sids})"
     )
     assert count == len(people)
-    cluster.ask(f"DELETE FROM authx_endedsession WHERE id >= {first}")
-    cluster.ask(f"SELECT setval(pg_get_serial_sequence('authx_endedsession', 'id'), {first}, false)")
+    cluster.ask(f"DELETE FROM authx_revocationlogentry WHERE id >= {first}")
+    cluster.ask(f"SELECT setval(pg_get_serial_sequence('authx_revocationlogentry', 'id'), {first}, false)")
 
 
 @pytest.mark.parametrize("settings", [{}, {"lag": LAG}], ids=str)
