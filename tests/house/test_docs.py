@@ -1,0 +1,210 @@
+"""The documentation says what the code does, and leads nowhere that is not there."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils.module_loading import import_string
+
+from authx import errors
+from authx.api import exceptions
+from authx.api.urls import urlpatterns
+from authx.conf import Conf
+from authx.models import EndReason
+
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
+TOP = [README, *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"))]
+PAGES = [*TOP, *sorted((ROOT / "docs").glob("*.md"))]
+
+#: A fenced block: its language, then its text.
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+#: A link or an image whose target is not on another host.
+LINK = re.compile(r"\]\((?!https?:)([^)\s]+)\)")
+#: Where one machine keeps its files.
+MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:home|Users|root|work|tmp|opt)/\w|[A-Z]:\\Users\\")
+#: Addresses of package indexes (Python, Debian, npm), dots escaped or not; none stands here whole.
+REGISTRY = re.compile(
+    "|".join(
+        [
+            r"py" r"pi\W{1,4}(?:org|io|python)",
+            r"python" r"hosted",
+            r"\b(?:deb|security|archive|snapshot|ftp|http|cdn)\W{1,4}deb" r"ian\W{1,4}(?:org|net)",
+            r"npm" r"js\W",
+            r"yarn" r"pkg",
+        ]
+    ),
+    re.IGNORECASE,
+)
+
+
+def prose(page: Path) -> str:
+    """The page without its fenced blocks."""
+    return FENCE.sub("", page.read_text())
+
+
+def table(heading: str) -> list[list[str]]:
+    """The rows of the README's table whose first column is called ``heading``; cells are bare text."""
+    lines = README.read_text().splitlines()
+    (start,) = (number for number, line in enumerate(lines) if line.startswith(f"| {heading} |"))
+    rows = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
+    return rows
+
+
+def bare(cell: str) -> str:
+    """What stands between a cell's backticks, which is all of it."""
+    assert re.fullmatch(r"`[^`]+`", cell), cell
+    return cell[1:-1]
+
+
+def declared_errors() -> list[type[errors.AuthxError]]:
+    """Every error but the root; a group shares its code with one of its members."""
+    found = [value for value in vars(errors).values() if isinstance(value, type)]
+    return [kind for kind in found if issubclass(kind, errors.AuthxError) and kind is not errors.AuthxError]
+
+
+def python_blocks() -> list[Any]:
+    return [
+        pytest.param(text, id=f"{page.name}-{number}")
+        for page in PAGES
+        for number, (language, text) in enumerate(FENCE.findall(page.read_text()))
+        if language == "python"
+    ]
+
+
+def committed_files() -> list[Path]:
+    """What git would commit here; without git, what belongs to the project by its place."""
+    if shutil.which("git"):
+        command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        if listed.returncode == 0:
+            return [ROOT / name for name in listed.stdout.split("\0") if (ROOT / name).is_file()]
+    folders = ["authx", "benchmarks", "demo_project", "docs", "tests", ".ci"]
+    nested = [path for name in folders for path in (ROOT / name).rglob("*") if path.is_file()]
+    return [*nested, *(path for path in ROOT.iterdir() if path.is_file())]
+
+
+def test_the_settings_table_is_the_declared_settings():
+    rows = table("setting")
+    told = {bare(name): eval(bare(default), {"timedelta": timedelta}) for name, default, _ in rows}
+    declared = {setting.name: setting.default for setting in Conf.declared()}
+    assert list(told) == list(declared)
+    assert told == declared
+
+
+def test_the_errors_table_has_every_code_and_no_ghost():
+    named = {error.code for error in declared_errors()}
+    kinds = [value for value in vars(exceptions).values() if isinstance(value, type)]
+    answered = {
+        kind.default_code
+        for kind in kinds
+        if kind.__module__ == exceptions.__name__ and "default_code" in vars(kind)
+    }
+    told = [bare(code) for code, _, _ in table("code")]
+    assert sorted(told) == sorted(named | answered | set(exceptions.DETAILS))
+
+
+def test_the_errors_table_has_the_status_of_each_code():
+    told = {bare(code): status for code, status, _ in table("code")}
+    for error in declared_errors():
+        if error is not errors.KeyInvalid:  # the site's fault: no answer is made of it
+            assert told[error.code] == str(exceptions.refusal(error()).status_code), error
+    assert told[exceptions.InvalidRequest.default_code] == str(exceptions.InvalidRequest.status_code)
+    for code in exceptions.DETAILS.keys() - {error.code for error in declared_errors()}:
+        assert told[code] == str(exceptions.Refused(code).status_code)
+
+
+def test_the_reasons_table_has_every_reason_and_no_ghost():
+    assert [bare(reason) for reason, _ in table("reason")] == EndReason.values
+
+
+def test_the_routes_table_has_every_route():
+    told = {bare(route).split()[1] for route, _ in table("route")}
+    served = {re.sub(r"<\w+:(\w+)>", r"<\1>", str(url.pattern)) for url in urlpatterns}
+    assert told == served
+
+
+@pytest.mark.parametrize(
+    ("mark", "last"),
+    [
+        ("demo-command", ".venv/bin/python manage.py demo"),
+        ("test-command", ".venv/bin/pytest -n 2 --dist worksteal"),
+    ],
+)
+def test_the_readme_has_the_command_once(mark, last):
+    text = README.read_text()
+    assert text.count(f"<!-- {mark} -->") == 1
+    (command,) = re.findall(rf"^<!-- {mark} -->\n```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    extra = mark.partition("-")[0]
+    assert command == f'python3 -m venv .venv && .venv/bin/pip install -e ".[{extra}]" && {last}\n'
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_shell_blocks_are_shell(page):
+    for language, text in FENCE.findall(page.read_text()):
+        if language == "sh":
+            subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+
+
+@pytest.mark.parametrize("text", python_blocks())
+def test_a_python_block_compiles_and_names_what_is_there(text):
+    tree = ast.parse(text)
+    compile(tree, "documentation", "exec")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            module = import_module(node.module)
+            assert not [name.name for name in node.names if not hasattr(module, name.name)]
+        elif isinstance(node, ast.Constant) and re.fullmatch(r"authx(\.\w+)+", str(node.value)):
+            assert is_there(node.value), node.value
+
+
+def is_there(path: str) -> bool:
+    """True for a dotted path of a module, or of something in one."""
+    try:
+        import_string(path)
+    except ImportError:
+        import_module(path)
+    return True
+
+
+def slugs(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for link in LINK.findall(prose(page)):
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.is_relative_to(ROOT), link
+        assert target.is_file(), link
+        assert not anchor or anchor in slugs(target), link
+
+
+@pytest.mark.parametrize("pattern", [MACHINE_PATH, REGISTRY], ids=["machine path", "registry"])
+def test_no_file_names_one_machine_or_a_registry(pattern):
+    """This file and its patterns included."""
+    found = []
+    for path in committed_files():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue  # a picture
+        name = path.relative_to(ROOT)
+        found += [f"{name}: {match[0]}" for match in pattern.finditer(text)]
+    assert found == []

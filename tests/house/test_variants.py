@@ -1,0 +1,41 @@
+"""Other sites: in transactions, beside Django's own class, with another user, with second factors."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# Of the session we are in, and none of the other's business: coverage, xdist, options.
+OURS = ("PYTEST_", "COV_CORE_", "COVERAGE_")
+
+
+@pytest.mark.parametrize("variant", ["atomic", "session_auth", "custom_user"])
+def test_the_journeys_pass_on_a_variant_of_the_site(variant):
+    run_on(variant, "tests/journeys")
+
+
+def test_subjects_are_shown_on_a_site_with_another_user_model():
+    run_on("custom_user", "tests/sessions/test_subjects.py")
+
+
+def test_second_factors_of_other_apps_are_told_of():
+    pytest.importorskip("allauth.mfa", reason="django-allauth[mfa,socialaccount] is not installed")
+    pytest.importorskip("django_otp", reason="django-otp is not installed")
+    run_on("second_factors", "tests/second_factors")
+
+
+def run_on(variant, tests):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(OURS)}
+    environment["DJANGO_SETTINGS_MODULE"] = f"tests.settings.{variant}"
+    command = [sys.executable, "-m", "pytest", tests, "-q", "-p", "no:cacheprovider"]
+    # The browser looks the same on every variant: one look is enough.
+    command += ["-m", "not browser and not slow", "-rs"]
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, f"{variant}\n{run.stdout}\n{run.stderr}"
+    summary = run.stdout.strip().splitlines()[-1]
+    assert re.search(r"\b[1-9]\d* passed\b", summary), run.stdout
+    assert "skipped" not in summary, run.stdout
