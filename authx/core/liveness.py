@@ -16,8 +16,3 @@ class Liveness:
     snapshot: Any = None
     #: The device type of the login that took the session's place; ``""`` unless it was replaced.
     replaced_by: str = ""
-
-    @property
-    def is_live(self) -> bool:
-        """Return whether nothing has ended the session."""
-        return self.reason is None
