@@ -22,8 +22,8 @@ class RevocationLogEntry(models.Model):
     id = models.BigAutoField(primary_key=True)
     #: A ``sid``, the subject of a not-before mark, or a key: see ``core.revocation_log``.
     subject_key = models.CharField(max_length=LONGEST)
-    #: The reason of the ending; of a mark, its number and reason.
-    value = models.CharField(max_length=64)
+    #: The reason of the ending; of a mark, its number, its reason, and which session it does not end.
+    value = models.CharField(max_length=96)
     #: By the clock of the process that wrote the entry.
     at = models.DateTimeField(db_index=True)
 

@@ -33,9 +33,12 @@ def write(keys: Sequence[UUID], reason: str) -> None:
     _append({str(key): reason for key in keys})
 
 
-def write_mark(subject: str, number: int, reason: str) -> None:
-    """Append a mark on the sessions of ``subject``, everybody's if it is empty; publish as ``write`` does."""
-    _append({revocation_log.name_of_subject(subject): revocation_log.mark(number, reason)})
+def write_mark(subject: str, number: int, reason: str, kept: str = "") -> None:
+    """Append a mark on the sessions of ``subject``, everybody's if it is empty; publish as ``write`` does.
+
+    ``kept`` is the ``sid`` of the one session that it does not end.
+    """
+    _append({revocation_log.name_of_subject(subject): revocation_log.mark(number, reason, kept)})
 
 
 def write_withdrawal(kid: str) -> None:
