@@ -18,9 +18,10 @@ from authx.api.exceptions import Refused
 from authx.api.serializers import NameSerializer, PasswordSerializer, SessionSerializer
 from authx.api.views.base import SessionAPIView
 from authx.api.views.tokens import check_credentials
+from authx.core.reasons import EndReason
 from authx.http import cookies
 from authx.http.renewal import has_bearer
-from authx.models import DeviceSession, EndReason
+from authx.models import DeviceSession
 from authx.sessions import end_session, end_sessions
 from authx.sessions.credentials import access_token_for
 from authx.sessions.methods import add_methods, password_methods
@@ -109,9 +110,10 @@ class Reauthenticate(SessionAPIView):
         record_proof(session, by=user, request=request)
         add_methods(session, password_methods(proved), by=user, request=request)
         claims, access_token = access_token_for(session, now=timezone.now())
-        expires_in = claims.exp - claims.iat
-        body = {"access_token": access_token, "token_type": "Bearer", "expires_in": expires_in}
+        body = {"access_token": access_token, "token_type": "Bearer", "expires_in": claims.expires_in}
         response = Response(body)
         if not has_bearer(request._request):
-            cookies.set_access_cookie(response, access_token, expires_in, persistent=session.persistent)
+            cookies.set_access_cookie(
+                response, access_token, claims.expires_in, persistent=session.persistent
+            )
         return response

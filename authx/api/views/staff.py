@@ -17,7 +17,7 @@ from authx.api.authentication import session_or_none
 from authx.api.permissions import MayKick, MayKickEverywhere
 from authx.api.serializers import KickSerializer, StaffSessionSerializer
 from authx.api.views.base import SessionAPIView
-from authx.models import EndReason
+from authx.core.reasons import EndReason
 from authx.sessions import end_session, end_user_sessions
 from authx.sessions.kicking import KICK_SUPERUSER, may_kick
 from authx.sessions.queries import find_session, search_sessions

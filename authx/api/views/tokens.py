@@ -19,13 +19,14 @@ from authx.api.exceptions import Refused
 from authx.api.serializers import LoginSerializer
 from authx.api.views.base import AuthxAPIView
 from authx.conf import conf
+from authx.core.reasons import EndReason
 from authx.errors import RefreshReused, SessionEnded, TokenError
 from authx.http import cookies, django_session
 from authx.http.device_cookie import browser_device, remember_login
 from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.renewal import has_bearer
 from authx.http.request_state import notes
-from authx.models import DeviceSession, EndReason
+from authx.models import DeviceSession
 from authx.sessions import (
     Credentials,
     Device,
