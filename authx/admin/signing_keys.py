@@ -189,10 +189,10 @@ class SigningKeyAdmin(admin.ModelAdmin):
         }
 
     def _withdraw(self, request: HttpRequest, kid: str) -> str:
-        row, heir = withdraw(kid, by=request.user)
+        row, successor = withdraw(kid, by=request.user)
         LogEntry.objects.log_actions(str(request.user.pk), [row], CHANGE, str(_("Withdrawn.")))
-        said = str(_("The key %s is withdrawn: its tokens are refused.")) % row.kid
-        return f"{said} {_('The key %s signs from now on.') % heir.kid}" if heir else said
+        message = str(_("The key %s is withdrawn: its tokens are refused.")) % row.kid
+        return f"{message} {_('The key %s signs from now on.') % successor.kid}" if successor else message
 
 
 def _judge(keys: Any) -> None:

@@ -27,5 +27,5 @@ class EndReason(StrEnum):
         raise ValueError(f"{value!r} is not a valid EndReason: use one of {', '.join(cls)}")
 
 
-#: The session reached one of its time limits. Nobody has to be told: its tokens never outlive the limits.
+#: The session reached one of its time limits. No entry in the revocation log: no token outlives the limits.
 EXPIRIES: Final = frozenset({EndReason.IDLE, EndReason.EXPIRED})

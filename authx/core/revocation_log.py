@@ -22,7 +22,7 @@ from authx.errors import KeyUnknown
 
 EVERYBODY: Final = "*"
 #: Characters of the longest name: ``@`` and a subject of 255.
-LONGEST: Final = 256
+MAX_NAME_LENGTH: Final = 256
 
 
 def name_of_subject(subject: str) -> str:
@@ -80,11 +80,11 @@ def merged(entries: Iterable[tuple[str, str]], into: dict[str, str] | None = Non
     Raises:
         ValueError: an entry has the name of a mark and not the value of one.
     """
-    kept = {} if into is None else into
+    copy = {} if into is None else into
     for name, value in entries:
-        if not is_mark(name) or _is_latest(value, kept.get(name)):
-            kept[name] = value
-    return kept
+        if not is_mark(name) or _is_latest(value, copy.get(name)):
+            copy[name] = value
+    return copy
 
 
 def _is_latest(value: str, before: str | None) -> bool:

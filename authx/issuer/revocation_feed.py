@@ -19,7 +19,7 @@ from authx.store.revocation_log import EndedLog
 #: The members of a response that hold entries.
 KINDS = ("endings", "not_before", "withdrawn_keys")
 #: Endings in one response; a reader requests the next one while there are more.
-PAGE = 5000
+PAGE_SIZE = 5000
 
 
 def endings_since(cursor: str) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def endings_since(cursor: str) -> dict[str, Any]:
     Raises:
         StoreUnavailable: the database cannot be read.
     """
-    log = EndedLog(_position(cursor), limit=PAGE)
+    log = EndedLog(_position(cursor), limit=PAGE_SIZE)
     found = log.read()
     return {
         **_by_kind(found.ended),

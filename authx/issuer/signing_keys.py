@@ -13,7 +13,7 @@ from authx.conf import conf
 from authx.core.key_schedule import (
     IN_USE,
     LEAD,
-    Judgment,
+    KeyringState,
     KeyState,
     finished_for_long,
     judge_keys,
@@ -45,13 +45,13 @@ def load(known: Mapping[str, Key], now: datetime) -> list[ManagedKey]:
     return [ManagedKey(row.times(), key_of(row, known) if row.kid in in_use else None) for row in rows]
 
 
-def judge(rows: Iterable[SigningKey], now: datetime | None = None) -> Judgment:
+def judge(rows: Iterable[SigningKey], now: datetime | None = None) -> KeyringState:
     """Judge what each key is for; set ``state`` on the rows."""
     rows = list(rows)
-    judged = judge_keys((row.times() for row in rows), now=now or timezone.now(), hold=verify_period())
+    keyring_state = judge_keys((row.times() for row in rows), now=now or timezone.now(), hold=verify_period())
     for row in rows:
-        row.state = judged.states[row.kid]
-    return judged
+        row.state = keyring_state.states[row.kid]
+    return keyring_state
 
 
 def all_keys() -> list[SigningKey]:
@@ -92,11 +92,11 @@ def rotate(
 
     def write() -> SigningKey | str:
         rows = _locked()
-        judged = judge(rows, at)
+        keyring_state = judge(rows, at)
         _tidy(rows, at)
         if at_once:
             _withdraw_lost(rows, by, at)
-        elif refusal := _refusal(rows, judged):
+        elif refusal := _refusal(rows, keyring_state):
             return refusal
         return _insert(rows, pair, by=by, at=at, signs_at=at if at_once else at + LEAD)
 
@@ -106,15 +106,15 @@ def rotate(
     return done
 
 
-def _refusal(rows: list[SigningKey], judged: Judgment) -> str:
+def _refusal(rows: list[SigningKey], keyring_state: KeyringState) -> str:
     """Return why no key may be made that waits for its turn; empty if one may."""
     named = {row.kid: row for row in rows}
-    if judged.signing is not None and key_of(named[judged.signing], {}) is None:
+    if keyring_state.signing is not None and key_of(named[keyring_state.signing], {}) is None:
         return (
-            f"The key that signs, {judged.signing}, cannot be decrypted: is this the SECRET_KEY of all"
+            f"The key that signs, {keyring_state.signing}, cannot be decrypted: is this the SECRET_KEY of all"
             " workers? If the one under which it was made is lost, rotate at once."
         )
-    if (waiting := judged.first(KeyState.NEXT)) is not None:
+    if (waiting := keyring_state.first(KeyState.NEXT)) is not None:
         since = named[waiting].signs_at
         return f"A key is waiting already: {waiting} signs from {since:%Y-%m-%d %H:%M:%S} UTC on."
     return ""
@@ -145,23 +145,23 @@ def withdraw(
     def write() -> tuple[SigningKey, SigningKey | None]:
         rows = _locked()
         row = _named(kid, rows)
-        judged = judge(rows, at)
+        keyring_state = judge(rows, at)
         row.withdrawn_at, row.withdrawn_by = at, by
         row.save(using=database.alias(), update_fields=["withdrawn_at", "withdrawn_by"])
         revocation_log.write_withdrawal(row.kid)
-        heir = _inherit(rows, judged, row, by, at) if judged.signing == row.kid else None
-        judge([*rows, *([heir] if heir and heir not in rows else [])], at)
-        return row, heir
+        successor = _succeed(rows, keyring_state, row, by, at) if keyring_state.signing == row.kid else None
+        judge([*rows, *([successor] if successor and successor not in rows else [])], at)
+        return row, successor
 
     return _change(write)
 
 
-def _inherit(
-    rows: list[SigningKey], judged: Judgment, withdrawn: SigningKey, by: Any, at: datetime
+def _succeed(
+    rows: list[SigningKey], keyring_state: KeyringState, withdrawn: SigningKey, by: Any, at: datetime
 ) -> SigningKey:
     """Return the waiting key, which signs from now on, or a new one of the same algorithm."""
     _withdraw_lost(rows, by, at)
-    waiting = judged.first(KeyState.NEXT)
+    waiting = keyring_state.first(KeyState.NEXT)
     for row in rows:
         if row.kid == waiting and row.withdrawn_at is None:
             row.signs_at = at

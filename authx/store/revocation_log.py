@@ -122,7 +122,7 @@ def _lines(log: models.QuerySet[RevocationLogEntry]) -> list[_Line]:
     After a restore the same session may end again under the same number, but not at the same time.
     """
     found = log.values_list("id", "at", "subject_key", "value")
-    return [(number, f"{name} {at.timestamp():.6f}", name, told) for number, at, name, told in found]
+    return [(number, f"{name} {at.timestamp():.6f}", name, value) for number, at, name, value in found]
 
 
 def _in(gaps: Sequence[Gap]) -> Q:

@@ -129,7 +129,7 @@ class IntrospectionSource:
             if not isinstance(active := answer.get("active"), bool):
                 raise StoreUnavailable("the answer is not what it should be")
         except StoreUnavailable as error:
-            logger.warning("AUTHX_INTROSPECTION_URL did not tell of a token: %s.", error)
+            logger.warning("AUTHX_INTROSPECTION_URL gave no answer about a token: %s.", error)
             raise
         if active and (answer.get("sid"), answer.get("jti")) == (claims.sid, claims.jti):
             return Liveness(None)

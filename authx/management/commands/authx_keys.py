@@ -68,8 +68,8 @@ class Command(DatabaseCommand):
         self.stdout.write(f"{row.kid} ({row.alg}) is published, and signs from {since} on.")
 
     def _withdraw(self, kid: str) -> None:
-        row, heir = withdraw(kid)
-        instead = f" {heir.kid} signs from now on." if isinstance(heir, SigningKey) else ""
+        row, successor = withdraw(kid)
+        instead = f" {successor.kid} signs from now on." if isinstance(successor, SigningKey) else ""
         self.stdout.write(f"{row.kid} is withdrawn: its tokens are refused.{instead}")
 
 
