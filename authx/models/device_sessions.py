@@ -63,7 +63,7 @@ class DeviceSessionQuerySet(models.QuerySet["DeviceSession"]):
         """
         first = _ending_marks()[:1]
         at, reason = Subquery(first.values("at")), Subquery(first.values("reason"))
-        return self.annotate(marked_at=at, marked_reason=reason)
+        return self.annotate(**{"marked_at": at, "marked_reason": reason})  # attributes of the model, to mypy
 
 
 def _ending_marks() -> models.QuerySet[NotBeforeMark]:

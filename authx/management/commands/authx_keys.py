@@ -8,15 +8,9 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from authx.core.key_schedule import IN_USE, KeyState
+from authx.issuer.key_rows import all_keys, judge
 from authx.issuer.private_keys import ALGORITHMS, key_of
-from authx.issuer.signing_keys import (
-    KeyringRefused,
-    all_keys,
-    judge,
-    rotate,
-    settings_keys,
-    withdraw,
-)
+from authx.issuer.signing_keys import KeyringRefused, rotate, settings_keys, withdraw
 from authx.management.base import DatabaseCommand
 from authx.models import SigningKey
 
