@@ -62,8 +62,8 @@ class DeviceSessionQuerySet(models.QuerySet["DeviceSession"]):
         A single session that is read through ``authx.sessions`` takes marks into account anyway.
         """
         first = _ending_marks()[:1]
-        at, reason = Subquery(first.values("at")), Subquery(first.values("reason"))
-        return self.annotate(**{"marked_at": at, "marked_reason": reason})  # attributes of the model, to mypy
+        told = {"marked_at": Subquery(first.values("at")), "marked_reason": Subquery(first.values("reason"))}
+        return self.annotate(**told)
 
 
 def _ending_marks() -> models.QuerySet[NotBeforeMark]:
