@@ -25,14 +25,15 @@ class AuthxConfig(AppConfig):
     def ready(self) -> None:
         from authx import checks
         from authx.http import charset
+        from authx.logins import attempts
         from authx.pages import login_signals
-        from authx.sessions import login_attempts, user_changes
+        from authx.sessions import user_changes
 
         _connect_gate()
         checks.connect()
         charset.connect()
         user_changes.connect()
-        login_attempts.connect()
+        attempts.connect()
         login_signals.connect()
 
 

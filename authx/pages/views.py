@@ -20,9 +20,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from authx.errors import LoginRefused, SessionLimitReached
 from authx.http import cookies, django_session, renewal
-from authx.http.login_limit import say_wait
 from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.request_state import notes
+from authx.logins.outcome import say_wait
 from authx.models import DeviceSession, EndReason
 from authx.pages.elsewhere import other_login_page, to_other_login_page
 from authx.pages.forms import LoginForm
@@ -72,7 +72,7 @@ class LoginView(auth_views.LoginView):
         response: HttpResponse = super().form_invalid(form)
         if self.refusal_code:
             response.status_code = 401
-        say_wait(self.request, response)  # for a site without our middleware
+        say_wait(response, notes(self.request).login_wait)  # for a site without our middleware
         return response
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:

@@ -12,13 +12,12 @@ from authx.conf import conf, secret_keys
 from authx.core.device import describe_user_agent
 from authx.core.refresh_token import read_refresh_token
 from authx.core.risk import Action, Alarm, Context, alarms
-from authx.http import throttle
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import audit
 from authx.sessions.audit import Actor
 from authx.sessions.ending import Ending, end_all
 from authx.sessions.presented import find_by_refresh_token
-from authx.store import database
+from authx.store import counters, database
 
 
 def action_of(alarm: Alarm) -> Action:
@@ -61,8 +60,8 @@ def count_refresh(refresh_token: object, request: Any) -> int:
         StoreUnavailable: an alarm is due, and the database cannot be read or written.
     """
     sid = str(read_refresh_token(refresh_token, secret_keys()).sid)
-    wait = throttle.refresh_wait(sid)
-    if wait and throttle.is_first("refresh-rate", sid, wait):
+    wait = counters.refresh_wait(sid)
+    if wait and counters.is_first("refresh-rate", sid, wait):
         raise_refresh_rate(find_by_refresh_token(refresh_token), request)
     return wait
 

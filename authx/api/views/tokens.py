@@ -25,6 +25,7 @@ from authx.http.device_cookie import browser_device, remember_login
 from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.renewal import has_bearer
 from authx.http.request_state import notes
+from authx.logins.attempts import authenticate_within_limit
 from authx.logins.browser import browser_session
 from authx.models import DeviceSession, EndReason
 from authx.sessions import (
@@ -36,7 +37,6 @@ from authx.sessions import (
     refresh_session,
 )
 from authx.sessions.liveness import is_current
-from authx.sessions.login_attempts import authenticate_within_limit
 from authx.sessions.methods import password_methods
 from authx.sessions.presented import find_by_refresh_token
 from authx.sessions.risk import count_refresh

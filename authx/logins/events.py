@@ -8,11 +8,11 @@ from django.http import HttpRequest
 
 from authx.core.rates import Rate
 from authx.http.client_address import client_network
-from authx.http.counters import count
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
 from authx.sessions.audit import Actor
 from authx.store import database
+from authx.store.counters import count
 
 logger = logging.getLogger("authx")
 
