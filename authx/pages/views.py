@@ -21,6 +21,7 @@ from django.views.decorators.http import require_POST, require_safe
 from authx.core.reasons import EndReason
 from authx.errors import LoginRefused, SessionLimitReached
 from authx.http import cookies, django_session, renewal
+from authx.http.actor import actor_of
 from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.request_state import notes
 from authx.logins.outcome import say_wait
@@ -124,7 +125,7 @@ def end_device(request: HttpRequest, sid: UUID) -> HttpResponse:
     if current is not None and current.pk == session.pk:
         logout(request)
         return redirect("authx:login")
-    end_session(session, EndReason.ENDED_BY_USER, by=request.user, request=request)
+    end_session(session, EndReason.ENDED_BY_USER, by=actor_of(request, request.user))
     said = _("%(device)s has been signed out.") % {"device": session}
     messages.success(request, said, fail_silently=True)
     return redirect("authx:devices")
@@ -136,7 +137,7 @@ def end_others(request: HttpRequest) -> HttpResponse:
     """End all of the user's sessions but this one."""
     current = _current(request)
     others = other_sessions(request.user, current.pk if current else None)
-    ended = end_sessions(others, EndReason.ENDED_BY_USER, by=request.user, request=request)
+    ended = end_sessions(others, EndReason.ENDED_BY_USER, by=actor_of(request, request.user))
     said = ngettext("%d other device has been signed out.", "%d other devices have been signed out.", ended)
     messages.success(request, said % ended, fail_silently=True)
     return redirect("authx:devices")
