@@ -9,6 +9,7 @@ from uuid import UUID
 from authx.models import DeviceSession, NotBeforeMark
 from authx.sessions.ending import CHUNK, Ending, end_all
 from authx.sessions.not_before import EVERYBODY, catch_up_with, write_mark
+from authx.sessions.ports import actor_of
 from authx.sessions.subjects import find_subject
 from authx.store import database
 
@@ -32,7 +33,7 @@ def end_user_sessions(
     service, and so is a login in progress. The rows, their events and signals follow in transactions of a few
     hundred: if that is interrupted, the sessions stay refused, and ``authx_prune`` finishes it. Sessions
     opened under another subject, before AUTHX_SUBJECT_FIELD was changed, end in the mark's transaction, one
-    by one.
+    by one. ``by`` is a user, or the ``Actor`` that a door has built.
 
     Raises:
         ValueError: ``reason`` is not an ``EndReason``, or ``user`` is None or not saved.
@@ -42,7 +43,7 @@ def end_user_sessions(
     key = getattr(user, "pk", None)
     if key in (None, EVERYBODY):
         raise ValueError("a user who is not saved has no sessions to end")
-    ending = Ending.of(reason, by, request, note, now)
+    ending = Ending.of(reason, actor_of(request, by), note, now)
     subject = find_subject(user)
 
     def write() -> tuple[NotBeforeMark | None, int]:
@@ -57,7 +58,7 @@ def end_everyone(
     reason: str, by: Any = None, *, request: Any = None, note: str = "", now: datetime | None = None
 ) -> int:
     """End everybody's sessions, as ``end_user_sessions`` does for one user; those of ``by`` included."""
-    ending = Ending.of(reason, by, request, note, now)
+    ending = Ending.of(reason, actor_of(request, by), note, now)
     mark = database.transact(lambda: write_mark(EVERYBODY, ending))
     return sum(catch_up_with(mark, ending, CHUNK))
 

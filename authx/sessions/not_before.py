@@ -9,12 +9,12 @@ from django.db import models
 from django.db.models import Max, Subquery
 from django.utils import timezone
 
+from authx.core.actor import Actor
 from authx.core.device import clean_text
 from authx.core.reasons import EndReason
 from authx.gate.revocation.window import window
 from authx.models import DeviceSession, DeviceSessionQuerySet, NotBeforeMark
 from authx.models.exactly import Octets, is_exactly
-from authx.sessions.audit import Actor
 from authx.sessions.ending import Ending, end_together
 from authx.store import database, revocation_log
 from authx.store.database import DatabaseNow
@@ -75,7 +75,7 @@ def catch_up(batch: int) -> Iterator[int]:
     The oldest mark first: it is the one that ended them.
     """
     for mark in list(_marks().order_by("number")):
-        ending = Ending(EndReason(mark.reason), mark.at, Actor.of(mark.by), mark.note)
+        ending = Ending(EndReason(mark.reason), mark.at, Actor(mark.by), mark.note)
         yield from catch_up_with(mark, ending, batch)
 
 
