@@ -807,6 +807,58 @@ def test_a_spent_token_comes_back_and_the_session_lives_and_comes_back_again_and
     assert_error(refresh(current), 401, "session_ended", "reused")
 
 
+def stolen(spent):
+    """What a thief has made of a copied refresh token: tokens of the generation that came next, in use."""
+    pass_the_grace()
+    loot = refresh(spent).json()
+    assert refresh(loot["refresh_token"]).status_code == 200  # seen in use
+    pass_the_grace()
+    return loot
+
+
+def assert_worth_nothing(tokens, reason):
+    assert_error(
+        APIClient().get(WHOAMI, headers=bearer(tokens["access_token"])), 401, "session_ended", reason
+    )
+    if "refresh_token" in tokens:
+        assert_error(refresh(tokens["refresh_token"]), 401, "session_ended", reason)
+
+
+def test_after_a_conflict_the_old_token_at_logout_ends_it_for_whoever_has_the_successor(login):
+    """As docs/errors.md advises a client that has no newer token."""
+    mine = login().json()
+    loot = stolen(mine["refresh_token"])
+    assert_error(refresh(mine["refresh_token"]), 409, "refresh_conflict")
+    assert post_json(APIClient(), LOGOUT, {"refresh_token": mine["refresh_token"]}).status_code == 204
+    for tokens in (mine, loot):
+        assert_worth_nothing(tokens, "logout")
+    anew = login().json()
+    assert APIClient().get(WHOAMI, headers=bearer(anew["access_token"])).status_code == 200
+
+
+def test_a_browser_that_meets_a_conflict_may_log_out_by_its_old_cookies(browser, sign_in, login):
+    mine = sign_in().json()
+    loot = stolen(browser.cookies[REFRESH_COOKIE].value)
+    conflict = refresh_by_cookie(browser)
+    assert_error(conflict, 409, "refresh_conflict")
+    assert not OURS & set(conflict.cookies)
+    assert browser.post(LOGOUT, headers=csrf(browser)).status_code == 204
+    for tokens in (mine, loot):
+        assert_worth_nothing(tokens, "logout")
+    sign_in()
+    assert browser.get(WHOAMI).status_code == 200
+
+
+def test_a_login_alone_leaves_the_session_to_the_thief(login):
+    """Why the advice is given: the new session is another one."""
+    mine = login().json()
+    loot = stolen(mine["refresh_token"])
+    assert_error(refresh(mine["refresh_token"]), 409, "refresh_conflict")
+    login()
+    assert APIClient().get(WHOAMI, headers=bearer(loot["access_token"])).status_code == 200
+    assert refresh(loot["refresh_token"]).status_code == 200
+
+
 def test_a_token_two_generations_old_ends_the_session_at_once(login):
     token = oldest = login().json()["refresh_token"]
     for _ in range(2):

@@ -30,6 +30,7 @@ CONTRACT_REASONS = {
     "idle",
     "expired",
     "password_changed",
+    "credentials_changed",
     "user_disabled",
     "user_deleted",
 }
