@@ -13,7 +13,7 @@ from authx.conf import conf, secret_keys
 from authx.core.access_token import write_access_token
 from authx.core.auth_time import as_claim
 from authx.core.claims import AccessClaims
-from authx.core.refresh_token import write_refresh_token
+from authx.core.refresh_token import BRANCH_BITS, write_refresh_token
 from authx.gate.keys import keyring
 from authx.models import DeviceSession
 from authx.sessions.subjects import is_key
@@ -43,9 +43,10 @@ class Credentials:
 
 @sensitive_variables()
 def credentials_for(session: DeviceSession, *, generation: int, now: datetime) -> Credentials:
-    """Return the tokens of ``generation``: the refresh token is always the same, the access token is new."""
+    """Return tokens of ``generation``: a new access token, and a refresh token on a new branch."""
     claims = _claims(session, generation, now)
-    refresh_token = write_refresh_token(session.id, generation, bytes(session.salt), secret_keys())
+    branch = secrets.randbits(BRANCH_BITS)
+    refresh_token = write_refresh_token(session.id, generation, branch, bytes(session.salt), secret_keys())
     access_token = write_access_token(claims, keyring.keyset().signing)
     return Credentials(session, claims, access_token, refresh_token, now)
 

@@ -11,9 +11,9 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
-from authx.core.refresh_token import read_refresh_token
+from authx.core.refresh_token import RefreshClaims, read_refresh_token
 from authx.core.risk import Action, Alarm
-from authx.core.rotation import Refusal, Row, Verdict, judge
+from authx.core.rotation import Refusal, Transition, Verdict, judge
 from authx.errors import (
     RefreshConflict,
     RefreshError,
@@ -81,7 +81,7 @@ def _exchange(
     presented = read_refresh_token(refresh_token, secret_keys())
     for _ in range(database.ATTEMPTS):
         session = find_genuine(presented)
-        decision = _decide(session, presented.generation, now or session.database_now, request)
+        decision = _decide(session, presented, now or session.database_now, request)
         issue = decision.verdict.issue
         if (holds and issue is not None) or _carry_out(session, decision, request):
             if issue is None:
@@ -104,14 +104,15 @@ def refreshable_session(refresh_token: object) -> DeviceSession | None:
         session = find_genuine(presented)
     except RefreshMalformed:
         return None
-    verdict = _judge(session, presented.generation, session.database_now)
+    verdict = _judge(session, presented, session.database_now)
     return session if verdict.issue is not None else None
 
 
-def _judge(session: DeviceSession, presented: int, now: datetime) -> Verdict:
+def _judge(session: DeviceSession, presented: RefreshClaims, now: datetime) -> Verdict:
     return judge(
         session.rotation_state(),
-        presented,
+        presented.generation,
+        branch=presented.branch,
         now=now,
         grace=conf.REFRESH_GRACE,
         idle=conf.IDLE_LIFETIME,
@@ -132,7 +133,7 @@ class _Decision:
     context: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _decide(session: DeviceSession, presented: int, at: datetime, request: Any) -> _Decision:
+def _decide(session: DeviceSession, presented: RefreshClaims, at: datetime, request: Any) -> _Decision:
     verdict = _judge(session, presented, at)
     if verdict.issue is None:
         found = [Alarm.REFRESH_REUSED] if verdict.refusal is Refusal.REUSED else []
@@ -140,7 +141,7 @@ def _decide(session: DeviceSession, presented: int, at: datetime, request: Any) 
     actor = Actor.of(session.user, request)
     found, context = new_context(session, actor)
     if any(action_of(alarm) is Action.END for alarm in found):
-        verdict = Verdict(row=verdict.row, end=EndReason.REUSED.value, refusal=Refusal.REUSED)
+        verdict = Verdict(transition=verdict.transition, end=EndReason.REUSED.value, refusal=Refusal.REUSED)
         found = [*found, Alarm.REFRESH_REUSED]
     return _Decision(verdict, at, actor, tuple(found), context)
 
@@ -148,11 +149,11 @@ def _decide(session: DeviceSession, presented: int, at: datetime, request: Any) 
 def _carry_out(session: DeviceSession, decision: _Decision, request: Any) -> bool:
     """Write the verdict and its events, if any, in one transaction; return False if another was first."""
     verdict, at = decision.verdict, decision.at
-    if verdict.row in REPEATS:
+    if verdict.transition in REPEATS:
         tell_once(session, verdict, at, request)
         return True
     changes = _changes(session, verdict, at) | dict(decision.context)
-    if verdict.row in SILENT and not changes:
+    if verdict.transition in SILENT and not changes:
         database.demand_no_transaction()
         return True
     # Nothing that was erased with a deleted user is recorded again.
@@ -177,7 +178,7 @@ def _changes(session: DeviceSession, verdict: Verdict, at: datetime) -> dict[str
     if verdict.end:
         return {"ended_at": at, "end_reason": EndReason(verdict.end).value}
     changes = dict(verdict.changes)
-    if verdict.row in {Row.ROTATE, Row.ROLLBACK}:
+    if verdict.transition in {Transition.ROTATE, Transition.ROLLBACK}:
         changes["last_seen_at"] = at
         # A fingerprint taken under a fallback SECRET_KEY would stop matching when that key is dropped.
         if session.user is not None:
@@ -197,7 +198,8 @@ def _swap(session: DeviceSession, changes: Mapping[str, Any], context: Mapping[s
         generation=state.generation,
         confirmed_generation=state.confirmed_generation,
         strike_generation=state.strike_generation,
-        late_generation=state.late_generation,
+        late_streak=state.late_streak,
+        twin_generation=state.twin_generation,
         fingerprint=session.fingerprint,
         **{name: getattr(session, name) for name in context},
     )

@@ -612,7 +612,7 @@ def spoilt_refresh_token(dice, good, secrets):
 
 def test_no_spoilt_refresh_token_is_genuine(fewer, report):
     secrets = secret_keys()
-    good = [write_refresh_token(UUID(SID), generation, SALT, secrets) for generation in range(1, 9)]
+    good = [write_refresh_token(UUID(SID), generation, 1, SALT, secrets) for generation in range(1, 9)]
     assert all(is_genuine(read_refresh_token(token, secrets), SALT, secrets) for token in good)
     run = Run(fewer)
     for seed in range(fewer):

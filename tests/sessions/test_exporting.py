@@ -29,7 +29,8 @@ WHOSE = {"id", "session", "subject"}
 LEFT_OUT = {
     *("user", "subject"),  # said once, at the top
     *("salt", "fingerprint", "adopted_from"),
-    *("confirmed_generation", "strike_generation", "strike_at", "late_generation", "late_streak"),
+    *("confirmed_generation", "strike_generation", "strike_at", "late_streak", "late_at"),
+    *("spent_branch", "twin_generation", "twin_streak"),
     "not_before_number",
 }
 
