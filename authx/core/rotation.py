@@ -19,6 +19,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from authx.core.reasons import EndReason
+from authx.core.time_limits import expiry_reason, idle_expiry
+
 #: The late replay of one generation that ends the session, if LATE_PERIOD has passed since the first.
 LATE_STREAK_LIMIT = 6
 LATE_PERIOD = timedelta(hours=1)
@@ -76,9 +79,7 @@ class RotationState:
 
     def expiry_reason(self, now: datetime) -> str | None:
         """Return ``idle`` or ``expired``, whichever came first; None while neither has."""
-        if now < min(self.idle_expires_at, self.expires_at):
-            return None
-        return "idle" if self.idle_expires_at < self.expires_at else "expired"
+        return expiry_reason(self.idle_expires_at, self.expires_at, now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,7 @@ class _Case:
 
     @property
     def idle_expires_at(self) -> datetime:
-        return min(self.now + self.idle, self.state.expires_at)
+        return idle_expiry(self.now, self.idle, self.state.expires_at)
 
 
 def judge(
@@ -208,4 +209,4 @@ def _replay_late(case: _Case) -> Verdict:
 
 
 def _reuse(transition: Transition) -> Verdict:
-    return Verdict(transition=transition, end="reused", refusal=Refusal.REUSED)
+    return Verdict(transition=transition, end=EndReason.REUSED, refusal=Refusal.REUSED)
