@@ -93,6 +93,13 @@ class Verdict:
     refusal: Refusal | None = None
     #: Whether the token is the first twin of its generation; ``changes`` note it.
     is_twin: bool = False
+    #: Whether the session ends because its answers kept getting lost: nobody need have copied it.
+    answers_lost: bool = False
+
+    @property
+    def counts_against(self) -> bool:
+        """Return whether it must be carried out even where nothing is handed out: a flood hides no theft."""
+        return self.issue is None or self.is_twin or self.transition is Transition.LATE_REPLAY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +205,7 @@ def _replay_late(case: _Case) -> Verdict:
     first_at = state.late_at if state.late_streak and state.late_at else now
     streak = state.late_streak + 1
     if streak >= LATE_STREAK_LIMIT and now >= first_at + LATE_PERIOD:
-        return _reuse(Transition.LATE_REPLAY)
+        return replace(_reuse(Transition.LATE_REPLAY), answers_lost=True)
     changes = {
         "rotated_at": now,
         "late_streak": streak,
