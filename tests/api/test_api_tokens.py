@@ -13,11 +13,10 @@ from django.test import override_settings
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from authx.conf import secret_keys
-from authx.core.refresh_token import read_refresh_token
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import end_session, open_session
 from authx.signals import device_session_opened
+from tests.branches import read
 
 WHOAMI = "/api/whoami/"
 LOGIN, REFRESH, LOGOUT = "/api/auth/login/", "/api/auth/refresh/", "/api/auth/logout/"
@@ -723,7 +722,7 @@ def test_a_retry_is_given_the_same_generation_on_another_branch(login):
     tokens = login().json()
     pass_the_grace()
     answers = [refresh(tokens["refresh_token"]).json()["refresh_token"] for _ in range(3)]
-    read = [read_refresh_token(answer, secret_keys()) for answer in answers]
+    read = [read(answer) for answer in answers]
     assert [claims.generation for claims in read] == [2, 2, 2]
     assert len({claims.branch for claims in read}) == 3
     assert only_session().generation == 2

@@ -14,13 +14,12 @@ from django.db.models import F
 from django.test import AsyncClient, Client
 from django.utils import timezone
 
-from authx.conf import secret_keys
 from authx.core.auth_time import AUTH_TIME_UNKNOWN
-from authx.core.refresh_token import read_refresh_token
 from authx.gate.verify import read_claims
 from authx.models import DeviceSession, SessionEvent
 from authx.pages import login_signals
 from authx.sessions import Device, end_session, open_session
+from tests.branches import read
 from tests.racing import only, race
 
 pytestmark = pytest.mark.django_db
@@ -223,7 +222,7 @@ def test_many_tabs_at_once_are_adopted_once(old, ada):
     opened = race(*[open_tab] * 8)
     session = DeviceSession.objects.get()
     assert only([(status, said) for status, said, _token in opened]) == (200, is_(ada, session))
-    given = {token: read_refresh_token(token, secret_keys()) for _status, _said, token in opened}
+    given = {token: read(token) for _status, _said, token in opened}
     assert len(given) == 8  # each answer is on a branch of its own
     assert {(claims.sid, claims.generation) for claims in given.values()} == {(session.pk, 1)}
 

@@ -13,13 +13,12 @@ from django.db.models import F
 from django.test import AsyncClient, Client
 from django.utils import timezone
 
-from authx.conf import secret_keys
 from authx.core.access_token import write_access_token
 from authx.core.keys import Key
-from authx.core.refresh_token import read_refresh_token
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import end_session, open_session, refresh_session
 from authx.sessions.credentials import credentials_for
+from tests.branches import generation_of
 from tests.racing import race
 
 pytestmark = pytest.mark.django_db
@@ -80,10 +79,6 @@ def pass_time(session, **duration):
 
 def row():
     return DeviceSession.objects.get()
-
-
-def generation_of(refresh_token):
-    return read_refresh_token(refresh_token, secret_keys()).generation
 
 
 def old_access_token(credentials, **age):

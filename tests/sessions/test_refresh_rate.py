@@ -13,9 +13,9 @@ from django.urls import reverse_lazy
 from authx.errors import RefreshReused, SessionEnded
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import end_session, open_session, refresh_session
-from authx.sessions.credentials import credentials_for
 from authx.sessions.refreshing import hold_session
 from authx.signals import session_flagged
+from tests.branches import another_branch
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -74,12 +74,6 @@ def use_up(refresh_token):
 
 def pass_time(**duration):
     DeviceSession.objects.update(rotated_at=F("rotated_at") - timedelta(**duration))
-
-
-def twin_of(credentials):
-    """Another branch of the same generation."""
-    session = credentials.session
-    return credentials_for(session, generation=1, now=credentials.now).refresh_token
 
 
 def rotate_twice(credentials):
@@ -283,7 +277,7 @@ def test_nor_a_twin(credentials):
     newest = refresh_session(credentials.refresh_token).refresh_token
     for _ in range(2 * LIMIT):
         page(newest)
-    held = page(twin_of(credentials))
+    held = page(another_branch(credentials))
     assert (who(held), OURS & set(held.cookies)) == ((200, str(credentials.session.pk)), set())
     assert (row().twin_generation, row().twin_streak) == (1, 1)
     assert ("copied", "T3x") in written()
@@ -294,7 +288,7 @@ def test_nor_twins_in_two_generations_in_a_row(credentials):
     pass_time(hours=1)
     refresh_session(credentials.refresh_token)
     DeviceSession.objects.update(twin_generation=0, twin_streak=1)
-    assert who(page(twin_of(credentials))) == (200, None)
+    assert who(page(another_branch(credentials))) == (200, None)
     assert row().end_reason == "reused"
 
 
