@@ -22,6 +22,7 @@ from authx.errors import (
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import end_session, open_session, recognize, refresh_session
 from authx.sessions.activity import record_use
+from authx.sessions.credentials import with_new_access_token
 from tests.faults_in_database import broken_audit, deadlocks, outage, read_only
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -732,6 +733,17 @@ def test_of_two_from_another_browser_at_once_one_raises_the_alarm(ada):
 def test_the_database_is_asked_and_told_in_few_statements(opened, django_assert_max_num_queries):
     with django_assert_max_num_queries(5):  # read; begin, swap, event, commit
         refresh_session(opened.refresh_token, now=START + LATER)
+
+
+@pytest.mark.parametrize("after", [TICK, LATER], ids=["T1b", "T1"])
+def test_an_answer_with_another_access_token_has_the_same_refresh_token(opened, after):
+    """What is added to the session in the same request is no reason for another branch."""
+    given = refresh_session(opened.refresh_token, now=START + after)
+    given.session.amr = ["pwd", "otp"]
+    again = with_new_access_token(given, given.session, now=START + after)
+    assert (again.refresh_token, again.refresh_cookie) == (given.refresh_token, given.refresh_cookie)
+    assert (again.claims.gen, again.claims.amr) == (given.claims.gen, ("pwd", "otp"))
+    assert again.access_token != given.access_token
 
 
 def test_without_an_injected_clock_the_databases_own_decides(ada):
