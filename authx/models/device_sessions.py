@@ -108,8 +108,14 @@ class DeviceSession(models.Model):
     rotated_at = models.DateTimeField(_("rotated at"))
     strike_generation = models.PositiveBigIntegerField(null=True)
     strike_at = models.DateTimeField(null=True)
-    late_generation = models.PositiveBigIntegerField(null=True)
-    late_streak = models.PositiveSmallIntegerField(default=0)
+    #: How many late replays this generation has seen, and the time of the first.
+    late_streak = models.PositiveIntegerField(default=0)
+    late_at = models.DateTimeField(null=True)
+    #: The branch of the token that the last rotation was asked with; None before the first.
+    spent_branch = models.PositiveBigIntegerField(null=True)
+    #: The last spent generation that came back on another branch, and how many in a row did.
+    twin_generation = models.PositiveBigIntegerField(null=True)
+    twin_streak = models.PositiveSmallIntegerField(default=0)
     #: 32 random bytes; the refresh token's proof is made from them and a key in settings.
     salt = models.BinaryField(max_length=32)
     #: SHA-256 hex of the user's session auth hash at login; a mismatch means a changed password.
@@ -126,6 +132,8 @@ class DeviceSession(models.Model):
     end_reason = models.CharField(_("reason"), max_length=32, choices=EndReason, blank=True)
     #: The device type of the login that took its place, where the reason is ``replaced``.
     replaced_by = models.CharField(_("replaced by"), max_length=32, blank=True)
+    #: Whether its answers kept getting lost (T4), where the reason is ``reused``.
+    answers_lost = models.BooleanField(_("answers were lost"), default=False)
     ended_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.SET_NULL,
@@ -181,8 +189,11 @@ class DeviceSession(models.Model):
             expires_at=self.expires_at,
             strike_generation=self.strike_generation,
             strike_at=self.strike_at,
-            late_generation=self.late_generation,
             late_streak=self.late_streak,
+            late_at=self.late_at,
+            spent_branch=self.spent_branch,
+            twin_generation=self.twin_generation,
+            twin_streak=self.twin_streak,
             end_reason=self.end_reason if self.ended_at else None,
         )
 

@@ -85,7 +85,8 @@ def _follow(visit: Visit, session: DeviceSession | None) -> None:
     request = visit.request
     reason = EndReason.EXPIRED if session is None else end_of(session)
     if session is None or reason:
-        visit.refuse(reason or EndReason.EXPIRED, None)
+        lost = session is not None and session.answers_lost
+        visit.refuse(reason or EndReason.EXPIRED, None, answers_lost=lost)
     elif not django_session.is_present(request):  # it only holds the session's data: no login
         visit.identify(None, AnonymousUser())
     elif not django_session.belongs_to(request, session.user):

@@ -75,7 +75,7 @@ def _give(visit: Visit, session: DeviceSession, credentials: Credentials, respon
         response,
         access_token=credentials.access_token,
         access_expires_in=credentials.expires_in,
-        refresh_token=credentials.refresh_token,
+        refresh_token=credentials.refresh_cookie,
         refresh_expires_in=credentials.refresh_expires_in if persistent else None,
     )
     if newer is not None:

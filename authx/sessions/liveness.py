@@ -83,7 +83,7 @@ class DatabaseSource:
             raise KeyUnknown("the token's key has been withdrawn")
         if session.subject != claims.sub:
             raise TokenMalformed("its session belongs to another subject")
-        return Liveness(end_of(session, now), session, session.replaced_by)
+        return Liveness(end_of(session, now), session, session.replaced_by, session.answers_lost)
 
 
 def _uuid(sid: str) -> UUID:

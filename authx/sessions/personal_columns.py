@@ -23,7 +23,12 @@ SESSION_COLUMNS: Final[dict[str, str | None]] = {
 DEVICE_ID: Final[dict[str, str | None]] = {"device_id": ""}
 #: The values in an erased event. ``note`` is erased only in events about the person, ``actor_label`` only in
 #: events that they caused.
-EVENT_COLUMNS: Final[dict[str, str | None]] = {"ip": None, "user_agent": ""}
+EVENT_COLUMNS: Final[dict[str, str | None]] = {
+    "ip": None,
+    "user_agent": "",
+    "other_ip": None,
+    "other_user_agent": "",
+}
 MARK_COLUMNS: Final[dict[str, str | None]] = {"note": ""}
 
 

@@ -14,16 +14,26 @@ from authx.core.device import clean_text, describe_user_agent
 from authx.core.reasons import EndReason
 from authx.core.refresh_token import read_refresh_token
 from authx.core.risk import Action, Alarm, Context, alarms
+from authx.core.rotation import Transition, Verdict
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
 from authx.sessions.ending import Ending, end_all
 from authx.sessions.presented import find_by_refresh_token
 from authx.store import counters, database
 
+_ALARMS = {Transition.STRIKE: Alarm.LATE_REPLAY, Transition.ROLLBACK: Alarm.STATE_ROLLBACK}
+
 
 def action_of(alarm: Alarm) -> Action:
     """Return the action that AUTHX_ALARMS sets for the alarm; one that it does not name is flagged."""
     return conf.ALARMS[alarm]
+
+
+def alarms_of(verdict: Verdict) -> list[Alarm]:
+    """Return the alarms that a verdict on a refresh token raises, but for reuse, which no site can ignore."""
+    found = [Alarm.COPIED] if verdict.is_twin else []
+    found += [_ALARMS[verdict.transition]] if verdict.transition in _ALARMS else []
+    return [alarm for alarm in found if action_of(alarm) is not Action.IGNORE]
 
 
 def country_of(ip: str | None) -> str:

@@ -70,7 +70,7 @@ def set_token_cookies(response: Response, credentials: Credentials) -> None:
         response,
         access_token=credentials.access_token,
         access_expires_in=credentials.expires_in,
-        refresh_token=credentials.refresh_token,
+        refresh_token=credentials.refresh_cookie,
         refresh_expires_in=credentials.refresh_expires_in if session.persistent else None,
     )
 

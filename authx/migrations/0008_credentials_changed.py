@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('authx', '0006_doors'),
+        ('authx', '0007_twins'),
     ]
 
     operations = [
