@@ -15,13 +15,13 @@ from authx.http.cookies import has_credentials
 from authx.http.device_cookie import browser_device
 from authx.http.proof_notes import see
 from authx.http.request_state import notes
+from authx.logins.browser import browser_session, cookie_session, is_left_by_another
 from authx.models import DeviceSession
 from authx.pages import django_login, proofs
 from authx.pages.visit import Visit, visit_of
 from authx.sessions import Device, end_session, open_session
 from authx.sessions.liveness import end_of
 from authx.sessions.methods import backend_methods, methods_of, password_methods
-from authx.sessions.presented import browser_session, cookie_session, is_left_by_another
 
 
 def connect() -> None:

@@ -25,12 +25,12 @@ from authx.errors import (
 from authx.gate.verify import read_claims
 from authx.http import cookies, django_session, renewal
 from authx.http.request_state import notes
+from authx.logins.browser import cookie_session
 from authx.models import DeviceSession
 from authx.pages import django_login
 from authx.sessions import Credentials, refresh_session
 from authx.sessions.activity import record_use
 from authx.sessions.liveness import end_of, live_session
-from authx.sessions.presented import cookie_session
 from authx.sessions.refreshing import hold_session, refreshable_session
 from authx.sessions.risk import count_refresh
 from authx.store.database import store_errors

@@ -26,6 +26,7 @@ from authx.http.device_cookie import browser_device, remember_login
 from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.renewal import has_bearer
 from authx.http.request_state import notes
+from authx.logins.browser import browser_session
 from authx.models import DeviceSession
 from authx.sessions import (
     Credentials,
@@ -38,7 +39,7 @@ from authx.sessions import (
 from authx.sessions.liveness import is_current
 from authx.sessions.login_attempts import authenticate_within_limit
 from authx.sessions.methods import password_methods
-from authx.sessions.presented import browser_session, find_by_refresh_token
+from authx.sessions.presented import find_by_refresh_token
 from authx.sessions.risk import count_refresh
 
 
