@@ -64,8 +64,11 @@ class RefreshError(AuthxError):
     """The refresh token is unusable."""
 
     code = "refresh_malformed"
-    #: The session it belonged to, where that is known.
-    sid: UUID | None = None
+
+    def __init__(self, message: str = "", *, sid: UUID | None = None) -> None:
+        super().__init__(message)
+        #: The session it belonged to; None where that is not known.
+        self.sid = sid
 
 
 class RefreshMalformed(RefreshError):
@@ -90,8 +93,8 @@ class SessionEnded(TokenError, RefreshError):
     code = "session_ended"
 
     def __init__(self, reason: str = "", *, sid: UUID | None = None, replaced_by: str = "") -> None:
-        super().__init__(reason)
-        self.reason, self.sid = reason, sid
+        super().__init__(reason, sid=sid)
+        self.reason = reason
         #: The device type of the login that took the session's place; ``""`` unless it was replaced.
         self.replaced_by = replaced_by
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import time
 from datetime import datetime
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.conf import settings
@@ -19,9 +18,6 @@ from authx.core.auth_time import is_known
 from authx.core.rotation import RotationState
 from authx.models.end_reasons import EndReason
 from authx.models.revocation import NotBeforeMark, is_marked, marks_of_session
-
-if TYPE_CHECKING:
-    from authx.core.claims import AccessClaims
 
 
 def uuid7() -> UUID:
@@ -136,14 +132,8 @@ class DeviceSession(models.Model):
 
     objects = DeviceSessionQuerySet.as_manager()
 
-    #: The claims of the access token that it was looked up by; None if by something else.
-    access_claims: AccessClaims | None = None
     #: True for the session that the request came with, where a list marks it.
     is_current: bool = False
-    #: The database's clock when the row was read; set only where ``authx.sessions`` read it.
-    database_now: datetime
-    #: Whether a mark has hit it, even if its row does not show that; set by ``authx.sessions``.
-    is_marked: bool = False
     #: When and why a mark has ended it; set by ``with_marks``.
     marked_at: datetime | None = None
     marked_reason: str | None = None

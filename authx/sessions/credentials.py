@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
+from authx.core import strict_json
 from authx.core.access_token import write_access_token
 from authx.core.auth_time import as_claim
 from authx.core.claims import AccessClaims
@@ -44,20 +47,23 @@ class Credentials:
 @sensitive_variables()
 def credentials_for(session: DeviceSession, *, generation: int, now: datetime) -> Credentials:
     """Return the tokens of ``generation``: the refresh token is always the same, the access token is new."""
-    claims = _claims(session, generation, now)
+    key = keyring.keyset().signing
+    claims = claims_of(session, generation=generation, now=now, kid=key.kid)
     refresh_token = write_refresh_token(session.id, generation, bytes(session.salt), secret_keys())
-    access_token = write_access_token(claims, keyring.keyset().signing)
+    access_token = write_access_token(claims, key)
     return Credentials(session, claims, access_token, refresh_token, now)
 
 
 @sensitive_variables()
 def access_token_for(session: DeviceSession, *, now: datetime) -> tuple[AccessClaims, str]:
     """Return the claims and text of a new access token of the session's current generation."""
-    claims = _claims(session, session.generation, now)
-    return claims, write_access_token(claims, keyring.keyset().signing)
+    key = keyring.keyset().signing
+    claims = claims_of(session, generation=session.generation, now=now, kid=key.kid)
+    return claims, write_access_token(claims, key)
 
 
-def _claims(session: DeviceSession, generation: int, now: datetime) -> AccessClaims:
+def claims_of(session: DeviceSession, *, generation: int, now: datetime, kid: str = "") -> AccessClaims:
+    """Return the claims of an access token issued now, to be signed by the key ``kid``, or by none."""
     issued = int(now.timestamp())
     limit = int(session.limit_at.timestamp())
     last = min(issued + int(conf.ACCESS_TOKEN_LIFETIME.total_seconds()), limit)
@@ -78,11 +84,13 @@ def _claims(session: DeviceSession, generation: int, now: datetime) -> AccessCla
         dtp=session.device_type,
         era=session.not_before_number or None,
         opaque=not is_key(session) or None,
+        kid=kid,
         extra=_extra(session),
     )
 
 
-def _extra(session: DeviceSession) -> dict[str, Any]:
+def _extra(session: DeviceSession) -> Mapping[str, Any]:
+    """Return the claims that the site adds, as a reader of the token sees them: a tuple is a list there."""
     if conf.CLAIMS is None:
-        return {}
-    return dict(conf.CLAIMS(session))
+        return MappingProxyType({})
+    return MappingProxyType(strict_json.loads(strict_json.dumps(dict(conf.CLAIMS(session)))))

@@ -12,22 +12,21 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
 from authx.core.reasons import EndReason
-from authx.core.refresh_token import read_refresh_token
+from authx.core.refresh_token import RefreshClaims, read_refresh_token
 from authx.core.risk import Action, Alarm
 from authx.core.rotation import Refusal, Row, Verdict, judge
 from authx.errors import (
     RefreshConflict,
     RefreshError,
-    RefreshMalformed,
     RefreshReused,
     SessionEnded,
     StoreUnavailable,
 )
 from authx.models import DeviceSession
 from authx.sessions.audit import NOBODY, Actor
-from authx.sessions.credentials import Credentials, access_token_for, credentials_for
+from authx.sessions.credentials import Credentials, credentials_for
 from authx.sessions.liveness import fingerprint, user_end
-from authx.sessions.presented import find_genuine
+from authx.sessions.lookup import Snapshot, find_by_refresh_token
 from authx.sessions.refresh_events import REPEATS, SILENT, record_verdict, tell_once
 from authx.sessions.risk import action_of, new_context, record_alarm
 from authx.store import database
@@ -50,39 +49,44 @@ def refresh_session(
         SessionEnded: the session is over; ``reason`` says why.
         StoreUnavailable: the database cannot be read or written; nothing changed.
     """
+    return exchange(read_refresh_token(refresh_token, secret_keys()), request, now=now)
+
+
+@sensitive_variables()
+def exchange(presented: RefreshClaims, request: Any = None, *, now: datetime | None = None) -> Credentials:
+    """Do what ``refresh_session`` does, with a token that has been read already; raises as it does."""
     with database.store_errors():
-        session, generation = _exchange(refresh_token, request, now)
+        session, generation = _exchange(presented, request, now)
         return credentials_for(session, generation=generation, now=now or timezone.now())
 
 
 @sensitive_variables()
 def hold_session(
-    refresh_token: object, request: Any = None, *, now: datetime | None = None
-) -> tuple[DeviceSession, str]:
-    """Return the session that ``refresh_session`` would renew, and an access token for this request alone.
+    presented: RefreshClaims, request: Any = None, *, now: datetime | None = None
+) -> DeviceSession:
+    """Return the session that ``exchange`` would renew, for a client that refreshes too often.
 
-    For a client that refreshes too often. Nothing is written, and no token may be sent to the client; but a
-    verdict against the token takes effect as usual: a flood must not hide a theft.
+    Nothing is written; but a verdict against the token takes effect as usual: a flood must not hide a theft.
 
     Raises: as ``refresh_session``.
     """
     with database.store_errors():
-        session, _generation = _exchange(refresh_token, request, now, holds=True)
-        return session, access_token_for(session, now=now or timezone.now())[1]
+        session, _generation = _exchange(presented, request, now, holds=True)
+        return session
 
 
-@sensitive_variables("refresh_token")
+@sensitive_variables()
 def _exchange(
-    refresh_token: object, request: Any, now: datetime | None, *, holds: bool = False
+    presented: RefreshClaims, request: Any, now: datetime | None, *, holds: bool = False
 ) -> tuple[DeviceSession, int]:
     """Return the session of a genuine token and the generation to issue, after carrying out the verdict.
 
     ``holds``: the verdict is carried out only if it refuses.
     """
-    presented = read_refresh_token(refresh_token, secret_keys())
     for _ in range(database.ATTEMPTS):
-        session = find_genuine(presented)
-        decision = _decide(session, presented.generation, now or session.database_now, request)
+        found = find_by_refresh_token(presented)
+        session = found.session
+        decision = _decide(session, presented.generation, now or found.now, request)
         issue = decision.verdict.issue
         if (holds and issue is not None) or _carry_out(session, decision, request):
             if issue is None:
@@ -91,22 +95,18 @@ def _exchange(
     raise StoreUnavailable("too many others are refreshing this session")
 
 
-@sensitive_variables("refresh_token")
-def refreshable_session(refresh_token: object) -> DeviceSession | None:
-    """Return the session that ``refresh_session`` would renew with this token; None if it would refuse it.
+def find_refreshable(presented: RefreshClaims) -> Snapshot | None:
+    """Return the session that ``exchange`` would renew with this token; None if it would refuse it.
 
     Changes nothing, and does not spend the token.
 
     Raises:
+        RefreshMalformed: no session has issued it.
         StoreUnavailable: the database cannot be read.
     """
-    try:
-        presented = read_refresh_token(refresh_token, secret_keys())
-        session = find_genuine(presented)
-    except RefreshMalformed:
-        return None
-    verdict = _judge(session, presented.generation, session.database_now)
-    return session if verdict.issue is not None else None
+    found = find_by_refresh_token(presented)
+    verdict = _judge(found.session, presented.generation, found.now)
+    return found if verdict.issue is not None else None
 
 
 def _judge(session: DeviceSession, presented: int, now: datetime) -> Verdict:
@@ -206,12 +206,9 @@ def _swap(session: DeviceSession, changes: Mapping[str, Any], context: Mapping[s
 
 
 def _refusal(session: DeviceSession, verdict: Verdict) -> RefreshError:
-    error: RefreshError
     if verdict.refusal is Refusal.CONFLICT:
-        error = RefreshConflict("it was spent and its successor is in use")
-    elif verdict.refusal is Refusal.REUSED:
-        error = RefreshReused("it was spent before; the session has been ended")
-    else:
-        error = SessionEnded(verdict.end or session.end_reason, replaced_by=session.replaced_by)
-    error.sid = session.pk
-    return error
+        return RefreshConflict("it was spent and its successor is in use", sid=session.pk)
+    if verdict.refusal is Refusal.REUSED:
+        return RefreshReused("it was spent before; the session has been ended", sid=session.pk)
+    reason = verdict.end or session.end_reason
+    return SessionEnded(reason, sid=session.pk, replaced_by=session.replaced_by)

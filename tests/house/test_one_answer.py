@@ -24,7 +24,6 @@ ANSWERS = {
     "sessions/refreshing.py",
     "pages/response.py",  # which of the reasons it was, of a session known to be over
     "admin/device_sessions.py",  # a list, judged row by row by the same method
-    "sessions/risk.py",
     "sessions/not_before.py",  # what a mark has found live when it was made
 }
 

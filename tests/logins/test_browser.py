@@ -27,10 +27,10 @@ def opened(ada):
 
 def test_a_browsers_cookies_name_its_session_by_either_of_them(opened):
     sid, access, refresh = opened.session.pk, opened.access_token, opened.refresh_token
-    assert cookie_session(came_with(refresh=refresh)).pk == sid
-    assert cookie_session(came_with(access=access)).pk == sid
-    assert cookie_session(came_with(refresh="garbage", access=access)).pk == sid
-    assert cookie_session(came_with(refresh=refresh, access="garbage")).pk == sid
+    assert cookie_session(came_with(refresh=refresh)).session.pk == sid
+    assert cookie_session(came_with(access=access)).session.pk == sid
+    assert cookie_session(came_with(refresh="garbage", access=access)).session.pk == sid
+    assert cookie_session(came_with(refresh=refresh, access="garbage")).session.pk == sid
     assert cookie_session(came_with(refresh="garbage", access="garbage")) is None
     assert cookie_session(came_with()) is None
 
