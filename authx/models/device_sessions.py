@@ -187,7 +187,7 @@ class DeviceSession(models.Model):
         return time_limits.limit_at(self.idle_expires_at, self.expires_at)
 
     def recorded_end(self) -> RecordedEnd | None:
-        """Return the end in its row, else that of the mark which ``with_marks`` has read; None without both."""
+        """Return the end in its row, else that of the mark that ``with_marks`` has read; None if none is."""
         if self.ended_at is not None:
             return RecordedEnd(self.ended_at, self.end_reason)
         annotated = vars(self)

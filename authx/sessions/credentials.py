@@ -15,11 +15,12 @@ from authx.conf import conf, secret_keys
 from authx.core import strict_json
 from authx.core.access_token import write_access_token
 from authx.core.auth_time import as_claim
-from authx.core.claims import AccessClaims
+from authx.core.claims import DEFAULT_DATABASE, AccessClaims
 from authx.core.refresh_token import write_refresh_token
 from authx.gate.keys import keyring
 from authx.models import DeviceSession
 from authx.sessions.subjects import is_key
+from authx.store import database
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ def claims_of(session: DeviceSession, *, generation: int, now: datetime, kid: st
     """Return the claims of an access token issued now, to be signed by the key ``kid``, or by none."""
     issued = int(now.timestamp())
     limit = int(session.limit_at.timestamp())
+    alias = database.alias()
     last = min(issued + int(conf.ACCESS_TOKEN_LIFETIME.total_seconds()), limit)
     return AccessClaims(
         iss=conf.ISSUER,
@@ -84,6 +86,7 @@ def claims_of(session: DeviceSession, *, generation: int, now: datetime, kid: st
         dtp=session.device_type,
         era=session.not_before_number or None,
         opaque=not is_key(session) or None,
+        db=None if alias == DEFAULT_DATABASE else alias,
         kid=kid,
         extra=_extra(session),
     )
