@@ -27,6 +27,7 @@ from authx.errors import (
 )
 from authx.gate.access_cookie import read_access_cookie
 from authx.http import cookies, django_session, renewal
+from authx.http.actor import actor_of
 from authx.http.request_state import notes
 from authx.logins.browser import cookie_session
 from authx.models import DeviceSession
@@ -93,12 +94,12 @@ class Visit:
 
     def _exchange(self) -> RenewedCaller:
         """Exchange the refresh cookie; one that comes too often lets the visitor in, and sets no cookies."""
-        presented = cookies.read_refresh_cookie(self.request)
-        if count_refresh(presented, self.request):
-            self.held = session = hold_session(presented, self.request)
+        presented, actor = cookies.read_refresh_cookie(self.request), actor_of(self.request)
+        if count_refresh(presented, actor):
+            self.held = session = hold_session(presented, actor)
             claims = claims_of(session, generation=session.generation, now=timezone.now())
             return RenewedCaller(claims, session)
-        self.delivery = exchange(presented, self.request)
+        self.delivery = exchange(presented, actor)
         return RenewedCaller(self.delivery.claims, self.delivery.session)
 
     def _note_failure(self, error: RefreshError | StoreUnavailable) -> None:

@@ -19,14 +19,17 @@ from authx.api.exceptions import Refused
 from authx.api.serializers import LoginSerializer
 from authx.api.views.base import AuthxAPIView
 from authx.conf import conf, secret_keys
+from authx.core.actor import Actor
 from authx.core.reasons import EndReason
 from authx.core.refresh_token import RefreshClaims, read_refresh_token
 from authx.errors import RefreshReused, SessionEnded, TokenError
 from authx.http import cookies, django_session
+from authx.http.actor import actor_of
 from authx.http.device_cookie import browser_device, remember_login
 from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.renewal import has_bearer
 from authx.http.request_state import notes
+from authx.logins.attempts import authenticate_within_limit
 from authx.logins.browser import browser_session
 from authx.models import DeviceSession
 from authx.sessions import (
@@ -37,7 +40,6 @@ from authx.sessions import (
     recognize,
 )
 from authx.sessions.liveness import is_current
-from authx.sessions.login_attempts import authenticate_within_limit
 from authx.sessions.lookup import find_by_refresh_token
 from authx.sessions.methods import password_methods
 from authx.sessions.refreshing import exchange
@@ -157,9 +159,10 @@ class Refresh(AuthxAPIView):
             presented = cookies.read_refresh_cookie(request._request)
         else:
             presented = read_refresh_token(self.body()["refresh_token"], secret_keys())
-        if wait := count_refresh(presented, request):
+        actor = actor_of(request)
+        if wait := count_refresh(presented, actor):
             raise Throttled(wait)
-        credentials = _refresh(presented, request, by_cookie=by_cookie)
+        credentials = _refresh(presented, request, actor, by_cookie=by_cookie)
         response = Response(token_body(credentials, with_refresh=not by_cookie))
         if by_cookie:
             set_token_cookies(response, credentials)
@@ -167,10 +170,10 @@ class Refresh(AuthxAPIView):
 
 
 @sensitive_variables()
-def _refresh(presented: RefreshClaims, request: Request, *, by_cookie: bool) -> Credentials:
+def _refresh(presented: RefreshClaims, request: Request, actor: Actor, *, by_cookie: bool) -> Credentials:
     """Return the next pair; keep or flush the browser's Django session with its device session."""
     try:
-        credentials = exchange(presented, request)
+        credentials = exchange(presented, actor)
     except (SessionEnded, RefreshReused) as error:
         if by_cookie:
             django_session.flush_with(request._request, error.sid)
@@ -200,7 +203,7 @@ class Logout(AuthxAPIView):
         else:
             session = _by_bearer(request)
         if session is not None:
-            end_session(session, EndReason.LOGOUT, by=session.user, request=request)
+            end_session(session, EndReason.LOGOUT, by=actor_of(request, session.user))
         response = Response(status=204)
         if by_cookie:
             cookies.clear_cookies(response)
