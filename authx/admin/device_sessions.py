@@ -108,8 +108,7 @@ class DeviceSessionAdmin(ReadOnlyAdmin):
         reason = session.ended_reason()
         if reason is None:
             return str(_("Live"))
-        is_ended = session.ended_at or session.marked_reason
-        return str(_("Ended")) if is_ended else str(_("Expired"))
+        return str(_("Ended")) if session.recorded_end() else str(_("Expired"))
 
     @admin.display(description=_("reason"))
     def why(self, session: DeviceSession) -> str:

@@ -12,7 +12,7 @@ class Liveness:
 
     #: The machine word for why the session is over, ``""`` where no reason is known; None while it is live.
     reason: str | None
-    #: The session as the source has read it, for later use; None if it read none.
+    #: The session as the source has read it (a ``sessions.lookup.Snapshot``); None if it read none.
     snapshot: Any = None
     #: The device type of the login that took the session's place; ``""`` unless it was replaced.
     replaced_by: str = ""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.conf import settings
@@ -19,9 +19,6 @@ from authx.core.auth_time import is_known
 from authx.core.rotation import RotationState
 from authx.models.end_reasons import EndReason
 from authx.models.revocation import NotBeforeMark, is_marked, marks_of_session
-
-if TYPE_CHECKING:
-    from authx.core.claims import AccessClaims
 
 
 def uuid7() -> UUID:
@@ -57,18 +54,28 @@ class DeviceSessionQuerySet(models.QuerySet["DeviceSession"]):
         return self.filter(overdue, ~Q(Exists(_ending_marks())), ended_at=None)
 
     def with_marks(self) -> DeviceSessionQuerySet:
-        """Annotate each session with the first mark that ended it, for lists.
+        """Read with each session the first mark that ended it, for lists: see ``recorded_end``.
 
-        A single session that is read through ``authx.sessions`` takes marks into account anyway.
+        A single session that is looked up by ``authx.sessions`` takes marks into account anyway.
         """
         first = _ending_marks()[:1]
-        told = {"marked_at": Subquery(first.values("at")), "marked_reason": Subquery(first.values("reason"))}
-        return self.annotate(**told)
+        return self.annotate(
+            _mark_at=Subquery(first.values("at")), _mark_reason=Subquery(first.values("reason"))
+        )
 
 
 def _ending_marks() -> models.QuerySet[NotBeforeMark]:
     """Return the marks that hit the session of the outer query before it expired."""
     return marks_of_session().filter(at__lt=OuterRef("idle_expires_at")).filter(at__lt=OuterRef("expires_at"))
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEnd:
+    """When and why a session was ended, other than by one of its time limits."""
+
+    at: datetime
+    #: An ``EndReason``.
+    reason: str
 
 
 class DeviceSession(models.Model):
@@ -144,18 +151,6 @@ class DeviceSession(models.Model):
 
     objects = DeviceSessionQuerySet.as_manager()
 
-    #: The claims of the access token that it was looked up by; None if by something else.
-    access_claims: AccessClaims | None = None
-    #: True for the session that the request came with, where a list marks it.
-    is_current: bool = False
-    #: The database's clock when the row was read; set only where ``authx.sessions`` read it.
-    database_now: datetime
-    #: Whether a mark has hit it, even if its row does not show that; set by ``authx.sessions``.
-    is_marked: bool = False
-    #: When and why a mark has ended it; set by ``with_marks``.
-    marked_at: datetime | None = None
-    marked_reason: str | None = None
-
     class Meta:
         verbose_name = _("device session")
         verbose_name_plural = _("device sessions")
@@ -202,8 +197,16 @@ class DeviceSession(models.Model):
         """Return when it ends if it is not refreshed: the earlier of the idle and the absolute limit."""
         return time_limits.limit_at(self.idle_expires_at, self.expires_at)
 
+    def recorded_end(self) -> RecordedEnd | None:
+        """Return the end in its row, else that of the mark that ``with_marks`` has read; None if none is."""
+        if self.ended_at is not None:
+            return RecordedEnd(self.ended_at, self.end_reason)
+        annotated = vars(self)
+        at = annotated.get("_mark_at")
+        return None if at is None else RecordedEnd(at, annotated["_mark_reason"])
+
     def ended_reason(self, now: datetime | None = None) -> str | None:
         """Return the reason why this session is over, or None while it is live."""
-        if self.ended_at or self.marked_reason:
-            return self.end_reason or self.marked_reason
+        if (end := self.recorded_end()) is not None:
+            return end.reason
         return self.rotation_state().expiry_reason(now or timezone.now())

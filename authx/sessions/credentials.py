@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
+from authx.core import strict_json
 from authx.core.access_token import write_access_token
 from authx.core.auth_time import as_claim
 from authx.core.claims import DEFAULT_DATABASE, AccessClaims
@@ -54,35 +57,41 @@ class Credentials:
 
 @sensitive_variables()
 def credentials_for(
-    session: DeviceSession, *, generation: int, now: datetime, kept: str | None = None
+    session: DeviceSession, *, generation: int, now: datetime, kept: int | None = None
 ) -> Credentials:
     """Return tokens of ``generation``: a new access token, and a refresh token on a new branch.
 
-    ``kept`` is a refresh token of that generation to be repeated instead: the one just presented.
+    ``kept`` is the branch of the refresh token just presented, where that is repeated instead.
     """
-    claims = _claims(session, generation, now)
-    branch, salt = secrets.randbits(BRANCH_BITS), bytes(session.salt)
-    refresh_token = kept or write_refresh_token(session.id, generation, branch, salt, secret_keys())
-    access_token = write_access_token(claims, keyring.keyset().signing)
-    return Credentials(session, claims, access_token, refresh_token, now, keeps_refresh_token=bool(kept))
+    claims, access_token = _access_token(session, generation, now)
+    branch = secrets.randbits(BRANCH_BITS) if kept is None else kept
+    refresh_token = write_refresh_token(session.id, generation, branch, bytes(session.salt), secret_keys())
+    is_kept = kept is not None
+    return Credentials(session, claims, access_token, refresh_token, now, keeps_refresh_token=is_kept)
 
 
 @sensitive_variables()
 def with_new_access_token(credentials: Credentials, session: DeviceSession, *, now: datetime) -> Credentials:
     """Return the same credentials with an access token that says what ``session`` has become meanwhile."""
-    claims = _claims(session, credentials.claims.gen or session.generation, now)
-    access_token = write_access_token(claims, keyring.keyset().signing)
+    claims, access_token = _access_token(session, credentials.claims.gen or session.generation, now)
     return replace(credentials, session=session, claims=claims, access_token=access_token, now=now)
 
 
 @sensitive_variables()
 def access_token_for(session: DeviceSession, *, now: datetime) -> tuple[AccessClaims, str]:
     """Return the claims and text of a new access token of the session's current generation."""
-    claims = _claims(session, session.generation, now)
-    return claims, write_access_token(claims, keyring.keyset().signing)
+    return _access_token(session, session.generation, now)
 
 
-def _claims(session: DeviceSession, generation: int, now: datetime) -> AccessClaims:
+@sensitive_variables()
+def _access_token(session: DeviceSession, generation: int, now: datetime) -> tuple[AccessClaims, str]:
+    key = keyring.keyset().signing
+    claims = claims_of(session, generation=generation, now=now, kid=key.kid)
+    return claims, write_access_token(claims, key)
+
+
+def claims_of(session: DeviceSession, *, generation: int, now: datetime, kid: str = "") -> AccessClaims:
+    """Return the claims of an access token issued now, to be signed by the key ``kid``, or by none."""
     issued = int(now.timestamp())
     limit = int(session.limit_at.timestamp())
     alias = database.alias()
@@ -105,11 +114,13 @@ def _claims(session: DeviceSession, generation: int, now: datetime) -> AccessCla
         era=session.not_before_number or None,
         opaque=not is_key(session) or None,
         db=None if alias == DEFAULT_DATABASE else alias,
+        kid=kid,
         extra=_extra(session),
     )
 
 
-def _extra(session: DeviceSession) -> dict[str, Any]:
+def _extra(session: DeviceSession) -> Mapping[str, Any]:
+    """Return the claims that the site adds, as a reader of the token sees them: a tuple is a list there."""
     if conf.CLAIMS is None:
-        return {}
-    return dict(conf.CLAIMS(session))
+        return MappingProxyType({})
+    return MappingProxyType(strict_json.loads(strict_json.dumps(dict(conf.CLAIMS(session)))))

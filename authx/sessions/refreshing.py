@@ -19,16 +19,15 @@ from authx.core.rotation import Refusal, Transition, Verdict, judge
 from authx.errors import (
     RefreshConflict,
     RefreshError,
-    RefreshMalformed,
     RefreshReused,
     SessionEnded,
     StoreUnavailable,
 )
 from authx.models import DeviceSession
-from authx.sessions.credentials import Credentials, access_token_for, credentials_for
+from authx.sessions.credentials import Credentials, credentials_for
 from authx.sessions.liveness import fingerprint, user_end
+from authx.sessions.lookup import Snapshot, find_by_refresh_token
 from authx.sessions.ports import actor_of
-from authx.sessions.presented import find_genuine
 from authx.sessions.refresh_events import SILENT, record_refusal_once, record_verdict
 from authx.sessions.risk import action_of, alarms_of, new_context, record_alarm
 from authx.store import database
@@ -51,48 +50,48 @@ def refresh_session(
         SessionEnded: the session is over; ``reason`` says why.
         StoreUnavailable: the database cannot be read or written; nothing changed.
     """
-    return exchange(refresh_token, actor_of(request), now=now)
+    return exchange(read_refresh_token(refresh_token, secret_keys()), actor_of(request), now=now)
 
 
-@sensitive_variables("refresh_token")
-def exchange(refresh_token: object, actor: Actor = NOBODY, *, now: datetime | None = None) -> Credentials:
-    """Do what ``refresh_session`` does, for a door that has built the actor; raises as it does."""
+@sensitive_variables()
+def exchange(presented: RefreshClaims, actor: Actor = NOBODY, *, now: datetime | None = None) -> Credentials:
+    """Do what ``refresh_session`` does, for a door that has read the token and built the actor."""
     with database.store_errors():
-        session, verdict = _exchange(refresh_token, actor, now)
+        session, verdict = _exchange(presented, actor, now)
         generation = verdict.issue or session.generation
-        kept = str(refresh_token) if verdict.transition is Transition.KEEP else None
+        kept = presented.branch if verdict.transition is Transition.KEEP else None
         return credentials_for(session, generation=generation, now=now or timezone.now(), kept=kept)
 
 
 @sensitive_variables()
 def hold_session(
-    refresh_token: object, actor: Actor = NOBODY, *, now: datetime | None = None
-) -> tuple[DeviceSession, str]:
-    """Return the session that ``refresh_session`` would renew, and an access token for this request alone.
+    presented: RefreshClaims, actor: Actor = NOBODY, *, now: datetime | None = None
+) -> DeviceSession:
+    """Return the session that ``exchange`` would renew, for a client that refreshes too often.
 
-    For a client that refreshes too often. No token may be sent to the client, so nothing is rotated or
-    confirmed. But whatever counts against the token takes effect as usual, or a flood would hide a theft: a
-    refusal, a twin, and a late replay, whose grace period then begins although nothing was replayed.
+    No token may be sent to the client, so nothing is rotated or confirmed. But whatever counts against the
+    token takes effect as usual, or a flood would hide a theft: a refusal, a twin, and a late replay, whose
+    grace period then begins although nothing was replayed.
 
     Raises: as ``refresh_session``.
     """
     with database.store_errors():
-        session, _verdict = _exchange(refresh_token, actor, now, holds=True)
-        return session, access_token_for(session, now=now or timezone.now())[1]
+        session, _verdict = _exchange(presented, actor, now, holds=True)
+        return session
 
 
-@sensitive_variables("refresh_token")
+@sensitive_variables()
 def _exchange(
-    refresh_token: object, actor: Actor, now: datetime | None, *, holds: bool = False
+    presented: RefreshClaims, actor: Actor, now: datetime | None, *, holds: bool = False
 ) -> tuple[DeviceSession, Verdict]:
     """Return the session of a genuine token and the verdict that serves it, after carrying that out.
 
     ``holds``: the verdict is carried out only if it counts against the token.
     """
-    presented = read_refresh_token(refresh_token, secret_keys())
     for _ in range(database.ATTEMPTS):
-        session = find_genuine(presented)
-        decision = _decide(session, presented, now or session.database_now, actor)
+        found = find_by_refresh_token(presented)
+        session = found.session
+        decision = _decide(session, presented, now or found.now, actor)
         verdict = decision.verdict
         if (holds and not verdict.counts_against) or _carry_out(session, decision, actor):
             if verdict.issue is None:
@@ -101,23 +100,19 @@ def _exchange(
     raise StoreUnavailable("too many others are refreshing this session")
 
 
-@sensitive_variables("refresh_token")
-def refreshable_session(refresh_token: object) -> DeviceSession | None:
-    """Return the session that ``refresh_session`` would renew with this token; None if it would refuse it.
+def find_refreshable(presented: RefreshClaims) -> Snapshot | None:
+    """Return the session that ``exchange`` would renew with this token; None if it would refuse it.
 
     None too if it would note a twin, for nobody is let in before that is committed. Changes nothing, and does
     not spend the token.
 
     Raises:
+        RefreshMalformed: no session has issued it.
         StoreUnavailable: the database cannot be read.
     """
-    try:
-        presented = read_refresh_token(refresh_token, secret_keys())
-        session = find_genuine(presented)
-    except RefreshMalformed:
-        return None
-    verdict = _judge(session, presented, session.database_now)
-    return session if verdict.issue is not None and not verdict.is_twin else None
+    found = find_by_refresh_token(presented)
+    verdict = _judge(found.session, presented, found.now)
+    return found if verdict.issue is not None and not verdict.is_twin else None
 
 
 def _judge(session: DeviceSession, presented: RefreshClaims, now: datetime) -> Verdict:
@@ -231,14 +226,14 @@ def _swap(session: DeviceSession, changes: Mapping[str, Any], context: Mapping[s
 
 
 def _refusal(session: DeviceSession, verdict: Verdict) -> RefreshError:
-    error: RefreshError
     if verdict.refusal is Refusal.CONFLICT:
-        error = RefreshConflict("it was spent and its successor is in use")
-    elif verdict.refusal is Refusal.REUSED:
-        error = RefreshReused("it was spent before; the session has been ended")
-        error.answers_lost = session.answers_lost
-    else:
-        reason, by = verdict.end or session.end_reason, session.replaced_by
-        error = SessionEnded(reason, replaced_by=by, answers_lost=session.answers_lost)
-    error.sid = session.pk
-    return error
+        return RefreshConflict("it was spent and its successor is in use", sid=session.pk)
+    if verdict.refusal is Refusal.REUSED:
+        text, lost = "it was spent before; the session has been ended", session.answers_lost
+        return RefreshReused(text, sid=session.pk, answers_lost=lost)
+    return SessionEnded(
+        verdict.end or session.end_reason,
+        sid=session.pk,
+        replaced_by=session.replaced_by,
+        answers_lost=session.answers_lost,
+    )

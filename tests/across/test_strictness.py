@@ -47,8 +47,8 @@ from authx.issuer.clients import create_service
 from authx.issuer.introspection import find_session_of, introspect
 from authx.models import DeviceSession, RevocationLogEntry, ServiceClient, SessionEvent
 from authx.sessions import open_session, recognize, refresh_session
-from authx.sessions.presented import find_by_refresh_token
 from tests.forging import as_raw, b64, changed, forge, sign, unb64
+from tests.reading import find_by_refresh_token
 
 pytestmark = pytest.mark.django_db
 

@@ -715,7 +715,7 @@ def test_of_two_from_another_browser_at_once_one_raises_the_alarm(ada):
 
     opened = open_session(ada, from_("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Firefox/140.0"))
     thief = from_("Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/140.0.0.0 Safari/537.36")
-    now = opened.session.database_now
+    now = opened.session.created_at
     refresh_session(opened.refresh_token, now=now)  # confirms
 
     def win():

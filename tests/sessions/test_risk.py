@@ -56,7 +56,7 @@ def heard():
 
 
 def refresh(credentials, request, *, after=LATER):
-    return refresh_session(credentials.refresh_token, request, now=credentials.session.database_now + after)
+    return refresh_session(credentials.refresh_token, request, now=credentials.now + after)
 
 
 def flagged():
@@ -92,7 +92,6 @@ def test_a_thief_inside_the_grace_is_flagged_though_nothing_rotates(opened):
 
 def test_what_was_flagged_is_not_flagged_again_until_it_changes(opened):
     second = refresh(opened, from_(CHROME))
-    second.session.database_now = opened.session.database_now + LATER
     refresh(second, from_(CHROME))
     assert flagged() == ["split_context"]
 
@@ -139,7 +138,6 @@ def test_a_site_may_ignore_it(opened, settings):
 
 def test_reuse_is_flagged_beside_its_ending(opened, heard):
     second = refresh(opened, from_())
-    second.session.database_now = opened.session.database_now + LATER
     third = refresh(second, from_())
     with pytest.raises(RefreshReused):
         refresh_session(opened.refresh_token, from_(), now=third.now + LATER)

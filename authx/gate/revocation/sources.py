@@ -56,10 +56,7 @@ def ask(source: RevocationSource | ReasonSource, claims: AccessClaims, now: date
     answer: Callable[..., Liveness] | None = getattr(source, "answer", None)
     if answer is not None:
         return answer(claims, now)
-    reason = cast(ReasonSource, source).end_reason(claims, now)
-    session = getattr(source, "session", None)
-    by, answers_lost = getattr(session, "replaced_by", ""), getattr(session, "answers_lost", False)
-    return Liveness(reason, session, by, answers_lost)
+    return Liveness(cast(ReasonSource, source).end_reason(claims, now))
 
 
 class CachedSource:
