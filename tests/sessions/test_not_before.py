@@ -568,7 +568,7 @@ def test_garbage_in_redis_is_a_question_for_the_database(transactional_db, setti
     choose(settings, "redis", lag)
     opened = open_session(ada)
     verify_access_token(opened.access_token)
-    store = sources._redis("sessions", sources.current_database())
+    store = sources._redis("sessions", "default")
     for told in ("", "x", "x:kicked", ":"):
         store._client.execute_command("HSET", store.key, "*", told)
         sources._copies.clear()
