@@ -38,8 +38,15 @@ class Browser:
         self.access: tuple[int, float] = (opened.generation, opened.expires_at)
         self.leaves_at, self.conflicts = 0.0, 0
         self.is_gone = False
-        for begin, end in habit.visits(self.rng, history.until):
+        visits = list(habit.visits(self.rng, history.until))
+        for begin, end in visits:
             self.timeline.at(begin, self._visit, end)
+        begin, end = self.rng.choice(visits)
+        self.outage_at = self.rng.uniform(begin, min(end, history.until))
+
+    @property
+    def _is_out(self) -> bool:
+        return 0 <= self.timeline.now - self.outage_at < self.history.network.outage
 
     @property
     def is_there(self) -> bool:
@@ -91,8 +98,8 @@ class Browser:
         if answer is None:
             self._meet_conflict(kind, tries)
             return
-        seconds = self.history.network.answer_time(self.rng, self.timeline.now)
-        if seconds is not None:
+        seconds = self.history.network.answer_time(self.rng)
+        if seconds is not None and not self._is_out:
             self.timeline.after(seconds, self._arrive, kind, answer)
         elif self.rng.random() < RETRY:
             self.after(RETRY_AFTER, self.send, kind)

@@ -25,10 +25,11 @@ BESIDE = tuple(thief for thief in THIEVES if thief not in ("nobody", *ALONE, *AG
 
 #: A network, the access lifetime and the grace.
 HONEST = [
-    *(("usual", *clocks) for clocks in CLOCKS),
+    ("usual", *USUAL),
+    *(("usual", *clocks) for clocks in ((MINUTE, 30.0), (MINUTE, 120.0), (15 * MINUTE, 5.0), (DAY, 30.0))),
     *((name, *USUAL) for name in ("loses 10 %", "loses 30 %", "out 5 min", "out 30 min", "out 59 min")),
-    *(("slow", *clocks) for clocks in (USUAL, (15 * MINUTE, 120.0), (MINUTE, 30.0), (MINUTE, 120.0))),
-    *(("worst", *clocks) for clocks in (USUAL, (15 * MINUTE, 120.0), (MINUTE, 120.0))),
+    *(("slow", *clocks) for clocks in (USUAL, (MINUTE, 30.0), (MINUTE, 120.0))),
+    *(("worst", *clocks) for clocks in ((15 * MINUTE, 120.0), (MINUTE, 120.0))),
 ]
 
 

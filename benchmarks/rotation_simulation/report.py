@@ -40,14 +40,14 @@ def honest_table(outcomes: Outcomes) -> str:
 
 def thief_table(outcomes: Outcomes) -> str:
     """How long each thief was served (median / 95th percentile / most, in hours), and what ended it."""
-    groups = grouped(outcomes, lambda case: (case.thief, case.server, case.habit))
-    lines = [
-        [*map(str, key), found(some), served(some), str(shared(some)), ended_by(some)]
-        for key, some in groups.items()
-        if isinstance(key, tuple)
-    ]
-    head = ["thief", "policy", "owner", "found", "hours served", "generations shared", "ended by"]
-    return markdown(head, lines, words=3)
+    groups = grouped(outcomes, lambda case: (case.thief, case.habit, case.server))
+    lines = []
+    for thief, habit in dict.fromkeys((case.thief, case.habit) for case in outcomes):
+        some, plain = groups[thief, habit, "authx"], groups[thief, habit, "counter alone"]
+        with_branches = [found(some), served(some), str(shared(some)), ended_by(some)]
+        lines.append([thief, habit, *with_branches, found(plain), served(plain)])
+    head = ["thief", "owner", "found", "hours served", "shared", "ended by", "found", "hours served"]
+    return markdown(head, lines, words=2)
 
 
 def limit_table(outcomes: Outcomes) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from benchmarks.rotation_simulation.server import DAY
 from benchmarks.rotation_simulation.thief import (
     BEFORE,
     RENEWED,
@@ -35,9 +34,9 @@ def at_once(thief: Thief) -> Plan:
 
 
 def later(thief: Thief) -> Plan:
-    """The same, after sitting on the copy for up to a day."""
+    """The same, after sitting on the copy for a while."""
     yield from copied(thief)
-    yield Wait(thief.now + thief.rng.uniform(0, DAY))
+    yield Wait(thief.now + thief.history.until * thief.rng.uniform(0, 0.3))
     while True:
         thief.present()
         yield Wait(thief.now + thief.rng.uniform(900, 3600))
