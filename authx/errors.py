@@ -82,6 +82,8 @@ class RefreshReused(RefreshError):
     """It was spent before: theft, and the session has been ended (RFC 9700 §4.14.2)."""
 
     code = "refresh_reused"
+    #: Whether it was ended because answers kept getting lost, and need not have been copied.
+    answers_lost: bool = False
 
 
 class SessionEnded(TokenError, RefreshError):
@@ -89,11 +91,20 @@ class SessionEnded(TokenError, RefreshError):
 
     code = "session_ended"
 
-    def __init__(self, reason: str = "", *, sid: UUID | None = None, replaced_by: str = "") -> None:
+    def __init__(
+        self,
+        reason: str = "",
+        *,
+        sid: UUID | None = None,
+        replaced_by: str = "",
+        answers_lost: bool = False,
+    ) -> None:
         super().__init__(reason)
         self.reason, self.sid = reason, sid
         #: The device type of the login that took the session's place; ``""`` unless it was replaced.
         self.replaced_by = replaced_by
+        #: Whether it was ended because answers kept getting lost, where the reason is ``reused``.
+        self.answers_lost = answers_lost
 
 
 class DeviceInvalid(AuthxError):

@@ -113,6 +113,8 @@ class DeviceSessionAdmin(admin.ModelAdmin):
     @admin.display(description=_("reason"))
     def why(self, session: DeviceSession) -> str:
         reason = session.ended_reason()
+        if reason and session.answers_lost:
+            return format_html("<code>{}</code> ({})", reason, _("answers kept getting lost"))
         return format_html("<code>{}</code>", reason) if reason else "-"
 
     # Permissions: whoever may kick may also view; nobody adds, edits or deletes.

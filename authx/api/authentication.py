@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
 from authx.api.exceptions import InvalidBearerRequest, Unavailable, challenge, refusal
@@ -147,9 +147,21 @@ def session_of(request: Request) -> DeviceSession:
     """Return the session that one of our classes authenticated; read it if the check did not.
 
     Raises:
-        APIException: another class authenticated the request, or the session has ended meanwhile.
+        PermissionDenied: the request carries no device session: another class authenticated it.
+        APIException: the session has ended meanwhile.
+    """
+    if (found := session_or_none(request)) is None:
+        raise PermissionDenied("The request carries no device session.")
+    return found
+
+
+def session_or_none(request: Request) -> DeviceSession | None:
+    """Return what ``session_of`` returns; None where another class authenticated the request.
+
+    Raises:
+        APIException: the session has ended meanwhile.
     """
     caller: Caller | TokenCaller | None = notes(request._request).caller
     if caller is None or isinstance(caller, TokenCaller):
-        raise APIException("The request carries no device session.")
+        return None
     return _or_refuse(request, lambda: caller.session)

@@ -84,6 +84,10 @@ def _durations() -> list[CheckMessage]:
         text = "AUTHX_REFRESH_GRACE must be shorter than AUTHX_IDLE_LIFETIME."
         hint = "Thirty seconds cover a burst of tabs."
         found.append(Error(text, hint=hint, id="authx.E003"))
+    elif conf.REFRESH_GRACE > conf.ACCESS_TOKEN_LIFETIME:
+        text = "AUTHX_REFRESH_GRACE is longer than AUTHX_ACCESS_TOKEN_LIFETIME."
+        hint = "Within the grace nothing rotates, and no copy is found; thirty seconds cover a burst of tabs."
+        found.append(Warning(text, hint=hint, id="authx.W013"))
     return found
 
 

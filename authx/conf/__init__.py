@@ -153,7 +153,7 @@ class Conf(ParsedSettings):
     ALARMS: Setting[Mapping[Alarm, Action]] = Setting(
         {},
         rules.alarm_actions,
-        'What refresh_rate, split_context and new_country do: "flag", "end" or "ignore".',
+        'What each alarm but refresh_reused does: "flag", "end" or "ignore".',
         parse=values.alarm_actions,
     )
     COUNTRY: Setting[DottedPath | None] = Setting(

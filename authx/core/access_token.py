@@ -89,7 +89,7 @@ def check_claims(
     if claims.iss != issuer or not for_us:
         raise TokenNotForUs("the token is from another issuer or for another audience")
     slack = leeway.total_seconds()
-    if not 0 < claims.exp - claims.iat <= max_lifetime.total_seconds():
+    if not 0 < claims.expires_in <= max_lifetime.total_seconds():
         raise TokenMalformed("the token's lifetime is longer than allowed, or none")
     if max(claims.iat, claims.nbf or 0) > now + slack:
         raise TokenMalformed("the token is from the future")

@@ -16,3 +16,5 @@ class Liveness:
     snapshot: Any = None
     #: The device type of the login that took the session's place; ``""`` unless it was replaced.
     replaced_by: str = ""
+    #: Whether it ended because answers kept getting lost, where the reason is ``reused``.
+    answers_lost: bool = False

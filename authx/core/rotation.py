@@ -19,6 +19,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from authx.core.reasons import EndReason
+from authx.core.time_limits import expiry_reason, idle_expiry
+
 #: The late replay of one generation that ends the session, if LATE_PERIOD has passed since the first.
 LATE_STREAK_LIMIT = 6
 LATE_PERIOD = timedelta(hours=1)
@@ -76,9 +79,7 @@ class RotationState:
 
     def expiry_reason(self, now: datetime) -> str | None:
         """Return ``idle`` or ``expired``, whichever came first; None while neither has."""
-        if now < min(self.idle_expires_at, self.expires_at):
-            return None
-        return "idle" if self.idle_expires_at < self.expires_at else "expired"
+        return expiry_reason(self.idle_expires_at, self.expires_at, now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +93,13 @@ class Verdict:
     refusal: Refusal | None = None
     #: Whether the token is the first twin of its generation; ``changes`` note it.
     is_twin: bool = False
+    #: Whether the session ends because its answers kept getting lost: nobody need have copied it.
+    answers_lost: bool = False
+
+    @property
+    def counts_against(self) -> bool:
+        """Return whether it must be carried out even where nothing is handed out: a flood hides no theft."""
+        return self.issue is None or self.is_twin or self.transition is Transition.LATE_REPLAY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +114,7 @@ class _Case:
 
     @property
     def idle_expires_at(self) -> datetime:
-        return min(self.now + self.idle, self.state.expires_at)
+        return idle_expiry(self.now, self.idle, self.state.expires_at)
 
 
 def judge(
@@ -197,7 +205,7 @@ def _replay_late(case: _Case) -> Verdict:
     first_at = state.late_at if state.late_streak and state.late_at else now
     streak = state.late_streak + 1
     if streak >= LATE_STREAK_LIMIT and now >= first_at + LATE_PERIOD:
-        return _reuse(Transition.LATE_REPLAY)
+        return replace(_reuse(Transition.LATE_REPLAY), answers_lost=True)
     changes = {
         "rotated_at": now,
         "late_streak": streak,
@@ -208,4 +216,4 @@ def _replay_late(case: _Case) -> Verdict:
 
 
 def _reuse(transition: Transition) -> Verdict:
-    return Verdict(transition=transition, end="reused", refusal=Refusal.REUSED)
+    return Verdict(transition=transition, end=EndReason.REUSED, refusal=Refusal.REUSED)

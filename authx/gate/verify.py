@@ -53,7 +53,7 @@ def read_claims(token: object, *, now: datetime | None = None) -> AccessClaims:
     url = conf.JWKS_URL
     claims = signatures.read(token, remote_keys(url) if url else keyring.keyset(), now=seconds)
     longest = conf.ACCESS_TOKEN_LIFETIME
-    if url and claims.exp - claims.iat > longest.total_seconds():
+    if url and claims.expires_in > longest.total_seconds():
         _complain_of_lifetime(claims.iss)
     check_claims(
         claims,
@@ -86,7 +86,12 @@ def ensure_live(
             keyring.keyset().reload()  # withdrawn elsewhere, a moment ago: it must not sign here either
         raise
     if found.reason is not None:
-        raise SessionEnded(found.reason, sid=_sid(claims), replaced_by=found.replaced_by)
+        raise SessionEnded(
+            found.reason,
+            sid=_sid(claims),
+            replaced_by=found.replaced_by,
+            answers_lost=found.answers_lost,
+        )
     return found
 
 

@@ -108,16 +108,17 @@ def set_cookies(
     *,
     access_token: str,
     access_expires_in: int,
-    refresh_token: str,
+    refresh_token: str | None,
     refresh_expires_in: int | None,
 ) -> None:
-    """Set the cookies of both tokens.
+    """Set the cookies of both tokens; without a ``refresh_token`` the browser keeps the one it has.
 
     Durations are seconds; with ``refresh_expires_in`` None, both cookies last until the browser is closed.
     """
     persistent = refresh_expires_in is not None
     set_access_cookie(response, access_token, access_expires_in, persistent=persistent)
-    _set(response, conf.REFRESH_COOKIE, refresh_token, refresh_expires_in)
+    if refresh_token is not None:
+        _set(response, conf.REFRESH_COOKIE, refresh_token, refresh_expires_in)
 
 
 @sensitive_variables()

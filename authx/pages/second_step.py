@@ -13,7 +13,7 @@ from authx.http import cookies, django_session, proof_notes
 from authx.models import DeviceSession
 from authx.pages import proofs
 from authx.pages.visit import Visit
-from authx.sessions.credentials import access_token_for, credentials_for
+from authx.sessions.credentials import access_token_for, with_new_access_token
 from authx.sessions.methods import add_methods, methods_of
 from authx.store.database import store_errors
 
@@ -35,8 +35,7 @@ def note_proofs(visit: Visit, response: HttpResponseBase) -> DeviceSession | Non
         return None
     if not added or visit.delivery is None:
         return session if added else None
-    generation = visit.delivery.claims.gen or session.generation
-    visit.delivery = credentials_for(session, generation=generation, now=timezone.now())
+    visit.delivery = with_new_access_token(visit.delivery, session, now=timezone.now())
     return None
 
 
@@ -55,7 +54,7 @@ def renew_access(session: DeviceSession, visit: Visit, response: HttpResponseBas
     """Give a browser that came with cookies an access token with the new ``amr`` at once."""
     if cookies.has_credentials(visit.request):
         claims, token = access_token_for(session, now=timezone.now())
-        cookies.set_access_cookie(response, token, claims.exp - claims.iat, persistent=session.persistent)
+        cookies.set_access_cookie(response, token, claims.expires_in, persistent=session.persistent)
 
 
 def _session(visit: Visit) -> DeviceSession | None:

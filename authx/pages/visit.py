@@ -13,6 +13,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf
 from authx.core.claims import AccessClaims
+from authx.core.reasons import EndReason
 from authx.errors import (
     RefreshConflict,
     RefreshError,
@@ -24,7 +25,7 @@ from authx.errors import (
 from authx.gate.verify import read_claims
 from authx.http import cookies, django_session, renewal
 from authx.http.request_state import notes
-from authx.models import DeviceSession, EndReason
+from authx.models import DeviceSession
 from authx.pages import django_login
 from authx.sessions import Credentials, refresh_session
 from authx.sessions.activity import record_use
@@ -46,6 +47,8 @@ class Visit:
         self.ended_reason: str | None = None
         #: The device type of the login that took its place; ``""`` unless the reason is ``replaced``.
         self.replaced_by = ""
+        #: Whether it ended because answers kept getting lost, where the reason is ``reused``.
+        self.answers_lost = False
         #: True if the refresh token was spent and its successor is in use elsewhere.
         self.conflict = False
         #: The credentials that the response sets as cookies, if they are still current then.
@@ -210,14 +213,17 @@ class Visit:
         self.identify(session, user)
 
     def refuse_ended(self, error: SessionEnded | RefreshReused) -> None:
+        lost = error.answers_lost
         if isinstance(error, RefreshReused):
-            self.refuse(EndReason.REUSED, error.sid)
+            self.refuse(EndReason.REUSED, error.sid, answers_lost=lost)
         else:
-            self.refuse(error.reason, error.sid, replaced_by=error.replaced_by)
+            self.refuse(error.reason, error.sid, replaced_by=error.replaced_by, answers_lost=lost)
 
-    def refuse(self, reason: str, sid: UUID | None, *, replaced_by: str = "") -> None:
+    def refuse(
+        self, reason: str, sid: UUID | None, *, replaced_by: str = "", answers_lost: bool = False
+    ) -> None:
         """Note that the session has ended; flush the Django login that ends with it, but no newer one."""
-        self.ended_reason, self.replaced_by = str(reason), replaced_by
+        self.ended_reason, self.replaced_by, self.answers_lost = str(reason), replaced_by, answers_lost
         request = self.request
         if django_session.hangs_on(request, sid):
             django_session.flush(request)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -29,11 +29,21 @@ class Credentials:
     refresh_token: str = field(repr=False)
     #: The time at which the session was judged, aware.
     now: datetime
+    #: Whether the client has just presented the refresh token, and keeps it.
+    keeps_refresh_token: bool = False
+
+    @property
+    def refresh_cookie(self) -> str | None:
+        """Return the refresh token to set as a cookie; None where the browser keeps the one it has.
+
+        Set again, it would replace a newer one wherever this answer arrives late.
+        """
+        return None if self.keeps_refresh_token else self.refresh_token
 
     @property
     def expires_in(self) -> int:
         """Return the lifetime of the access token in seconds (RFC 6749 §5.1)."""
-        return self.claims.exp - self.claims.iat
+        return self.claims.expires_in
 
     @property
     def refresh_expires_in(self) -> int:
@@ -42,13 +52,26 @@ class Credentials:
 
 
 @sensitive_variables()
-def credentials_for(session: DeviceSession, *, generation: int, now: datetime) -> Credentials:
-    """Return tokens of ``generation``: a new access token, and a refresh token on a new branch."""
+def credentials_for(
+    session: DeviceSession, *, generation: int, now: datetime, kept: str | None = None
+) -> Credentials:
+    """Return tokens of ``generation``: a new access token, and a refresh token on a new branch.
+
+    ``kept`` is a refresh token of that generation to be repeated instead: the one just presented.
+    """
     claims = _claims(session, generation, now)
-    branch = secrets.randbits(BRANCH_BITS)
-    refresh_token = write_refresh_token(session.id, generation, branch, bytes(session.salt), secret_keys())
+    branch, salt = secrets.randbits(BRANCH_BITS), bytes(session.salt)
+    refresh_token = kept or write_refresh_token(session.id, generation, branch, salt, secret_keys())
     access_token = write_access_token(claims, keyring.keyset().signing)
-    return Credentials(session, claims, access_token, refresh_token, now)
+    return Credentials(session, claims, access_token, refresh_token, now, keeps_refresh_token=bool(kept))
+
+
+@sensitive_variables()
+def with_new_access_token(credentials: Credentials, session: DeviceSession, *, now: datetime) -> Credentials:
+    """Return the same credentials with an access token that says what ``session`` has become meanwhile."""
+    claims = _claims(session, credentials.claims.gen or session.generation, now)
+    access_token = write_access_token(claims, keyring.keyset().signing)
+    return replace(credentials, session=session, claims=claims, access_token=access_token, now=now)
 
 
 @sensitive_variables()

@@ -120,6 +120,8 @@ def _event(event: SessionEvent, person: Person) -> dict[str, Any]:
         "by": by,
         "ip": None if is_another else event.ip,
         "user_agent": None if is_another else event.user_agent,
+        "other_ip": event.other_ip,
+        "other_user_agent": event.other_user_agent,
         "note": event.note,
     }
 

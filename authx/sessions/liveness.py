@@ -13,9 +13,10 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.core.claims import AccessClaims
 from authx.core.liveness import Liveness
+from authx.core.reasons import EndReason
 from authx.errors import KeyUnknown, TokenMalformed
 from authx.gate.verify import ensure_live, read_claims
-from authx.models import DeviceSession, EndReason
+from authx.models import DeviceSession
 from authx.sessions.reading import read, read_session
 from authx.store import database
 
@@ -81,7 +82,7 @@ class DatabaseSource:
             raise KeyUnknown("the token's key has been withdrawn")
         if session.subject != claims.sub:
             raise TokenMalformed("its session belongs to another subject")
-        return Liveness(end_of(session, now), session, session.replaced_by)
+        return Liveness(end_of(session, now), session, session.replaced_by, session.answers_lost)
 
 
 def _uuid(sid: str) -> UUID:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
+from authx.core.reasons import EndReason
 from authx.core.refresh_token import RefreshClaims, read_refresh_token
 from authx.core.risk import Action, Alarm
 from authx.core.rotation import Refusal, Transition, Verdict, judge
@@ -22,13 +23,13 @@ from authx.errors import (
     SessionEnded,
     StoreUnavailable,
 )
-from authx.models import DeviceSession, EndReason
+from authx.models import DeviceSession
 from authx.sessions.audit import NOBODY, Actor
 from authx.sessions.credentials import Credentials, access_token_for, credentials_for
 from authx.sessions.liveness import fingerprint, user_end
 from authx.sessions.presented import find_genuine
-from authx.sessions.refresh_events import REPEATS, SILENT, record_verdict, tell_once
-from authx.sessions.risk import action_of, new_context, record_alarm
+from authx.sessions.refresh_events import SILENT, record_refusal_once, record_verdict
+from authx.sessions.risk import action_of, alarms_of, new_context, record_alarm
 from authx.store import database
 
 
@@ -36,11 +37,11 @@ from authx.store import database
 def refresh_session(
     refresh_token: object, request: Any = None, *, now: datetime | None = None
 ) -> Credentials:
-    """Exchange a refresh token for the session's current one and a fresh access token.
+    """Exchange a refresh token for one of the session's newest generation and a fresh access token.
 
-    Idempotent: a token that is presented again within the grace period gets the identical successor. The
-    verdict is committed before anything is raised, so this must not run inside a transaction
-    (``non_atomic_requests``).
+    Idempotent: a spent token that is presented again within the grace period gets a token of the same
+    generation, and the newest one is repeated. The verdict is committed before anything is raised or handed
+    out, so this must not run inside a transaction (``non_atomic_requests``).
 
     Raises:
         RefreshMalformed: it was never one of ours; nothing changed.
@@ -50,8 +51,10 @@ def refresh_session(
         StoreUnavailable: the database cannot be read or written; nothing changed.
     """
     with database.store_errors():
-        session, generation = _exchange(refresh_token, request, now)
-        return credentials_for(session, generation=generation, now=now or timezone.now())
+        session, verdict = _exchange(refresh_token, request, now)
+        generation = verdict.issue or session.generation
+        kept = str(refresh_token) if verdict.transition is Transition.KEEP else None
+        return credentials_for(session, generation=generation, now=now or timezone.now(), kept=kept)
 
 
 @sensitive_variables()
@@ -60,33 +63,34 @@ def hold_session(
 ) -> tuple[DeviceSession, str]:
     """Return the session that ``refresh_session`` would renew, and an access token for this request alone.
 
-    For a client that refreshes too often. Nothing is written, and no token may be sent to the client; but a
-    verdict against the token takes effect as usual: a flood must not hide a theft.
+    For a client that refreshes too often. No token may be sent to the client, so nothing is rotated or
+    confirmed. But whatever counts against the token takes effect as usual, or a flood would hide a theft: a
+    refusal, a twin, and a late replay, whose grace period then begins although nothing was replayed.
 
     Raises: as ``refresh_session``.
     """
     with database.store_errors():
-        session, _generation = _exchange(refresh_token, request, now, holds=True)
+        session, _verdict = _exchange(refresh_token, request, now, holds=True)
         return session, access_token_for(session, now=now or timezone.now())[1]
 
 
 @sensitive_variables("refresh_token")
 def _exchange(
     refresh_token: object, request: Any, now: datetime | None, *, holds: bool = False
-) -> tuple[DeviceSession, int]:
-    """Return the session of a genuine token and the generation to issue, after carrying out the verdict.
+) -> tuple[DeviceSession, Verdict]:
+    """Return the session of a genuine token and the verdict that serves it, after carrying that out.
 
-    ``holds``: the verdict is carried out only if it refuses.
+    ``holds``: the verdict is carried out only if it counts against the token.
     """
     presented = read_refresh_token(refresh_token, secret_keys())
     for _ in range(database.ATTEMPTS):
         session = find_genuine(presented)
         decision = _decide(session, presented, now or session.database_now, request)
-        issue = decision.verdict.issue
-        if (holds and issue is not None) or _carry_out(session, decision, request):
-            if issue is None:
-                raise _refusal(session, decision.verdict)
-            return session, issue
+        verdict = decision.verdict
+        if (holds and not verdict.counts_against) or _carry_out(session, decision, request):
+            if verdict.issue is None:
+                raise _refusal(session, verdict)
+            return session, verdict
     raise StoreUnavailable("too many others are refreshing this session")
 
 
@@ -94,7 +98,8 @@ def _exchange(
 def refreshable_session(refresh_token: object) -> DeviceSession | None:
     """Return the session that ``refresh_session`` would renew with this token; None if it would refuse it.
 
-    Changes nothing, and does not spend the token.
+    None too if it would note a twin, for nobody is let in before that is committed. Changes nothing, and does
+    not spend the token.
 
     Raises:
         StoreUnavailable: the database cannot be read.
@@ -105,7 +110,7 @@ def refreshable_session(refresh_token: object) -> DeviceSession | None:
     except RefreshMalformed:
         return None
     verdict = _judge(session, presented, session.database_now)
-    return session if verdict.issue is not None else None
+    return session if verdict.issue is not None and not verdict.is_twin else None
 
 
 def _judge(session: DeviceSession, presented: RefreshClaims, now: datetime) -> Verdict:
@@ -135,22 +140,29 @@ class _Decision:
 
 def _decide(session: DeviceSession, presented: RefreshClaims, at: datetime, request: Any) -> _Decision:
     verdict = _judge(session, presented, at)
-    if verdict.issue is None:
-        found = [Alarm.REFRESH_REUSED] if verdict.refusal is Refusal.REUSED else []
-        return _Decision(verdict, at, alarms=tuple(found))
-    actor = Actor.of(session.user, request)
-    found, context = new_context(session, actor)
-    if any(action_of(alarm) is Action.END for alarm in found):
-        verdict = Verdict(transition=verdict.transition, end=EndReason.REUSED.value, refusal=Refusal.REUSED)
-        found = [*found, Alarm.REFRESH_REUSED]
+    found, actor = alarms_of(verdict), None
+    context: dict[str, Any] = {}
+    if verdict.issue is not None:
+        actor = Actor.of(session.user, request)
+        elsewhere, context = new_context(session, actor)
+        found += elsewhere
+    if verdict.end is None and any(action_of(alarm) is Action.END for alarm in found):
+        verdict = _ended_by_alarm(verdict)
+    if verdict.refusal is Refusal.REUSED:
+        found.append(Alarm.REFRESH_REUSED)
     return _Decision(verdict, at, actor, tuple(found), context)
+
+
+def _ended_by_alarm(verdict: Verdict) -> Verdict:
+    end, refusal = EndReason.REUSED.value, Refusal.REUSED
+    return Verdict(transition=verdict.transition, end=end, refusal=refusal, is_twin=verdict.is_twin)
 
 
 def _carry_out(session: DeviceSession, decision: _Decision, request: Any) -> bool:
     """Write the verdict and its events, if any, in one transaction; return False if another was first."""
     verdict, at = decision.verdict, decision.at
-    if verdict.transition in REPEATS:
-        tell_once(session, verdict, at, request)
+    if verdict.transition is Transition.ENDED:
+        record_refusal_once(session, verdict, at, request)
         return True
     changes = _changes(session, verdict, at) | dict(decision.context)
     if verdict.transition in SILENT and not changes:
@@ -175,9 +187,11 @@ def _carry_out(session: DeviceSession, decision: _Decision, request: Any) -> boo
 
 
 def _changes(session: DeviceSession, verdict: Verdict, at: datetime) -> dict[str, Any]:
-    if verdict.end:
-        return {"ended_at": at, "end_reason": EndReason(verdict.end).value}
     changes = dict(verdict.changes)
+    if verdict.end:
+        changes |= {"ended_at": at, "end_reason": EndReason(verdict.end).value}
+    if verdict.answers_lost:
+        changes["answers_lost"] = True
     if verdict.transition in {Transition.ROTATE, Transition.ROLLBACK}:
         changes["last_seen_at"] = at
         # A fingerprint taken under a fallback SECRET_KEY would stop matching when that key is dropped.
@@ -212,7 +226,9 @@ def _refusal(session: DeviceSession, verdict: Verdict) -> RefreshError:
         error = RefreshConflict("it was spent and its successor is in use")
     elif verdict.refusal is Refusal.REUSED:
         error = RefreshReused("it was spent before; the session has been ended")
+        error.answers_lost = session.answers_lost
     else:
-        error = SessionEnded(verdict.end or session.end_reason, replaced_by=session.replaced_by)
+        reason, by = verdict.end or session.end_reason, session.replaced_by
+        error = SessionEnded(reason, replaced_by=by, answers_lost=session.answers_lost)
     error.sid = session.pk
     return error

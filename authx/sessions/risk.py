@@ -10,20 +10,31 @@ from django.views.decorators.debug import sensitive_variables
 from authx import signals
 from authx.conf import conf, secret_keys
 from authx.core.device import describe_user_agent
+from authx.core.reasons import EndReason
 from authx.core.refresh_token import read_refresh_token
 from authx.core.risk import Action, Alarm, Context, alarms
+from authx.core.rotation import Transition, Verdict
 from authx.http import throttle
-from authx.models import DeviceSession, EndReason, SessionEvent
+from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
 from authx.sessions.audit import Actor
 from authx.sessions.ending import Ending, end_all
 from authx.sessions.presented import find_by_refresh_token
 from authx.store import database
 
+_ALARMS = {Transition.STRIKE: Alarm.LATE_REPLAY, Transition.ROLLBACK: Alarm.STATE_ROLLBACK}
+
 
 def action_of(alarm: Alarm) -> Action:
     """Return the action that AUTHX_ALARMS sets for the alarm; one that it does not name is flagged."""
     return conf.ALARMS[alarm]
+
+
+def alarms_of(verdict: Verdict) -> list[Alarm]:
+    """Return the alarms that a verdict on a refresh token raises, but for reuse, which no site can ignore."""
+    found = [Alarm.COPIED] if verdict.is_twin else []
+    found += [_ALARMS[verdict.transition]] if verdict.transition in _ALARMS else []
+    return [alarm for alarm in found if action_of(alarm) is not Action.IGNORE]
 
 
 def new_context(session: DeviceSession, actor: Actor) -> tuple[list[Alarm], dict[str, Any]]:

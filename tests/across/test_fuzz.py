@@ -606,7 +606,7 @@ def spoilt_refresh_token(dice, good, secrets):
     """A mutant, or one that is signed, and is too long, too short, or proves nothing."""
     if dice.random() < 0.5:
         return dice.choice([*OF_TEXT, no_text])(dice, dice.choice(good))
-    size = dice.choice([0, 1, 16, 20, 35, 36, 36, 37, 48, 100])
+    size = dice.choice([0, 1, 16, 26, 41, 42, 42, 43, 54, 100])
     return _signer(secrets).sign(b64(dice.randbytes(size)).encode()).decode()
 
 

@@ -16,6 +16,7 @@ from rest_framework.test import APIClient
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import end_session, open_session
 from authx.signals import device_session_opened
+from tests.branches import read
 
 WHOAMI = "/api/whoami/"
 LOGIN, REFRESH, LOGOUT = "/api/auth/login/", "/api/auth/refresh/", "/api/auth/logout/"
@@ -88,7 +89,7 @@ def refresh_by_cookie(client, **headers):
 def pass_the_grace(**columns):
     """The grace has passed since the last rotation (of every session), and since the strike."""
     long_ago = timezone.now() - timedelta(minutes=1)
-    DeviceSession.objects.update(rotated_at=long_ago)
+    DeviceSession.objects.update(rotated_at=long_ago, **columns)
     DeviceSession.objects.exclude(strike_at=None).update(strike_at=long_ago)
 
 
@@ -244,12 +245,12 @@ def test_where_a_cookie_will_do_an_odd_body_is_no_matter(path, content_type, log
 WRONG = {
     "username": [None, [], {}, ["ada"], True, "", "a" * 255, "a\x00da", "\ud800", "\udfff ada"],
     "password": [None, [], {}, ["x"], False, "", "x" * 4097, "se\x00cret", "\ud800"],
-    "device": [None, [], "laptop", 7, True, [{}]],
-    "device.id": [None, [], {}, True, "d" * 129, "d\x00", "a\nb", "a\u202eb", "\ud800"],
-    "device.name": [None, [], {}, True, "n\x00", "\ud800", "n" * 513],
-    "device.type": [None, [], {}, True, "toaster", "WEB", "web\x00", "\ud800", "x" * 33],
-    "transport": [None, [], {}, True, "", "pigeon", "Cookie", ["cookie"]],
-    "remember": [None, [], {}, "", "perhaps", 7],
+    "device": [[], "laptop", 7, True, [{}]],
+    "device.id": [[], {}, True, "d" * 129, "d\x00", "a\nb", "a\u202eb", "\ud800"],
+    "device.name": [[], {}, True, "n\x00", "\ud800", "n" * 513],
+    "device.type": [[], {}, True, "toaster", "WEB", "web\x00", "\ud800", "x" * 33],
+    "transport": [[], {}, True, "", "pigeon", "Cookie", ["cookie"]],
+    "remember": [[], {}, "", "perhaps", 7],
 }
 
 
@@ -533,6 +534,7 @@ def test_no_personal_data_is_in_the_device_cookie(sign_in, ada):
 
 def test_a_login_not_to_be_remembered_lasts_as_long_as_the_browser_runs(sign_in, browser):
     response = sign_in(remember=False)
+    pass_the_grace()
     renewed = refresh_by_cookie(browser)
     assert renewed.status_code == 200
     for answer in (response, renewed):
@@ -716,17 +718,43 @@ def test_a_refresh_answers_as_a_login_does(login, ada):
     assert not response.cookies
 
 
-def test_a_retry_is_given_the_identical_successor(login):
+def test_a_retry_is_given_the_same_generation_on_another_branch(login):
     tokens = login().json()
     pass_the_grace()
     answers = [refresh(tokens["refresh_token"]).json()["refresh_token"] for _ in range(3)]
-    assert len(set(answers)) == 1
+    read = [read(answer) for answer in answers]
+    assert [claims.generation for claims in read] == [2, 2, 2]
+    assert len({claims.branch for claims in read}) == 3
     assert only_session().generation == 2
 
 
 def test_right_after_the_login_the_token_is_kept(login):
     tokens = login().json()
     assert refresh(tokens["refresh_token"]).json()["refresh_token"] == tokens["refresh_token"]
+
+
+def test_right_after_the_login_the_cookie_is_kept_and_not_set_again(sign_in, browser):
+    sign_in()
+    kept = browser.cookies[REFRESH_COOKIE].value
+    renewed = refresh_by_cookie(browser)
+    assert set(renewed.cookies) & {ACCESS_COOKIE, REFRESH_COOKIE} == {ACCESS_COOKIE}
+    assert browser.cookies[REFRESH_COOKIE].value == kept
+    assert renewed["Cache-Control"] == "private, no-store"
+
+
+def test_a_session_whose_answers_kept_getting_lost_says_so_and_not_that_it_was_copied(login):
+    tokens = login().json()
+    pass_the_grace()
+    refresh(tokens["refresh_token"])
+    pass_the_grace(late_streak=5, late_at=timezone.now() - timedelta(hours=1))
+    ended, later = refresh(tokens["refresh_token"]), refresh(tokens["refresh_token"])
+    assert (ended.status_code, ended.json()["code"]) == (401, "refresh_reused")
+    assert (later.json()["code"], later.json()["reason"]) == ("session_ended", "reused")
+    bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
+    refused = APIClient().get("/api/whoami/", headers=bearer)
+    assert (refused.status_code, refused.json()["reason"]) == (401, "reused")
+    for answer in (ended, later, refused):
+        assert "kept getting lost" in answer.json()["detail"]
 
 
 def test_refreshing_never_extends_the_absolute_limit(login, settings):

@@ -275,7 +275,9 @@ def minutes(*numbers):
     return [timedelta(minutes=number) for number in numbers]
 
 
-ENDED_BY_LOSS = Verdict(transition=Transition.LATE_REPLAY, end="reused", refusal=Refusal.REUSED)
+ENDED_BY_LOSS = Verdict(
+    transition=Transition.LATE_REPLAY, end="reused", refusal=Refusal.REUSED, answers_lost=True
+)
 
 
 def test_t4_the_sixth_of_one_generation_an_hour_after_the_first_ends_the_session():

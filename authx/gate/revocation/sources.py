@@ -58,7 +58,8 @@ def ask(source: RevocationSource | ReasonSource, claims: AccessClaims, now: date
         return answer(claims, now)
     reason = cast(ReasonSource, source).end_reason(claims, now)
     session = getattr(source, "session", None)
-    return Liveness(reason, session, getattr(session, "replaced_by", ""))
+    by, answers_lost = getattr(session, "replaced_by", ""), getattr(session, "answers_lost", False)
+    return Liveness(reason, session, by, answers_lost)
 
 
 class CachedSource:
