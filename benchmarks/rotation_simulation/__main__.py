@@ -1,4 +1,4 @@
-"""Print the tables of docs/rotation.md."""
+"""Print the tables of docs/rotation-simulation.md."""
 
 from __future__ import annotations
 
