@@ -3,5 +3,5 @@
     .venv/bin/python -m benchmarks.rotation_simulation
 
 A discrete-event simulation, one session at a time, and two searches of all schedules; no Django, no database.
-What it models, and what it leaves out, stands in docs/rotation-simulation.md. Times are seconds since the login.
+docs/rotation-simulation.md says what it models, and what it leaves out. Times are seconds since the login.
 """

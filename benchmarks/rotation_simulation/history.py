@@ -60,7 +60,7 @@ class History:
             presented_at=self.thief.presented_at,
             served=self.ledger.served,
             served_until=self.ledger.served_until,
-            first_late_at=next(iter(self.thief.late_answers), None),
+            first_late_at=self.thief.first_late_at,
             shared=self.ledger.shared,
             conflicts=self.browser.conflicts,
             decided_by=self.server.decided_by,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
+from authx.core.rotation import LATE_PERIOD, LATE_STREAK_LIMIT
 from benchmarks.rotation_simulation.server import Answer, Token
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class Thief:
         self.fresh_until = 0.0
         self.copied_at: float | None = None
         self.presented_at: float | None = None
-        self.late_answers: list[float] = []  # when he was given one (T4)
+        self.first_late_at: float | None = None
+        self.late_answers: list[float] = []  # when he was given one (T4), since he last rotated
         self._acts: tuple[str, ...] = ()
         self._turn = 0
         self._plan = strategy(self)
@@ -88,14 +90,25 @@ class Thief:
         answer = server.refresh(token or self.newest, self.now)
         if answer is None:
             return None
-        if server.last == "T4":
+        if server.last == "T1":
+            self.late_answers.clear()
+        elif server.last == "T4":
             self.late_answers.append(self.now)
+            self.first_late_at = self.first_late_at or self.now
         self.tokens.append(answer.token)
         self.fresh_until = answer.expires_at
         self.history.ledger.hand_to_thief(answer.generation, answer.expires_at, self.now)
         if not self.is_quiet:
             server.use(answer.generation)
         return answer
+
+    @property
+    def knows_better(self) -> bool:
+        """Whether one late answer more would end the session, as far as he knows."""
+        late = self.late_answers
+        if len(late) < LATE_STREAK_LIMIT - 1 or self.now < late[-1] + self.grace:
+            return False
+        return self.now >= late[0] + LATE_PERIOD.total_seconds()
 
     def notice(self, act: str) -> None:
         if act in self._acts:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from benchmarks.rotation_simulation.thief import (
     BEFORE,
     RENEWED,
@@ -124,10 +126,10 @@ def night_shift(thief: Thief) -> Plan:
             continue
         spent = thief.newest
         thief.present(spent)
-        while act == TIME and not thief.history.browser.is_there:
-            act = yield Wait(max(thief.fresh_until, thief.now + 1), (BEFORE,))
-            if act == TIME and thief.present(spent) is None:
-                break
+        while act == TIME:
+            act = yield Wait(inf if thief.knows_better else max(thief.fresh_until, thief.now + 1), (BEFORE,))
+            if act == TIME and not thief.knows_better:
+                thief.present(spent)
 
 
 def gambler(thief: Thief) -> Plan:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from authx.core.rotation import LATE_PERIOD, LATE_STREAK_LIMIT
 from benchmarks.rotation_simulation.thief import ROTATED, Plan, Thief, Wait, copied
 
 
@@ -23,17 +22,10 @@ def _sit(thief: Thief, *, all_the_time: bool) -> Plan:
     thief.is_quiet = True
     yield Wait(thief.now + 2 * thief.grace)  # so that it rotates
     spent = thief.newest
-    while not _would_end(thief):
+    while not thief.knows_better:
         thief.present(spent)
         pause = thief.rng.uniform(1, thief.grace / 3)
         yield Wait(thief.now + pause if all_the_time else thief.fresh_until)
-
-
-def _would_end(thief: Thief) -> bool:
-    late = thief.late_answers
-    if len(late) < LATE_STREAK_LIMIT - 1 or thief.now < late[-1] + thief.grace:
-        return False
-    return thief.now >= late[0] + LATE_PERIOD.total_seconds()
 
 
 def heir(thief: Thief) -> Plan:

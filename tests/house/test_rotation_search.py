@@ -59,7 +59,7 @@ def test_the_bound_holds_for_schedules_of_any_length(under_way, lost):
 
 @pytest.mark.slow
 def test_the_bound_holds_for_long_schedules_with_more_under_way():
-    assert search(Moves(under_way=2), depth=14).widest == BOUND
+    assert search(Moves(under_way=2), depth=12).widest == BOUND
 
 
 @pytest.mark.parametrize("other", [without_branches, with_patience, with_gaps])
