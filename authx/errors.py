@@ -79,7 +79,7 @@ class RefreshConflict(RefreshError):
 
 
 class RefreshReused(RefreshError):
-    """It was spent before: theft, and the session has been ended (RFC 9700 §4.14.2)."""
+    """It was spent before, a sign of theft, and the session has been ended (RFC 9700 §4.14.2)."""
 
     code = "refresh_reused"
     #: Whether it was ended because answers kept getting lost, and need not have been copied.

@@ -199,7 +199,7 @@ def _replay_late(case: _Case) -> Verdict:
     """Return the successor again, which was never used: its answer was lost, or a thief holds it.
 
     The grace period starts again, for the burst of tabs that finds the loss as for any other. Counted within
-    one generation, and over an hour: an outage loses the answers of everybody, but of each again and again.
+    one generation and over an hour: otherwise an outage that loses answers would end everybody's session.
     """
     state, now = case.state, case.now
     first_at = state.late_at if state.late_streak and state.late_at else now

@@ -154,8 +154,12 @@ def _decide(session: DeviceSession, presented: RefreshClaims, at: datetime, requ
 
 
 def _ended_by_alarm(verdict: Verdict) -> Verdict:
-    end, refusal = EndReason.REUSED.value, Refusal.REUSED
-    return Verdict(transition=verdict.transition, end=end, refusal=refusal, is_twin=verdict.is_twin)
+    return Verdict(
+        transition=verdict.transition,
+        end=EndReason.REUSED.value,
+        refusal=Refusal.REUSED,
+        is_twin=verdict.is_twin,
+    )
 
 
 def _carry_out(session: DeviceSession, decision: _Decision, request: Any) -> bool:
@@ -189,9 +193,8 @@ def _carry_out(session: DeviceSession, decision: _Decision, request: Any) -> boo
 def _changes(session: DeviceSession, verdict: Verdict, at: datetime) -> dict[str, Any]:
     changes = dict(verdict.changes)
     if verdict.end:
-        changes |= {"ended_at": at, "end_reason": EndReason(verdict.end).value}
-    if verdict.answers_lost:
-        changes["answers_lost"] = True
+        reason, lost = EndReason(verdict.end).value, verdict.answers_lost
+        return {**changes, "ended_at": at, "end_reason": reason, "answers_lost": lost}
     if verdict.transition in {Transition.ROTATE, Transition.ROLLBACK}:
         changes["last_seen_at"] = at
         # A fingerprint taken under a fallback SECRET_KEY would stop matching when that key is dropped.

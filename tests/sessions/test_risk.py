@@ -121,6 +121,16 @@ def test_a_site_may_end_the_session_instead(opened, settings, heard):
     assert SessionEvent.objects.filter(kind="ended").count() == 1
 
 
+def test_a_rotation_that_an_alarm_ends_changes_nothing_but_the_ending(opened, settings):
+    settings.AUTHX_ALARMS = {"new_country": "end"}
+    before = DeviceSession.objects.values().get()
+    with pytest.raises(RefreshReused):
+        refresh(opened, from_(ip="9.9.9.9"))
+    after = DeviceSession.objects.values().get()
+    changed = {name for name, value in after.items() if before[name] != value}
+    assert changed == {"ended_at", "end_reason", "country", "ip"}
+
+
 def test_a_site_may_ignore_it(opened, settings):
     settings.AUTHX_ALARMS = {"split_context": "ignore"}
     refresh(opened, from_(CHROME))
