@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from django.db import connections
 
+from authx.core.actor import Actor
 from authx.core.reasons import EndReason
 from authx.core.rotation import Transition, Verdict
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
-from authx.sessions.audit import Actor
 from authx.sessions.ending import Ending, record
 from authx.store import database
 
@@ -30,21 +29,21 @@ _KINDS = {
 }
 
 
-def record_refusal_once(session: DeviceSession, verdict: Verdict, at: datetime, request: Any) -> None:
+def record_refusal_once(session: DeviceSession, verdict: Verdict, at: datetime, actor: Actor) -> None:
     """Record that an ended session was refused: once, or a thief could write events forever."""
+    nobody = replace(actor, user=None)
 
     def write() -> None:
         # Of many at once only one writes; with SKIP LOCKED none of them waits for the session's lock.
         skip = connections[database.alias()].features.has_select_for_update_skip_locked
         ours = DeviceSession.objects.using(database.alias()).select_for_update(skip_locked=skip)
         if ours.filter(pk=session.pk).first() and not _is_recorded(session, verdict.transition):
-            record_verdict(session, verdict, at, actor)
+            record_verdict(session, verdict, at, nobody)
 
     try:
         if not _is_recorded(session, verdict.transition):
-            actor = Actor.of(None, request)
             database.transact(write, attempts=1)
-    except Exception:  # any error, AUTHX_COUNTRY's included: refusing must not depend on it
+    except Exception:  # any error: refusing must not depend on it
         logger.exception("%s of session %s could not be recorded.", verdict.transition, session.pk)
 
 
@@ -62,7 +61,7 @@ def record_verdict(session: DeviceSession, verdict: Verdict, at: datetime, actor
         record([session.pk], Ending(EndReason(verdict.end), at, nobody, verdict.transition))
     elif _is_news(verdict):
         kind = _KINDS.get(verdict.transition, SessionEvent.Kind.REFRESHED)
-        audit.write(audit.event(session, kind, at=at, outcome=verdict.transition, actor=actor))
+        audit.record(kind, session, at=at, outcome=verdict.transition, actor=actor)
 
 
 def _is_news(verdict: Verdict) -> bool:

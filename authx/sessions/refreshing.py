@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
+from authx.core.actor import NOBODY, Actor
 from authx.core.reasons import EndReason
 from authx.core.refresh_token import RefreshClaims, read_refresh_token
 from authx.core.risk import Action, Alarm
@@ -24,9 +25,9 @@ from authx.errors import (
     StoreUnavailable,
 )
 from authx.models import DeviceSession
-from authx.sessions.audit import NOBODY, Actor
 from authx.sessions.credentials import Credentials, access_token_for, credentials_for
 from authx.sessions.liveness import fingerprint, user_end
+from authx.sessions.ports import actor_of
 from authx.sessions.presented import find_genuine
 from authx.sessions.refresh_events import SILENT, record_refusal_once, record_verdict
 from authx.sessions.risk import action_of, alarms_of, new_context, record_alarm
@@ -50,8 +51,14 @@ def refresh_session(
         SessionEnded: the session is over; ``reason`` says why.
         StoreUnavailable: the database cannot be read or written; nothing changed.
     """
+    return exchange(refresh_token, actor_of(request), now=now)
+
+
+@sensitive_variables("refresh_token")
+def exchange(refresh_token: object, actor: Actor = NOBODY, *, now: datetime | None = None) -> Credentials:
+    """Do what ``refresh_session`` does, for a door that has built the actor; raises as it does."""
     with database.store_errors():
-        session, verdict = _exchange(refresh_token, request, now)
+        session, verdict = _exchange(refresh_token, actor, now)
         generation = verdict.issue or session.generation
         kept = str(refresh_token) if verdict.transition is Transition.KEEP else None
         return credentials_for(session, generation=generation, now=now or timezone.now(), kept=kept)
@@ -59,7 +66,7 @@ def refresh_session(
 
 @sensitive_variables()
 def hold_session(
-    refresh_token: object, request: Any = None, *, now: datetime | None = None
+    refresh_token: object, actor: Actor = NOBODY, *, now: datetime | None = None
 ) -> tuple[DeviceSession, str]:
     """Return the session that ``refresh_session`` would renew, and an access token for this request alone.
 
@@ -70,13 +77,13 @@ def hold_session(
     Raises: as ``refresh_session``.
     """
     with database.store_errors():
-        session, _verdict = _exchange(refresh_token, request, now, holds=True)
+        session, _verdict = _exchange(refresh_token, actor, now, holds=True)
         return session, access_token_for(session, now=now or timezone.now())[1]
 
 
 @sensitive_variables("refresh_token")
 def _exchange(
-    refresh_token: object, request: Any, now: datetime | None, *, holds: bool = False
+    refresh_token: object, actor: Actor, now: datetime | None, *, holds: bool = False
 ) -> tuple[DeviceSession, Verdict]:
     """Return the session of a genuine token and the verdict that serves it, after carrying that out.
 
@@ -85,9 +92,9 @@ def _exchange(
     presented = read_refresh_token(refresh_token, secret_keys())
     for _ in range(database.ATTEMPTS):
         session = find_genuine(presented)
-        decision = _decide(session, presented, now or session.database_now, request)
+        decision = _decide(session, presented, now or session.database_now, actor)
         verdict = decision.verdict
-        if (holds and not verdict.counts_against) or _carry_out(session, decision, request):
+        if (holds and not verdict.counts_against) or _carry_out(session, decision, actor):
             if verdict.issue is None:
                 raise _refusal(session, verdict)
             return session, verdict
@@ -138,19 +145,19 @@ class _Decision:
     context: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _decide(session: DeviceSession, presented: RefreshClaims, at: datetime, request: Any) -> _Decision:
+def _decide(session: DeviceSession, presented: RefreshClaims, at: datetime, actor: Actor) -> _Decision:
     verdict = _judge(session, presented, at)
-    found, actor = alarms_of(verdict), None
+    found, known = alarms_of(verdict), None
     context: dict[str, Any] = {}
     if verdict.issue is not None:
-        actor = Actor.of(session.user, request)
-        elsewhere, context = new_context(session, actor)
+        known = replace(actor, user=session.user)
+        elsewhere, context = new_context(session, known)
         found += elsewhere
     if verdict.end is None and any(action_of(alarm) is Action.END for alarm in found):
         verdict = _ended_by_alarm(verdict)
     if verdict.refusal is Refusal.REUSED:
         found.append(Alarm.REFRESH_REUSED)
-    return _Decision(verdict, at, actor, tuple(found), context)
+    return _Decision(verdict, at, known, tuple(found), context)
 
 
 def _ended_by_alarm(verdict: Verdict) -> Verdict:
@@ -162,18 +169,18 @@ def _ended_by_alarm(verdict: Verdict) -> Verdict:
     )
 
 
-def _carry_out(session: DeviceSession, decision: _Decision, request: Any) -> bool:
+def _carry_out(session: DeviceSession, decision: _Decision, actor: Actor) -> bool:
     """Write the verdict and its events, if any, in one transaction; return False if another was first."""
     verdict, at = decision.verdict, decision.at
     if verdict.transition is Transition.ENDED:
-        record_refusal_once(session, verdict, at, request)
+        record_refusal_once(session, verdict, at, actor)
         return True
     changes = _changes(session, verdict, at) | dict(decision.context)
     if verdict.transition in SILENT and not changes:
         database.demand_no_transaction()
         return True
     # Nothing that was erased with a deleted user is recorded again.
-    actor = decision.actor or (NOBODY if session.user is None else Actor.of(session.user, request))
+    actor = decision.actor or (NOBODY if session.user is None else replace(actor, user=session.user))
 
     def write() -> bool:
         if changes and not _swap(session, changes, decision.context):

@@ -722,9 +722,9 @@ def test_a_retry_is_given_the_same_generation_on_another_branch(login):
     tokens = login().json()
     pass_the_grace()
     answers = [refresh(tokens["refresh_token"]).json()["refresh_token"] for _ in range(3)]
-    read = [read(answer) for answer in answers]
-    assert [claims.generation for claims in read] == [2, 2, 2]
-    assert len({claims.branch for claims in read}) == 3
+    given = [read(answer) for answer in answers]
+    assert [claims.generation for claims in given] == [2, 2, 2]
+    assert len({claims.branch for claims in given}) == 3
     assert only_session().generation == 2
 
 
