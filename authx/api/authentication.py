@@ -23,7 +23,7 @@ from authx.gate.principal import TokenCaller
 from authx.http import django_session
 from authx.http.cookies import read_cookie
 from authx.http.renewal import has_bearer
-from authx.http.request_state import notes
+from authx.http.request_state import request_state
 
 if TYPE_CHECKING:
     from authx.models import DeviceSession
@@ -42,7 +42,7 @@ class BearerAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, AccessClaims] | None:
         if not has_bearer(request._request):
             return None  # not ours; let the next class look
-        notes(request._request).identity_header = "Authorization"
+        request_state(request._request).identity_header = "Authorization"
         caller = _or_refuse(request, lambda: _admit(bearer_token(request)))
         return _let_in(request, caller, confirms=True)
 
@@ -57,25 +57,25 @@ class CookieAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, AccessClaims] | None:
         if has_bearer(request._request):
             return None
-        noted = notes(request._request)
-        noted.identity_header = "Cookie"
-        access_token = noted.renewed or read_cookie(request._request, conf.ACCESS_COOKIE)
-        if isinstance(noted.not_renewed, StoreUnavailable):
-            raise Unavailable from noted.not_renewed
-        if access_token is None and noted.not_renewed is None:
+        state = request_state(request._request)
+        state.identity_header = "Cookie"
+        access_token = state.renewed or read_cookie(request._request, conf.ACCESS_COOKIE)
+        if isinstance(state.not_renewed, StoreUnavailable):
+            raise Unavailable from state.not_renewed
+        if access_token is None and state.not_renewed is None:
             return None
         try:
             caller = _admit(access_token)
         except TokenError as error:
-            noted.refusal = noted.not_renewed or error
+            state.refusal = state.not_renewed or error
             if isinstance(error, SessionEnded):
                 django_session.flush_with(request._request, error.sid)
             return None
         except StoreUnavailable as error:
             raise Unavailable from error
         SessionAuthentication().enforce_csrf(request)
-        noted.by_cookie = True
-        return _let_in(request, caller, confirms=noted.renewed is None)
+        state.by_cookie = True
+        return _let_in(request, caller, confirms=state.renewed is None)
 
     def authenticate_header(self, request: Request) -> str:
         return challenge(request)
@@ -128,7 +128,7 @@ def _admitter() -> Callable[[object], Caller]:
 def _let_in(request: Request, caller: Caller | TokenCaller, *, confirms: bool) -> tuple[Any, AccessClaims]:
     if confirms:
         caller.record_use()
-    notes(request._request).caller = caller
+    request_state(request._request).caller = caller
     return caller.user(partial(_or_refuse, request)), caller.claims
 
 
@@ -137,7 +137,7 @@ def _or_refuse(request: Request, read: Callable[[], T]) -> T:
     try:
         return read()
     except TokenError as error:
-        notes(request._request).refusal = error
+        request_state(request._request).refusal = error
         raise refusal(error) from error
     except StoreUnavailable as error:
         raise Unavailable from error
@@ -149,7 +149,7 @@ def session_of(request: Request) -> DeviceSession:
     Raises:
         APIException: another class authenticated the request, or the session has ended meanwhile.
     """
-    caller: Caller | TokenCaller | None = notes(request._request).caller
+    caller: Caller | TokenCaller | None = request_state(request._request).caller
     if caller is None or isinstance(caller, TokenCaller):
         raise APIException("The request carries no device session.")
     return _or_refuse(request, lambda: caller.session)

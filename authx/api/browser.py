@@ -5,7 +5,7 @@ from __future__ import annotations
 from rest_framework.request import Request
 
 from authx.http import django_session
-from authx.http.request_state import notes
+from authx.http.request_state import request_state
 from authx.models import DeviceSession
 from authx.sessions.presented import is_left_by_another
 
@@ -13,7 +13,7 @@ from authx.sessions.presented import is_left_by_another
 def signed_in(request: Request, session: DeviceSession) -> None:
     """Hand the Django session, if there is one, over to the login whose cookies this response sets."""
     here = request._request
-    notes(here).took_over = True
+    request_state(here).took_over = True
     if not django_session.is_used(here):
         return
     user = session.user
@@ -29,5 +29,5 @@ def signed_in(request: Request, session: DeviceSession) -> None:
 def signed_out(request: Request) -> None:
     """Flush the Django session, as this response deletes the cookies."""
     here = request._request
-    notes(here).took_over = True
+    request_state(here).took_over = True
     django_session.flush(here)

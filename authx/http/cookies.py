@@ -13,7 +13,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
 from authx.core.derivation import fernet
-from authx.http.request_state import notes
+from authx.http.request_state import request_state
 
 #: Browsers keep no cookie longer than 400 days (RFC 6265bis §5.5), nor one over 4096 octets.
 DEVICE_LIFETIME = 400 * 86400
@@ -70,10 +70,10 @@ def came_back(request: HttpRequest) -> bool:
 def _sent(request: HttpRequest) -> dict[str, list[str]]:
     """Return the values in the request's Cookie header by name; parsed once, while it stays the same."""
     header: str = request.META.get("HTTP_COOKIE", "")
-    noted = notes(request)
-    if noted.cookies is None or noted.cookies[0] != header:
-        noted.cookies = header, _parse(_joined(request, header))
-    return noted.cookies[1]
+    state = request_state(request)
+    if state.cookies is None or state.cookies[0] != header:
+        state.cookies = header, _parse(_joined(request, header))
+    return state.cookies[1]
 
 
 @sensitive_variables()

@@ -42,9 +42,9 @@ class RequestState:
     proof_of: Any = None
 
 
-def notes(request: HttpRequest) -> RequestState:
+def request_state(request: HttpRequest) -> RequestState:
     """Return the request's state, created at the first call."""
-    found: RequestState | None = request.__dict__.get("authx_notes")
+    found: RequestState | None = request.__dict__.get("authx_request_state")
     if found is None:
-        found = request.__dict__["authx_notes"] = RequestState()
+        found = request.__dict__["authx_request_state"] = RequestState()
     return found

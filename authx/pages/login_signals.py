@@ -13,7 +13,7 @@ from authx.http import django_session
 from authx.http.cookies import has_credentials
 from authx.http.device_cookie import browser_device
 from authx.http.proof_notes import see
-from authx.http.request_state import notes
+from authx.http.request_state import request_state
 from authx.models import DeviceSession, EndReason
 from authx.pages import django_login, proofs
 from authx.pages.visit import Visit, visit_of
@@ -78,7 +78,7 @@ def _methods(request: Any, user: Any, visit: Visit | None) -> tuple[str, ...]:
     if before is not None and visit is not None and visit.is_visitor(user):
         # No password was asked for again: this is a second step of a user who was signed in already.
         return combined(before.amr, methods_of(*names))
-    if notes(request).by_password:
+    if request_state(request).by_password:
         return combined(password_methods(user), methods_of(*names))
     by_backend = [word for word in backend_methods(user) if word != "pwd" or not doubtful]
     return combined(by_backend, methods_of(*names))

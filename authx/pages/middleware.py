@@ -19,7 +19,7 @@ from authx.http import charset, cookies, django_session, renewal
 from authx.http.error_reports import keep_secrets
 from authx.http.login_limit import say_wait
 from authx.http.outage import RETRY_AFTER
-from authx.http.request_state import notes
+from authx.http.request_state import request_state
 from authx.models import DeviceSession
 from authx.pages.response import deliver
 from authx.pages.second_step import note_proofs, renew_access
@@ -126,7 +126,7 @@ def _claim(visit: Visit) -> None:
     """
     request = visit.request
     kept = getattr(request, "session", None)
-    settled = visit.binds or notes(request).took_over
+    settled = visit.binds or request_state(request).took_over
     if settled or kept is None or not kept.modified or not cookies.has_credentials(request):
         return
     if visit.claims is not None and django_session.owner(request) == visit.claims.sid:

@@ -12,7 +12,7 @@ from django.utils.cache import patch_cache_control, patch_vary_headers
 
 from authx.conf import conf
 from authx.http import cookies, device_cookie, django_session
-from authx.http.request_state import notes
+from authx.http.request_state import request_state
 from authx.models import DeviceSession, EndReason
 from authx.pages.visit import Visit
 from authx.sessions import Credentials, end_session, open_session
@@ -22,7 +22,7 @@ from authx.sessions.opening import set_persistent
 
 def deliver(visit: Visit, response: HttpResponseBase) -> None:
     """Set or clear the cookies, if the session has not changed since they were made."""
-    if notes(visit.request).took_over:
+    if request_state(visit.request).took_over:
         _make_way(visit)
     else:
         keep_own_password_change(visit)
@@ -30,7 +30,7 @@ def deliver(visit: Visit, response: HttpResponseBase) -> None:
         cookies.clear_cookies(response)
     elif visit.delivery is not None:
         _set(visit, visit.delivery, response)
-    asked = notes(visit.request).identity_header
+    asked = request_state(visit.request).identity_header
     # A streamed response may still ask for the user after its headers have left; a file does not.
     late = response.streaming and not isinstance(response, FileResponse)
     used = "Cookie" if visit.touched or late else asked
@@ -120,7 +120,7 @@ def _read_by_api(request: HttpRequest) -> DeviceSession | None:
 
     A view that has not even read it has changed no password.
     """
-    caller = notes(request).caller if notes(request).by_cookie else None
+    caller = request_state(request).caller if request_state(request).by_cookie else None
     return caller.session if caller is not None and caller.is_read else None
 
 

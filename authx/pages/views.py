@@ -22,7 +22,7 @@ from authx.errors import LoginRefused, SessionLimitReached
 from authx.http import cookies, django_session, renewal
 from authx.http.login_limit import say_wait
 from authx.http.password_login import password_login_refusal, takes_passwords
-from authx.http.request_state import notes
+from authx.http.request_state import request_state
 from authx.models import DeviceSession, EndReason
 from authx.pages.elsewhere import other_login_page, to_other_login_page
 from authx.pages.forms import LoginForm
@@ -59,7 +59,7 @@ class LoginView(auth_views.LoginView):
             self.refusal_code = word
             form.add_error(None, _("This account needs another way to sign in."))
             return self.form_invalid(form)
-        notes(self.request).by_password = True
+        request_state(self.request).by_password = True
         try:
             response = super().form_valid(form)
         except (LoginRefused, SessionLimitReached) as error:

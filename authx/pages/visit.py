@@ -23,7 +23,7 @@ from authx.errors import (
 )
 from authx.gate.verify import read_claims
 from authx.http import cookies, django_session, renewal
-from authx.http.request_state import notes
+from authx.http.request_state import request_state
 from authx.models import DeviceSession, EndReason
 from authx.pages import django_login
 from authx.sessions import Credentials, refresh_session
@@ -84,15 +84,15 @@ class Visit:
                 return
             if count_refresh(refresh_token, request):
                 # Too often: let the visitor in unchanged, and set no cookies.
-                self.held, notes(request).renewed = hold_session(refresh_token, request)
+                self.held, request_state(request).renewed = hold_session(refresh_token, request)
                 return
             credentials = refresh_session(refresh_token, request)
         except (RefreshError, StoreUnavailable) as error:
-            notes(request).not_renewed = error
+            request_state(request).not_renewed = error
             self._note_failure(error)
         else:
             self.delivery = credentials
-            notes(request).renewed = credentials.access_token
+            request_state(request).renewed = credentials.access_token
 
     def _note_failure(self, error: RefreshError | StoreUnavailable) -> None:
         if isinstance(error, StoreUnavailable):

@@ -24,7 +24,7 @@ from authx.http import cookies, django_session
 from authx.http.device_cookie import browser_device, remember_login
 from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.renewal import has_bearer
-from authx.http.request_state import notes
+from authx.http.request_state import request_state
 from authx.models import DeviceSession, EndReason
 from authx.sessions import (
     Credentials,
@@ -83,11 +83,11 @@ def check_credentials(
         Throttled: too many failures for this account, from this address or in this browser.
         Refused: ``invalid_credentials``, the same for an unknown or inactive user and a wrong password (P4).
     """
-    noted = notes(request._request)
-    noted.proof_of = proof_of
+    state = request_state(request._request)
+    state.proof_of = proof_of
     user = authenticate_within_limit(request._request, username=username, password=password)
-    if user is None and noted.login_wait:
-        raise Throttled(noted.login_wait)
+    if user is None and state.login_wait:
+        raise Throttled(state.login_wait)
     if user is None:
         raise Refused("invalid_credentials")
     return user
@@ -210,5 +210,5 @@ def _by_bearer(request: Request) -> DeviceSession | None:
     except SessionEnded:
         return None
     except TokenError as error:
-        notes(request._request).refusal = error
+        request_state(request._request).refusal = error
         raise
