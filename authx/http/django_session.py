@@ -53,7 +53,7 @@ def bound_to(request: HttpRequest) -> str | None:
     return bound
 
 
-def lies_on(request: HttpRequest) -> str | None:
+def beneath_sid(request: HttpRequest) -> str | None:
     """Return the sid that a deliberately unbound login was made under and ends with; None if under none."""
     beneath: str | None = request.session.get(BENEATH_KEY)
     return beneath
@@ -61,10 +61,10 @@ def lies_on(request: HttpRequest) -> str | None:
 
 def owner(request: HttpRequest) -> str | None:
     """Return the sid that all its data belongs to, bound to or made under; None where there is none."""
-    return bound_to(request) or (lies_on(request) if bound_to(request) == "" else None)
+    return bound_to(request) or (beneath_sid(request) if bound_to(request) == "" else None)
 
 
-def hangs_on(request: HttpRequest, sid: UUID | None) -> bool:
+def ends_with(request: HttpRequest, sid: UUID | None) -> bool:
     """Return whether the Django session, if there is one, ends with device session ``sid``; None: any one.
 
     A login that authx has not seen yet does: left alone, it would be adopted, which would undo the ending.
@@ -98,7 +98,7 @@ def claim(request: HttpRequest, user: Any, sid: str, *, persistent: bool) -> Non
     if not is_used(request):
         return
     if owner(request) not in {None, sid} or (is_present(request) and not belongs_to(request, user)):
-        if lies_on(request) != sid:  # an impersonation
+        if beneath_sid(request) != sid:  # an impersonation
             flush(request)
     elif bound_to(request) is None and not is_present(request):
         if key_of(request) is not None:

@@ -41,7 +41,7 @@ def find_by_django_login(visit: Visit) -> None:
         visit.identify(None, AnonymousUser())
     elif bound is None:
         _adopt(visit)
-    elif django_session.lies_on(request):  # the session beneath was not presented
+    elif django_session.beneath_sid(request):  # the session beneath was not presented
         visit.identify(None, AnonymousUser())
     else:
         visit.identify(None, django_login.own_user(request))

@@ -200,7 +200,7 @@ class Visit:
         """Identify the visitor by ``session``, once no other login is left in the Django session."""
         request, user, sid = self.request, session.user, str(session.pk)
         has_login, bound = django_session.is_present(request), django_session.bound_to(request)
-        if has_login and django_session.lies_on(request) == sid:
+        if has_login and django_session.beneath_sid(request) == sid:
             self.identify(session, django_login.own_user(request))
             return
         if bound not in {None, sid} or (has_login and not django_session.belongs_to(request, user)):
@@ -219,7 +219,7 @@ class Visit:
         """Note that the session has ended; flush the Django login that ends with it, but no newer one."""
         self.ended_reason, self.replaced_by = str(reason), replaced_by
         request = self.request
-        if django_session.hangs_on(request, sid):
+        if django_session.ends_with(request, sid):
             django_session.flush(request)
         self.identify(None, AnonymousUser())
 
