@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import APIException
@@ -17,13 +18,14 @@ from rest_framework.request import Request
 from authx.api.exceptions import InvalidBearerRequest, Unavailable, challenge, refusal
 from authx.conf import conf
 from authx.core.claims import AccessClaims
-from authx.errors import SessionEnded, StoreUnavailable, TokenError, TokenMalformed
+from authx.errors import RefreshError, SessionEnded, StoreUnavailable, TokenError, TokenMalformed
 from authx.gate import verify_access_token
 from authx.gate.principal import TokenCaller
+from authx.gate.verify import ensure_live
 from authx.http import django_session
-from authx.http.cookies import read_cookie
 from authx.http.renewal import has_bearer
 from authx.http.request_state import request_state
+from authx.identity.presented import presented_by
 
 if TYPE_CHECKING:
     from authx.models import DeviceSession
@@ -59,23 +61,20 @@ class CookieAuthentication(BaseAuthentication):
             return None
         state = request_state(request._request)
         state.identity_header = "Cookie"
-        access_token = state.renewed or read_cookie(request._request, conf.ACCESS_COOKIE)
-        if isinstance(state.not_renewed, StoreUnavailable):
-            raise Unavailable from state.not_renewed
-        if access_token is None and state.not_renewed is None:
-            return None
         try:
-            caller = _admit(access_token)
-        except TokenError as error:
-            state.refusal = state.not_renewed or error
+            found = _cookie_caller(request)
+        except (TokenError, RefreshError) as error:
+            state.refusal = error
             if isinstance(error, SessionEnded):
                 django_session.flush_with(request._request, error.sid)
             return None
         except StoreUnavailable as error:
             raise Unavailable from error
+        if found is None:
+            return None
         SessionAuthentication().enforce_csrf(request)
         state.by_cookie = True
-        return _let_in(request, caller, confirms=state.renewed is None)
+        return _let_in(request, found[0], confirms=found[1])
 
     def authenticate_header(self, request: Request) -> str:
         return challenge(request)
@@ -123,6 +122,27 @@ def _admitter() -> Callable[[object], Caller]:
     from authx.sessions.authentication import admit
 
     return admit
+
+
+def _cookie_caller(request: Request) -> tuple[Caller | TokenCaller, bool] | None:
+    """Return the caller by cookie, and whether this is a use of its token; None where none was presented."""
+    if conf.REVOCATION_STORE != "remote":
+        return _settler()(request._request)
+    presented = presented_by(request._request)
+    if presented.access_error is not None:
+        raise presented.access_error
+    if presented.access is None:
+        return None
+    ensure_live(presented.access)
+    return TokenCaller(presented.access), True
+
+
+@cache
+def _settler() -> Callable[[HttpRequest], tuple[Caller, bool] | None]:
+    """Return ``cookie_caller``, imported late for the same reason."""
+    from authx.identity.callers import cookie_caller
+
+    return cookie_caller
 
 
 def _let_in(request: Request, caller: Caller | TokenCaller, *, confirms: bool) -> tuple[Any, AccessClaims]:

@@ -46,11 +46,13 @@ def write_refresh_token(sid: UUID, generation: int, salt: bytes, secrets: Sequen
 
 
 def read_refresh_token(token: object, secrets: Sequence[str | bytes]) -> RefreshClaims:
-    """Read a refresh token signed with any of ``secrets``.
+    """Read a refresh token signed with any of ``secrets``; one that was read already is returned as it is.
 
     Raises:
         RefreshMalformed: it was never one of ours, or is not spelled as we spell it.
     """
+    if isinstance(token, RefreshClaims):
+        return token
     if not isinstance(token, str) or not _WIRE.fullmatch(token):
         raise RefreshMalformed("the refresh token is not of our form")
     try:

@@ -41,7 +41,19 @@ def read_cookie(request: HttpRequest, name: str) -> str | None:
     Two cookies of one name mean that somebody planted one: neither is trusted. A value is returned as it
     was sent, never unquoted: it has one spelling.
     """
-    sent = _sent(request).get(name, [])
+    return _only(_sent(request).get(name, []))
+
+
+@sensitive_variables()
+def session_cookies(request: HttpRequest) -> tuple[str | None, str | None] | None:
+    """Return access and refresh token, each as ``read_cookie`` does; None without ``has_credentials``."""
+    sent = _sent(request)
+    values = sent.get(conf.ACCESS_COOKIE, []), sent.get(conf.REFRESH_COOKIE, [])
+    return (_only(values[0]), _only(values[1])) if _holds_any(*values) else None
+
+
+@sensitive_variables()
+def _only(sent: list[str]) -> str | None:
     if len(sent) != 1 or not sent[0]:
         return None
     value = sent[0]
@@ -57,8 +69,12 @@ def read_cookie(request: HttpRequest, name: str) -> str | None:
 def has_credentials(request: HttpRequest) -> bool:
     """Return whether a session cookie of ours was sent, valid or not; one that we cleared does not count."""
     sent = _sent(request)
-    values = [*sent.get(conf.ACCESS_COOKIE, ()), *sent.get(conf.REFRESH_COOKIE, ())]
-    return any(value != _TAKEN_BACK for value in values)
+    return _holds_any(sent.get(conf.ACCESS_COOKIE, []), sent.get(conf.REFRESH_COOKIE, []))
+
+
+@sensitive_variables()
+def _holds_any(access: list[str], refresh: list[str]) -> bool:
+    return any(value != _TAKEN_BACK for value in [*access, *refresh])
 
 
 def came_back(request: HttpRequest) -> bool:

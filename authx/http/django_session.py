@@ -107,6 +107,21 @@ def claim(request: HttpRequest, user: Any, sid: str, *, persistent: bool) -> Non
         last_as_long(request, persistent)
 
 
+def leave_no_other(request: HttpRequest, user: Any, sid: str) -> bool:
+    """Flush it if it is not that of device session ``sid`` or is another user's; bind a login not seen yet.
+
+    Return whether it holds a login without a session of its own, made under this one: that login counts.
+    """
+    bound, has_login = bound_to(request), is_present(request)
+    if has_login and beneath_sid(request) == sid:
+        return True
+    if bound not in {None, sid} or (has_login and not belongs_to(request, user)):
+        flush(request)
+    elif has_login and bound is None:
+        bind(request, sid)
+    return False
+
+
 def last_as_long(request: HttpRequest, persistent: bool) -> None:
     """Let a Django login outlive the browser if our cookies do, and no Django session if they do not."""
     if not persistent:
@@ -162,6 +177,12 @@ def flush(request: HttpRequest) -> None:
     session = getattr(request, "session", None)
     if session is not None and not session.is_empty():
         session.flush()
+
+
+def flush_ended(request: HttpRequest, sid: UUID | None) -> None:
+    """Flush the Django session if it ends with device session ``sid``, as ``ends_with`` says."""
+    if ends_with(request, sid):
+        flush(request)
 
 
 def flush_with(request: HttpRequest, sid: UUID | None) -> None:

@@ -53,8 +53,13 @@ def credentials_for(session: DeviceSession, *, generation: int, now: datetime) -
 @sensitive_variables()
 def access_token_for(session: DeviceSession, *, now: datetime) -> tuple[AccessClaims, str]:
     """Return the claims and text of a new access token of the session's current generation."""
-    claims = _claims(session, session.generation, now)
+    claims = claims_for(session, now=now)
     return claims, write_access_token(claims, keyring.keyset().signing)
+
+
+def claims_for(session: DeviceSession, *, now: datetime) -> AccessClaims:
+    """Return the claims that a new access token of the session's current generation would hold."""
+    return _claims(session, session.generation, now)
 
 
 def _claims(session: DeviceSession, generation: int, now: datetime) -> AccessClaims:

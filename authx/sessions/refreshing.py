@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
+from authx.core.claims import AccessClaims
 from authx.core.refresh_token import read_refresh_token
 from authx.core.risk import Action, Alarm
 from authx.core.rotation import Refusal, Row, Verdict, judge
@@ -24,7 +25,7 @@ from authx.errors import (
 )
 from authx.models import DeviceSession, EndReason
 from authx.sessions.audit import NOBODY, Actor
-from authx.sessions.credentials import Credentials, access_token_for, credentials_for
+from authx.sessions.credentials import Credentials, claims_for, credentials_for
 from authx.sessions.liveness import fingerprint, user_end
 from authx.sessions.presented import find_genuine
 from authx.sessions.refresh_events import REPEATS, SILENT, record_verdict, tell_once
@@ -57,17 +58,17 @@ def refresh_session(
 @sensitive_variables()
 def hold_session(
     refresh_token: object, request: Any = None, *, now: datetime | None = None
-) -> tuple[DeviceSession, str]:
-    """Return the session that ``refresh_session`` would renew, and an access token for this request alone.
+) -> tuple[DeviceSession, AccessClaims]:
+    """Return the session that ``refresh_session`` would renew, and access claims for this request alone.
 
-    For a client that refreshes too often. Nothing is written, and no token may be sent to the client; but a
+    For a client that refreshes too often. Nothing is written, and no token is made; but a
     verdict against the token takes effect as usual: a flood must not hide a theft.
 
     Raises: as ``refresh_session``.
     """
     with database.store_errors():
         session, _generation = _exchange(refresh_token, request, now, holds=True)
-        return session, access_token_for(session, now=now or timezone.now())[1]
+        return session, claims_for(session, now=now or timezone.now())
 
 
 @sensitive_variables("refresh_token")

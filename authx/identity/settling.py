@@ -1,0 +1,127 @@
+"""Who a request is: settled from what it presents, by one function for every web door.
+
+Renew first, then look: where renewing is due, that happens before the view, in no transaction of its own.
+Everything else happens when somebody asks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from django.http import HttpRequest
+from django.views.decorators.debug import sensitive_variables
+
+from authx.errors import (
+    RefreshError,
+    RefreshReused,
+    SessionEnded,
+    StoreUnavailable,
+    TokenError,
+)
+from authx.http import django_session, renewal
+from authx.identity import django_login
+from authx.identity.adoption import identity_of_django_login
+from authx.identity.identity import Delivery, Identity
+from authx.identity.presented import Presented, presented_by
+from authx.sessions import refresh_session
+from authx.sessions.activity import record_use
+from authx.sessions.liveness import end_of, live_session
+from authx.sessions.presented import cookie_session
+from authx.sessions.refreshing import hold_session, refreshable_session
+from authx.sessions.risk import count_refresh
+from authx.store.database import store_errors
+
+
+def renew(request: HttpRequest) -> Identity | None:
+    """Renew silently where the access cookie is no credential and there is a refresh cookie.
+
+    Return who the request is by its cookies, if that was due; the Django session has not been looked at. Else
+    return None: nobody has been looked up.
+    """
+    try:
+        presented = presented_by(request)
+        if not presented.is_due or not renewal.may_renew(request):
+            return None
+        with store_errors():
+            return _renew(request, presented)
+    except StoreUnavailable as error:
+        return Identity(refusal=error)
+
+
+def settle(request: HttpRequest, renewed: Identity | None) -> Identity:
+    """Return who the request is; ``renewed`` is what ``renew`` has returned for it.
+
+    Flushes a Django session that is another login's, or that ends with its device session.
+    """
+    try:
+        with store_errors():  # Django's own session and user are read here too
+            return _settle(request, renewed)
+    except StoreUnavailable as error:
+        return Identity(refusal=error, delivery=renewed.delivery if renewed else Delivery())
+
+
+@sensitive_variables()
+def _renew(request: HttpRequest, presented: Presented) -> Identity:
+    if presented.refresh is None:
+        return Identity(refusal=presented.refresh_error)
+    try:
+        if count_refresh(presented.refresh, request):
+            # Too often: the visitor is let in unchanged, and no cookies are set.
+            session, claims = hold_session(presented.refresh, request)
+            return Identity(session.user, session, claims)
+        credentials = refresh_session(presented.refresh, request)
+    except RefreshError as error:
+        return _refused(request, error)
+    session = credentials.session
+    return Identity(session.user, session, credentials.claims, delivery=Delivery(credentials))
+
+
+def _settle(request: HttpRequest, renewed: Identity | None) -> Identity:
+    if renewed is not None:
+        return renewed if renewed.session is None else _admitted(request, renewed)
+    presented = presented_by(request)
+    if not presented.is_sent:
+        return identity_of_django_login(request)
+    if presented.access is None:
+        return _by_refresh_cookie(request, presented)
+    try:
+        session = live_session(presented.access)
+    except SessionEnded as error:
+        return _refused(request, error)
+    except TokenError:
+        return _by_refresh_cookie(request, presented)
+    record_use(session, presented.access)
+    return _admitted(request, Identity(session.user, session, presented.access))
+
+
+def _by_refresh_cookie(request: HttpRequest, presented: Presented) -> Identity:
+    """Identify the visitor by the refresh cookie, without spending it, where that is too late or harmful.
+
+    At the admin's logout any genuine one will do, for the admin lets only staff log out. Elsewhere one
+    that could be spent, if another process has just withdrawn the key of an access token that had seemed
+    valid.
+    """
+    session = None
+    if renewal.is_admin_logout(request):
+        session = cookie_session(request)
+    elif presented.access is not None and presented.refresh is not None:
+        session = refreshable_session(presented.refresh)
+    if session is None or end_of(session):
+        return Identity()
+    return _admitted(request, Identity(session.user, session))
+
+
+def _admitted(request: HttpRequest, identity: Identity) -> Identity:
+    """Return the identity, once no other login is left in the Django session."""
+    session = identity.session
+    assert session is not None
+    if django_session.leave_no_other(request, session.user, str(session.pk)):
+        return replace(identity, user=django_login.own_user(request))
+    return identity
+
+
+def _refused(request: HttpRequest, error: RefreshError | TokenError) -> Identity:
+    """Return nobody, and why; flush the Django login that ends with the session, but no newer one."""
+    if isinstance(error, SessionEnded | RefreshReused):
+        django_session.flush_ended(request, error.sid)
+    return Identity(refusal=error)
