@@ -44,9 +44,10 @@ class BearerAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, AccessClaims] | None:
         if not has_bearer(request._request):
             return None  # not ours; let the next class look
-        request_state(request._request).identity_header = "Authorization"
-        caller = _or_refuse(request, lambda: _admit(bearer_token(request)))
-        return _let_in(request, caller, confirms=True)
+        state = request_state(request._request)
+        state.identity_header = "Authorization"
+        state.caller = _or_refuse(request, lambda: _admit(bearer_token(request)))
+        return _let_in(request, state.caller, confirms=True)
 
     def authenticate_header(self, request: Request) -> str:
         return challenge(request)
@@ -73,8 +74,8 @@ class CookieAuthentication(BaseAuthentication):
         if found is None:
             return None
         SessionAuthentication().enforce_csrf(request)
-        state.by_cookie = True
-        return _let_in(request, found[0], confirms=found[1])
+        state.by_cookie, (state.caller, confirms) = True, found
+        return _let_in(request, state.caller, confirms=confirms)
 
     def authenticate_header(self, request: Request) -> str:
         return challenge(request)
@@ -148,7 +149,6 @@ def _settler() -> Callable[[HttpRequest], tuple[Caller, bool] | None]:
 def _let_in(request: Request, caller: Caller | TokenCaller, *, confirms: bool) -> tuple[Any, AccessClaims]:
     if confirms:
         caller.record_use()
-    request_state(request._request).caller = caller
     return caller.user(partial(_or_refuse, request)), caller.claims
 
 

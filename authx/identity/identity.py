@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib.auth.models import AnonymousUser
 
 from authx.core.claims import AccessClaims
-from authx.errors import AuthxError, RefreshConflict, RefreshReused, SessionEnded, StoreUnavailable
+from authx.errors import AuthxError, RefreshReused, SessionEnded
 from authx.models import DeviceSession, EndReason
 from authx.sessions import Credentials
 
@@ -32,9 +32,10 @@ class Identity:
     user: Any = field(default_factory=AnonymousUser)
     #: The live device session; None without one.
     session: DeviceSession | None = None
-    #: The claims of the access token that named the session, presented or just made; None without one.
+    #: The claims of the access token, presented or just made, that names the session; None without one.
     claims: AccessClaims | None = None
-    #: Why what was presented identifies nobody; None if it does, or if nothing was.
+    #: Why what was presented identifies nobody: its session has ended, its refresh token is spent, the store
+    #: cannot be asked. None if it does identify somebody, or if nothing was presented.
     refusal: AuthxError | None = None
     delivery: Delivery = Delivery()
 
@@ -49,13 +50,3 @@ class Identity:
     def replaced_by(self) -> str:
         """Return the device type of the login in its place; ``""`` unless the reason is ``replaced``."""
         return self.refusal.replaced_by if isinstance(self.refusal, SessionEnded) else ""
-
-    @property
-    def conflict(self) -> bool:
-        """Return whether the refresh token was spent, and its successor is in use elsewhere."""
-        return isinstance(self.refusal, RefreshConflict)
-
-    @property
-    def outage(self) -> StoreUnavailable | None:
-        """Return the error because of which nobody can say who it is; None if somebody can."""
-        return self.refusal if isinstance(self.refusal, StoreUnavailable) else None

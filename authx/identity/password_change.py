@@ -15,10 +15,11 @@ from authx.sessions.liveness import fingerprint_of, read_again, user_end
 
 
 def own_password_change(request: HttpRequest, identity: Identity, state: RequestState) -> Identity | None:
-    """Open a session that continues the one whose own request has changed the password; None if it did not.
+    """Return the identity in a session that continues this one, if this request has changed its own password.
 
     Saving the password has ended every session of the user; ``update_session_auth_hash`` then put
-    the new hash in this Django session, which only this device's own request can have done.
+    the new hash in this Django session, which only this device's own request can have done. Returns None
+    where it has not.
     """
     before = identity.session or _read_by_api(state)
     if before is None or not _has_new_hash(request, before):
@@ -47,9 +48,8 @@ def _read_by_api(state: RequestState) -> DeviceSession | None:
 
 
 def _has_new_hash(request: HttpRequest, session: DeviceSession) -> bool:
-    kept = getattr(request, "session", None)
-    if kept is None or not kept.modified:
-        return False
     user: Any = session.user
-    auth_hash = kept.get(HASH_SESSION_KEY)
-    return bool(auth_hash) and user is not None and fingerprint_of(auth_hash) != session.fingerprint
+    auth_hash = request.session.get(HASH_SESSION_KEY)
+    if not auth_hash or user is None:
+        return False
+    return fingerprint_of(auth_hash) != session.fingerprint

@@ -33,11 +33,8 @@ class Presented:
     refresh: RefreshClaims | None = None
     #: Why the refresh token is unusable; None if it may be usable, or if there is none.
     refresh_error: RefreshMalformed | None = None
-
-    @property
-    def is_due(self) -> bool:
-        """Return whether the session is to be renewed before anybody is identified."""
-        return self.access is None and (self.refresh is not None or self.refresh_error is not None)
+    #: Whether the session is to be renewed before anybody is identified.
+    is_due: bool = False
 
 
 def presented_by(request: HttpRequest) -> Presented:
@@ -63,7 +60,8 @@ def _read(request: HttpRequest) -> Presented:
     access, access_error = _read_access_token(access_token)
     if access is not None and refresh is not None and access.sid != str(refresh.sid):
         access = None  # two sessions in one jar: the one that can go on counts
-    return Presented(True, access, access_error, refresh, refresh_error)
+    is_due = access is None and refresh_token is not None
+    return Presented(True, access, access_error, refresh, refresh_error, is_due)
 
 
 @sensitive_variables()

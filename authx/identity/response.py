@@ -1,4 +1,4 @@
-"""What the middleware does to a response: cookies, the Django session, and what caches may keep."""
+"""What the middleware does to a response: its cookies, and what caches may keep."""
 
 from __future__ import annotations
 
@@ -7,27 +7,22 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 
 from authx.conf import conf
-from authx.http import django_session
 from authx.http.cookies import has_credentials
 from authx.http.request_state import RequestState
 from authx.identity.delivery import deliver
-from authx.identity.password_change import own_password_change
-from authx.identity.presented import presented_by
 from authx.identity.visit import Visit
 from authx.models import EndReason
 from authx.sessions import end_session
 
 
 def apply(visit: Visit, response: HttpResponseBase, state: RequestState) -> None:
-    """Do to the response, and to the Django session, what follows from who the request is.
+    """Set or delete the cookies, as follows from who the request is.
 
     Raises:
-        StoreUnavailable: what is to be delivered cannot be known; the response is left as it is.
+        StoreUnavailable: what is to be delivered cannot be known; no cookie is set or deleted.
     """
     if state.took_over:
         _make_way(visit)
-    elif (changed := own_password_change(visit.request, visit.identity, state)) is not None:
-        visit.identify(changed)
     delivery = visit.identity.delivery
     if delivery.clears_cookies or delivery.credentials is not None:
         is_set = deliver(visit.request, response, delivery)
@@ -36,7 +31,7 @@ def apply(visit: Visit, response: HttpResponseBase, state: RequestState) -> None
 
 
 def restrict_caches(
-    request: HttpRequest, response: HttpResponseBase, visit: Visit | None, state: RequestState
+    request: HttpRequest, response: HttpResponseBase, state: RequestState, visit: Visit | None
 ) -> None:
     """Say what the response depends on, and that it is private where somebody was identified."""
     asked = state.identity_header
@@ -50,28 +45,6 @@ def restrict_caches(
     known = known or (late and has_credentials(request))
     if known and "no-store" not in response.get("Cache-Control", ""):
         patch_cache_control(response, private=True)
-
-
-def claim_django_session(visit: Visit, state: RequestState) -> None:
-    """Bind what this request has stored in the Django session to the signed-in user, and to nobody else.
-
-    A login through the API creates no Django session: data stored later must not be left to the browser's
-    next user. And an attacker who has planted one since must not read there what was stored by an API view,
-    or by a page that did not ask for the user.
-
-    Raises:
-        StoreUnavailable: whose it is cannot be known.
-    """
-    request = visit.request
-    kept = getattr(request, "session", None)
-    is_settled = visit.identity.delivery.binds_django_session or state.took_over
-    if is_settled or kept is None or not kept.modified or not has_credentials(request):
-        return
-    access = presented_by(request).access
-    if access is not None and django_session.owner(request) == access.sid:
-        return  # the usual case, which needs no look-up
-    if (session := visit.settle().session) is not None:
-        django_session.claim(request, session.user, str(session.pk), persistent=session.persistent)
 
 
 def _make_way(visit: Visit) -> None:

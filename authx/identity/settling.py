@@ -11,6 +11,7 @@ from dataclasses import replace
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
+from authx.core.claims import AccessClaims
 from authx.errors import (
     RefreshError,
     RefreshReused,
@@ -32,32 +33,32 @@ from authx.sessions.risk import count_refresh
 from authx.store.database import store_errors
 
 
-def renew(request: HttpRequest) -> Identity | None:
+def renew(request: HttpRequest) -> Identity:
     """Renew silently where the access cookie is no credential and there is a refresh cookie.
 
-    Return who the request is by its cookies, if that was due; the Django session has not been looked at. Else
-    return None: nobody has been looked up.
+    Return what is known of the request then, for ``settle``: the Django session has not been looked at, and
+    of an access cookie that counts only the claims are known.
     """
     try:
         presented = presented_by(request)
         if not presented.is_due or not renewal.may_renew(request):
-            return None
+            return Identity(claims=presented.access)
         with store_errors():
             return _renew(request, presented)
     except StoreUnavailable as error:
         return Identity(refusal=error)
 
 
-def settle(request: HttpRequest, renewed: Identity | None) -> Identity:
-    """Return who the request is; ``renewed`` is what ``renew`` has returned for it.
+def settle(request: HttpRequest, known: Identity) -> Identity:
+    """Return who the request is; ``known`` is what ``renew`` has returned for it.
 
     Flushes a Django session that is another login's, or that ends with its device session.
     """
     try:
         with store_errors():  # Django's own session and user are read here too
-            return _settle(request, renewed)
+            return _settle(request, known)
     except StoreUnavailable as error:
-        return Identity(refusal=error, delivery=renewed.delivery if renewed else Delivery())
+        return Identity(refusal=error, delivery=known.delivery)
 
 
 @sensitive_variables()
@@ -76,32 +77,37 @@ def _renew(request: HttpRequest, presented: Presented) -> Identity:
     return Identity(session.user, session, credentials.claims, delivery=Delivery(credentials))
 
 
-def _settle(request: HttpRequest, renewed: Identity | None) -> Identity:
-    if renewed is not None:
-        return renewed if renewed.session is None else _admitted(request, renewed)
-    presented = presented_by(request)
-    if not presented.is_sent:
-        return identity_of_django_login(request)
-    if presented.access is None:
-        return _by_refresh_cookie(request, presented)
+def _settle(request: HttpRequest, known: Identity) -> Identity:
+    if known.refusal is not None:
+        return known
+    if known.session is not None:
+        return _admitted(request, known)
+    if known.claims is not None:
+        return _by_access_cookie(request, known.claims)
+    if presented_by(request).is_sent:
+        return _by_refresh_cookie(request)
+    return identity_of_django_login(request)
+
+
+def _by_access_cookie(request: HttpRequest, claims: AccessClaims) -> Identity:
     try:
-        session = live_session(presented.access)
+        session = live_session(claims)
     except SessionEnded as error:
         return _refused(request, error)
     except TokenError:
-        return _by_refresh_cookie(request, presented)
-    record_use(session, presented.access)
-    return _admitted(request, Identity(session.user, session, presented.access))
+        return _by_refresh_cookie(request)
+    record_use(session, claims)
+    return _admitted(request, Identity(session.user, session, claims))
 
 
-def _by_refresh_cookie(request: HttpRequest, presented: Presented) -> Identity:
+def _by_refresh_cookie(request: HttpRequest) -> Identity:
     """Identify the visitor by the refresh cookie, without spending it, where that is too late or harmful.
 
     At the admin's logout any genuine one will do, for the admin lets only staff log out. Elsewhere one
     that could be spent, if another process has just withdrawn the key of an access token that had seemed
     valid.
     """
-    session = None
+    session, presented = None, presented_by(request)
     if renewal.is_admin_logout(request):
         session = cookie_session(request)
     elif presented.access is not None and presented.refresh is not None:

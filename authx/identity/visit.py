@@ -1,14 +1,17 @@
-"""One request of a browser: where its identity is kept, from the middleware's beginning to its end."""
+"""One request of a browser: where its identity is kept, and what the middleware adds to a request."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.http import HttpRequest
-from django.utils.functional import LazyObject
+from django.utils.functional import LazyObject, SimpleLazyObject, cached_property
 
-from authx.http import django_session
+from authx.errors import StoreUnavailable
+from authx.http import django_session, renewal
 from authx.identity.identity import Identity
 from authx.identity.settling import renew, settle
 from authx.models import DeviceSession
@@ -20,23 +23,19 @@ class Visit:
     A login, a logout or a password change in the view replaces it.
     """
 
-    def __init__(self, request: HttpRequest, identity: Identity | None = None) -> None:
-        """Start with nobody looked up, or with an identity that is settled already."""
+    def __init__(self, request: HttpRequest) -> None:
         self.request = request
         #: The newest that is known, without looking anything up.
-        self.identity = identity or Identity()
+        self.identity = Identity()
         #: True once the user or the session has been asked for: caches have to know.
         self.touched = False
         #: The key of the Django session that the request came with.
         self.django_key = django_session.key_of(request)
-        self._is_settled = identity is not None
-        self._renewed: Identity | None = None
+        self._is_settled = False
 
     def renew(self) -> None:
         """Renew silently where that is due, before the view runs."""
-        self._renewed = renew(self.request)
-        if self._renewed is not None:
-            self.identity = self._renewed
+        self.identity = renew(self.request)
 
     def settle(self) -> Identity:
         """Return who the request is; look it up at the first call.
@@ -46,9 +45,9 @@ class Visit:
         """
         self.touched = True
         if not self._is_settled:
-            self.identify(settle(self.request, self._renewed))
-        if (error := self.identity.outage) is not None:
-            raise error
+            self.identify(settle(self.request, self.identity))
+        if isinstance(self.identity.refusal, StoreUnavailable):
+            raise self.identity.refusal
         return self.identity
 
     def identify(self, identity: Identity) -> None:
@@ -69,6 +68,52 @@ def unwrapped(user: Any) -> Any:
     while isinstance(user, LazyObject):
         user = user._wrapped
     return user
+
+
+def begin_visit(request: Any) -> Visit | None:
+    """Set ``user``, ``auser`` and ``device_session``; return the visit from which they come.
+
+    None beside a Bearer token: that is the API's business, and nobody is looked up here.
+    """
+
+    def settle_user() -> Any:
+        return request.authx_visit.settle().user
+
+    async def auser() -> Any:
+        """Return the same as ``request.user``, also where other code has set that meanwhile."""
+        user = request.user
+        return await sync_to_async(settle_user)() if user is lazy_user else user
+
+    lazy_user = SimpleLazyObject(settle_user)
+    kind: Any = type(request)
+    request.__class__ = _identified(kind)
+    request.user, request.auser = lazy_user, auser
+    if renewal.has_bearer(request):
+        return None
+    visit = request.authx_visit = Visit(request)
+    return visit
+
+
+class _Identified:
+    """Extends a class of requests."""
+
+    @cached_property
+    def authx_visit(self: Any) -> Visit:
+        """Return nobody's visit, made where something asks for it beside a Bearer token."""
+        visit = Visit(self)
+        visit.identify(Identity())
+        return visit
+
+    @property
+    def device_session(self) -> DeviceSession | None:
+        """Return the device session, or None; reading it first costs a query."""
+        return self.authx_visit.settle().session
+
+
+@cache
+def _identified(kind: Any) -> Any:
+    """Return ``kind``, a class of requests, with what every request has here; made once."""
+    return type(kind.__name__, (_Identified, kind), {})
 
 
 def visit_of(request: Any) -> Visit | None:

@@ -14,15 +14,16 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.http import escape_leading_slashes
 
-from authx.errors import AuthxError, LoginRefused, SessionLimitReached, StoreUnavailable
+from authx.errors import AuthxError, LoginRefused, RefreshConflict, SessionLimitReached, StoreUnavailable
 from authx.http import charset, cookies, renewal
 from authx.http.error_reports import keep_secrets
 from authx.http.login_limit import say_wait
 from authx.http.outage import RETRY_AFTER
 from authx.http.request_state import RequestState, request_state
-from authx.identity.request import identify_lazily
-from authx.identity.response import apply, claim_django_session, restrict_caches
-from authx.identity.visit import Visit
+from authx.identity.password_change import own_password_change
+from authx.identity.response import apply, restrict_caches
+from authx.identity.stored_data import claim_stored_data
+from authx.identity.visit import Visit, begin_visit
 from authx.pages.second_step import note_proofs, renew_access
 from authx.pages.texts import refusal_text
 from authx.sessions.login_settling import answered
@@ -72,27 +73,27 @@ def begin(request: Any) -> HttpResponseBase | None:
     """Renew where due, and set the lazy user; return a response where the view is not to be called."""
     keep_secrets(request)
     retried = _take_mark(request)
-    identify_lazily(request)
+    visit = begin_visit(request)
     if charset.is_unreadable(request):
         return _refuse_charset(request)
-    if renewal.has_bearer(request):
-        return None  # the API's business: nobody is looked up, and nothing is renewed
-    visit = request.authx_visit = Visit(request)
+    if visit is None:
+        return None
     visit.renew()
-    return _retry(request) if visit.identity.conflict and not retried else None
+    is_late = isinstance(visit.identity.refusal, RefreshConflict)
+    return _retry(request) if is_late and not retried else None
 
 
 def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
     """Set cookies and the headers for caches; never fail a page that has been made."""
     state, visit = request_state(request), vars(request).get("authx_visit")
-    if visit is not None and visit.identity.outage is not None and response.status_code == 500:
+    if response.status_code == 500 and visit is not None and _is_outage(visit):
         response = unavailable(request)  # raised where Django calls no process_exception
     run_pending()
     state.is_finished = True
     answered(request, response)
     if state.login_wait:
         say_wait(request, response)
-    restrict_caches(request, response, visit, state)
+    restrict_caches(request, response, state, visit)
     try:
         if visit is not None:
             _apply(visit, response, state)
@@ -102,11 +103,22 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
 
 
 def _apply(visit: Visit, response: HttpResponseBase, state: RequestState) -> None:
+    kept = getattr(visit.request, "session", None)
+    if kept is None or not kept.modified:
+        apply(visit, response, state)
+        return
     proved = note_proofs(visit, response)
+    changed = None if state.took_over else own_password_change(visit.request, visit.identity, state)
+    if changed is not None:
+        visit.identify(changed)
     apply(visit, response, state)
     if proved is not None:
         renew_access(proved, visit, response)
-    claim_django_session(visit, state)
+    claim_stored_data(visit, state)
+
+
+def _is_outage(visit: Visit) -> bool:
+    return isinstance(visit.identity.refusal, StoreUnavailable)
 
 
 def _refuse_charset(request: HttpRequest) -> HttpResponseBase:

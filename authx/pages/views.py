@@ -18,7 +18,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from authx.errors import LoginRefused, SessionLimitReached
+from authx.errors import LoginRefused, RefreshConflict, SessionLimitReached
 from authx.http import cookies, django_session, renewal
 from authx.http.login_limit import say_wait
 from authx.http.password_login import password_login_refusal, takes_passwords
@@ -51,7 +51,8 @@ class LoginView(auth_views.LoginView):
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         visit = visit_of(request)
         if visit is not None and (found := visit.settle()).session is None:
-            visit.deliver(clears_cookies=_buys_nothing(request) and not found.conflict)
+            is_late = isinstance(found.refusal, RefreshConflict)
+            visit.deliver(clears_cookies=not is_late and _buys_nothing(request))
         return super().get(request, *args, **kwargs)
 
     def form_valid(self, form: Any) -> HttpResponse:
