@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
 from authx.api.exceptions import InvalidBearerRequest, Unavailable, challenge, refusal
+from authx.api.foreign_tokens import has_other_reader
 from authx.conf import conf
+from authx.core.access_token import is_access_token
 from authx.core.claims import AccessClaims
 from authx.errors import RefreshError, SessionEnded, StoreUnavailable, TokenError, TokenMalformed
 from authx.gate import verify_access_token
@@ -34,10 +36,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class BearerAuthentication(BaseAuthentication):
+class AuthxAuthentication(BaseAuthentication):
+    """What our classes share: all of them answer with the Bearer challenge, so their order is free."""
+
+    def authenticate_header(self, request: Request) -> str:
+        return challenge(request)
+
+
+class BearerAuthentication(AuthxAuthentication):
     """``Authorization: Bearer``: the user as ``request.user``, the claims as ``request.auth``.
 
-    The header only, never a query or a form (RFC 6750 §2.1).
+    The header only, never a query or a form (RFC 6750 §2.1). A token that is not of our type is left to the
+    next class where one of the view takes Bearer tokens of others; elsewhere it is refused.
     """
 
     @sensitive_variables()
@@ -46,14 +56,14 @@ class BearerAuthentication(BaseAuthentication):
             return None  # not ours; let the next class look
         state = request_state(request._request)
         state.identity_header = "Authorization"
-        state.caller = _or_refuse(request, lambda: _admit(bearer_token(request)))
+        token = _or_refuse(request, lambda: bearer_token(request))
+        if not is_access_token(token) and has_other_reader(request, self, AuthxAuthentication):
+            return None
+        state.caller = _or_refuse(request, lambda: _admit(token))
         return _let_in(request, state.caller, confirms=True)
 
-    def authenticate_header(self, request: Request) -> str:
-        return challenge(request)
 
-
-class CookieAuthentication(BaseAuthentication):
+class CookieAuthentication(AuthxAuthentication):
     """The access cookie; unsafe methods need Django's CSRF token. A bad cookie makes the user anonymous."""
 
     @sensitive_variables()
@@ -76,9 +86,6 @@ class CookieAuthentication(BaseAuthentication):
         SessionAuthentication().enforce_csrf(request)
         state.by_cookie, (state.caller, confirms) = True, found
         return _let_in(request, state.caller, confirms=confirms)
-
-    def authenticate_header(self, request: Request) -> str:
-        return challenge(request)
 
 
 def enforce_csrf(request: Request) -> None:
@@ -167,9 +174,21 @@ def session_of(request: Request) -> DeviceSession:
     """Return the session that one of our classes authenticated; read it if the check did not.
 
     Raises:
-        APIException: another class authenticated the request, or the session has ended meanwhile.
+        PermissionDenied: the request carries no device session: another class authenticated it.
+        APIException: the session has ended meanwhile.
+    """
+    if (found := session_or_none(request)) is None:
+        raise PermissionDenied("The request carries no device session.")
+    return found
+
+
+def session_or_none(request: Request) -> DeviceSession | None:
+    """Return what ``session_of`` returns; None where another class authenticated the request.
+
+    Raises:
+        APIException: the session has ended meanwhile.
     """
     caller: Caller | TokenCaller | None = request_state(request._request).caller
     if caller is None or isinstance(caller, TokenCaller):
-        raise APIException("The request carries no device session.")
+        return None
     return _or_refuse(request, lambda: caller.session)

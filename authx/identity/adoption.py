@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from authx.core.auth_time import AUTH_TIME_UNKNOWN
+from authx.core.reasons import EndReason
 from authx.errors import LoginRefused, SessionEnded, SessionLimitReached
 from authx.http import django_session
 from authx.http.device_cookie import browser_device
@@ -69,10 +70,10 @@ def _adopt(request: HttpRequest) -> Identity:
 
 def _follow(request: HttpRequest, session: DeviceSession | None) -> Identity:
     """Return the visitor of the session that this Django login belongs to, or why there is none."""
-    reason = "expired" if session is None else end_of(session)
+    reason = EndReason.EXPIRED if session is None else end_of(session)
     if session is None or reason:
         django_session.flush_ended(request, None)
-        return Identity(refusal=SessionEnded(reason or "expired"))
+        return Identity(refusal=SessionEnded(reason or EndReason.EXPIRED))
     if not django_session.is_present(request):  # it only holds the session's data: no login
         return Identity()
     if not django_session.belongs_to(request, session.user):

@@ -8,8 +8,9 @@ from typing import Any
 from django.contrib.auth.models import AnonymousUser
 
 from authx.core.claims import AccessClaims
+from authx.core.reasons import EndReason
 from authx.errors import AuthxError, RefreshReused, SessionEnded
-from authx.models import DeviceSession, EndReason
+from authx.models import DeviceSession
 from authx.sessions import Credentials
 
 

@@ -7,9 +7,10 @@ from typing import Any
 from django.contrib.auth import HASH_SESSION_KEY
 from django.http import HttpRequest
 
+from authx.core.reasons import EndReason
 from authx.http.request_state import RequestState
 from authx.identity.identity import Delivery, Identity
-from authx.models import DeviceSession, EndReason
+from authx.models import DeviceSession
 from authx.sessions import end_session, open_session
 from authx.sessions.liveness import fingerprint_of, read_again, user_end
 

@@ -7,11 +7,11 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 
 from authx.conf import conf
+from authx.core.reasons import EndReason
 from authx.http.cookies import has_credentials
 from authx.http.request_state import RequestState
 from authx.identity.delivery import deliver
 from authx.identity.visit import Visit
-from authx.models import EndReason
 from authx.sessions import end_session
 
 

@@ -10,6 +10,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
 from authx.core.methods import combined
+from authx.core.reasons import EndReason
 from authx.http import django_session
 from authx.http.cookies import has_credentials
 from authx.http.device_cookie import browser_device
@@ -18,7 +19,7 @@ from authx.http.request_state import request_state
 from authx.identity import django_login
 from authx.identity.identity import Delivery, Identity
 from authx.identity.visit import Visit, visit_of
-from authx.models import DeviceSession, EndReason
+from authx.models import DeviceSession
 from authx.pages import proofs
 from authx.sessions import Device, end_session, open_session
 from authx.sessions.liveness import end_of

@@ -12,6 +12,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
 from authx.core.claims import AccessClaims
+from authx.core.reasons import EndReason
 from authx.core.refresh_token import read_refresh_token
 from authx.core.risk import Action, Alarm
 from authx.core.rotation import Refusal, Row, Verdict, judge
@@ -23,7 +24,7 @@ from authx.errors import (
     SessionEnded,
     StoreUnavailable,
 )
-from authx.models import DeviceSession, EndReason
+from authx.models import DeviceSession
 from authx.sessions.audit import NOBODY, Actor
 from authx.sessions.credentials import Credentials, claims_for, credentials_for
 from authx.sessions.liveness import fingerprint, user_end
