@@ -23,11 +23,10 @@ from authx.core.claims import AccessClaims
 from authx.errors import RefreshError, SessionEnded, StoreUnavailable, TokenError, TokenMalformed
 from authx.gate import verify_access_token
 from authx.gate.principal import TokenCaller
-from authx.gate.verify import ensure_live
 from authx.http import django_session
+from authx.http.cookies import read_cookie
 from authx.http.renewal import has_bearer
 from authx.http.request_state import request_state
-from authx.identity.presented import presented_by
 
 if TYPE_CHECKING:
     from authx.models import DeviceSession
@@ -136,13 +135,8 @@ def _cookie_caller(request: Request) -> tuple[Caller | TokenCaller, bool] | None
     """Return the caller by cookie, and whether this is a use of its token; None where none was presented."""
     if conf.REVOCATION_STORE != "remote":
         return _settler()(request._request)
-    presented = presented_by(request._request)
-    if presented.access_error is not None:
-        raise presented.access_error
-    if presented.access is None:
-        return None
-    ensure_live(presented.access)
-    return TokenCaller(presented.access), True
+    access_token = read_cookie(request._request, conf.ACCESS_COOKIE)
+    return None if access_token is None else (_admit(access_token), True)
 
 
 @cache

@@ -1,7 +1,4 @@
-"""What a browser presents: its two session cookies, read once per request and without I/O.
-
-Needs no models: a verify-only service may read them too.
-"""
+"""What a browser presents: its two session cookies, read once per request and without I/O."""
 
 from __future__ import annotations
 

@@ -50,6 +50,6 @@ def restrict_caches(
 def _make_way(visit: Visit) -> None:
     """Leave the response as the API made it: it sets the cookies of another login, or deletes them all."""
     dropped = visit.identity.delivery
-    visit.deliver(credentials=None, clears_cookies=False)
+    visit.change_delivery(credentials=None, clears_cookies=False)
     if dropped.credentials is not None and dropped.binds_django_session:  # adopted now, and never delivered
         end_session(dropped.credentials.session, EndReason.SUPERSEDED, request=visit.request)

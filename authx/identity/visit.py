@@ -54,7 +54,7 @@ class Visit:
         """Settle who the request is from now on."""
         self.identity, self._is_settled = identity, True
 
-    def deliver(self, **changes: Any) -> None:
+    def change_delivery(self, **changes: Any) -> None:
         """Change what the response delivers, and nothing else; ``changes`` are fields of ``Delivery``."""
         self.identity = replace(self.identity, delivery=replace(self.identity.delivery, **changes))
 

@@ -95,7 +95,7 @@ def _open_none(request: Any, user: Any, visit: Visit | None) -> None:
     if visit is not None:
         visit.identify(replace(visit.identity, user=user, session=beneath, claims=None))
         # A bound login overwrites cookies that are of no use; this one has to delete them.
-        visit.deliver(clears_cookies=beneath is None and has_credentials(request))
+        visit.change_delivery(clears_cookies=beneath is None and has_credentials(request))
 
 
 def _leave_behind(request: Any, user: Any, visit: Visit | None) -> None:

@@ -39,7 +39,7 @@ def note_proofs(visit: Visit, response: HttpResponseBase) -> DeviceSession | Non
     if not added or delivered is None:
         return session if added else None
     generation = delivered.claims.gen or session.generation
-    visit.deliver(credentials=credentials_for(session, generation=generation, now=timezone.now()))
+    visit.change_delivery(credentials=credentials_for(session, generation=generation, now=timezone.now()))
     return None
 
 

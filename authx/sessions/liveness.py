@@ -131,9 +131,3 @@ def live_session(claims: AccessClaims, *, now: datetime | None = None) -> Device
 def read_again(session: DeviceSession) -> DeviceSession | None:
     """Return the session as it is now, live or ended, with its user; None if it is not there."""
     return read_session(session.pk)
-
-
-def is_current(session: DeviceSession, claims: AccessClaims) -> bool:
-    """Return whether the session is live and has issued no token since ``claims``. One statement."""
-    found = read_again(session)
-    return found is not None and end_of(found) is None and found.generation == claims.gen
