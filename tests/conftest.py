@@ -44,8 +44,8 @@ def _nothing_left_over() -> Iterator[None]:
 
     take_last()
 
-    if keyring.keyset.cache_info().currsize and keyring.keyset()._rows:
-        keyring.keyset.cache_clear()
+    if keyring.keyset_of.cache_info().currsize and keyring.keyset()._rows:
+        keyring.keyset_of.cache_clear()
 
     for connection in connections.all(initialized_only=True):
         connection.__dict__.pop(database._PENDING, None)
