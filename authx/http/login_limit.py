@@ -16,7 +16,7 @@ from authx.core.rates import Rate
 from authx.http.client_address import client_network, is_behind_unknown_proxy
 from authx.http.counters import Count, count
 from authx.http.device_cookie import login_nonce
-from authx.http.request_state import notes
+from authx.http.request_state import request_state
 from authx.http.throttle import is_first
 
 logger = logging.getLogger("authx")
@@ -102,7 +102,7 @@ def _limited_network(request: HttpRequest) -> str:
 
 def say_wait(request: HttpRequest, response: HttpResponseBase) -> None:
     """Add Retry-After to the answer to one password too many; make it 429 if it is a page (RFC 6585 §4)."""
-    wait = notes(request).login_wait
+    wait = request_state(request).login_wait
     if not wait:
         return
     response.headers.setdefault("Retry-After", str(wait))

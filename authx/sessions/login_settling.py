@@ -20,7 +20,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from authx.http.login_limit import LoginCount
-from authx.http.request_state import notes
+from authx.http.request_state import request_state
 
 
 @dataclass(slots=True)
@@ -80,7 +80,7 @@ def take_last() -> Attempt | None:
 
 
 def settle_all(request: HttpRequest, *, failed: bool) -> None:
-    for attempt in notes(request).attempts:
+    for attempt in request_state(request).attempts:
         attempt.settle(failed=failed)
 
 
@@ -90,7 +90,7 @@ def settle_when_closed(request: HttpRequest, attempt: Attempt) -> None:
     The ``request_finished`` signal is not enough: under ASGI it comes from another task, and it also comes
     for a client that hung up while its password was being hashed.
     """
-    attempts = notes(request).attempts
+    attempts = request_state(request).attempts
     attempts[:] = [each for each in attempts if not each.is_settled]
     attempts.append(attempt)
     if "close" in vars(request):

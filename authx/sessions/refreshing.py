@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
+from authx.core.claims import AccessClaims
 from authx.core.reasons import EndReason
 from authx.core.refresh_token import RefreshClaims, read_refresh_token
 from authx.core.risk import Action, Alarm
@@ -24,7 +25,7 @@ from authx.errors import (
 )
 from authx.models import DeviceSession
 from authx.sessions.audit import NOBODY, Actor
-from authx.sessions.credentials import Credentials, credentials_for
+from authx.sessions.credentials import Credentials, claims_of, credentials_for
 from authx.sessions.liveness import fingerprint, user_end
 from authx.sessions.lookup import Snapshot, find_by_refresh_token
 from authx.sessions.refresh_events import REPEATS, SILENT, record_verdict, tell_once
@@ -63,16 +64,17 @@ def exchange(presented: RefreshClaims, request: Any = None, *, now: datetime | N
 @sensitive_variables()
 def hold_session(
     presented: RefreshClaims, request: Any = None, *, now: datetime | None = None
-) -> DeviceSession:
-    """Return the session that ``exchange`` would renew, for a client that refreshes too often.
+) -> tuple[DeviceSession, AccessClaims]:
+    """Return the session that ``exchange`` would renew, and access claims for this request alone.
 
-    Nothing is written; but a verdict against the token takes effect as usual: a flood must not hide a theft.
+    For a client that refreshes too often. Nothing is written, and no token is made; but a verdict against the
+    token takes effect as usual: a flood must not hide a theft.
 
     Raises: as ``refresh_session``.
     """
     with database.store_errors():
         session, _generation = _exchange(presented, request, now, holds=True)
-        return session
+        return session, claims_of(session, generation=session.generation, now=now or timezone.now())
 
 
 @sensitive_variables()
