@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.http import HttpRequest
 
-from authx.errors import RefreshMalformed
+from authx.errors import RefreshMalformed, TokenMalformed
 from authx.http import django_session
 from authx.logins.presented import presented_by
 from authx.models import DeviceSession
@@ -26,7 +26,10 @@ def cookie_session(request: HttpRequest) -> Snapshot | None:
     if presented.refresh is not None:
         with suppress(RefreshMalformed):
             return find_by_refresh_token(presented.refresh)
-    return None if presented.any_access is None else find_by_access_token(presented.any_access)
+    if presented.any_access is not None:
+        with suppress(TokenMalformed):
+            return find_by_access_token(presented.any_access)
+    return None
 
 
 def browser_session(request: HttpRequest) -> DeviceSession | None:
