@@ -22,6 +22,7 @@ from authx.errors import (
     TokenError,
 )
 from authx.http import django_session, renewal
+from authx.http.actor import actor_of
 from authx.identity import django_login
 from authx.identity.adoption import identity_of_django_login
 from authx.identity.identity import Delivery, Identity
@@ -67,11 +68,12 @@ def _renew(request: HttpRequest, presented: Presented) -> Identity:
     if presented.refresh is None:
         return Identity(refusal=presented.refresh_error)
     try:
-        if count_refresh(presented.refresh, request):
+        actor = actor_of(request)
+        if count_refresh(presented.refresh, actor):
             # Too often: the visitor is let in unchanged, and no cookies are set.
-            session, claims = hold_session(presented.refresh, request)
+            session, claims = hold_session(presented.refresh, actor)
             return Identity(session.user, session, claims)
-        credentials = exchange(presented.refresh, request)
+        credentials = exchange(presented.refresh, actor)
     except RefreshError as error:
         return _refused(request, error)
     session = credentials.session

@@ -8,6 +8,7 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 
 from authx.core.access_token import write_access_token
+from authx.core.actor import Actor
 from authx.errors import (
     RefreshMalformed,
     SessionEnded,
@@ -408,7 +409,7 @@ def test_a_proof_is_recent_up_to_the_age_that_is_asked_for(ada):
 
 def test_a_new_proof_is_remembered_and_audited(ada):
     session = open_session(ada, auth_time=START).session
-    record_proof(session, by=ada)
+    record_proof(session, Actor(ada))
     assert row_of(session).auth_time == session.auth_time > START
     event = SessionEvent.objects.get(kind="reauthenticated")
     assert (event.at, event.actor) == (session.auth_time, ada)
@@ -417,7 +418,7 @@ def test_a_new_proof_is_remembered_and_audited(ada):
 def test_a_proof_in_a_session_that_has_ended_meanwhile_is_none(ada):
     session = open_session(ada, auth_time=START).session
     end_session(DeviceSession(pk=session.pk), "kicked")
-    assert refused(lambda: record_proof(session, by=ada)) == "kicked"
+    assert refused(lambda: record_proof(session, Actor(ada))) == "kicked"
     assert row_of(session).auth_time == START
     assert not SessionEvent.objects.filter(kind="reauthenticated").exists()
 
