@@ -10,8 +10,8 @@ from authx.http import django_session
 from authx.http.request_state import request_state
 from authx.identity.delivery import deliver
 from authx.identity.identity import Delivery
+from authx.logins.browser import is_left_by_another
 from authx.sessions import Credentials
-from authx.sessions.presented import is_left_by_another
 
 
 def sign_in(request: Request, response: Response, credentials: Credentials) -> None:

@@ -8,6 +8,7 @@ from django.contrib.auth import HASH_SESSION_KEY
 from django.http import HttpRequest
 
 from authx.core.reasons import EndReason
+from authx.http.actor import actor_of
 from authx.http.request_state import RequestState
 from authx.identity.identity import Delivery, Identity
 from authx.models import DeviceSession
@@ -32,7 +33,7 @@ def own_password_change(request: HttpRequest, identity: Identity, state: Request
     if request.session[HASH_SESSION_KEY] != user.get_session_auth_hash():
         return None
     if after.ended_at is None and user_end(after) == EndReason.PASSWORD_CHANGED:  # a bulk update
-        end_session(after, EndReason.PASSWORD_CHANGED, user, request=request)
+        end_session(after, EndReason.PASSWORD_CHANGED, by=actor_of(request, user))
     elif after.end_reason != EndReason.PASSWORD_CHANGED:
         return None
     credentials = open_session(user, request, continues=after)

@@ -8,6 +8,7 @@ from django.utils.cache import patch_cache_control, patch_vary_headers
 
 from authx.conf import conf
 from authx.core.reasons import EndReason
+from authx.http.actor import actor_of
 from authx.http.cookies import has_credentials
 from authx.http.request_state import RequestState
 from authx.identity.delivery import deliver
@@ -52,4 +53,4 @@ def _make_way(visit: Visit) -> None:
     dropped = visit.identity.delivery
     visit.change_delivery(credentials=None, clears_cookies=False)
     if dropped.credentials is not None and dropped.binds_django_session:  # adopted now, and never delivered
-        end_session(dropped.credentials.session, EndReason.SUPERSEDED, request=visit.request)
+        end_session(dropped.credentials.session, EndReason.SUPERSEDED, by=actor_of(visit.request))

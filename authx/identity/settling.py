@@ -20,15 +20,15 @@ from authx.errors import (
     TokenError,
 )
 from authx.http import django_session, renewal
+from authx.http.actor import actor_of
 from authx.identity import django_login
 from authx.identity.adoption import identity_of_django_login
 from authx.identity.identity import Delivery, Identity
 from authx.identity.presented import Presented, presented_by
-from authx.sessions import refresh_session
+from authx.logins.browser import cookie_session
 from authx.sessions.activity import record_use
 from authx.sessions.liveness import end_of, live_session
-from authx.sessions.presented import cookie_session
-from authx.sessions.refreshing import hold_session, refreshable_session
+from authx.sessions.refreshing import exchange, hold_session, refreshable_session
 from authx.sessions.risk import count_refresh
 from authx.store.database import store_errors
 
@@ -65,12 +65,13 @@ def settle(request: HttpRequest, known: Identity) -> Identity:
 def _renew(request: HttpRequest, presented: Presented) -> Identity:
     if presented.refresh is None:
         return Identity(refusal=presented.refresh_error)
+    actor = actor_of(request)
     try:
-        if count_refresh(presented.refresh, request):
+        if count_refresh(presented.refresh, actor):
             # Too often: the visitor is let in unchanged, and no cookies are set.
-            session, claims = hold_session(presented.refresh, request)
+            session, claims = hold_session(presented.refresh, actor)
             return Identity(session.user, session, claims)
-        credentials = refresh_session(presented.refresh, request)
+        credentials = exchange(presented.refresh, actor)
     except RefreshError as error:
         return _refused(request, error)
     session = credentials.session

@@ -17,16 +17,15 @@ from django.utils.http import escape_leading_slashes
 from authx.errors import AuthxError, LoginRefused, RefreshConflict, SessionLimitReached, StoreUnavailable
 from authx.http import charset, cookies, renewal
 from authx.http.error_reports import keep_secrets
-from authx.http.login_limit import say_wait
 from authx.http.outage import RETRY_AFTER
 from authx.http.request_state import RequestState, request_state
 from authx.identity.password_change import own_password_change
 from authx.identity.response import apply, restrict_caches
 from authx.identity.stored_data import claim_stored_data
 from authx.identity.visit import Visit, begin_visit
+from authx.logins.outcome import answered
 from authx.pages.second_step import note_proofs, renew_access
 from authx.pages.texts import refusal_text
-from authx.sessions.login_settling import answered
 from authx.store.database import run_pending
 
 logger = logging.getLogger("authx")
@@ -91,8 +90,6 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
     run_pending()
     state.is_finished = True
     answered(request, response)
-    if state.login_wait:
-        say_wait(request, response)
     restrict_caches(request, response, state, visit)
     try:
         if visit is not None:

@@ -23,11 +23,14 @@ from authx.core.reasons import EndReason
 from authx.core.refresh_token import RefreshClaims, read_refresh_token
 from authx.errors import RefreshMalformed, RefreshReused, SessionEnded, TokenError
 from authx.http import cookies, django_session
+from authx.http.actor import actor_of
 from authx.http.device_cookie import browser_device
 from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.renewal import has_bearer
 from authx.http.request_state import request_state
 from authx.identity.presented import presented_by
+from authx.logins.attempts import authenticate_within_limit
+from authx.logins.browser import browser_session
 from authx.models import DeviceSession
 from authx.sessions import (
     Credentials,
@@ -35,11 +38,10 @@ from authx.sessions import (
     end_session,
     open_session,
     recognize,
-    refresh_session,
 )
-from authx.sessions.login_attempts import authenticate_within_limit
 from authx.sessions.methods import password_methods
-from authx.sessions.presented import browser_session, find_by_refresh_token
+from authx.sessions.presented import find_by_refresh_token
+from authx.sessions.refreshing import exchange
 from authx.sessions.risk import count_refresh
 
 
@@ -131,10 +133,11 @@ class Refresh(AuthxAPIView):
     def post(self, request: Request) -> Response:
         by_cookie = "refresh_token" not in self.body()
         presented = _from_cookie(request) if by_cookie else _from_body(self.body())
-        if wait := count_refresh(presented, request):
+        actor = actor_of(request)
+        if wait := count_refresh(presented, actor):
             raise Throttled(wait)
         try:
-            credentials = refresh_session(presented, request)
+            credentials = exchange(presented, actor)
         except (SessionEnded, RefreshReused) as error:
             if by_cookie:
                 django_session.flush_with(request._request, error.sid)
@@ -184,7 +187,7 @@ class Logout(AuthxAPIView):
         else:
             session = _by_bearer(request)
         if session is not None:
-            end_session(session, EndReason.LOGOUT, by=session.user, request=request)
+            end_session(session, EndReason.LOGOUT, by=actor_of(request, session.user))
         response = Response(status=204)
         if by_cookie:
             browser.sign_out(request, response)
