@@ -67,8 +67,8 @@ def settle(request: HttpRequest, known: Identity) -> Identity:
 def _renew(request: HttpRequest, presented: Presented) -> Identity:
     if presented.refresh is None:
         return Identity(refusal=presented.refresh_error)
+    actor = actor_of(request)
     try:
-        actor = actor_of(request)
         if count_refresh(presented.refresh, actor):
             # Too often: the visitor is let in unchanged, and no cookies are set.
             session, claims = hold_session(presented.refresh, actor)
