@@ -212,7 +212,11 @@ def test_the_device_cookie_is_neither():
 
 def test_without_any_cookie_nothing_came_back():
     request = RequestFactory().get("/")
-    assert (has_credentials(request), came_back(request), read_cookie(request, ACCESS)) == (False, False, None)
+    assert (has_credentials(request), came_back(request), read_cookie(request, ACCESS)) == (
+        False,
+        False,
+        None,
+    )
 
 
 # Error reports
