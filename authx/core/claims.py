@@ -52,6 +52,11 @@ class AccessClaims:
         return datetime.fromtimestamp(self.exp, UTC)
 
     @property
+    def expires_in(self) -> int:
+        """Return how long the token is good after ``iat``, in seconds (RFC 6749 §5.1)."""
+        return self.exp - self.iat
+
+    @property
     def scopes(self) -> tuple[str, ...]:
         """Return the scopes in the claim ``scope``, a text with spaces or a list (RFC 9068 §2.2.3).
 

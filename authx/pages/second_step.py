@@ -55,7 +55,7 @@ def renew_access(session: DeviceSession, visit: Visit, response: HttpResponseBas
     """Give a browser that came with cookies an access token with the new ``amr`` at once."""
     if cookies.has_credentials(visit.request):
         claims, token = access_token_for(session, now=timezone.now())
-        cookies.set_access_cookie(response, token, claims.exp - claims.iat, persistent=session.persistent)
+        cookies.set_access_cookie(response, token, claims.expires_in, persistent=session.persistent)
 
 
 def _session(visit: Visit) -> DeviceSession | None:

@@ -33,7 +33,7 @@ class Credentials:
     @property
     def expires_in(self) -> int:
         """Return the lifetime of the access token in seconds (RFC 6749 §5.1)."""
-        return self.claims.exp - self.claims.iat
+        return self.claims.expires_in
 
     @property
     def refresh_expires_in(self) -> int:

@@ -12,7 +12,8 @@ from uuid import UUID
 from django.db import models, transaction
 
 from authx import signals
-from authx.models import DeviceSession, EndReason, SessionEvent
+from authx.core.reasons import EndReason
+from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
 from authx.sessions.audit import NOBODY, Actor
 from authx.store import database, revocation_log

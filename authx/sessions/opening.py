@@ -16,8 +16,10 @@ from authx import signals
 from authx.conf import conf
 from authx.core.device import clean_text, describe_user_agent
 from authx.core.limits import Limit
+from authx.core.reasons import EndReason
+from authx.core.time_limits import idle_expiry
 from authx.errors import DeviceInvalid, LoginRefused
-from authx.models import DeviceSession, EndReason, SessionEvent
+from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
 from authx.sessions.audit import Actor
 from authx.sessions.credentials import Credentials, credentials_for
@@ -70,6 +72,7 @@ class _Login:
 
     def row(self) -> DeviceSession:
         type_, label = describe_user_agent(self.actor.user_agent)
+        expires_at = self.now + conf.SESSION_LIFETIME
         columns: dict[str, Any] = {
             "user": self.user,
             "device_id": self.device.id,
@@ -83,8 +86,8 @@ class _Login:
             "created_at": self.now,
             "last_seen_at": self.now,
             "rotated_at": self.now,
-            "idle_expires_at": self.now + min(conf.IDLE_LIFETIME, conf.SESSION_LIFETIME),
-            "expires_at": self.now + conf.SESSION_LIFETIME,
+            "idle_expires_at": idle_expiry(self.now, conf.IDLE_LIFETIME, expires_at),
+            "expires_at": expires_at,
             "salt": secrets.token_bytes(32),
             "fingerprint": fingerprint(self.user),
         }

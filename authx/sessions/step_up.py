@@ -8,8 +8,9 @@ from typing import Any
 from django.utils import timezone
 
 from authx.core.auth_time import is_within
+from authx.core.reasons import EndReason
 from authx.errors import SessionEnded
-from authx.models import DeviceSession, EndReason, SessionEvent
+from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
 from authx.sessions.audit import Actor
 from authx.sessions.liveness import end_of
