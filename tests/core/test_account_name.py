@@ -13,7 +13,7 @@ from authx.core.account_name import MAX_NAME, fold_account_name
         ("\uff21da", "ada"),  # full width
         ("\u00c1da", "ada"),
         ("A\u0301da", "ada"),
-        ("a\u0345da", "aιda"),  # a mark that folds to a letter
+        ("a\u0345da", "a\u03b9da"),  # a mark that folds to a letter
         (" a\tda\u3000", "ada"),
         ("a\u200bd\u202ea\x00", "ada"),
         ("\ud800a\ue000", "a"),  # half a pair, and one for private use
@@ -31,8 +31,10 @@ def test_case_accents_width_and_what_nobody_sees_make_no_difference(spelled, fol
 
 @pytest.mark.parametrize(
     ("letters", "as_"),
-    [("\u0131\u0130", "ii"), ("øØ", "oo"), ("łŁ", "ll"), ("đĐ", "dd"), ("ðÐ", "dd"), ("ħĦ", "hh")]
-    + [("ŧŦ", "tt"), ("æÆ", "aeae"), ("œŒ", "oeoe"), ("þÞ", "thth"), ("ǽ", "ae"), ("ǿ", "o")],
+    [
+        *[("\u0131\u0130", "ii"), ("øØ", "oo"), ("łŁ", "ll"), ("đĐ", "dd"), ("ðÐ", "dd"), ("ħĦ", "hh")],
+        *[("ŧŦ", "tt"), ("æÆ", "aeae"), ("œŒ", "oeoe"), ("þÞ", "thth"), ("ǽ", "ae"), ("ǿ", "o")],
+    ],
     ids=ascii,
 )
 def test_letters_that_a_database_takes_for_others_become_those(letters, as_):

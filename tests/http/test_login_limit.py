@@ -1,4 +1,4 @@
-"""authx.http.login_limit: what a try is counted for, how long the next one waits, and what its answer says."""
+"""authx.http.login_limit: what a try is counted for, how long the next one waits, what its answer says."""
 
 from typing import ClassVar
 
