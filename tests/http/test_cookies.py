@@ -76,6 +76,15 @@ def test_space_and_tab_around_a_name_and_its_value_are_nothing(space, name, made
     assert read_cookie(made(spelled + b";" + name.encode() + b"=planted"), name) is None
 
 
+@either
+@any_of_ours
+def test_no_octet_before_or_behind_a_name_is_nothing(name, made):
+    for octet in (bytes([number]) for number in range(256)):
+        if octet not in b" \t;=":
+            for planted in (octet + name.encode(), name.encode() + octet):
+                assert read_cookie(made(planted + b"=planted"), name) is None, planted
+
+
 OTHERS = [
     b"__HOST-authx_access",
     b"__host-authx_access",

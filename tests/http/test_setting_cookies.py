@@ -1,13 +1,13 @@
 """authx.http.cookies: what is set, what is taken back, and what neither a cache nor an error report keeps."""
 
 import sys
+from uuid import uuid4
 
 import pytest
 from django.http import HttpResponse
 from django.test import RequestFactory
 from django.views.debug import ExceptionReporter
 
-from authx.http import cookies
 from authx.http.cookies import (
     came_back,
     clear_cookies,
@@ -62,6 +62,12 @@ def test_without_a_lifetime_of_the_refresh_token_both_last_until_the_browser_is_
     lifetimes = LIFETIMES | {"refresh_expires_in": None}
     set_cookies(response, access_token="an-access", refresh_token="a-refresh", **lifetimes)
     assert attributes(response) == {ACCESS: ALWAYS, REFRESH: ALWAYS}
+
+
+def test_without_a_new_refresh_token_the_browser_keeps_the_one_it_has(response):
+    set_cookies(response, access_token="an-access", refresh_token=None, **LIFETIMES)
+    assert values(response) == {ACCESS: "an-access"}
+    assert attributes(response)[ACCESS]["max-age"] == 900
 
 
 def test_a_fresh_access_token_alone_leaves_the_other_cookie_alone(response):
@@ -120,30 +126,31 @@ def test_nor_does_one_keep_any_other_cookie_of_ours(change, response):
 
 
 @pytest.fixture
-def warnings_of(response, caplog, monkeypatch):
+def warnings_of(response, caplog, settings):
     """What the log says when an access cookie of so many octets, its name included, is set."""
-    monkeypatch.setattr(cookies, "_told", set())
+    settings.AUTHX_ACCESS_COOKIE = name = f"access-{uuid4()}"  # each is logged once per process
 
     def warnings(octets):
         caplog.clear()
-        set_access_cookie(response, "a" * (octets - len(ACCESS)), 900, persistent=True)
-        return [(each.name, each.levelname, ACCESS in each.getMessage()) for each in caplog.records]
+        set_access_cookie(response, "a" * (octets - len(name)), 900, persistent=True)
+        assert len(name) + len(response.cookies[name].value) == octets
+        return [(each.name, each.levelname, name in each.getMessage()) for each in caplog.records]
 
     return warnings
 
 
-def test_a_cookie_that_browsers_drop_is_set_all_the_same_and_logged_once(warnings_of, response):
+def test_a_cookie_that_browsers_drop_is_set_all_the_same_and_logged_once(warnings_of):
     assert warnings_of(4096) == []
     assert warnings_of(4097) == [("authx", "WARNING", True)]
     assert warnings_of(4097) == []
-    assert len(response.cookies[ACCESS].value) + len(ACCESS) == 4097
 
 
-def test_each_cookie_is_logged_for_itself(warnings_of, response, caplog):
+def test_each_cookie_is_logged_for_itself(warnings_of, response, caplog, settings):
+    settings.AUTHX_DEVICE_COOKIE = f"device-{uuid4()}"
     warnings_of(4097)
     caplog.clear()
     set_device_cookie(response, "a" * 4097)
-    assert DEVICE in caplog.text
+    assert settings.AUTHX_DEVICE_COOKIE in caplog.text
 
 
 # Encryption
