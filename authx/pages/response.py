@@ -13,6 +13,7 @@ from django.utils.cache import patch_cache_control, patch_vary_headers
 from authx.conf import conf
 from authx.core.reasons import EndReason
 from authx.http import cookies, device_cookie, django_session
+from authx.http.actor import actor_of
 from authx.http.request_state import notes
 from authx.models import DeviceSession
 from authx.pages.visit import Visit
@@ -48,7 +49,7 @@ def _make_way(visit: Visit) -> None:
     dropped = visit.delivery
     visit.delivery, visit.clears = None, False
     if dropped is not None and visit.binds:  # adopted in this request, and never delivered
-        end_session(dropped.session, EndReason.SUPERSEDED, request=visit.request)
+        end_session(dropped.session, EndReason.SUPERSEDED, by=actor_of(visit.request))
 
 
 def _set(visit: Visit, credentials: Credentials, response: HttpResponseBase) -> None:
@@ -109,7 +110,7 @@ def keep_own_password_change(visit: Visit) -> None:
     if request.session[HASH_SESSION_KEY] != user.get_session_auth_hash():
         return
     if after.ended_at is None and user_end(after) == EndReason.PASSWORD_CHANGED:  # a bulk update
-        end_session(after, EndReason.PASSWORD_CHANGED, user, request=request)
+        end_session(after, EndReason.PASSWORD_CHANGED, by=actor_of(request, user))
     elif after.end_reason != EndReason.PASSWORD_CHANGED:
         return
     visit.delivery, visit.binds = open_session(user, request, continues=after), True

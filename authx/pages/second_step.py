@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from authx.errors import StoreUnavailable
 from authx.http import cookies, django_session, proof_notes
+from authx.http.actor import actor_of
 from authx.models import DeviceSession
 from authx.pages import proofs
 from authx.pages.visit import Visit
@@ -46,7 +47,7 @@ def _add(session: DeviceSession, request: HttpRequest) -> bool:
         names = proofs.proofs_since(request, session.user)
     if not names:  # another user's, who has not signed in yet
         return False
-    added = add_methods(session, methods_of(*names), by=session.user, request=request)
+    added = add_methods(session, methods_of(*names), actor_of(request, session.user))
     proof_notes.see(request)
     return added
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 from django.utils import timezone
 
+from authx.core.actor import NOBODY, Actor
 from authx.core.auth_time import is_within
 from authx.core.reasons import EndReason
 from authx.errors import SessionEnded
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
-from authx.sessions.audit import Actor
 from authx.sessions.liveness import end_of
 from authx.sessions.reading import read_session
 from authx.store import database
@@ -26,7 +25,7 @@ def is_recent(session: DeviceSession | None, max_age: timedelta | None) -> bool:
     return session is not None and is_within(max_age, session.auth_time.timestamp(), now)
 
 
-def record_proof(session: DeviceSession, *, by: Any = None, request: Any = None) -> None:
+def record_proof(session: DeviceSession, actor: Actor = NOBODY) -> None:
     """Set ``auth_time`` to now (RFC 9068 §2.2.1).
 
     Raises:
@@ -39,8 +38,7 @@ def record_proof(session: DeviceSession, *, by: Any = None, request: Any = None)
         live = DeviceSession.objects.using(database.alias()).live(at).filter(pk=session.pk)
         if not live.update(auth_time=at):
             return False
-        kind = SessionEvent.Kind.REAUTHENTICATED
-        audit.write(audit.event(session, kind, at=at, actor=Actor.of(by, request)))
+        audit.record(SessionEvent.Kind.REAUTHENTICATED, session, at=at, actor=actor)
         return True
 
     if not database.transact(write):

@@ -56,7 +56,7 @@ def _log() -> models.QuerySet[RevocationLogEntry]:
 
 
 class EndedLog:
-    """A reader of the log, which goes on where its last reading ended."""
+    """A reader of the log of one database, which goes on where its last reading ended."""
 
     def __init__(
         self,
@@ -66,6 +66,7 @@ class EndedLog:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.position, self._limit, self._clock = position, limit, clock
+        self._alias = database.alias()
 
     def read(self) -> Endings:
         """Return the endings committed since the last reading; all that matter, if there was none.
@@ -75,7 +76,7 @@ class EndedLog:
         Raises:
             StoreUnavailable: the database cannot be read.
         """
-        with database.store_errors():
+        with database.store_errors(), database.pinned(self._alias):
             return database.outside_transactions(self._read)
 
     def _read(self) -> Endings:

@@ -20,6 +20,7 @@ from authx.api.views.base import SessionAPIView
 from authx.api.views.tokens import check_credentials
 from authx.core.reasons import EndReason
 from authx.http import cookies
+from authx.http.actor import actor_of
 from authx.http.renewal import has_bearer
 from authx.models import DeviceSession
 from authx.sessions import end_session, end_sessions
@@ -63,14 +64,14 @@ class SessionDetail(SessionAPIView):
         session = self._find(request, sid)
         serializer = NameSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        rename_session(session, serializer.validated_data["name"], by=request.user, request=request)
+        rename_session(session, serializer.validated_data["name"], actor_of(request, request.user))
         return _shown(session, session_or_none(request))
 
     def delete(self, request: Request, sid: UUID) -> Response:
         session = self._find(request, sid)
         own = session == session_or_none(request)
         reason = EndReason.LOGOUT if own else EndReason.ENDED_BY_USER
-        end_session(session, reason, by=request.user, request=request)
+        end_session(session, reason, by=actor_of(request, request.user))
         response = Response(status=204)
         if own and not has_bearer(request._request):
             cookies.clear_cookies(response)
@@ -89,7 +90,7 @@ class EndOthers(SessionAPIView):
 
     def post(self, request: Request) -> Response:
         others = other_sessions(request.user, session_of(request).pk)
-        ended = end_sessions(others, EndReason.ENDED_BY_USER, by=request.user, request=request)
+        ended = end_sessions(others, EndReason.ENDED_BY_USER, by=actor_of(request, request.user))
         return Response({"ended": ended})
 
 
@@ -107,8 +108,9 @@ class Reauthenticate(SessionAPIView):
         proved = check_credentials(request, user.get_username(), password, proof_of=session)
         if proved.pk != user.pk:
             raise Refused("invalid_credentials")
-        record_proof(session, by=user, request=request)
-        add_methods(session, password_methods(proved), by=user, request=request)
+        actor = actor_of(request, user)
+        record_proof(session, actor)
+        add_methods(session, password_methods(proved), actor)
         claims, access_token = access_token_for(session, now=timezone.now())
         body = {"access_token": access_token, "token_type": "Bearer", "expires_in": claims.expires_in}
         response = Response(body)
