@@ -64,12 +64,6 @@ def test_without_a_lifetime_of_the_refresh_token_both_last_until_the_browser_is_
     assert attributes(response) == {ACCESS: ALWAYS, REFRESH: ALWAYS}
 
 
-def test_without_a_new_refresh_token_the_browser_keeps_the_one_it_has(response):
-    set_cookies(response, access_token="an-access", refresh_token=None, **LIFETIMES)
-    assert values(response) == {ACCESS: "an-access"}
-    assert attributes(response)[ACCESS]["max-age"] == 900
-
-
 def test_a_fresh_access_token_alone_leaves_the_other_cookie_alone(response):
     set_access_cookie(response, "an-access", 900, persistent=True)
     assert values(response) == {ACCESS: "an-access"}
@@ -140,7 +134,7 @@ def warnings_of(response, caplog, settings):
 
 
 def test_a_cookie_that_browsers_drop_is_set_all_the_same_and_logged_once(warnings_of):
-    assert warnings_of(4096) == []
+    assert warnings_of(100) == warnings_of(4096) == []
     assert warnings_of(4097) == [("authx", "WARNING", True)]
     assert warnings_of(4097) == []
 
@@ -171,11 +165,11 @@ def test_an_encrypted_value_is_read_and_shows_nothing(encrypted):
 
 def test_no_value_ends_in_what_other_software_may_strip_or_quote(response, settings):
     settings.AUTHX_COOKIE_ENCRYPTION = True
-    for length in range(64):
-        set_access_cookie(response, length * "a" or "-", 900, persistent=True)
+    for length in [*range(1, 64), *range(33, 48)] + 600 * [40]:  # 40 need no "=", and end in any character
+        set_access_cookie(response, length * "a", 900, persistent=True)
         value = response.cookies[ACCESS].value
         assert not value.endswith("=")
-        assert read_cookie(sent(ACCESS, value), ACCESS) == (length * "a" or "-")
+        assert read_cookie(sent(ACCESS, value), ACCESS) == length * "a"
 
 
 def test_an_empty_value_is_not_encrypted_lest_it_be_no_deletion(response, settings):
@@ -229,7 +223,6 @@ def test_without_any_cookie_nothing_came_back():
 # Error reports
 
 CANARY = "canary-token-tweet"
-SPOILED = f"{CANARY}-\u20ac"  # no token of ours has such a character
 
 
 def breaking_scope():
@@ -263,8 +256,9 @@ def test_nor_one_that_was_being_decrypted(encrypted, settings):
 
 def test_nor_one_that_was_being_set(response, settings):
     settings.AUTHX_COOKIE_ENCRYPTION = True
+    settings.SECRET_KEY_FALLBACKS = [object()]  # no secret
     for fail in (
-        lambda: set_access_cookie(response, SPOILED, 900, persistent=True),
-        lambda: set_cookies(response, access_token=CANARY, refresh_token=SPOILED, **LIFETIMES),
+        lambda: set_access_cookie(response, CANARY, 900, persistent=True),
+        lambda: set_cookies(response, access_token=CANARY, refresh_token="a-refresh", **LIFETIMES),
     ):
         assert CANARY not in reported(fail)

@@ -1,12 +1,12 @@
-"""authx.sessions.login_events: failures in the audit trail, enough of them to see an attack and no more."""
+"""authx.logins.events: failures in the audit trail, enough of them to see an attack and no more."""
 
 import pytest
 from django.core.signals import request_finished
 from django.db import DatabaseError, connection, transaction
 
+from authx.logins.events import record_failure
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import open_session
-from authx.sessions.login_events import record_failure
 
 Kind = SessionEvent.Kind
 pytestmark = pytest.mark.django_db

@@ -1,4 +1,4 @@
-"""authx.sessions.login_attempts: what begins an attempt, what it is taken for, and what a failure records."""
+"""authx.logins.attempts: what begins an attempt, what it is taken for, and what a failure records."""
 
 import pytest
 from django.contrib.auth import user_logged_in, user_login_failed
@@ -6,16 +6,16 @@ from django.http import HttpRequest
 from rest_framework.request import Request
 
 from authx.http.request_state import notes
-from authx.models import SessionEvent
-from authx.sessions import open_session
-from authx.sessions.login_attempts import (
+from authx.logins.attempts import (
     authenticate_within_limit,
     begin,
     forget_wait,
     keep_failed,
     wait_unless_first,
 )
-from authx.sessions.login_settling import last_attempt, settle
+from authx.logins.outcome import last_attempt, settle
+from authx.models import SessionEvent
+from authx.sessions import open_session
 
 LIMIT, MODEL = "authx.backends.LoginLimitBackend", "django.contrib.auth.backends.ModelBackend"
 Kind = SessionEvent.Kind

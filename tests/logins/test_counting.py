@@ -1,4 +1,4 @@
-"""authx.http.login_limit: what a try is counted for, how long the next one waits, what its answer says."""
+"""authx.logins.limit: what a try is counted for, and how long the next one waits."""
 
 from typing import ClassVar
 
@@ -7,8 +7,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.http import HttpResponse
 
 from authx.http.device_cookie import remember_login
-from authx.http.login_limit import count_login, say_wait
-from authx.http.request_state import notes
+from authx.logins.limit import count_login
 
 NOON = 1_772_366_400.0
 OURS, THEIRS = "203.0.113.7", "203.0.113.8"
@@ -254,53 +253,3 @@ def test_and_again_after_an_hour(rates, rf, settings):
     request = rf.post("/", REMOTE_ADDR="10.0.0.1", headers={"X-Forwarded-For": OURS})
     count_login(request, names=["ada"], subjects=[None])
     assert list(Timeouts.kept.values()) == [3600]
-
-
-# What the answer says
-
-
-def answered(rf, *, wait=42, status=200, **headers):
-    request, response = rf.post("/"), HttpResponse(status=status, headers=headers)
-    notes(request).login_wait = wait
-    say_wait(request, response)
-    return response
-
-
-@pytest.mark.parametrize("kind", ["text/html", "Text/HTML; charset=utf-8", "application/xhtml+xml"])
-def test_a_page_is_a_429_that_says_for_how_long(kind, rf):
-    response = answered(rf, **{"Content-Type": kind})
-    assert (response.status_code, response["Retry-After"]) == (429, "42")
-
-
-@pytest.mark.parametrize(
-    ("status", "becomes"),
-    [(200, 429), (204, 429), (299, 429), (400, 429), (403, 429), (499, 429)]
-    + [(status, status) for status in (300, 302, 399, 500, 503)],
-)
-def test_a_redirect_and_an_error_of_the_server_stay_what_they_are(status, becomes, rf):
-    response = answered(rf, status=status)
-    assert (response.status_code, response["Retry-After"]) == (becomes, "42")
-
-
-@pytest.mark.parametrize("kind", ["application/json", "text/plain", "image/svg+xml", "", "x-text/html"])
-def test_and_so_does_what_is_no_page(kind, rf):
-    response = answered(rf, **{"Content-Type": kind})
-    assert (response.status_code, response["Retry-After"]) == (200, "42")
-
-
-def test_also_without_a_content_type(rf):
-    request, response = rf.post("/"), HttpResponse()
-    del response["Content-Type"]
-    notes(request).login_wait = 42
-    say_wait(request, response)
-    assert (response.status_code, response["Retry-After"]) == (200, "42")
-
-
-def test_what_the_view_has_said_itself_stays(rf):
-    assert answered(rf, **{"Retry-After": "5"})["Retry-After"] == "5"
-
-
-def test_who_need_not_wait_is_not_told_to(rf):
-    response = answered(rf, wait=0)
-    assert response.status_code == 200
-    assert not response.has_header("Retry-After")

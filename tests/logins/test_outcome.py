@@ -1,4 +1,4 @@
-"""authx.sessions.login_settling: when an attempt is over, and whether it still counts then."""
+"""authx.logins.outcome: when an attempt is over, and whether it still counts then."""
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -6,13 +6,14 @@ from django.contrib.auth import aauthenticate, authenticate
 from django.http import HttpResponse
 from django.utils.datastructures import MultiValueDict
 
-from authx.http.login_limit import count_login
 from authx.http.request_state import notes
-from authx.sessions.login_settling import (
+from authx.logins.limit import count_login
+from authx.logins.outcome import (
     Attempt,
     answered,
     keep_unfinished,
     last_attempt,
+    say_wait,
     settle,
     settle_when_closed,
     take_last,
@@ -123,6 +124,15 @@ def test_an_answer_settles_those_of_its_request_and_the_last_and_401_alone_is_a_
     assert [counts(name) for name in ("ada", "bob", "eve")] == 3 * [failed]
     assert all(attempt.is_settled for attempt in notes(request_).attempts)
     assert last_attempt.get() is None
+
+
+def test_an_answer_says_how_long_to_wait_where_there_was_one_too_many(request_):
+    response = HttpResponse()
+    answered(request_, response)
+    assert (response.status_code, response.has_header("Retry-After")) == (200, False)
+    notes(request_).login_wait = 42
+    answered(request_, response)
+    assert (response.status_code, response["Retry-After"]) == (429, "42")
 
 
 # An error
@@ -264,3 +274,51 @@ def test_one_after_the_request_was_closed_is_given_back_when_it_is_closed_again(
     assert counts("bob")
     request_.close()
     assert not counts("bob")
+
+
+# What the answer says
+
+
+def said(*, wait=42, status=200, **headers):
+    response = HttpResponse(status=status, headers=headers)
+    say_wait(response, wait)
+    return response
+
+
+@pytest.mark.parametrize("kind", ["text/html", "Text/HTML; charset=utf-8", "application/xhtml+xml"])
+def test_a_page_is_a_429_that_says_for_how_long(kind):
+    response = said(**{"Content-Type": kind})
+    assert (response.status_code, response["Retry-After"]) == (429, "42")
+
+
+@pytest.mark.parametrize(
+    ("status", "becomes"),
+    [(200, 429), (204, 429), (299, 429), (400, 429), (403, 429), (499, 429)]
+    + [(status, status) for status in (300, 302, 399, 500, 503)],
+)
+def test_a_redirect_and_an_error_of_the_server_stay_what_they_are(status, becomes):
+    response = said(status=status)
+    assert (response.status_code, response["Retry-After"]) == (becomes, "42")
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "image/svg+xml", "", "x-text/html"])
+def test_and_so_does_what_is_no_page(kind):
+    response = said(**{"Content-Type": kind})
+    assert (response.status_code, response["Retry-After"]) == (200, "42")
+
+
+def test_also_without_a_content_type():
+    response = HttpResponse()
+    del response["Content-Type"]
+    say_wait(response, 42)
+    assert (response.status_code, response["Retry-After"]) == (200, "42")
+
+
+def test_what_the_view_has_said_itself_stays():
+    assert said(**{"Retry-After": "5"})["Retry-After"] == "5"
+
+
+def test_who_need_not_wait_is_not_told_to():
+    response = said(wait=0)
+    assert response.status_code == 200
+    assert not response.has_header("Retry-After")

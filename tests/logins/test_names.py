@@ -1,10 +1,10 @@
-"""authx.sessions.login_names: which names an attempt tries, and whom each of them finds."""
+"""authx.logins.names: which names an attempt tries, and whom each of them finds."""
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.exceptions import MultipleObjectsReturned, ValidationError
 
-from authx.sessions.login_names import find_users, is_guess, names_in
+from authx.logins.names import find_users, is_guess, names_in
 
 pytestmark = pytest.mark.user_model("auth.User")  # whose columns they name
 
