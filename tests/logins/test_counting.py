@@ -104,6 +104,12 @@ def test_without_rates_nothing_waits_and_nothing_is_counted(rates, attempt):
     assert attempt("ada").wait == 0
 
 
+def test_credentials_without_a_name_of_a_caller_without_an_address_are_nobodys(rates):
+    rates(account="1/min", address="1/min")
+    found = [count_login(None, names=[], subjects=[], now=NOON) for _try in range(3)]
+    assert outcomes(found) == 3 * [(0, "")]
+
+
 # How long the next one waits
 
 
@@ -170,10 +176,8 @@ def test_it_has_tries_of_its_own_and_no_other_limit(rates, attempt, known):
     browser = known("7")
     attempt("ada", finds=["7"])
     assert attempt("ada", finds=["7"]).wait == 60
-    assert outcomes(attempt("ada", finds=["7"], request=browser()) for _try in range(2)) == [
-        (0, ""),
-        (60, "device"),
-    ]
+    assert outcomes([attempt("ada", finds=["7"], request=browser())]) == [(0, "")]
+    assert outcomes([attempt("ada", finds=["7"], request=browser(), at=NOON + 10)]) == [(50, "device")]
 
 
 def test_its_tries_are_nobody_elses(rates, attempt, known):
@@ -189,6 +193,13 @@ def test_it_is_a_strangers_for_any_other_user_and_for_two_at_once(finds, rates, 
     browser = known("7")
     assert attempt("ada", finds=finds, request=browser()).wait == 0
     assert attempt("ada", finds=finds, request=browser()).limit == "address"
+
+
+def test_that_of_a_user_called_none_is_not_nobodys(rates, attempt, known):
+    rates(address="1/min")
+    browser = known("None")
+    assert attempt("ada", finds=[None], request=browser()).wait == 0
+    assert attempt("ada", finds=[None], request=browser()).limit == "address"
 
 
 def test_two_names_of_one_user_are_one_user(rates, attempt, known):
