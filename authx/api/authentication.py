@@ -20,8 +20,10 @@ from authx.conf import conf
 from authx.core.access_token import is_access_token
 from authx.core.claims import AccessClaims
 from authx.errors import SessionEnded, StoreUnavailable, TokenError, TokenMalformed
-from authx.gate import verify_access_token
+from authx.gate.access_cookie import read_access_cookie
 from authx.gate.principal import TokenCaller
+from authx.gate.revocation.sources import source
+from authx.gate.verify import ensure_live, read_claims
 from authx.http import django_session
 from authx.http.cookies import read_cookie
 from authx.http.renewal import has_bearer
@@ -29,7 +31,9 @@ from authx.http.request_state import notes
 
 if TYPE_CHECKING:
     from authx.models import DeviceSession
-    from authx.sessions.authentication import Caller
+    from authx.sessions.authentication import Caller, RenewedCaller
+
+    AnyCaller = Caller | RenewedCaller | TokenCaller
 
 T = TypeVar("T")
 
@@ -56,8 +60,7 @@ class BearerAuthentication(AuthxAuthentication):
         token = _or_refuse(request, lambda: bearer_token(request))
         if not is_access_token(token) and has_other_reader(request, self, AuthxAuthentication):
             return None
-        caller = _or_refuse(request, lambda: _admit(token))
-        return _let_in(request, caller, confirms=True)
+        return _let_in(request, _or_refuse(request, lambda: _admit(read_claims(token), token)))
 
 
 class CookieAuthentication(AuthxAuthentication):
@@ -69,13 +72,12 @@ class CookieAuthentication(AuthxAuthentication):
             return None
         noted = notes(request._request)
         noted.identity_header = "Cookie"
-        access_token = noted.renewed or read_cookie(request._request, conf.ACCESS_COOKIE)
         if isinstance(noted.not_renewed, StoreUnavailable):
             raise Unavailable from noted.not_renewed
-        if access_token is None and noted.not_renewed is None:
+        if not (noted.renewed or noted.not_renewed or read_cookie(request._request, conf.ACCESS_COOKIE)):
             return None
         try:
-            caller = _admit(access_token)
+            caller = noted.renewed or _admit_cookie(request)
         except TokenError as error:
             noted.refusal = noted.not_renewed or error
             if isinstance(error, SessionEnded):
@@ -85,7 +87,7 @@ class CookieAuthentication(AuthxAuthentication):
             raise Unavailable from error
         SessionAuthentication().enforce_csrf(request)
         noted.by_cookie = True
-        return _let_in(request, caller, confirms=noted.renewed is None)
+        return _let_in(request, caller)
 
 
 def enforce_csrf(request: Request) -> None:
@@ -118,23 +120,31 @@ def bearer_token(request: Request) -> str:
     return token
 
 
-def _admit(access_token: object) -> Caller | TokenCaller:
+@sensitive_variables()
+def _admit_cookie(request: Request) -> Caller | TokenCaller:
+    here = request._request
+    return _admit(read_access_cookie(here), read_cookie(here, conf.ACCESS_COOKIE))
+
+
+@sensitive_variables()
+def _admit(claims: AccessClaims, token: str | None) -> Caller | TokenCaller:
+    """Return the caller of a token that has been read, if its session is live."""
     if conf.REVOCATION_STORE == "remote":
-        return TokenCaller(verify_access_token(access_token))
-    return _admitter()(access_token)
+        ensure_live(claims, source(token))
+        return TokenCaller(claims)
+    return _admitter()(claims)
 
 
 @cache
-def _admitter() -> Callable[[object], Caller]:
+def _admitter() -> Callable[[AccessClaims], Caller]:
     """Return ``admit``, imported late: a verify-only service has neither our tables nor our users."""
     from authx.sessions.authentication import admit
 
     return admit
 
 
-def _let_in(request: Request, caller: Caller | TokenCaller, *, confirms: bool) -> tuple[Any, AccessClaims]:
-    if confirms:
-        caller.record_use()
+def _let_in(request: Request, caller: AnyCaller) -> tuple[Any, AccessClaims]:
+    caller.record_use()
     notes(request._request).caller = caller
     return caller.user(partial(_or_refuse, request)), caller.claims
 
@@ -168,7 +178,7 @@ def session_or_none(request: Request) -> DeviceSession | None:
     Raises:
         APIException: the session has ended meanwhile.
     """
-    caller: Caller | TokenCaller | None = notes(request._request).caller
+    caller: AnyCaller | None = notes(request._request).caller
     if caller is None or isinstance(caller, TokenCaller):
         return None
     return _or_refuse(request, lambda: caller.session)

@@ -10,8 +10,11 @@ from authx.logins.browser import is_left_by_another
 from authx.models import DeviceSession
 
 
-def signed_in(request: Request, session: DeviceSession) -> None:
-    """Hand the Django session, if there is one, over to the login whose cookies this response sets."""
+def signed_in(request: Request, session: DeviceSession, came_with: DeviceSession | None) -> None:
+    """Hand the Django session, if there is one, over to the login whose cookies this response sets.
+
+    ``came_with`` is the ``browser_session`` that the login has taken the place of.
+    """
     here = request._request
     notes(here).took_over = True
     if not django_session.is_used(here):
@@ -21,7 +24,7 @@ def signed_in(request: Request, session: DeviceSession) -> None:
         here,
         user,
         str(session.pk),
-        is_anothers=is_left_by_another(here, user),
+        is_anothers=is_left_by_another(here, user, came_with),
         persistent=session.persistent,
     )
 

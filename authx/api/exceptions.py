@@ -41,6 +41,9 @@ DETAILS = {
     "insufficient_user_authentication": "A more recent login is required.",
 }
 
+#: The message where a session was ended not for a copy that was noticed, but for answers that got lost.
+ANSWERS_LOST = "The session has been ended: answers to its refreshes kept getting lost."
+
 #: The message of an error code of the site's own.
 OTHER_DETAIL = "This account needs another way to sign in."
 
@@ -109,9 +112,11 @@ class Refused(AuthenticationFailed):
     def challenge(self) -> str:
         return challenge_for(self.word, self.reason)
 
-    def __init__(self, code: str, reason: str = "", replaced_by: str = "") -> None:
+    def __init__(
+        self, code: str, reason: str = "", replaced_by: str = "", *, answers_lost: bool = False
+    ) -> None:
         self.word, self.reason = code, reason
-        detail = DETAILS.get(code, OTHER_DETAIL)
+        detail = ANSWERS_LOST if answers_lost else DETAILS.get(code, OTHER_DETAIL)
         if replaced_by:
             detail = f"{detail} A newer login took its place: {replaced_by}."
         body = {"detail": detail, "code": code}
@@ -140,7 +145,12 @@ def refusal(error: AuthxError) -> APIException:
         return Conflict(DETAILS[error.code], code=error.code)
     if isinstance(error, DeviceInvalid):
         return ValidationError({"device": [str(error)]})
-    return Refused(error.code, getattr(error, "reason", ""), getattr(error, "replaced_by", ""))
+    return Refused(
+        error.code,
+        getattr(error, "reason", ""),
+        getattr(error, "replaced_by", ""),
+        answers_lost=getattr(error, "answers_lost", False),
+    )
 
 
 def challenge(request: Request) -> str:

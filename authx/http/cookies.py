@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import logging
+from collections.abc import Callable
+from typing import TypeVar
 
 from cryptography.fernet import InvalidToken, MultiFernet
 from django.http import HttpRequest
@@ -13,7 +15,9 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
 from authx.core.derivation import fernet
-from authx.http.request_state import notes
+from authx.core.refresh_token import RefreshClaims, read_refresh_token
+from authx.errors import AuthxError, RefreshMalformed, TokenError
+from authx.http.request_state import SentCookies, notes
 
 #: Browsers keep no cookie longer than 400 days (RFC 6265bis §5.5), nor one over 4096 octets.
 DEVICE_LIFETIME = 400 * 86400
@@ -28,6 +32,8 @@ _BLANK = " \t"
 #: What Django's test clients, which delete no cookies, send for one that was cleared.
 _TAKEN_BACK = '""'
 
+T = TypeVar("T")
+
 logger = logging.getLogger("authx")
 
 #: The cookies whose size this process has warned about.
@@ -41,7 +47,49 @@ def read_cookie(request: HttpRequest, name: str) -> str | None:
     Two cookies of one name mean that somebody planted one: neither is trusted. A value is returned as it
     was sent, never unquoted: it has one spelling.
     """
-    value, *others = _sent(request).get(name) or [""]
+    return _text(_sent(request), name)
+
+
+@sensitive_variables()
+def read_token(request: HttpRequest, name: str, read: Callable[[object], T]) -> T:
+    """Return what ``read`` makes of the value of a cookie, None if there is none; once per request.
+
+    Raises:
+        TokenError, RefreshMalformed: ``read`` has refused it, now or when it was asked for before.
+    """
+    sent = _sent(request)
+    if name not in sent.claims:
+        try:
+            sent.claims[name] = read(_text(sent, name))
+        except (TokenError, RefreshMalformed) as error:
+            sent.claims[name] = error
+    found: T | AuthxError = sent.claims[name]
+    if isinstance(found, AuthxError):
+        raise found
+    return found
+
+
+def read_refresh_cookie(request: HttpRequest) -> RefreshClaims:
+    """Return the content of the refresh cookie, whose signature is valid; it is read once per request.
+
+    Raises:
+        RefreshMalformed: it was never one of ours, or there is none.
+    """
+    return read_token(request, conf.REFRESH_COOKIE, _refresh_claims)
+
+
+def _refresh_claims(token: object) -> RefreshClaims:
+    return read_refresh_token(token, secret_keys())
+
+
+def _text(sent: SentCookies, name: str) -> str | None:
+    if name not in sent.texts:
+        sent.texts[name] = _only(sent.values.get(name, []))
+    return sent.texts[name]
+
+
+def _only(values: list[str]) -> str | None:
+    value, *others = values or [""]
     if others or not value:
         return None
     # Whatever AUTHX_COOKIE_ENCRYPTION is now: it may have been switched since the cookie was set, and what
@@ -56,24 +104,24 @@ def read_cookie(request: HttpRequest, name: str) -> str | None:
 
 def has_credentials(request: HttpRequest) -> bool:
     """Return whether a session cookie of ours was sent, valid or not; one that we cleared does not count."""
-    sent = _sent(request)
+    sent = _sent(request).values
     values = [*sent.get(conf.ACCESS_COOKIE, ()), *sent.get(conf.REFRESH_COOKIE, ())]
     return any(value != _TAKEN_BACK for value in values)
 
 
 def came_back(request: HttpRequest) -> bool:
     """Return whether there is a session cookie of ours to be taken back, an empty one too."""
-    return not {conf.ACCESS_COOKIE, conf.REFRESH_COOKIE}.isdisjoint(_sent(request))
+    return not {conf.ACCESS_COOKIE, conf.REFRESH_COOKIE}.isdisjoint(_sent(request).values)
 
 
 @sensitive_variables()
-def _sent(request: HttpRequest) -> dict[str, list[str]]:
-    """Return the values in the request's Cookie header by name; parsed once, while it stays the same."""
+def _sent(request: HttpRequest) -> SentCookies:
+    """Return the cookies in the request's header; parsed once, while it stays the same."""
     header: str = request.META.get("HTTP_COOKIE", "")
     noted = notes(request)
-    if noted.cookies is None or noted.cookies[0] != header:
-        noted.cookies = header, _parse(_joined(request, header))
-    return noted.cookies[1]
+    if noted.cookies is None or noted.cookies.header != header:
+        noted.cookies = SentCookies(header, _parse(_joined(request, header)))
+    return noted.cookies
 
 
 def _joined(request: HttpRequest, header: str) -> str:
@@ -106,16 +154,17 @@ def set_cookies(
     *,
     access_token: str,
     access_expires_in: int,
-    refresh_token: str,
+    refresh_token: str | None,
     refresh_expires_in: int | None,
 ) -> None:
-    """Set the cookies of both tokens.
+    """Set the cookies of both tokens; without a ``refresh_token`` the browser keeps the one it has.
 
     Durations are seconds; with ``refresh_expires_in`` None, both cookies last until the browser is closed.
     """
     persistent = refresh_expires_in is not None
     set_access_cookie(response, access_token, access_expires_in, persistent=persistent)
-    _set(response, conf.REFRESH_COOKIE, refresh_token, refresh_expires_in)
+    if refresh_token is not None:
+        _set(response, conf.REFRESH_COOKIE, refresh_token, refresh_expires_in)
 
 
 @sensitive_variables()

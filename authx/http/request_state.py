@@ -12,13 +12,27 @@ from authx.errors import AuthxError
 
 
 @dataclass(slots=True)
+class SentCookies:
+    """The cookies of a request, and what has been read from them so far: nothing is read twice."""
+
+    #: The Cookie header.
+    header: str = field(repr=False)
+    #: The values that it holds under each name.
+    values: dict[str, list[str]] = field(repr=False)
+    #: The decrypted value of each cookie that was asked for; None where it is missing or not to be trusted.
+    texts: dict[str, str | None] = field(default_factory=dict, repr=False)
+    #: The claims of each token cookie that was asked for, or why it was refused.
+    claims: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class RequestState:
     """What one part of authx has found out about a request, for parts that handle it later."""
 
-    #: The Cookie header, and the values that it holds under each name.
-    cookies: tuple[str, dict[str, list[str]]] | None = field(default=None, repr=False)
-    #: The access token that the middleware has renewed or made for this request; not used by the client yet.
-    renewed: str | None = field(default=None, repr=False)
+    #: None until a cookie is asked for.
+    cookies: SentCookies | None = field(default=None, repr=False)
+    #: Whom the middleware has let in by the refresh cookie (``sessions.authentication.RenewedCaller``).
+    renewed: Any = None
     #: Why the renewal that was due failed.
     not_renewed: AuthxError | None = None
     #: The request header by which an API view identified the caller: the response varies with it.

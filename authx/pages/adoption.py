@@ -14,12 +14,11 @@ from authx.core.reasons import EndReason
 from authx.errors import LoginRefused, SessionLimitReached
 from authx.http import django_session
 from authx.http.device_cookie import browser_device
-from authx.models import DeviceSession
 from authx.pages import django_login
 from authx.sessions import Device, open_session
 from authx.sessions.credentials import credentials_for
 from authx.sessions.liveness import end_of
-from authx.sessions.reading import find_adopted, read_session
+from authx.sessions.lookup import Snapshot, find_adopted, find_by_sid
 
 if TYPE_CHECKING:
     from authx.pages.visit import Visit
@@ -37,7 +36,7 @@ def find_by_django_login(visit: Visit) -> None:
     request = visit.request
     bound = django_session.bound_to(request)
     if bound:
-        _follow(visit, read_session(UUID(bound)))
+        _follow(visit, find_by_sid(UUID(bound)))
     elif not django_session.is_present(request):
         visit.identify(None, AnonymousUser())
     elif bound is None:
@@ -80,18 +79,20 @@ def _adopt(visit: Visit) -> None:
     visit.identify(credentials.session, user)
 
 
-def _follow(visit: Visit, session: DeviceSession | None) -> None:
+def _follow(visit: Visit, found: Snapshot | None) -> None:
     """Identify the visitor by the session that this Django login belongs to, or refuse."""
-    request = visit.request
-    reason = EndReason.EXPIRED if session is None else end_of(session)
-    if session is None or reason:
-        visit.refuse(reason or EndReason.EXPIRED, None)
-    elif not django_session.is_present(request):  # it only holds the session's data: no login
+    reason = EndReason.EXPIRED if found is None else end_of(found)
+    if found is None or reason:
+        lost = found is not None and found.session.answers_lost
+        visit.refuse(reason or EndReason.EXPIRED, None, answers_lost=lost)
+        return
+    request, session = visit.request, found.session
+    if not django_session.is_present(request):  # it only holds the session's data: no login
         visit.identify(None, AnonymousUser())
     elif not django_session.belongs_to(request, session.user):
         django_session.flush(request)
         visit.identify(None, AnonymousUser())
-    elif session.confirmed_generation or not _is_recent(session):
+    elif session.confirmed_generation or not _is_recent(found):
         if django_session.bound_to(request) is None:  # else every request would try to adopt it
             django_session.bind(request, str(session.pk))
         visit.identify(None, AnonymousUser())
@@ -101,10 +102,10 @@ def _follow(visit: Visit, session: DeviceSession | None) -> None:
         visit.identify(session, session.user)
 
 
-def _is_recent(session: DeviceSession) -> bool:
+def _is_recent(found: Snapshot) -> bool:
     """Return whether it was created within ten minutes of now, by the database's clock.
 
     Before or after, so that a clock that is set back revives nothing. Without the limit, an attacker who
     plants the Django session of a login of their own would sign somebody else in with it.
     """
-    return abs(session.database_now - session.created_at) < DELIVERY_WINDOW
+    return abs(found.now - found.session.created_at) < DELIVERY_WINDOW

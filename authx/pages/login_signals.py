@@ -56,7 +56,7 @@ def open_after_login(sender: Any, request: Any, user: Any, **kwargs: Any) -> Non
 def _open(request: Any, user: Any, visit: Visit | None) -> None:
     overwrites = _current(visit) or browser_session(request)  # T12
     amr = _methods(request, user, visit)  # before the data it is read from is dropped
-    _leave_behind(request, user, visit)
+    _leave_behind(request, user, visit, overwrites)
     credentials = open_session(
         user,
         request,
@@ -88,7 +88,7 @@ def _methods(request: Any, user: Any, visit: Visit | None) -> tuple[str, ...]:
 
 def _open_none(request: Any, user: Any, visit: Visit | None) -> None:
     beneath = _beneath(request, visit)
-    _leave_behind(request, user, visit)
+    _leave_behind(request, user, visit, beneath)
     django_session.bind(request, "", beneath=str(beneath.pk) if beneath else "")
     if visit is not None:
         visit.identify(beneath, user)
@@ -96,14 +96,14 @@ def _open_none(request: Any, user: Any, visit: Visit | None) -> None:
         visit.clears = beneath is None and has_credentials(request)
 
 
-def _leave_behind(request: Any, user: Any, visit: Visit | None) -> None:
+def _leave_behind(request: Any, user: Any, visit: Visit | None, came_with: DeviceSession | None) -> None:
     """Drop another user's data from the Django session; else make sure that at least its key is new.
 
     Django's ``login`` knows only its own logins, so it keeps data that was stored after one through the API.
     And it keeps the key where the same user was logged in: a copied key that was no credential any more would
     be one again, until the cookies of this login have come back.
     """
-    if django_session.keeps_more(request) and is_left_by_another(request, user):
+    if django_session.keeps_more(request) and is_left_by_another(request, user, came_with):
         django_session.keep_login_alone(request)
     elif visit is not None and visit.django_key and visit.django_key == django_session.key_of(request):
         request.session.cycle_key()
@@ -111,8 +111,10 @@ def _leave_behind(request: Any, user: Any, visit: Visit | None) -> None:
 
 def _beneath(request: Any, visit: Visit | None) -> DeviceSession | None:
     """Return the live session that this browser had; a login without one of its own ends with it."""
-    session = _current(visit) or cookie_session(request)
-    return session if session is not None and end_of(session) is None else None
+    if (current := _current(visit)) is not None:
+        return current
+    found = cookie_session(request)
+    return found.session if found is not None and end_of(found) is None else None
 
 
 def _current(visit: Visit | None) -> DeviceSession | None:

@@ -18,7 +18,8 @@ from authx.http.request_state import notes
 from authx.models import DeviceSession
 from authx.pages.visit import Visit
 from authx.sessions import Credentials, end_session, open_session
-from authx.sessions.liveness import end_of, fingerprint_of, read_again, user_end
+from authx.sessions.liveness import end_of, fingerprint_of, user_end
+from authx.sessions.lookup import find_by_sid
 from authx.sessions.opening import set_persistent
 
 
@@ -53,10 +54,10 @@ def _make_way(visit: Visit) -> None:
 
 
 def _set(visit: Visit, credentials: Credentials, response: HttpResponseBase) -> None:
-    session = read_again(credentials.session)
-    if session is None:
+    found = find_by_sid(credentials.session.pk)
+    if found is None:
         return  # its login was rolled back with the view: the next request opens another
-    ended = end_of(session) is not None
+    session, ended = found.session, end_of(found) is not None
     if visit.binds and ended:
         django_session.flush(visit.request)
     elif visit.binds and django_session.is_used(visit.request):
@@ -75,7 +76,7 @@ def _give(visit: Visit, session: DeviceSession, credentials: Credentials, respon
         response,
         access_token=credentials.access_token,
         access_expires_in=credentials.expires_in,
-        refresh_token=credentials.refresh_token,
+        refresh_token=credentials.refresh_cookie,
         refresh_expires_in=credentials.refresh_expires_in if persistent else None,
     )
     if newer is not None:
@@ -103,9 +104,12 @@ def keep_own_password_change(visit: Visit) -> None:
     before = visit.settled_session or _read_by_api(request)
     if before is None or not _has_new_hash(request, before):
         return
-    after = read_again(before)
-    user: Any = after.user if after is not None else None
-    if after is None or user is None or not user.is_active or after.is_marked:
+    found = find_by_sid(before.pk)
+    if found is None or found.is_marked:
+        return
+    after = found.session
+    user: Any = after.user
+    if user is None or not user.is_active:
         return
     if request.session[HASH_SESSION_KEY] != user.get_session_auth_hash():
         return

@@ -14,7 +14,7 @@ from authx.http.actor import actor_of
 from authx.models import DeviceSession
 from authx.pages import proofs
 from authx.pages.visit import Visit
-from authx.sessions.credentials import access_token_for, credentials_for
+from authx.sessions.credentials import access_token_for, with_new_access_token
 from authx.sessions.methods import add_methods, methods_of
 from authx.store.database import store_errors
 
@@ -36,8 +36,7 @@ def note_proofs(visit: Visit, response: HttpResponseBase) -> DeviceSession | Non
         return None
     if not added or visit.delivery is None:
         return session if added else None
-    generation = visit.delivery.claims.gen or session.generation
-    visit.delivery = credentials_for(session, generation=generation, now=timezone.now())
+    visit.delivery = with_new_access_token(visit.delivery, session, now=timezone.now())
     return None
 
 

@@ -29,4 +29,6 @@ def ended_message(visit: Visit | None) -> str:
     if visit is not None and reason == EndReason.REPLACED and visit.replaced_by:
         said = _("You were signed out because of a newer sign-in (%(device)s).")
         return said % {"device": visit.replaced_by}
+    if visit is not None and reason == EndReason.REUSED and visit.answers_lost:
+        return _("You were signed out because answers to your device kept getting lost.")
     return str(EndReason(reason).label) if reason in EndReason.values else ""

@@ -107,11 +107,10 @@ def devices(request: HttpRequest) -> HttpResponse:
     """Show where the user is signed in, this device first."""
     current = _current(request)
     sessions = live_sessions(request.user)
-    for session in sessions:
-        session.is_current = current is not None and session.pk == current.pk
-    sessions.sort(key=lambda session: not session.is_current)
-    others = sum(not session.is_current for session in sessions)
-    return render(request, "authx/devices.html", {"sessions": sessions, "other_count": others})
+    sessions.sort(key=lambda session: session != current)
+    others = sum(session != current for session in sessions)
+    context = {"sessions": sessions, "current": current, "other_count": others}
+    return render(request, "authx/devices.html", context)
 
 
 @login_required

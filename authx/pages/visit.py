@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.functional import LazyObject, SimpleLazyObject
 from django.views.decorators.debug import sensitive_variables
 
@@ -17,12 +19,13 @@ from authx.core.reasons import EndReason
 from authx.errors import (
     RefreshConflict,
     RefreshError,
+    RefreshMalformed,
     RefreshReused,
     SessionEnded,
     StoreUnavailable,
     TokenError,
 )
-from authx.gate.verify import read_claims
+from authx.gate.access_cookie import read_access_cookie
 from authx.http import cookies, django_session, renewal
 from authx.http.actor import actor_of
 from authx.http.request_state import notes
@@ -31,8 +34,10 @@ from authx.models import DeviceSession
 from authx.pages import django_login
 from authx.sessions import Credentials
 from authx.sessions.activity import record_use
-from authx.sessions.liveness import end_of, live_session
-from authx.sessions.refreshing import exchange, hold_session, refreshable_session
+from authx.sessions.authentication import RenewedCaller
+from authx.sessions.credentials import claims_of
+from authx.sessions.liveness import end_of, find_live
+from authx.sessions.refreshing import exchange, find_refreshable, hold_session
 from authx.sessions.risk import count_refresh
 from authx.store.database import store_errors
 
@@ -48,6 +53,8 @@ class Visit:
         self.ended_reason: str | None = None
         #: The device type of the login that took its place; ``""`` unless the reason is ``replaced``.
         self.replaced_by = ""
+        #: Whether it ended because answers kept getting lost, where the reason is ``reused``.
+        self.answers_lost = False
         #: True if the refresh token was spent and its successor is in use elsewhere.
         self.conflict = False
         #: The credentials that the response sets as cookies, if they are still current then.
@@ -77,25 +84,25 @@ class Visit:
         request = self.request
         if renewal.has_bearer(request):
             return  # the API's business
-        refresh_token = cookies.read_cookie(request, conf.REFRESH_COOKIE)
-        if refresh_token is None:
+        if cookies.read_cookie(request, conf.REFRESH_COOKIE) is None:
             return
         try:
             self.claims = self._read_access_cookie()
-            if self.claims is not None or not renewal.may_renew(request):
-                return
-            actor = actor_of(request)
-            if count_refresh(refresh_token, actor):
-                # Too often: let the visitor in unchanged, and set no cookies.
-                self.held, notes(request).renewed = hold_session(refresh_token, actor)
-                return
-            credentials = exchange(refresh_token, actor)
+            if self.claims is None and renewal.may_renew(request):
+                notes(request).renewed = self._exchange()
         except (RefreshError, StoreUnavailable) as error:
             notes(request).not_renewed = error
             self._note_failure(error)
-        else:
-            self.delivery = credentials
-            notes(request).renewed = credentials.access_token
+
+    def _exchange(self) -> RenewedCaller:
+        """Exchange the refresh cookie; one that comes too often lets the visitor in, and sets no cookies."""
+        presented, actor = cookies.read_refresh_cookie(self.request), actor_of(self.request)
+        if count_refresh(presented, actor):
+            self.held = session = hold_session(presented, actor)
+            claims = claims_of(session, generation=session.generation, now=timezone.now())
+            return RenewedCaller(claims, session)
+        self.delivery = exchange(presented, actor)
+        return RenewedCaller(self.delivery.claims, self.delivery.session)
 
     def _note_failure(self, error: RefreshError | StoreUnavailable) -> None:
         if isinstance(error, StoreUnavailable):
@@ -105,11 +112,9 @@ class Visit:
         else:  # with a garbage token, the visitor is anonymous
             self.conflict = isinstance(error, RefreshConflict)
 
-    @sensitive_variables()
     def _read_access_cookie(self) -> AccessClaims | None:
-        access_token = cookies.read_cookie(self.request, conf.ACCESS_COOKIE)
         try:
-            return None if access_token is None else read_claims(access_token)
+            return read_access_cookie(self.request)
         except TokenError:
             return None
 
@@ -172,15 +177,15 @@ class Visit:
     @sensitive_variables()
     def _find_by_cookie(self) -> None:
         try:
-            claims = self.claims or read_claims(cookies.read_cookie(self.request, conf.ACCESS_COOKIE))
-            session = live_session(claims)
+            claims = self.claims or read_access_cookie(self.request)
+            found = find_live(claims)
         except SessionEnded as error:
             self.refuse_ended(error)
         except TokenError:
             self._find_by_refresh_cookie()
         else:
-            record_use(session, claims)
-            self._admit(session)
+            record_use(found.session, claims, now=found.now)
+            self._admit(found.session)
 
     def _find_by_refresh_cookie(self) -> None:
         """Identify the visitor by the refresh cookie, without spending it, where that is too late or harmful.
@@ -189,15 +194,16 @@ class Visit:
         that could be spent, if another process has just withdrawn the key of an access token that had seemed
         valid.
         """
-        session = None
+        found = None
         if renewal.is_admin_logout(self.request):
-            session = cookie_session(self.request)
+            found = cookie_session(self.request)
         elif self.claims is not None:
-            session = refreshable_session(cookies.read_cookie(self.request, conf.REFRESH_COOKIE))
-        if session is None or end_of(session):
+            with suppress(RefreshMalformed):
+                found = find_refreshable(cookies.read_refresh_cookie(self.request))
+        if found is None or end_of(found):
             self.identify(None, AnonymousUser())
         else:
-            self._admit(session)
+            self._admit(found.session)
 
     def _admit(self, session: DeviceSession) -> None:
         """Identify the visitor by ``session``, once no other login is left in the Django session."""
@@ -213,14 +219,17 @@ class Visit:
         self.identify(session, user)
 
     def refuse_ended(self, error: SessionEnded | RefreshReused) -> None:
+        lost = error.answers_lost
         if isinstance(error, RefreshReused):
-            self.refuse(EndReason.REUSED, error.sid)
+            self.refuse(EndReason.REUSED, error.sid, answers_lost=lost)
         else:
-            self.refuse(error.reason, error.sid, replaced_by=error.replaced_by)
+            self.refuse(error.reason, error.sid, replaced_by=error.replaced_by, answers_lost=lost)
 
-    def refuse(self, reason: str, sid: UUID | None, *, replaced_by: str = "") -> None:
+    def refuse(
+        self, reason: str, sid: UUID | None, *, replaced_by: str = "", answers_lost: bool = False
+    ) -> None:
         """Note that the session has ended; flush the Django login that ends with it, but no newer one."""
-        self.ended_reason, self.replaced_by = str(reason), replaced_by
+        self.ended_reason, self.replaced_by, self.answers_lost = str(reason), replaced_by, answers_lost
         request = self.request
         if django_session.hangs_on(request, sid):
             django_session.flush(request)

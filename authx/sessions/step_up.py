@@ -13,7 +13,7 @@ from authx.errors import SessionEnded
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
 from authx.sessions.liveness import end_of
-from authx.sessions.reading import read_session
+from authx.sessions.lookup import find_by_sid
 from authx.store import database
 
 
@@ -42,6 +42,6 @@ def record_proof(session: DeviceSession, actor: Actor = NOBODY) -> None:
         return True
 
     if not database.transact(write):
-        found = read_session(session.pk)
+        found = find_by_sid(session.pk)
         raise SessionEnded((found and end_of(found, at)) or EndReason.EXPIRED.value)
     session.auth_time = at

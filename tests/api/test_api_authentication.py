@@ -488,6 +488,7 @@ def forget_access(client):
 
 
 def test_a_renewed_request_is_let_in_and_given_its_cookies(browser, ada):
+    DeviceSession.objects.update(rotated_at=timezone.now() - timedelta(hours=1))
     forget_access(browser)
     response = browser.get(WHOAMI)
     assert response.json()["user"] == str(ada.pk)

@@ -394,6 +394,18 @@ def test_marks_and_withdrawn_keys_are_told_by_name():
     assert found.ended == {"a": "kicked", "@7": "12:kicked", "*": "9:logout", "!k1": ""}
 
 
+def test_a_mark_names_the_session_that_it_does_not_end():
+    marks = [["7", 12, "credentials_changed", "a"], ["8", 13, "", "b"]]
+    found = RemoteFeed("f", fetch=Issuer(f=page(not_before=marks, whole=True))).read()
+    assert found.ended == {"@7": "12:credentials_changed:a", "@8": "13::b"}
+
+
+@pytest.mark.parametrize("mark", [["7", 12], ["7", 12, "kicked", "a", "b"], ["7", "12", "kicked", "a"]])
+def test_a_mark_of_another_form_is_no_feed_of_ours(mark):
+    with pytest.raises(StoreUnavailable):
+        RemoteFeed("f", fetch=Issuer(f=page(not_before=[mark], whole=True))).read()
+
+
 def test_a_later_page_may_tell_of_an_earlier_mark():
     issuer = Issuer(
         **{

@@ -35,9 +35,10 @@ from authx.sessions import (
     recognize,
     refresh_session,
 )
+from authx.sessions.liveness import end_of
+from authx.sessions.lookup import find_by_sid
 from authx.sessions.not_before import catch_up, prune_marks
 from authx.sessions.queries import live_sessions
-from authx.sessions.reading import read_session
 from authx.sessions.step_up import record_proof
 from authx.signals import device_session_ended
 from authx.store import revocation_log
@@ -169,7 +170,7 @@ def test_every_question_is_answered_as_if_they_did(marked, ada):
     assert introspect(marked.refresh_token) is None
     assert live_sessions(ada) == []
     assert not DeviceSession.objects.live().exists()
-    assert read_session(marked.session.pk).ended_reason() == "kicked"
+    assert end_of(find_by_sid(marked.session.pk)) == "kicked"
     assert end_session(marked.session, "logout") is False
 
 
@@ -567,7 +568,7 @@ def test_garbage_in_redis_is_a_question_for_the_database(transactional_db, setti
     choose(settings, "redis", lag)
     opened = open_session(ada)
     verify_access_token(opened.access_token)
-    store = sources._redis("sessions")
+    store = sources._redis("sessions", "default")
     for told in ("", "x", "x:kicked", ":"):
         store._client.execute_command("HSET", store.key, "*", told)
         sources._copies.clear()

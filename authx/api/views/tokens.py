@@ -18,9 +18,10 @@ from authx.api.authentication import bearer_token, enforce_csrf
 from authx.api.exceptions import Refused
 from authx.api.serializers import LoginSerializer
 from authx.api.views.base import AuthxAPIView
-from authx.conf import conf
+from authx.conf import conf, secret_keys
 from authx.core.actor import Actor
 from authx.core.reasons import EndReason
+from authx.core.refresh_token import RefreshClaims, read_refresh_token
 from authx.errors import RefreshReused, SessionEnded, TokenError
 from authx.http import cookies, django_session
 from authx.http.actor import actor_of
@@ -39,8 +40,8 @@ from authx.sessions import (
     recognize,
 )
 from authx.sessions.liveness import is_current
+from authx.sessions.lookup import find_by_refresh_token
 from authx.sessions.methods import password_methods
-from authx.sessions.presented import find_by_refresh_token
 from authx.sessions.refreshing import exchange
 from authx.sessions.risk import count_refresh
 
@@ -70,7 +71,7 @@ def set_token_cookies(response: Response, credentials: Credentials) -> None:
         response,
         access_token=credentials.access_token,
         access_expires_in=credentials.expires_in,
-        refresh_token=credentials.refresh_token,
+        refresh_token=credentials.refresh_cookie,
         refresh_expires_in=credentials.refresh_expires_in if session.persistent else None,
     )
 
@@ -123,19 +124,20 @@ class Login(AuthxAPIView):
         user = check_credentials(request, data["username"], data["password"])
         if word := password_login_refusal(request._request, user):
             raise Refused(word)
+        came_with = browser_session(request._request) if by_cookie else None
         credentials = open_session(
             user,
             request,
             device,
             amr=password_methods(user),
             persistent=data["remember"],
-            overwrites=browser_session(request._request) if by_cookie else None,
+            overwrites=came_with,
         )
         if getattr(type(user), "last_login", None) is not None:  # a user model may lack it
             update_last_login(type(user), user)
         response = Response(token_body(credentials, with_refresh=not by_cookie))
         if by_cookie:
-            browser.signed_in(request, credentials.session)
+            browser.signed_in(request, credentials.session, came_with)
             rotate_token(request._request)
             set_token_cookies(response, credentials)
             session = credentials.session
@@ -151,12 +153,12 @@ class Refresh(AuthxAPIView):
     def post(self, request: Request) -> Response:
         by_cookie = "refresh_token" not in self.body()
         if by_cookie:
-            presented = cookies.read_cookie(request._request, conf.REFRESH_COOKIE)
-            if presented is None:
+            if cookies.read_cookie(request._request, conf.REFRESH_COOKIE) is None:
                 raise Refused("not_authenticated")
             enforce_csrf(request)
+            presented = cookies.read_refresh_cookie(request._request)
         else:
-            presented = self.body()["refresh_token"]
+            presented = read_refresh_token(self.body()["refresh_token"], secret_keys())
         actor = actor_of(request)
         if wait := count_refresh(presented, actor):
             raise Throttled(wait)
@@ -168,10 +170,10 @@ class Refresh(AuthxAPIView):
 
 
 @sensitive_variables()
-def _refresh(refresh_token: object, request: Request, actor: Actor, *, by_cookie: bool) -> Credentials:
+def _refresh(presented: RefreshClaims, request: Request, actor: Actor, *, by_cookie: bool) -> Credentials:
     """Return the next pair; keep or flush the browser's Django session with its device session."""
     try:
-        credentials = exchange(refresh_token, actor)
+        credentials = exchange(presented, actor)
     except (SessionEnded, RefreshReused) as error:
         if by_cookie:
             django_session.flush_with(request._request, error.sid)
@@ -197,7 +199,7 @@ class Logout(AuthxAPIView):
             enforce_csrf(request)
             session = browser_session(request._request)
         elif sent is not None:
-            session = find_by_refresh_token(sent)
+            session = find_by_refresh_token(read_refresh_token(sent, secret_keys())).session
         else:
             session = _by_bearer(request)
         if session is not None:
