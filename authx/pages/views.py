@@ -88,8 +88,12 @@ class LoginView(auth_views.LoginView):
         return context
 
 
+@method_decorator(login_not_required, name="dispatch")
 class LogoutView(auth_views.LogoutView):
-    """Ends this device's session (POST), and says so."""
+    """Ends this device's session (POST), and says so.
+
+    It needs no login: the refresh cookie is enough, and it is not renewed for this.
+    """
 
     template_name = "authx/logged_out.html"
 
