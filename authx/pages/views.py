@@ -26,8 +26,8 @@ from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.request_state import request_state
 from authx.identity.visit import identity_of, session_of, visit_of
 from authx.logins.outcome import say_wait
-from authx.pages.elsewhere import other_login_page, to_other_login_page
 from authx.pages.forms import LoginForm
+from authx.pages.other_login_page import OurLoginPage, other_login_page, to_other_login_page
 from authx.pages.texts import ended_message, refusal_text
 from authx.sessions import end_session, end_sessions
 from authx.sessions.queries import find_live_session, live_sessions, other_sessions
@@ -35,7 +35,7 @@ from authx.store.database import store_errors
 
 
 @method_decorator(login_not_required, name="dispatch")
-class LoginView(auth_views.LoginView):
+class LoginView(OurLoginPage, auth_views.LoginView):
     """Django's login, which says why the last session ended and deletes cookies that are of no use."""
 
     template_name = "authx/login.html"

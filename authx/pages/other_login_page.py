@@ -21,6 +21,10 @@ from authx.http import cookies
 _HOPS = 5
 
 
+class OurLoginPage:
+    """Marks a view as authx's own login page."""
+
+
 def to_other_login_page(request: HttpRequest, wanted: str) -> HttpResponseRedirect:
     """Redirect to LOGIN_URL, with ``wanted`` (where the visitor is going, validated already) as ``next``.
 
@@ -52,13 +56,11 @@ def other_login_page(request: HttpRequest, wanted: str) -> str | None:
 
 def is_our_login_page(url: str, request: HttpRequest | None = None) -> bool:
     """Return whether ``url`` is our login page, or one of the site's redirects to it."""
-    from authx.pages.views import LoginView
-
     for _hop in range(_HOPS):
         view: Any = _view(url, request)
         kind = getattr(view, "view_class", None)
         if kind is None or not issubclass(kind, RedirectView):
-            return kind is not None and issubclass(kind, LoginView)
+            return kind is not None and issubclass(kind, OurLoginPage)
         if not (url := _target(view.view_initkwargs)):
             return False
     return True
