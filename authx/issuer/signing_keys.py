@@ -67,7 +67,7 @@ def rotate(
         keyring_state = judge(rows, at)
         tidy(rows, at)
         if at_once:
-            _withdraw_lost(rows, by, at)
+            _withdraw_lost(rows, keyring_state, by, at)
         elif refusal := _refusal(rows, keyring_state):
             return refusal
         return insert_row(rows, pair, by=by, at=at, signs_at=at if at_once else at + LEAD)
@@ -92,10 +92,10 @@ def _refusal(rows: list[SigningKey], keyring_state: KeyringState) -> str:
     return ""
 
 
-def _withdraw_lost(rows: list[SigningKey], by: Any, at: datetime) -> None:
+def _withdraw_lost(rows: list[SigningKey], keyring_state: KeyringState, by: Any, at: datetime) -> None:
     """Withdraw waiting keys that cannot be decrypted: such a key could sign nothing when its turn comes."""
     for row in rows:
-        if row.state == KeyState.NEXT and key_of(row, {}) is None:
+        if keyring_state.states[row.kid] is KeyState.NEXT and key_of(row, {}) is None:
             row.withdrawn_at, row.withdrawn_by = at, by
             row.save(using=database.alias(), update_fields=["withdrawn_at", "withdrawn_by"])
 
@@ -122,7 +122,6 @@ def withdraw(
         row.save(using=database.alias(), update_fields=["withdrawn_at", "withdrawn_by"])
         revocation_log.write_withdrawal(row.kid)
         successor = _succeed(rows, keyring_state, row, by, at) if keyring_state.signing == row.kid else None
-        judge([*rows, *([successor] if successor and successor not in rows else [])], at)
         return row, successor
 
     return _change(write)
@@ -132,7 +131,7 @@ def _succeed(
     rows: list[SigningKey], keyring_state: KeyringState, withdrawn: SigningKey, by: Any, at: datetime
 ) -> SigningKey:
     """Return the waiting key, which signs from now on, or a new one of the same algorithm."""
-    _withdraw_lost(rows, by, at)
+    _withdraw_lost(rows, keyring_state, by, at)
     waiting = keyring_state.first(KeyState.NEXT)
     for row in rows:
         if row.kid == waiting and row.withdrawn_at is None:
