@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from authx.admin.read_only import ReadOnlyAdmin
 from authx.admin.recent import has_signed_in_recently
-from authx.core.key_schedule import IN_USE, LEAD, KeyState
+from authx.core.key_schedule import IN_USE, LEAD_TIME, KeyState
 from authx.errors import StoreUnavailable
 from authx.issuer.key_rows import KeyringSnapshot, read_keyring
 from authx.issuer.private_keys import ALGORITHMS, key_of
@@ -125,7 +125,7 @@ class SigningKeyAdmin(ReadOnlyAdmin):
         if form.is_valid() and has_signed_in_recently(self, request):
             return self._act(request, lambda: self._rotate(request, form.cleaned_data))
         waiting = read_keyring().first(KeyState.NEXT)
-        extra = {"form": form, "waiting": waiting, "lead": LEAD.seconds // 60, "title": _("Rotate now")}
+        extra = {"form": form, "waiting": waiting, "lead": LEAD_TIME.seconds // 60, "title": _("Rotate now")}
         return self._ask(request, extra)
 
     def withdraw_page(self, request: HttpRequest, number: int) -> HttpResponse:

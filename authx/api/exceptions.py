@@ -22,7 +22,7 @@ from authx.errors import (
     SessionLimitReached,
     StoreUnavailable,
 )
-from authx.http.outage import RETRY_AFTER
+from authx.http.outage import RETRY_AFTER_SECONDS
 from authx.http.request_state import request_state
 
 #: The message of each error code; never the text of an exception (V16.5.1).
@@ -54,7 +54,7 @@ class Unavailable(APIException):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_detail = "The session store is unavailable; nothing has changed."
     default_code = "store_unavailable"
-    wait = RETRY_AFTER
+    wait = RETRY_AFTER_SECONDS
 
 
 class ContentTooLarge(APIException):

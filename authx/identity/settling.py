@@ -30,7 +30,7 @@ from authx.logins.browser import cookie_session
 from authx.logins.presented import Presented, presented_by
 from authx.sessions.activity import record_use
 from authx.sessions.liveness import end_of, find_live
-from authx.sessions.refreshing import exchange, find_refreshable, hold_session
+from authx.sessions.refreshing import admit_without_refresh, exchange, find_refreshable
 from authx.sessions.risk import count_refresh
 from authx.store.database import store_errors
 
@@ -71,7 +71,7 @@ def _renew(request: HttpRequest, presented: Presented) -> Identity:
     try:
         if count_refresh(presented.refresh, actor):
             # Too often: the visitor is let in unchanged, and no cookies are set.
-            session, claims = hold_session(presented.refresh, actor)
+            session, claims = admit_without_refresh(presented.refresh, actor)
             return Identity(session.user, session, claims)
         credentials = exchange(presented.refresh, actor)
     except RefreshError as error:

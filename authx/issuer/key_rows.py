@@ -51,7 +51,7 @@ def read_keyring() -> KeyringSnapshot:
 
 def judge(rows: Iterable[SigningKey], now: datetime) -> KeyringState:
     """Judge what each key is for at ``now``."""
-    return judge_keys((row.times() for row in rows), now=now, hold=verify_period())
+    return judge_keys((row.times() for row in rows), now=now, verify_period=verify_period())
 
 
 def key_rows() -> models.QuerySet[SigningKey]:
@@ -90,7 +90,7 @@ def insert_row(
 def tidy(rows: list[SigningKey], at: datetime) -> None:
     """Delete keys that are long out of use; encrypt the rest under the first SECRET_KEY."""
     times = [row.times() for row in rows]
-    gone = finished_for_long(times, now=at, hold=verify_period(), keep=conf.RETENTION)
+    gone = finished_for_long(times, now=at, verify_period=verify_period(), keep=conf.RETENTION)
     if gone:
         key_rows().filter(kid__in=gone).delete()
     for row in rows:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from django.db import IntegrityError
 from django.utils import timezone
 
-from authx.core.key_schedule import IN_USE, LEAD, KeyringState, KeyState
+from authx.core.key_schedule import IN_USE, LEAD_TIME, KeyringState, KeyState
 from authx.core.keys import Key
 from authx.errors import StoreUnavailable
 from authx.gate.keys import keyring
@@ -46,7 +46,7 @@ def settings_keys() -> tuple[Key, ...]:
 def rotate(
     *, alg: str = "ES256", at_once: bool = False, by: Any = None, now: datetime | None = None
 ) -> SigningKey:
-    """Make the next key: published now, it signs after ``LEAD``, or now with ``at_once``.
+    """Make the next key: published now, it signs after ``LEAD_TIME``, or now with ``at_once``.
 
     Also encrypts anew what a fallback of SECRET_KEY had encrypted, and deletes keys that have been out of use
     for AUTHX_RETENTION, even if no key may be made. ``at_once`` withdraws a waiting key that cannot be
@@ -70,7 +70,7 @@ def rotate(
             _withdraw_lost(rows, keyring_state, by, at)
         elif refusal := _refusal(rows, keyring_state):
             return refusal
-        return insert_row(rows, pair, by=by, at=at, signs_at=at if at_once else at + LEAD)
+        return insert_row(rows, pair, by=by, at=at, signs_at=at if at_once else at + LEAD_TIME)
 
     done = _change(write)
     if isinstance(done, str):
@@ -156,7 +156,7 @@ def _named(kid: str, rows: list[SigningKey]) -> SigningKey:
 
 def _change(write: Callable[[], T]) -> T:
     """Run ``write`` in one transaction, again if another was first; then reload this process's keys."""
-    for _ in range(database.ATTEMPTS):
+    for _ in range(database.MAX_ATTEMPTS):
         try:
             done = database.transact(write)
         except IntegrityError:

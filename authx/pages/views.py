@@ -129,8 +129,8 @@ def end_device(request: HttpRequest, sid: UUID) -> HttpResponse:
         logout(request)
         return redirect("authx:login")
     end_session(session, EndReason.ENDED_BY_USER, by=actor_of(request, request.user))
-    said = _("%(device)s has been signed out.") % {"device": session}
-    messages.success(request, said, fail_silently=True)
+    text = _("%(device)s has been signed out.") % {"device": session}
+    messages.success(request, text, fail_silently=True)
     return redirect("authx:devices")
 
 
@@ -141,6 +141,6 @@ def end_others(request: HttpRequest) -> HttpResponse:
     current = session_of(request)
     others = other_sessions(request.user, current.pk if current else None)
     ended = end_sessions(others, EndReason.ENDED_BY_USER, by=actor_of(request, request.user))
-    said = ngettext("%d other device has been signed out.", "%d other devices have been signed out.", ended)
-    messages.success(request, said % ended, fail_silently=True)
+    text = ngettext("%d other device has been signed out.", "%d other devices have been signed out.", ended)
+    messages.success(request, text % ended, fail_silently=True)
     return redirect("authx:devices")

@@ -65,7 +65,7 @@ def exchange(presented: RefreshClaims, actor: Actor = NOBODY, *, now: datetime |
 
 
 @sensitive_variables()
-def hold_session(
+def admit_without_refresh(
     presented: RefreshClaims, actor: Actor = NOBODY, *, now: datetime | None = None
 ) -> tuple[DeviceSession, AccessClaims]:
     """Return the session that ``exchange`` would renew, and access claims for this request alone.
@@ -77,24 +77,24 @@ def hold_session(
     Raises: as ``refresh_session``.
     """
     with database.store_errors():
-        session, _verdict = _exchange(presented, actor, now, holds=True)
+        session, _verdict = _exchange(presented, actor, now, if_it_counts=True)
         return session, claims_of(session, generation=session.generation, now=now or timezone.now())
 
 
 @sensitive_variables()
 def _exchange(
-    presented: RefreshClaims, actor: Actor, now: datetime | None, *, holds: bool = False
+    presented: RefreshClaims, actor: Actor, now: datetime | None, *, if_it_counts: bool = False
 ) -> tuple[DeviceSession, Verdict]:
     """Return the session of a genuine token and the verdict that serves it, after carrying that out.
 
-    ``holds``: the verdict is carried out only if it counts against the token.
+    ``if_it_counts``: the verdict is carried out only if it counts against the token.
     """
-    for _ in range(database.ATTEMPTS):
+    for _ in range(database.MAX_ATTEMPTS):
         found = find_by_refresh_token(presented)
         session = found.session
         decision = _decide(session, presented, now or found.now, actor)
         verdict = decision.verdict
-        if (holds and not verdict.counts_against) or _carry_out(session, decision, actor):
+        if (if_it_counts and not verdict.counts_against) or _carry_out(session, decision, actor):
             if verdict.issue is None:
                 raise _refusal(session, verdict)
             return session, verdict
