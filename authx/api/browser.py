@@ -1,4 +1,4 @@
-"""What a login or logout through the API does to the browser's Django session."""
+"""What a login, a step-up or a logout through the API does to the browser's Django session."""
 
 from __future__ import annotations
 
@@ -24,6 +24,13 @@ def signed_in(request: Request, session: DeviceSession) -> None:
         is_anothers=is_left_by_another(here, user),
         persistent=session.persistent,
     )
+
+
+def continued(request: Request, before: DeviceSession, session: DeviceSession) -> None:
+    """Hand what belongs to ``before`` on to the session whose cookies this response sets."""
+    here = request._request
+    notes(here).took_over = True
+    django_session.hand_on(here, str(before.pk), str(session.pk))
 
 
 def signed_out(request: Request) -> None:

@@ -22,7 +22,7 @@ from authx.http.outage import RETRY_AFTER
 from authx.http.request_state import notes
 from authx.models import DeviceSession
 from authx.pages.response import deliver
-from authx.pages.second_step import note_proofs, renew_access
+from authx.pages.second_step import note_proofs
 from authx.pages.texts import refusal_text
 from authx.pages.visit import Visit, visit_of
 from authx.sessions.login_settling import answered
@@ -94,10 +94,8 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
     answered(request, response)
     say_wait(request, response)
     try:
-        proved = note_proofs(visit, response)
+        note_proofs(visit, response)
         deliver(visit, response)
-        if proved is not None:
-            renew_access(proved, visit, response)
         _claim(visit)
     except AuthxError:
         logger.warning("Cookies were not delivered.", exc_info=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from typing import Any
 
 from django.contrib.auth import HASH_SESSION_KEY
@@ -14,8 +13,11 @@ from authx.conf import conf
 from authx.http import cookies, device_cookie, django_session
 from authx.http.request_state import notes
 from authx.models import DeviceSession, EndReason
+from authx.pages.step_up import came_back
 from authx.pages.visit import Visit
-from authx.sessions import Credentials, end_session, open_session
+from authx.sessions import Credentials, end_session
+from authx.sessions.audit import Actor
+from authx.sessions.continuing import continue_after_password_change
 from authx.sessions.liveness import end_of, fingerprint_of, read_again, user_end
 from authx.sessions.opening import set_persistent
 
@@ -68,7 +70,6 @@ def _give(visit: Visit, session: DeviceSession, credentials: Credentials, respon
     persistent = _is_persistent(visit.request, session)
     if persistent != session.persistent:
         set_persistent(session, persistent)
-    newer = copy(response.cookies.get(conf.ACCESS_COOKIE))  # set by a view that reauthenticated its user
     cookies.set_cookies(
         response,
         access_token=credentials.access_token,
@@ -76,8 +77,6 @@ def _give(visit: Visit, session: DeviceSession, credentials: Credentials, respon
         refresh_token=credentials.refresh_token,
         refresh_expires_in=credentials.refresh_expires_in if persistent else None,
     )
-    if newer is not None:
-        response.cookies[conf.ACCESS_COOKIE] = newer
     if visit.binds:
         device_cookie.remember_login(visit.request, response, session.subject, login=str(session.pk))
     if conf.EXPOSE_ACCESS_TOKEN:
@@ -111,8 +110,10 @@ def keep_own_password_change(visit: Visit) -> None:
         end_session(after, EndReason.PASSWORD_CHANGED, user, request=request)
     elif after.end_reason != EndReason.PASSWORD_CHANGED:
         return
-    visit.delivery, visit.binds = open_session(user, request, continues=after), True
-    visit.identify(visit.delivery.session, user)
+    continued = continue_after_password_change(after, Actor.of(user, request), came_back=came_back(visit))
+    if continued is not None:
+        visit.delivery, visit.binds = continued, True
+        visit.identify(continued.session, user)
 
 
 def _read_by_api(request: HttpRequest) -> DeviceSession | None:

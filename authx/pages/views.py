@@ -12,12 +12,14 @@ from django.contrib.auth.decorators import login_not_required, login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from authx.conf import conf
 from authx.errors import LoginRefused, SessionLimitReached
 from authx.http import cookies, django_session, renewal
 from authx.http.login_limit import say_wait
@@ -26,6 +28,7 @@ from authx.http.request_state import notes
 from authx.models import DeviceSession, EndReason
 from authx.pages.elsewhere import other_login_page, to_other_login_page
 from authx.pages.forms import LoginForm
+from authx.pages.step_up import demand_recent
 from authx.pages.texts import ended_message, ended_reason, refusal_text
 from authx.pages.visit import visit_of
 from authx.sessions import end_session, end_sessions
@@ -123,6 +126,8 @@ def end_device(request: HttpRequest, sid: UUID) -> HttpResponse:
     if current is not None and current.pk == session.pk:
         logout(request)
         return redirect("authx:login")
+    if refusal := demand_recent(request, conf.DEVICES_MAX_AUTH_AGE, back=reverse("authx:devices")):
+        return refusal
     end_session(session, EndReason.ENDED_BY_USER, by=request.user, request=request)
     said = _("%(device)s has been signed out.") % {"device": session}
     messages.success(request, said, fail_silently=True)
@@ -133,6 +138,8 @@ def end_device(request: HttpRequest, sid: UUID) -> HttpResponse:
 @require_POST
 def end_others(request: HttpRequest) -> HttpResponse:
     """End all of the user's sessions but this one."""
+    if refusal := demand_recent(request, conf.DEVICES_MAX_AUTH_AGE, back=reverse("authx:devices")):
+        return refusal
     current = _current(request)
     others = other_sessions(request.user, current.pk if current else None)
     ended = end_sessions(others, EndReason.ENDED_BY_USER, by=request.user, request=request)

@@ -19,6 +19,9 @@ from authx.store import database, revocation_log
 
 #: Sessions ended in one transaction: large enough to be quick, small enough not to block a login.
 CHUNK = 500
+#: Verdicts on one session, which say nothing about the one that continues it. Other reasons are of somebody
+#: who wants the device signed out.
+_VERDICTS = frozenset({EndReason.IDLE, EndReason.EXPIRED, EndReason.REUSED, EndReason.PASSWORD_CHANGED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +65,11 @@ def end_session(
     note: str = "",
     now: datetime | None = None,
 ) -> bool:
-    """End one session; return False if it had ended or expired already. The first writer's reason stands.
+    """End one session, or the live one that continues it; return False if it had ended or expired already.
 
-    If the user has been deleted and ``by`` is None, the request's address and user agent are not kept.
+    The first writer's reason stands. A verdict (``idle``, ``expired``, ``reused``, ``password_changed``) is
+    on this session alone, and never ends one that continues it. If the user has been deleted and ``by`` is
+    None, the request's address and user agent are not kept.
 
     Raises:
         ValueError: ``reason`` is not an ``EndReason``.
@@ -86,6 +91,9 @@ def end_sessions(
 ) -> int:
     """End the live sessions of ``queryset``, in transactions of a few hundred; return how many ended now.
 
+    One that is continued meanwhile ends in its successor, as with ``end_session``; those that had ended
+    before are passed over, whatever continues them.
+
     Raises:
         ValueError: ``reason`` is not an ``EndReason``.
         StoreUnavailable: the database cannot be written; some sessions may have been ended.
@@ -105,10 +113,31 @@ def end_all(keys: Sequence[UUID], ending: Ending) -> int:
 
 def _end(keys: Sequence[UUID], ending: Ending) -> int:
     """End each session in one conditional statement, so that a second writer changes nothing."""
-    live = DeviceSession.objects.using(database.alias()).live(ending.at)
-    ended = [key for key in keys if live.filter(pk=key).update(**ending.columns())]
+    ended = [found for key in keys if (found := _end_one(key, ending)) is not None]
     record(ended, ending)
     return len(ended)
+
+
+def _end_one(key: UUID, ending: Ending) -> UUID | None:
+    """End the session, or the live one that continues it after any number of steps; return which."""
+    live = DeviceSession.objects.using(database.alias()).live(ending.at)
+    found: UUID | None = key
+    while found is not None and not live.filter(pk=found).update(**ending.columns()):
+        found = None if ending.reason in _VERDICTS else successor_or_none(found)
+    return found
+
+
+def successor_or_none(key: UUID) -> UUID | None:
+    """Return the id of the session that continues this ended one; if there is none yet, there never will be.
+
+    A locking read: it sees what has been committed by now, also under REPEATABLE READ.
+    """
+    this = DeviceSession.objects.using(database.alias()).filter(pk=key)
+    found = this.select_for_update().values_list("successor", "end_reason").first()
+    successor, reason = found or (key, "")
+    if successor is None and reason == EndReason.PASSWORD_CHANGED:  # the response is still to continue it
+        this.update(successor=key)
+    return None if successor == key else successor
 
 
 def end_together(

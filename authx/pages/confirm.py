@@ -1,0 +1,136 @@
+"""The page that asks a signed-in user for the password again, and continues the session in a new one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.views import RedirectURLMixin
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import resolve_url
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.generic import FormView
+
+from authx.errors import SessionEnded
+from authx.http.login_limit import say_wait
+from authx.http.request_state import notes
+from authx.models import DeviceSession, EndReason
+from authx.pages.step_up import step_up, to_login
+from authx.pages.visit import Visit, visit_of
+from authx.sessions.continuing import is_continued
+from authx.sessions.login_attempts import authenticate_within_limit
+from authx.sessions.methods import password_methods
+from authx.sessions.presented import cookie_session
+from authx.store.database import store_errors
+
+#: In a Django session: the sid of a visitor who was sent to LOGIN_URL for a fresh login.
+SENT_KEY = "_authx_sent_to_login"
+
+
+class ConfirmForm(forms.Form):
+    """Asks for the password of the session's user; a try counts as one to sign in."""
+
+    password = forms.CharField(
+        label=_("Password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password", "autofocus": True}),
+    )
+
+    def __init__(self, request: HttpRequest, session: DeviceSession, *args: Any, **kwargs: Any) -> None:
+        self.request, self.session = request, session
+        #: The user as a backend has just let them in; None before that.
+        self.proved: Any = None
+        super().__init__(*args, **kwargs)
+
+    def clean_password(self) -> str:
+        password: str = self.cleaned_data["password"]
+        noted, user = notes(self.request), self.session.user
+        assert user is not None
+        noted.proof_of = self.session
+        proved = authenticate_within_limit(self.request, username=user.get_username(), password=password)
+        if proved is None and noted.login_wait:
+            raise forms.ValidationError(_("Too many attempts. Please try again later."), code="throttled")
+        if proved is None or proved.pk != user.pk:
+            raise forms.ValidationError(_("This is not your password."), code="invalid_credentials")
+        self.proved = proved
+        return password
+
+
+@method_decorator(
+    [login_not_required, sensitive_post_parameters(), csrf_protect, never_cache], name="dispatch"
+)
+class ConfirmView(RedirectURLMixin, FormView):  # type: ignore[type-arg]
+    """Asks for the password, then leads to ``next``; whoever has none is asked to sign in again instead."""
+
+    template_name = "authx/confirm.html"
+    form_class = ConfirmForm
+    visit: Visit
+    session: DeviceSession
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        with store_errors():
+            visit = visit_of(request)
+            session = _session(request, visit) if visit is not None else None
+            if visit is None or session is None:
+                return to_login(self.get_success_url())
+            self.visit, self.session = visit, session
+            if session.user is None or not session.user.has_usable_password():
+                return self._sign_in_again()
+            return super().dispatch(request, *args, **kwargs)
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        try:
+            step_up(self.visit, self.session, password_methods(form.proved))
+        except SessionEnded as error:
+            self.visit.refuse_ended(error)
+            return to_login(self.get_success_url())
+        return super().form_valid(form)
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        response: HttpResponse = super().form_invalid(form)
+        say_wait(self.request, response)
+        return response
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), "request": self.request, "session": self.session}
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context = super().get_context_data(**kwargs)
+        return {
+            **context,
+            "next": self.get_redirect_url(),
+            "username": self.session.user.get_username() if self.session.user else "",
+        }
+
+    def get_default_redirect_url(self) -> str:
+        return resolve_url(self.next_page or settings.LOGIN_REDIRECT_URL)
+
+    def _sign_in_again(self) -> HttpResponseBase:
+        """Send to LOGIN_URL; say so on a page instead if that page has just sent the visitor back unchanged.
+
+        Some login pages redirect whoever is signed in already: the two would send the visitor to and fro.
+        """
+        request, sid = self.request, str(self.session.pk)
+        kept: Any = getattr(request, "session", {})
+        if kept.pop(SENT_KEY, None) == sid:
+            login_page = to_login(self.get_success_url()).url
+            return self.render_to_response({"login_page": login_page, "next": self.get_redirect_url()})
+        kept[SENT_KEY] = sid
+        return to_login(self.get_success_url())
+
+
+def _session(request: HttpRequest, visit: Visit) -> DeviceSession | None:
+    """Return the visitor's session; for a form that was sent twice, the one that the first has ended."""
+    if visit.session is not None or request.method != "POST":
+        return visit.session
+    if visit.ended_reason != EndReason.SUPERSEDED:
+        return None
+    ended = cookie_session(request)
+    return ended if ended is not None and is_continued(ended) else None
