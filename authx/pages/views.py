@@ -126,7 +126,7 @@ def end_device(request: HttpRequest, sid: UUID) -> HttpResponse:
     if current is not None and current.pk == session.pk:
         logout(request)
         return redirect("authx:login")
-    if refusal := demand_recent(request, conf.DEVICES_MAX_AUTH_AGE, back=reverse("authx:devices")):
+    if refusal := _demand_recent(request, current):
         return refusal
     end_session(session, EndReason.ENDED_BY_USER, by=request.user, request=request)
     said = _("%(device)s has been signed out.") % {"device": session}
@@ -138,9 +138,9 @@ def end_device(request: HttpRequest, sid: UUID) -> HttpResponse:
 @require_POST
 def end_others(request: HttpRequest) -> HttpResponse:
     """End all of the user's sessions but this one."""
-    if refusal := demand_recent(request, conf.DEVICES_MAX_AUTH_AGE, back=reverse("authx:devices")):
-        return refusal
     current = _current(request)
+    if refusal := _demand_recent(request, current):
+        return refusal
     others = other_sessions(request.user, current.pk if current else None)
     ended = end_sessions(others, EndReason.ENDED_BY_USER, by=request.user, request=request)
     said = ngettext("%d other device has been signed out.", "%d other devices have been signed out.", ended)
@@ -151,3 +151,10 @@ def end_others(request: HttpRequest) -> HttpResponse:
 def _current(request: Any) -> DeviceSession | None:
     visit = visit_of(request)
     return visit.session if visit is not None else None
+
+
+def _demand_recent(request: HttpRequest, current: DeviceSession | None) -> HttpResponse | None:
+    """Return a redirect where AUTHX_DEVICES_MAX_AUTH_AGE demands a more recent login of this session."""
+    if current is None:  # a login that the site wants no device session for has no such time
+        return None
+    return demand_recent(request, conf.DEVICES_MAX_AUTH_AGE, back=reverse("authx:devices"))

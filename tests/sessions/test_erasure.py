@@ -72,6 +72,7 @@ KEPT = {
         "end_reason",
         "replaced_by",
         "ended_by",
+        "successor",
     },
     SessionEvent: {"id", "session", "subject", "kind", "outcome", "at", "actor"},
     NotBeforeMark: {"number", "subject", "reason", "at", "by"},
