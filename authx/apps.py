@@ -38,10 +38,18 @@ class AuthxConfig(AppConfig):
 
 def _connect_gate_early() -> None:
     """Register the gate's access to the database, to be imported when it is first needed."""
+    from authx.gate import ports
     from authx.gate.revocation import sources
 
+    ports.database_alias.register(_database_alias)
     sources.database_source.register(_database_source)
     sources.database_log.register(_revocation_log)
+
+
+def _database_alias() -> str:
+    from authx.store.database import alias
+
+    return alias()
 
 
 def _database_source() -> DatabaseSource:
@@ -58,12 +66,15 @@ def _revocation_log(position: LogPosition | None = None) -> EndedLog:
 
 def _connect_gate() -> None:
     """Register the same, imported now, and the managed keys."""
+    from authx.gate import ports
     from authx.gate.keys import keyring
     from authx.gate.revocation import sources
     from authx.issuer import signing_keys
     from authx.sessions.liveness import DatabaseSource
+    from authx.store import database
     from authx.store.revocation_log import EndedLog
 
+    ports.database_alias.register(database.alias)
     sources.database_source.register(DatabaseSource)
     sources.database_log.register(EndedLog)
     keyring.managed_keys.register(signing_keys.load)

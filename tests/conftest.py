@@ -39,10 +39,13 @@ def _nothing_left_over() -> Iterator[None]:
     """What a test left for the end of its request is no other test's, nor are the managed keys it made."""
     yield
     from authx.gate.keys import keyring  # not before Django is set up
+    from authx.sessions.login_settling import take_last
     from authx.store import database
 
-    if keyring.keyset.cache_info().currsize and keyring.keyset()._rows:
-        keyring.keyset.cache_clear()
+    take_last()
+
+    if keyring.keyset_of.cache_info().currsize and keyring.keyset()._rows:
+        keyring.keyset_of.cache_clear()
 
     for connection in connections.all(initialized_only=True):
         connection.__dict__.pop(database._PENDING, None)

@@ -17,7 +17,8 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from authx.admin.recent import ask_again
-from authx.models import DeviceSession, DeviceSessionQuerySet, EndReason
+from authx.core.reasons import EndReason
+from authx.models import DeviceSession, DeviceSessionQuerySet
 from authx.sessions import end_sessions, end_user_sessions
 from authx.sessions.kicking import may_kick_superusers, of_superusers
 from authx.sessions.queries import live_or_continued

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
 from authx.api.exceptions import InvalidBearerRequest, Unavailable, challenge, refusal
+from authx.api.foreign_tokens import has_other_reader
 from authx.conf import conf
+from authx.core.access_token import is_access_token
 from authx.core.claims import AccessClaims
 from authx.errors import SessionEnded, StoreUnavailable, TokenError, TokenMalformed
 from authx.gate import verify_access_token
@@ -32,10 +34,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class BearerAuthentication(BaseAuthentication):
+class AuthxAuthentication(BaseAuthentication):
+    """What our classes share: all of them answer with the Bearer challenge, so their order is free."""
+
+    def authenticate_header(self, request: Request) -> str:
+        return challenge(request)
+
+
+class BearerAuthentication(AuthxAuthentication):
     """``Authorization: Bearer``: the user as ``request.user``, the claims as ``request.auth``.
 
-    The header only, never a query or a form (RFC 6750 §2.1).
+    The header only, never a query or a form (RFC 6750 §2.1). A token that is not of our type is left to the
+    next class where one of the view takes Bearer tokens of others; elsewhere it is refused.
     """
 
     @sensitive_variables()
@@ -43,14 +53,14 @@ class BearerAuthentication(BaseAuthentication):
         if not has_bearer(request._request):
             return None  # not ours; let the next class look
         notes(request._request).identity_header = "Authorization"
-        caller = _or_refuse(request, lambda: _admit(bearer_token(request)))
+        token = _or_refuse(request, lambda: bearer_token(request))
+        if not is_access_token(token) and has_other_reader(request, self, AuthxAuthentication):
+            return None
+        caller = _or_refuse(request, lambda: _admit(token))
         return _let_in(request, caller, confirms=True)
 
-    def authenticate_header(self, request: Request) -> str:
-        return challenge(request)
 
-
-class CookieAuthentication(BaseAuthentication):
+class CookieAuthentication(AuthxAuthentication):
     """The access cookie; unsafe methods need Django's CSRF token. A bad cookie makes the user anonymous."""
 
     @sensitive_variables()
@@ -76,9 +86,6 @@ class CookieAuthentication(BaseAuthentication):
         SessionAuthentication().enforce_csrf(request)
         noted.by_cookie = True
         return _let_in(request, caller, confirms=noted.renewed is None)
-
-    def authenticate_header(self, request: Request) -> str:
-        return challenge(request)
 
 
 def enforce_csrf(request: Request) -> None:
@@ -147,9 +154,21 @@ def session_of(request: Request) -> DeviceSession:
     """Return the session that one of our classes authenticated; read it if the check did not.
 
     Raises:
-        APIException: another class authenticated the request, or the session has ended meanwhile.
+        PermissionDenied: the request carries no device session: another class authenticated it.
+        APIException: the session has ended meanwhile.
+    """
+    if (found := session_or_none(request)) is None:
+        raise PermissionDenied("The request carries no device session.")
+    return found
+
+
+def session_or_none(request: Request) -> DeviceSession | None:
+    """Return what ``session_of`` returns; None where another class authenticated the request.
+
+    Raises:
+        APIException: the session has ended meanwhile.
     """
     caller: Caller | TokenCaller | None = notes(request._request).caller
     if caller is None or isinstance(caller, TokenCaller):
-        raise APIException("The request carries no device session.")
+        return None
     return _or_refuse(request, lambda: caller.session)

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC
-from typing import Any
+from typing import Any, ClassVar
 
-from rest_framework import serializers
+from django.contrib.auth.forms import UsernameField
+from django.db import models
+from rest_framework import ISO_8601, serializers
 
 from authx.conf import conf
 from authx.models import DeviceSession
 
 
-class DeviceSerializer(serializers.Serializer):
+class BodySerializer(serializers.Serializer):
+    """A request's body; ``null`` in an optional field is the same as leaving the field out."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            optional = {name for name, field in self.fields.items() if not field.required}
+            given = {name: data[name] for name in data if not (name in optional and data[name] is None)}
+            data = given if len(given) < len(data) else data
+        return super().to_internal_value(data)
+
+
+class DeviceSerializer(BodySerializer):
     """A client's description of its device; ``Device`` validates the values."""
 
     id = serializers.CharField(required=False, allow_blank=True, max_length=128)
@@ -19,7 +33,7 @@ class DeviceSerializer(serializers.Serializer):
     type = serializers.CharField(required=False, allow_blank=True, max_length=32)
 
 
-class LoginSerializer(serializers.Serializer):
+class LoginSerializer(BodySerializer):
     """The body of ``login/``."""
 
     username = serializers.CharField(max_length=254, trim_whitespace=False)
@@ -27,6 +41,10 @@ class LoginSerializer(serializers.Serializer):
     device = DeviceSerializer(required=False)
     transport = serializers.ChoiceField(["body", "cookie"], default="body")
     remember = serializers.BooleanField(default=True)
+
+    def validate_username(self, name: str) -> str:
+        """Return the name as Django's login forms look it up: stripped, and in one Unicode form (NFKC)."""
+        return str(UsernameField().to_python(name))
 
 
 class PasswordSerializer(serializers.Serializer):
@@ -41,18 +59,29 @@ class NameSerializer(serializers.Serializer):
     name = serializers.CharField(allow_blank=True, max_length=100)
 
 
-class KickSerializer(serializers.Serializer):
+class KickSerializer(BodySerializer):
     """The body of a kick: the reason, for the audit trail."""
 
     reason = serializers.CharField(required=False, allow_blank=True, max_length=255, default="")
 
 
+class ISODateTimeField(serializers.DateTimeField):
+    """A time as the contract writes it, whatever DATETIME_FORMAT the site has for its own API (RFC 3339)."""
+
+    format = ISO_8601
+
+
 class SessionSerializer(serializers.ModelSerializer):
     """A device session as its user sees it; ``context["current"]`` is the sid of the current one."""
 
+    serializer_field_mapping: ClassVar = {
+        **serializers.ModelSerializer.serializer_field_mapping,
+        models.DateTimeField: ISODateTimeField,
+    }
+
     current = serializers.SerializerMethodField()
     #: In UTC on every site, so that an unknown one is always written ``1970-01-01T00:00:00Z``.
-    auth_time = serializers.DateTimeField(default_timezone=UTC)
+    auth_time = ISODateTimeField(default_timezone=UTC)
     device = serializers.SerializerMethodField()
 
     class Meta:
@@ -106,7 +135,7 @@ class StaffSessionSerializer(SessionSerializer):
 
     def get_ended_at(self, session: DeviceSession) -> str | None:
         at = session.ended_at or session.marked_at
-        return serializers.DateTimeField().to_representation(at) if at else None
+        return ISODateTimeField().to_representation(at) if at else None
 
     def get_end_reason(self, session: DeviceSession) -> str:
         return session.end_reason or session.marked_reason or ""

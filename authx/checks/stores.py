@@ -14,6 +14,14 @@ from authx.gate.revocation.redis_connection import connect, failures
 
 #: How the name of a ``maxmemory-policy`` begins that deletes keys before they expire.
 _EVICTING = ("allkeys-", "volatile-")
+#: Engines that choose a schema per request.
+_ENGINES_WITH_SCHEMAS = frozenset(
+    {
+        "django_tenants.postgresql_backend",
+        "tenant_schemas.postgresql_backend",
+        "django_pgschemas.postgresql_backend",
+    }
+)
 
 
 def check_store(**kwargs: Any) -> list[CheckMessage]:
@@ -27,7 +35,18 @@ def check_store(**kwargs: Any) -> list[CheckMessage]:
         found.append(Warning(text, hint=hint, id="authx.W010"))
     if conf.REVOCATION_STORE == "redis":
         found += _alias() or [*_failures(), *_memory()]
-    return found
+    return [*found, *_schemas()]
+
+
+def _schemas() -> list[CheckMessage]:
+    """Refuse copies where one alias stands for the databases of many tenants, a schema each."""
+    engines = {str(database.get("ENGINE")) for database in settings.DATABASES.values()}
+    keeps_copies = conf.REVOCATION_STORE == "redis" or conf.REVOCATION_LAG
+    if not keeps_copies or engines.isdisjoint(_ENGINES_WITH_SCHEMAS):
+        return []
+    text = "Tenants share one database alias, a schema each: a copy of one's endings would serve the others."
+    hint = 'Set AUTHX_REVOCATION_STORE = "database" and AUTHX_REVOCATION_LAG = timedelta(0).'
+    return [Error(text, hint=hint, id="authx.E023")]
 
 
 def _alias() -> list[CheckMessage]:

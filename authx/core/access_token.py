@@ -46,6 +46,15 @@ def write_access_token(claims: AccessClaims, key: Key) -> str:
     return token
 
 
+def is_access_token(token: str) -> bool:
+    """Return whether the header's ``typ`` says so (RFC 9068 §4); the rest of the token may be anything."""
+    match = _COMPACT.fullmatch(token) if len(token) <= MAX_LENGTH else None
+    try:
+        return match is not None and _has_our_type(_object(match[1]))
+    except TokenMalformed:
+        return False
+
+
 def read_signed(token: object, keys: Keys) -> tuple[AccessClaims, Key]:
     """Return the claims that one of ``keys`` has signed, and that key.
 
@@ -89,7 +98,7 @@ def check_claims(
     if claims.iss != issuer or not for_us:
         raise TokenNotForUs("the token is from another issuer or for another audience")
     slack = leeway.total_seconds()
-    if not 0 < claims.exp - claims.iat <= max_lifetime.total_seconds():
+    if not 0 < claims.expires_in <= max_lifetime.total_seconds():
         raise TokenMalformed("the token's lifetime is longer than allowed, or none")
     if max(claims.iat, claims.nbf or 0) > now + slack:
         raise TokenMalformed("the token is from the future")
@@ -115,9 +124,14 @@ def _object(segment: str) -> dict[str, Any]:
         raise TokenMalformed("a segment is not a strict JSON object") from None
 
 
+def _has_our_type(header: dict[str, Any]) -> bool:
+    typ = header.get("typ")
+    return isinstance(typ, str) and typ.lower() in _TYPES
+
+
 def _find_key(header: dict[str, Any], keys: Keys) -> Key:
-    typ, kid = header.get("typ"), header.get("kid")
-    if not isinstance(typ, str) or typ.lower() not in _TYPES:
+    kid = header.get("kid")
+    if not _has_our_type(header):
         raise TokenMalformed("the header's typ is not at+jwt")
     if forbidden := _FORBIDDEN & header.keys():
         raise TokenMalformed(f"the header holds {min(forbidden)}")

@@ -14,6 +14,9 @@ from authx.errors import TokenMalformed
 #: 1 to 255 characters; no control characters, no lone surrogates.
 IDENTIFIER: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,255}")
 
+#: Django's alias for the database of a site that has one.
+DEFAULT_DATABASE: Final = "default"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessClaims:
@@ -41,15 +44,27 @@ class AccessClaims:
     era: int | None = None
     #: True where ``sub`` is not the user's key at the issuer; None where it is.
     opaque: bool | None = None
+    #: The alias of the database that has the session; None stands for the default one.
+    db: str | None = None
     #: The ``kid`` of the key that signed the token, which is not a claim; empty where none did.
     kid: str = field(default="", compare=False)
     #: Every other claim, as JSON gave it.
     extra: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
 
     @property
+    def issued_by(self) -> str:
+        """Return the alias of the database that has the session, where the issuer has several."""
+        return self.db or DEFAULT_DATABASE
+
+    @property
     def expires_at(self) -> datetime:
         """Return ``exp`` as an aware datetime."""
         return datetime.fromtimestamp(self.exp, UTC)
+
+    @property
+    def expires_in(self) -> int:
+        """Return how long the token is good after ``iat``, in seconds (RFC 6749 §5.1)."""
+        return self.exp - self.iat
 
     @property
     def scopes(self) -> tuple[str, ...]:
@@ -152,4 +167,5 @@ _FORMS: Final[dict[str, Callable[[str, Any], Any]]] = {
     "dtp": _identifier,
     "era": _instant,
     "opaque": _true,
+    "db": _identifier,
 }

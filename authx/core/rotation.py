@@ -14,6 +14,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from authx.core.reasons import EndReason
+from authx.core.time_limits import expiry_reason, idle_expiry
+
 #: Most generations in a row that may lose their response before it is treated as theft.
 LATE_STREAK_LIMIT = 3
 
@@ -64,9 +67,7 @@ class RotationState:
 
     def expiry_reason(self, now: datetime) -> str | None:
         """Return ``idle`` or ``expired``, whichever came first; None while neither has."""
-        if now < min(self.idle_expires_at, self.expires_at):
-            return None
-        return "idle" if self.idle_expires_at < self.expires_at else "expired"
+        return expiry_reason(self.idle_expires_at, self.expires_at, now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +100,7 @@ def judge(
         return Verdict(row=Row.EXPIRED, end=expiry, refusal=Refusal.ENDED)
     if user_end:
         return Verdict(row=Row.USER_GONE, end=user_end, refusal=Refusal.ENDED)
-    idle_expires_at = min(now + idle, state.expires_at)
+    idle_expires_at = idle_expiry(now, idle, state.expires_at)
     in_grace = now < state.rotated_at + grace
     if presented > state.generation:  # our storage was rolled back: never punish the client for it
         return _rotate(Row.ROLLBACK, presented, now, idle_expires_at, late_streak=0)
@@ -152,4 +153,4 @@ def _late(state: RotationState, now: datetime, idle_expires_at: datetime) -> Ver
 
 
 def _reuse(row: Row) -> Verdict:
-    return Verdict(row=row, end="reused", refusal=Refusal.REUSED)
+    return Verdict(row=row, end=EndReason.REUSED, refusal=Refusal.REUSED)

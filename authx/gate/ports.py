@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
+
+from authx.core.claims import DEFAULT_DATABASE
 
 T = TypeVar("T")
 
@@ -39,3 +42,15 @@ class Port(Generic[T]):
                 " 'remote' in a service that only verifies."
             )
         return self._provider
+
+
+#: Returns the alias of the database that has the sessions of the current request.
+database_alias: Port[Callable[[], str]] = Port("database of sessions")
+
+
+def current_database() -> str:
+    """Return the alias of the database that has the sessions: each tenant of a site may have its own.
+
+    A service without our tables has only the default one.
+    """
+    return DEFAULT_DATABASE if database_alias.is_open else database_alias.provider()

@@ -53,7 +53,7 @@ def read_claims(token: object, *, now: datetime | None = None) -> AccessClaims:
     url = conf.JWKS_URL
     claims = signatures.read(token, remote_keys(url) if url else keyring.keyset(), now=seconds)
     longest = conf.ACCESS_TOKEN_LIFETIME
-    if url and claims.exp - claims.iat > longest.total_seconds():
+    if url and claims.expires_in > longest.total_seconds():
         _complain_of_lifetime(claims.iss)
     check_claims(
         claims,

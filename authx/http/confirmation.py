@@ -16,7 +16,7 @@ def to_confirmation(wanted: str) -> HttpResponseRedirect | None:
         page = reverse("authx:confirm")
     except NoReverseMatch:
         return None
-    return HttpResponseRedirect(f"{page}?{urlencode({REDIRECT_FIELD_NAME: wanted})}")
+    return HttpResponseRedirect(f"{page}?{urlencode({REDIRECT_FIELD_NAME: wanted}, safe='/')}")
 
 
 def page_of(request: HttpRequest) -> str:

@@ -3,7 +3,8 @@
 Only ``authx.sessions``, ``authx.issuer`` and ``authx.store`` write them.
 """
 
-from authx.models.device_sessions import DeviceSession, DeviceSessionQuerySet, EndReason, uuid7
+from authx.models.device_sessions import DeviceSession, DeviceSessionQuerySet, uuid7
+from authx.models.end_reasons import EndReason
 from authx.models.revocation import NotBeforeMark, RevocationLogEntry, is_marked
 from authx.models.services import ServiceClient, SigningKey
 from authx.models.session_events import SessionEvent, SessionEventQuerySet

@@ -14,8 +14,10 @@ from django.db.models import Exists, Func, OuterRef, Q, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from authx.core import time_limits
 from authx.core.auth_time import is_known
 from authx.core.rotation import RotationState
+from authx.models.end_reasons import EndReason
 from authx.models.revocation import NotBeforeMark, is_marked, marks_of_session
 
 if TYPE_CHECKING:
@@ -31,25 +33,6 @@ def uuid7() -> UUID:
     value = milliseconds << 80 | secrets.randbits(80)
     value = value & ~(0xF << 76) | 7 << 76  # version
     return UUID(int=value & ~(0x3 << 62) | 2 << 62)  # variant
-
-
-class EndReason(models.TextChoices):
-    """Why a device session ended: the code, and the message for its user."""
-
-    LOGOUT = "logout", _("You signed out.")
-    ENDED_BY_USER = "ended_by_user", _("You were signed out from another of your devices.")
-    KICKED = "kicked", _("You were signed out by an administrator.")
-    REPLACED = "replaced", _("You were signed out because of a newer sign-in.")
-    SUPERSEDED = "superseded", _("Somebody signed in again in this browser.")
-    REUSED = "reused", _("You were signed out because your session may have been copied.")
-    IDLE = "idle", _("You were signed out because you had been away for a while.")
-    EXPIRED = "expired", _("Your session has expired. Please sign in again.")
-    PASSWORD_CHANGED = (
-        "password_changed",
-        _("You were signed out because your password was changed."),
-    )
-    USER_DISABLED = "user_disabled", _("You were signed out because your account was disabled.")
-    USER_DELETED = "user_deleted", _("You were signed out because your account was deleted.")
 
 
 class DeviceSessionQuerySet(models.QuerySet["DeviceSession"]):
@@ -208,7 +191,7 @@ class DeviceSession(models.Model):
     @property
     def limit_at(self) -> datetime:
         """Return when it ends if it is not refreshed: the earlier of the idle and the absolute limit."""
-        return min(self.idle_expires_at, self.expires_at)
+        return time_limits.limit_at(self.idle_expires_at, self.expires_at)
 
     def ended_reason(self, now: datetime | None = None) -> str | None:
         """Return the reason why this session is over, or None while it is live."""

@@ -10,6 +10,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
 from authx.core.auth_time import AUTH_TIME_UNKNOWN
+from authx.core.reasons import EndReason
 from authx.errors import LoginRefused, SessionLimitReached
 from authx.http import django_session
 from authx.http.device_cookie import browser_device
@@ -82,9 +83,9 @@ def _adopt(visit: Visit) -> None:
 def _follow(visit: Visit, session: DeviceSession | None) -> None:
     """Identify the visitor by the session that this Django login belongs to, or refuse."""
     request = visit.request
-    reason = "expired" if session is None else end_of(session)
+    reason = EndReason.EXPIRED if session is None else end_of(session)
     if session is None or reason:
-        visit.refuse(reason or "expired", None)
+        visit.refuse(reason or EndReason.EXPIRED, None)
     elif not django_session.is_present(request):  # it only holds the session's data: no login
         visit.identify(None, AnonymousUser())
     elif not django_session.belongs_to(request, session.user):

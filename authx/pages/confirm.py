@@ -18,10 +18,11 @@ from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import FormView
 
+from authx.core.reasons import EndReason
 from authx.errors import SessionEnded
 from authx.http.login_limit import say_wait
 from authx.http.request_state import notes
-from authx.models import DeviceSession, EndReason
+from authx.models import DeviceSession
 from authx.pages.step_up import step_up, to_login
 from authx.pages.visit import Visit, visit_of
 from authx.sessions.continuing import is_continued

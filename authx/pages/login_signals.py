@@ -9,12 +9,13 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
 from authx.core.methods import combined
+from authx.core.reasons import EndReason
 from authx.http import django_session
 from authx.http.cookies import has_credentials
 from authx.http.device_cookie import browser_device
 from authx.http.proof_notes import see
 from authx.http.request_state import notes
-from authx.models import DeviceSession, EndReason
+from authx.models import DeviceSession
 from authx.pages import django_login, proofs
 from authx.pages.visit import Visit, visit_of
 from authx.sessions import Device, end_session, open_session

@@ -10,9 +10,10 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 
 from authx.conf import conf
+from authx.core.reasons import EndReason
 from authx.http import cookies, device_cookie, django_session
 from authx.http.request_state import notes
-from authx.models import DeviceSession, EndReason
+from authx.models import DeviceSession
 from authx.pages.step_up import came_back
 from authx.pages.visit import Visit
 from authx.sessions import Credentials, end_session

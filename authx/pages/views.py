@@ -20,12 +20,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from authx.conf import conf
+from authx.core.reasons import EndReason
 from authx.errors import LoginRefused, SessionLimitReached
 from authx.http import cookies, django_session, renewal
 from authx.http.login_limit import say_wait
 from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.request_state import notes
-from authx.models import DeviceSession, EndReason
+from authx.models import DeviceSession
 from authx.pages.elsewhere import other_login_page, to_other_login_page
 from authx.pages.forms import LoginForm
 from authx.pages.step_up import demand_recent

@@ -13,6 +13,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf
 from authx.core.claims import AccessClaims
+from authx.core.reasons import EndReason
 from authx.errors import (
     RefreshConflict,
     RefreshError,
@@ -24,7 +25,7 @@ from authx.errors import (
 from authx.gate.verify import read_claims
 from authx.http import cookies, django_session, renewal
 from authx.http.request_state import notes
-from authx.models import DeviceSession, EndReason
+from authx.models import DeviceSession
 from authx.pages import django_login
 from authx.sessions import Credentials, refresh_session
 from authx.sessions.activity import record_use

@@ -18,8 +18,9 @@ from django.views.decorators.debug import sensitive_variables
 from authx import signals
 from authx.conf import conf
 from authx.core.methods import combined
+from authx.core.reasons import EndReason
 from authx.errors import SessionEnded
-from authx.models import DeviceSession, DeviceSessionQuerySet, EndReason, SessionEvent, uuid7
+from authx.models import DeviceSession, DeviceSessionQuerySet, SessionEvent, uuid7
 from authx.sessions import audit
 from authx.sessions.audit import Actor
 from authx.sessions.credentials import Credentials, credentials_for

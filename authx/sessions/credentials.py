@@ -12,11 +12,12 @@ from django.views.decorators.debug import sensitive_variables
 from authx.conf import conf, secret_keys
 from authx.core.access_token import write_access_token
 from authx.core.auth_time import as_claim
-from authx.core.claims import AccessClaims
+from authx.core.claims import DEFAULT_DATABASE, AccessClaims
 from authx.core.refresh_token import write_refresh_token
 from authx.gate.keys import keyring
 from authx.models import DeviceSession
 from authx.sessions.subjects import is_key
+from authx.store import database
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Credentials:
     @property
     def expires_in(self) -> int:
         """Return the lifetime of the access token in seconds (RFC 6749 §5.1)."""
-        return self.claims.exp - self.claims.iat
+        return self.claims.expires_in
 
     @property
     def refresh_expires_in(self) -> int:
@@ -60,6 +61,7 @@ def access_token_for(session: DeviceSession, *, now: datetime) -> tuple[AccessCl
 def _claims(session: DeviceSession, generation: int, now: datetime) -> AccessClaims:
     issued = int(now.timestamp())
     limit = int(session.limit_at.timestamp())
+    alias = database.alias()
     last = min(issued + int(conf.ACCESS_TOKEN_LIFETIME.total_seconds()), limit)
     return AccessClaims(
         iss=conf.ISSUER,
@@ -78,6 +80,7 @@ def _claims(session: DeviceSession, generation: int, now: datetime) -> AccessCla
         dtp=session.device_type,
         era=session.not_before_number or None,
         opaque=not is_key(session) or None,
+        db=None if alias == DEFAULT_DATABASE else alias,
         extra=_extra(session),
     )
 

@@ -12,16 +12,14 @@ from uuid import UUID
 from django.db import models, transaction
 
 from authx import signals
-from authx.models import DeviceSession, EndReason, SessionEvent
+from authx.core.reasons import VERDICTS, EndReason
+from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
 from authx.sessions.audit import NOBODY, Actor
 from authx.store import database, revocation_log
 
 #: Sessions ended in one transaction: large enough to be quick, small enough not to block a login.
 CHUNK = 500
-#: Verdicts on one session, which say nothing about the one that continues it. Other reasons are of somebody
-#: who wants the device signed out.
-_VERDICTS = frozenset({EndReason.IDLE, EndReason.EXPIRED, EndReason.REUSED, EndReason.PASSWORD_CHANGED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +121,7 @@ def _end_one(key: UUID, ending: Ending) -> UUID | None:
     live = DeviceSession.objects.using(database.alias()).live(ending.at)
     found: UUID | None = key
     while found is not None and not live.filter(pk=found).update(**ending.columns()):
-        found = None if ending.reason in _VERDICTS else successor_or_none(found)
+        found = None if ending.reason in VERDICTS else successor_or_none(found)
     return found
 
 

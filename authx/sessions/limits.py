@@ -12,7 +12,8 @@ from django.db.models import F, QuerySet
 
 from authx.conf import conf
 from authx.core.limits import Limit, Occupant, displaced, excess
-from authx.models import DeviceSession, EndReason
+from authx.core.reasons import EndReason
+from authx.models import DeviceSession
 from authx.sessions.audit import Actor
 from authx.sessions.ending import Ending, end_all
 from authx.store import database

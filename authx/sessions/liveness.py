@@ -13,9 +13,10 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.core.claims import AccessClaims
 from authx.core.liveness import Liveness
+from authx.core.reasons import EndReason
 from authx.errors import KeyUnknown, TokenMalformed
 from authx.gate.verify import ensure_live, read_claims
-from authx.models import DeviceSession, EndReason
+from authx.models import DeviceSession
 from authx.sessions.reading import read, read_session
 from authx.store import database
 

@@ -98,9 +98,13 @@ def begin(request: Any, credentials: Mapping[str, Any], *, by_door: bool = False
 def keep_failed(sender: Any, credentials: Any, request: Any = None, **kwargs: Any) -> None:
     """Let a failed attempt count, and record it; also one that was not counted."""
     request = _plain(request)
+    names = names_in(credentials)
     attempt = take_last() if is_guess(credentials) else None
+    if attempt is not None and attempt.names != names:
+        attempt.settle(failed=False)  # an earlier one, of another account; this one was never counted
+        attempt = None
     if attempt is None:
-        subject = next(filter(None, map(_subject, find_users(names_in(credentials)))), None)
+        subject = next(filter(None, map(_subject, find_users(names))), None)
     elif attempt.counted.wait:
         return  # recorded when it was refused
     else:

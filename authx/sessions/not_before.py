@@ -12,8 +12,9 @@ from django.db.models import Max, Subquery
 from django.utils import timezone
 
 from authx.core.device import clean_text
+from authx.core.reasons import EndReason
 from authx.gate.revocation.window import window
-from authx.models import DeviceSession, EndReason, NotBeforeMark
+from authx.models import DeviceSession, NotBeforeMark
 from authx.models.exactly import Octets, is_exactly
 from authx.sessions.audit import Actor
 from authx.sessions.ending import CHUNK, Ending, end_all, end_together

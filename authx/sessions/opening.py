@@ -16,8 +16,10 @@ from authx import signals
 from authx.conf import conf
 from authx.core.device import clean_text, describe_user_agent
 from authx.core.limits import Limit
+from authx.core.reasons import EndReason
+from authx.core.time_limits import idle_expiry
 from authx.errors import DeviceInvalid, LoginRefused
-from authx.models import DeviceSession, EndReason, SessionEvent
+from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
 from authx.sessions.audit import Actor
 from authx.sessions.credentials import Credentials, credentials_for
@@ -85,12 +87,13 @@ class _Login:
 
 def new_life(now: datetime) -> dict[str, Any]:
     """Return the columns with which every session begins at ``now``: its times, and a salt of its own."""
+    expires_at = now + conf.SESSION_LIFETIME
     return {
         "created_at": now,
         "last_seen_at": now,
         "rotated_at": now,
-        "idle_expires_at": now + min(conf.IDLE_LIFETIME, conf.SESSION_LIFETIME),
-        "expires_at": now + conf.SESSION_LIFETIME,
+        "idle_expires_at": idle_expiry(now, conf.IDLE_LIFETIME, expires_at),
+        "expires_at": expires_at,
         "salt": secrets.token_bytes(32),
     }
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from django.db.models import F
 
-from authx.models import DeviceSession, EndReason, SessionEvent
+from authx.core.reasons import EndReason
+from authx.models import DeviceSession, SessionEvent
 from authx.sessions.ending import Ending, end_together
 from authx.sessions.erasure import erase_log
 from authx.store import database

@@ -92,13 +92,16 @@ def find_session(sid: UUID) -> DeviceSession | None:
 
 
 def search_sessions(*, user: str | None, device_type: str | None, status: str | None) -> Any:
-    """Return everybody's sessions, newest first; live ones unless ``status`` is ``ended`` or ``all``."""
+    """Return everybody's sessions, newest first; live ones unless ``status`` is ``ended`` or ``all``.
+
+    None leaves a filter out; ``user`` is a subject or a key, and an empty one is nobody's.
+    """
     found = DeviceSession.objects.using(database.alias()).select_related("user").with_marks()
-    if "\x00" in f"{user}{device_type}":  # PostgreSQL rejects it, and no row has it
+    if user == "" or "\x00" in f"{user}{device_type}":  # PostgreSQL rejects NUL, and no row has it
         return found.none()
-    if user:
+    if user is not None:
         found = found.filter(sessions_of(user))
-    if device_type:
+    if device_type is not None:
         found = found.filter(device_type=device_type)
     if status == "ended":
         found = found.ended()

@@ -9,8 +9,9 @@ from typing import Any
 
 from django.db import connections
 
+from authx.core.reasons import EndReason
 from authx.core.rotation import Row, Verdict
-from authx.models import DeviceSession, EndReason, SessionEvent
+from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
 from authx.sessions.audit import Actor
 from authx.sessions.ending import Ending, record

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
+from authx.core.reasons import EndReason
 from authx.core.refresh_token import read_refresh_token
 from authx.core.risk import Action, Alarm
 from authx.core.rotation import Refusal, Row, Verdict, judge
@@ -22,7 +23,7 @@ from authx.errors import (
     SessionEnded,
     StoreUnavailable,
 )
-from authx.models import DeviceSession, EndReason
+from authx.models import DeviceSession
 from authx.sessions.audit import NOBODY, Actor
 from authx.sessions.credentials import Credentials, access_token_for, credentials_for
 from authx.sessions.liveness import fingerprint, user_end

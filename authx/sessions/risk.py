@@ -10,10 +10,11 @@ from django.views.decorators.debug import sensitive_variables
 from authx import signals
 from authx.conf import conf, secret_keys
 from authx.core.device import describe_user_agent
+from authx.core.reasons import EndReason
 from authx.core.refresh_token import read_refresh_token
 from authx.core.risk import Action, Alarm, Context, alarms
 from authx.http import throttle
-from authx.models import DeviceSession, EndReason, SessionEvent
+from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
 from authx.sessions.audit import Actor
 from authx.sessions.ending import Ending, end_all

@@ -9,7 +9,8 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import get_hasher, identify_hasher
 from django.db.models.signals import class_prepared, post_save, pre_delete, pre_save
 
-from authx.models import DeviceSession, EndReason
+from authx.core.reasons import EndReason
+from authx.models import DeviceSession
 from authx.sessions.ending import Ending, end_all, end_sessions
 from authx.sessions.erasure import forget_deleted
 from authx.sessions.liveness import fingerprint, has_fingerprint

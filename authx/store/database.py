@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from functools import reduce
 from typing import Any, TypeVar
@@ -40,9 +41,37 @@ class DatabaseNow(Now):
         return self.as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **extra)
 
 
+#: The alias to use in place of the router's answer, where the request that it was asked for is out of reach.
+_pinned: ContextVar[str | None] = ContextVar("authx_database", default=None)
+
+
 def alias() -> str:
-    """Return the alias of the database that authx reads and writes: never a replica."""
-    return router.db_for_write(DeviceSession)
+    """Return the alias of the database that authx reads and writes: never a replica.
+
+    A site's router may choose it by the current request, such as by its tenant.
+    """
+    return _pinned.get() or router.db_for_write(DeviceSession)
+
+
+@contextmanager
+def pinned(chosen: str) -> Iterator[None]:
+    """Make ``chosen`` the ``alias`` meanwhile, whatever the site's router says."""
+    token = _pinned.set(chosen)
+    try:
+        yield
+    finally:
+        _pinned.reset(token)
+
+
+def _pin(function: Callable[[], T]) -> Callable[[], T]:
+    """Return a function that does the same later, or in another thread, in the database of this request."""
+    chosen = alias()
+
+    def run() -> T:
+        with pinned(chosen):
+            return function()
+
+    return run
 
 
 def database_now() -> datetime:
@@ -130,7 +159,7 @@ def demand_no_transaction() -> None:
 def after_commit(function: Callable[[], Any]) -> None:
     """Run ``function`` after the surrounding transaction commits, or now; errors are logged, not raised."""
     try:
-        transaction.on_commit(function, using=alias(), robust=True)
+        transaction.on_commit(_pin(function), using=alias(), robust=True)
     except (OperationalError, InterfaceError):  # outside a transaction Django connects first
         logger.exception("The database has gone before what follows a commit could be done.")
 
@@ -162,6 +191,7 @@ def on_own_connection(read: Callable[[], T]) -> T:
     connection = connections[alias()]
     if getattr(connection, "is_in_memory_db", bool)():
         return read()  # there is no other connection to it
+    read = _pin(read)
 
     def run() -> T:
         try:
@@ -187,6 +217,7 @@ def run_even_on_rollback(function: Callable[[], Any]) -> None:
     if not _is_in_transaction(connection):
         _run_logged(function)
         return
+    function = _pin(function)
     pending = connection.__dict__.setdefault(_PENDING, [])
     pending.append(function)
     _keeping.add(id(connection))

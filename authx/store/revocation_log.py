@@ -16,14 +16,11 @@ from django.utils import timezone
 
 from authx.core import revocation_log
 from authx.core.log_position import Gap, LogPosition
+from authx.core.reasons import EXPIRIES
 from authx.gate.revocation import sources
 from authx.gate.revocation.window import MAX_ENDINGS, Endings, window
-from authx.models import EndReason, RevocationLogEntry
+from authx.models import RevocationLogEntry
 from authx.store import database
-
-#: Not logged, because no token outlives them: its ``exp`` never exceeds the limits of its session.
-_NOBODY_ASKS = {EndReason.IDLE.value, EndReason.EXPIRED.value}
-
 
 #: The number of an entry, a text that no other entry has, its subject key and its value.
 _Line = tuple[int, str, str, str]
@@ -31,7 +28,7 @@ _Line = tuple[int, str, str, str]
 
 def write(keys: Sequence[UUID], reason: str) -> None:
     """Append endings made in this transaction, and publish them after its commit."""
-    if reason in _NOBODY_ASKS:
+    if reason in EXPIRIES:
         return
     _append({str(key): reason for key in keys})
 
@@ -59,7 +56,7 @@ def _log() -> models.QuerySet[RevocationLogEntry]:
 
 
 class EndedLog:
-    """A reader of the log, which goes on where its last reading ended."""
+    """A reader of the log of one database, which goes on where its last reading ended."""
 
     def __init__(
         self,
@@ -69,6 +66,7 @@ class EndedLog:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.position, self._limit, self._clock = position, limit, clock
+        self._alias = database.alias()
 
     def read(self) -> Endings:
         """Return the endings committed since the last reading; all that matter, if there was none.
@@ -78,7 +76,7 @@ class EndedLog:
         Raises:
             StoreUnavailable: the database cannot be read.
         """
-        with database.store_errors():
+        with database.store_errors(), database.pinned(self._alias):
             return database.outside_transactions(self._read)
 
     def _read(self) -> Endings:

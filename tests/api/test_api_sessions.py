@@ -612,5 +612,5 @@ def test_a_test_client_that_forces_its_user_has_no_session_to_show(ada):
     client = APIClient()
     client.force_authenticate(ada)
     response = client.get(f"{AUTH}session/")
-    assert response.status_code == 500
+    assert response.status_code == 403
     assert response.json()["detail"] == "The request carries no device session."

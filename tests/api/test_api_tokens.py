@@ -244,12 +244,12 @@ def test_where_a_cookie_will_do_an_odd_body_is_no_matter(path, content_type, log
 WRONG = {
     "username": [None, [], {}, ["ada"], True, "", "a" * 255, "a\x00da", "\ud800", "\udfff ada"],
     "password": [None, [], {}, ["x"], False, "", "x" * 4097, "se\x00cret", "\ud800"],
-    "device": [None, [], "laptop", 7, True, [{}]],
-    "device.id": [None, [], {}, True, "d" * 129, "d\x00", "a\nb", "a\u202eb", "\ud800"],
-    "device.name": [None, [], {}, True, "n\x00", "\ud800", "n" * 513],
-    "device.type": [None, [], {}, True, "toaster", "WEB", "web\x00", "\ud800", "x" * 33],
-    "transport": [None, [], {}, True, "", "pigeon", "Cookie", ["cookie"]],
-    "remember": [None, [], {}, "", "perhaps", 7],
+    "device": [[], "laptop", 7, True, [{}]],
+    "device.id": [[], {}, True, "d" * 129, "d\x00", "a\nb", "a\u202eb", "\ud800"],
+    "device.name": [[], {}, True, "n\x00", "\ud800", "n" * 513],
+    "device.type": [[], {}, True, "toaster", "WEB", "web\x00", "\ud800", "x" * 33],
+    "transport": [[], {}, True, "", "pigeon", "Cookie", ["cookie"]],
+    "remember": [[], {}, "", "perhaps", 7],
 }
 
 

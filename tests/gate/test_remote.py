@@ -809,14 +809,14 @@ def test_a_mark_of_a_real_issuer_ends_everybody_here_but_who_comes_after(remote,
 
 def test_a_key_that_the_issuer_withdraws_is_refused_here_as_soon(remote, issuer_site, ada):
     remote.AUTHX_REVOCATIONS_URL = issuer_site.url + reverse("authx-api:revocations")
-    keyring.keyset.cache_clear()
+    keyring.keyset_of.cache_clear()
     key = rotate(at_once=True)
     opened = open_session(ada)
     assert verify_access_token(opened.access_token).kid == key.kid
     withdraw(key.kid)
     with pytest.raises(KeyUnknown):
         verify_access_token(opened.access_token)
-    keyring.keyset.cache_clear()
+    keyring.keyset_of.cache_clear()
 
 
 @pytest.mark.parametrize("lag", [timedelta(seconds=5), timedelta(hours=1)])
@@ -832,7 +832,7 @@ def test_an_hour_without_the_issuer(settings, clock, monkeypatch, lag):
     feed = RemoteFeed("f", fetch=issuer)
     copy = LocalCopy(feed, clock, keep=lambda: feed.keep, run_in_background=at_once)
     monkeypatch.setattr("authx.gate.verify.remote_keys", lambda url: keys)
-    monkeypatch.setitem(sources._copies, "remote", copy)
+    monkeypatch.setitem(sources._copies, ("remote", "default"), copy)
     start = clock.now
 
     @cache

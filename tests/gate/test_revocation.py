@@ -30,9 +30,10 @@ class Slow(LocalCopy):
 
 
 def test_publishing_reaches_all_copies_while_another_is_made():
-    slow = sources._copies["redis"] = Slow(EndedLog(), keep=lambda: 60.0)
+    slow = sources._copies["redis", "default"] = Slow(EndedLog(), keep=lambda: 60.0)
     sources.publish({"a": "kicked"})
-    assert (set(sources._copies), dict(slow._ended)) == ({"redis", "database"}, {"a": "kicked"})
+    assert set(sources._copies) == {("redis", "default"), ("database", "default")}
+    assert slow._ended == {"a": "kicked"}
 
 
 def test_publishing_survives_copies_that_come_and_go(settings):

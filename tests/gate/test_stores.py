@@ -108,7 +108,7 @@ def test_with_the_database_it_costs_one(bearer, ada, settings):
 def test_a_request_costs_redis_one_command(settings, bearer):
     choose(settings, "redis")
     bearer.get(WHOAMI)
-    store = sources._redis("sessions")
+    store = sources._redis("sessions", "default")
     calls = []
     execute = store._connections.execute
     store._connections.execute = lambda *words: calls.append(words[0]) or execute(*words)
@@ -121,7 +121,7 @@ def test_a_request_costs_redis_one_command(settings, bearer):
 def test_a_lag_costs_redis_nothing(settings, bearer):
     choose(settings, "redis", timedelta(minutes=5))
     bearer.get(WHOAMI)
-    store = sources._redis("sessions")
+    store = sources._redis("sessions", "default")
     store._client.execute_command = store._connections.execute = None  # whoever called one would fail
     for _ in range(5):
         assert bearer.get(WHOAMI).status_code == 200
@@ -185,7 +185,7 @@ def hash_of(settings, bearer):
     choose(settings, "redis")
     bearer.get(WHOAMI)
     assert bearer.get(WHOAMI).status_code == 200
-    store = sources._redis("sessions")
+    store = sources._redis("sessions", "default")
     return lambda command, *words: store._client.execute_command(command, store.key, *words)
 
 

@@ -10,8 +10,9 @@ from django.db.models import F
 from django.utils import timezone
 
 import authx
+from authx.core import reasons
 from authx.issuer.introspection import introspect
-from authx.models import DeviceSession
+from authx.models import DeviceSession, EndReason
 from authx.sessions import end_user_sessions, open_session
 
 ROOT = Path(authx.__file__).parent
@@ -45,6 +46,35 @@ def test_nobody_else_decides_it_again():
 def test_no_query_defines_it_again():
     defined = places(r"idle_expires_at__(gt|lt)e?\b|\bexpires_at__(gt|lt)e?\b")
     assert defined <= {"models/device_sessions.py", "sessions/not_before.py", "sessions/pruning.py"}
+
+
+def test_every_reason_is_written_in_one_place():
+    """As a word of its own; ``logout`` and ``expired`` are also those of a route and of a filter."""
+    words = [reason for reason in EndReason if reason not in ("logout", "expired")]
+    written = places(rf"""(["'])({"|".join(words)})\1""")
+    assert written - {"core/rotation.py"} == {"core/reasons.py"}  # there ``reused`` is a refusal too
+
+
+@pytest.mark.parametrize(
+    ("pattern", "home"),
+    [
+        (r"\bmin\([^)]*(idle|IDLE|expires_at)", "core/time_limits.py"),
+        (r"\.exp - \S*\biat\b", "core/claims.py"),
+    ],
+    ids=["earlier limit", "life of a token"],
+)
+def test_no_figure_of_a_sessions_life_is_worked_out_twice(pattern, home):
+    assert places(pattern) == {home}
+
+
+def test_the_reasons_with_messages_are_those_of_core():
+    assert EndReason.values == list(reasons.EndReason)
+    assert EndReason.names == [reason.name for reason in reasons.EndReason]
+
+
+def test_only_messages_take_the_reasons_from_the_models():
+    taken = places(r"from authx\.models(\.end_reasons)? import [^\n]*\bEndReason\b")
+    assert taken == {"models/__init__.py", "models/device_sessions.py", "pages/texts.py"}
 
 
 @pytest.mark.parametrize("kind", ["access_token", "refresh_token"])

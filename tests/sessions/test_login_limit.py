@@ -704,6 +704,13 @@ def test_failures_of_a_site_without_the_backend_are_events_too(ada, settings):
     assert SessionEvent.objects.get().subject == str(ada.pk)
 
 
+def test_a_failure_that_was_not_counted_is_not_put_down_to_an_earlier_attempt(ada, bob, password, settings):
+    assert authenticate(username=ada.get_username(), password=password) == ada
+    settings.AUTHENTICATION_BACKENDS = BACKENDS[1:]  # as where a backend before ours refuses
+    assert authenticate(username=bob.get_username(), password="wrong") is None
+    assert SessionEvent.objects.get().subject == str(bob.pk)
+
+
 # Checks
 
 

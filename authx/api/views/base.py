@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.exceptions import SuspiciousOperation
 from django.utils.cache import patch_vary_headers
@@ -54,6 +54,14 @@ class AuthxAPIView(APIView):
     parser_classes: Any = [BoundedJSONParser, FormParser]
     renderer_classes: Any = [JSONRenderer]
     content_negotiation_class: Any = OnlyJSON
+    #: A site's default scheme is about its own routes.
+    versioning_class: Any = None
+    #: What the view's own route captures. Other arguments come from the path at which a site mounts ours.
+    path_arguments: ClassVar[tuple[str, ...]] = ()
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call the handler with what the view's own route captures, wherever it is mounted."""
+        return super().dispatch(request, **{name: kwargs[name] for name in self.path_arguments})
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         keep_secrets(request._request)

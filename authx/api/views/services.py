@@ -14,13 +14,14 @@ from rest_framework.response import Response
 
 from authx.api.exceptions import InvalidClient, InvalidRequest
 from authx.api.views.base import AuthxAPIView
+from authx.core.reasons import EndReason
 from authx.http.bodies import body_size, largest_body
 from authx.http.client_credentials import body_credentials, header_credentials
 from authx.http.etag import entity_tag
 from authx.issuer.clients import find_service
 from authx.issuer.introspection import find_session_of, introspect
 from authx.issuer.revocation_feed import KINDS, endings_since
-from authx.models import EndReason, ServiceClient
+from authx.models import ServiceClient
 from authx.sessions import end_session
 
 #: Our error codes as those of OAuth (RFC 6749 §5.2, §4.1.2.1); the others have no equivalent there.

@@ -12,14 +12,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from authx.api import browser
-from authx.api.authentication import session_of
+from authx.api.authentication import session_of, session_or_none
 from authx.api.exceptions import Refused
 from authx.api.serializers import NameSerializer, PasswordSerializer, SessionSerializer
 from authx.api.views.base import SessionAPIView
 from authx.api.views.tokens import check_credentials, set_token_cookies, token_body
+from authx.core.reasons import EndReason
 from authx.http import cookies
 from authx.http.renewal import has_bearer
-from authx.models import DeviceSession, EndReason
+from authx.http.request_state import notes
+from authx.models import DeviceSession
 from authx.sessions import end_session, end_sessions
 from authx.sessions.audit import Actor
 from authx.sessions.continuing import continue_session
@@ -32,8 +34,8 @@ from authx.sessions.queries import (
 )
 
 
-def _shown(sessions: Any, current: DeviceSession, *, many: bool = False) -> Response:
-    context = {"current": current.pk}
+def _shown(sessions: Any, current: DeviceSession | None, *, many: bool = False) -> Response:
+    context = {"current": None if current is None else current.pk}
     return Response(SessionSerializer(sessions, many=many, context=context).data)
 
 
@@ -49,22 +51,24 @@ class Sessions(SessionAPIView):
     """``GET``: the user's live sessions."""
 
     def get(self, request: Request) -> Response:
-        return _shown(live_sessions(request.user), session_of(request), many=True)
+        return _shown(live_sessions(request.user), session_or_none(request), many=True)
 
 
 class SessionDetail(SessionAPIView):
     """``PATCH``: name the device. ``DELETE``: end the session. Another user's is a 404 (P1)."""
+
+    path_arguments = ("sid",)
 
     def patch(self, request: Request, sid: UUID) -> Response:
         session = self._find(request, sid)
         serializer = NameSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         rename_session(session, serializer.validated_data["name"], by=request.user, request=request)
-        return _shown(session, session_of(request))
+        return _shown(session, session_or_none(request))
 
     def delete(self, request: Request, sid: UUID) -> Response:
         session = self._find(request, sid)
-        own = session.pk == session_of(request).pk
+        own = session == session_or_none(request)
         reason = EndReason.LOGOUT if own else EndReason.ENDED_BY_USER
         end_session(session, reason, by=request.user, request=request)
         response = Response(status=204)
@@ -106,7 +110,7 @@ class Reauthenticate(SessionAPIView):
         credentials = continue_session(
             session, Actor.of(session.user, request), methods=password_methods(proved), came_back=True
         )
-        by_cookie = not has_bearer(request._request)
+        by_cookie = notes(request._request).by_cookie
         response = Response(token_body(credentials, with_refresh=not by_cookie))
         if by_cookie:
             browser.continued(request, session, credentials.session)

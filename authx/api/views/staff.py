@@ -13,11 +13,11 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from authx.api.authentication import session_of
+from authx.api.authentication import session_or_none
 from authx.api.permissions import MayKick, MayKickEverywhere
 from authx.api.serializers import KickSerializer, StaffSessionSerializer
 from authx.api.views.base import SessionAPIView
-from authx.models import EndReason
+from authx.core.reasons import EndReason
 from authx.sessions import end_session, end_user_sessions
 from authx.sessions.kicking import KICK_SUPERUSER, may_kick
 from authx.sessions.queries import find_session, search_sessions
@@ -41,7 +41,8 @@ class StaffSessions(SessionAPIView):
             user=asked.get("user"), device_type=asked.get("device_type"), status=asked.get("status")
         )
         page = list(found[offset : offset + limit + 1])
-        context = {"current": session_of(request).pk}
+        current = session_or_none(request)
+        context = {"current": None if current is None else current.pk}
         response = Response(StaffSessionSerializer(page[:limit], many=True, context=context).data)
         if len(page) > limit:
             query = {**asked.dict(), "limit": limit, "offset": offset + limit}
@@ -52,6 +53,7 @@ class StaffSessions(SessionAPIView):
 class KickSession(SessionAPIView):
     """``POST``: end one session of any user."""
 
+    path_arguments = ("sid",)
     permission_classes: Any = [MayKick]
 
     def post(self, request: Request, sid: UUID) -> Response:
@@ -67,6 +69,7 @@ class KickSession(SessionAPIView):
 class KickUser(SessionAPIView):
     """``POST``: end all sessions of a user."""
 
+    path_arguments = ("pk",)
     permission_classes: Any = [MayKickEverywhere]
 
     def post(self, request: Request, pk: str) -> Response:

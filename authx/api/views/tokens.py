@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.models import update_last_login
-from django.middleware.csrf import rotate_token
+from django.middleware.csrf import get_token, rotate_token
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
@@ -19,13 +19,14 @@ from authx.api.exceptions import Refused
 from authx.api.serializers import LoginSerializer
 from authx.api.views.base import AuthxAPIView
 from authx.conf import conf
+from authx.core.reasons import EndReason
 from authx.errors import RefreshReused, SessionEnded, TokenError
 from authx.http import cookies, django_session
 from authx.http.device_cookie import browser_device, remember_login
 from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.renewal import has_bearer
 from authx.http.request_state import notes
-from authx.models import DeviceSession, EndReason
+from authx.models import DeviceSession
 from authx.sessions import (
     Credentials,
     Device,
@@ -95,11 +96,12 @@ def check_credentials(
 
 @method_decorator(sensitive_post_parameters(), name="dispatch")
 class Login(AuthxAPIView):
-    """``GET``: 204 and the CSRF cookie. ``POST``: a new session, where name and password are enough."""
+    """``GET``: 204 and the CSRF token. ``POST``: a new session, where name and password are enough."""
 
     @method_decorator(ensure_csrf_cookie)
     def get(self, request: Request) -> Response:
-        return Response(status=204)
+        # The header is for scripts that cannot read the cookie (CSRF_COOKIE_HTTPONLY, CSRF_USE_SESSIONS).
+        return Response(status=204, headers={"X-CSRFToken": get_token(request._request)})
 
     @sensitive_variables()
     def post(self, request: Request) -> Response:

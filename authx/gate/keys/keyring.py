@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,27 @@ from authx.conf import conf, secret_files, secret_keys
 from authx.core.keys import Key, KeySet
 from authx.errors import KeyInvalid
 from authx.gate.keys.managed import Keyring, Loader, ManagedKey
-from authx.gate.ports import Port
+from authx.gate.ports import Port, current_database
 from authx.gate.shared_copy import drop_on_change
 
 #: Reads the managed keys of the database.
 managed_keys: Port[Loader] = Port("database of signing keys")
 
 
-@lru_cache(maxsize=1)
 def keyset() -> Keyring:
     """Return the keys that sign (the first) and verify (all) our access tokens.
+
+    Each database may have managed keys of its own.
 
     Raises:
         KeyInvalid: an entry of AUTHX_SIGNING_KEYS is unreadable, weak or mismatched.
     """
+    return keyset_of(current_database())
+
+
+@cache
+def keyset_of(database: str) -> Keyring:
+    """Return the ``keyset`` of the database with this alias, which must be the current one."""
     configured = [_load(entry) for entry in conf.SIGNING_KEYS]
     return Keyring(KeySet(configured or [Key.derive(secret) for secret in secret_keys()]), _managed)
 
@@ -64,4 +71,4 @@ def _pem(source: Any) -> str | bytes:
         raise KeyInvalid("an entry is neither PEM text nor a readable file") from None
 
 
-drop_on_change(keyset.cache_clear, "SECRET_KEY", "SECRET_KEY_FALLBACKS", "AUTHX_SIGNING_KEYS")
+drop_on_change(keyset_of.cache_clear, "SECRET_KEY", "SECRET_KEY_FALLBACKS", "AUTHX_SIGNING_KEYS")

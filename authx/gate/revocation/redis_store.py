@@ -18,6 +18,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from authx.conf import conf
+from authx.core.claims import DEFAULT_DATABASE
 from authx.core.log_position import LogPosition
 from authx.errors import StoreUnavailable
 from authx.gate.breaker import Breaker
@@ -41,21 +42,26 @@ ENDINGS_PER_COMMAND: Final = 200
 
 
 class RedisStore:
-    """The endings of one cache alias; one per process, shared by its threads."""
+    """The endings of one database in one cache alias; one per process, shared by its threads."""
 
     def __init__(
         self,
         alias: str,
         log: Callable[..., Any],
         *,
+        database: str = DEFAULT_DATABASE,
         clock: Callable[[], float] = time.monotonic,
         calendar: Callable[[], float] = time.time,
     ) -> None:
-        """Connect to ``alias``; ``calendar`` returns seconds since the epoch, ``clock`` monotonic seconds."""
+        """Connect to ``alias`` for the endings of ``database``, another alias, whose ``log`` is read.
+
+        ``calendar`` returns seconds since the epoch, ``clock`` monotonic seconds.
+        """
         self._client, self._failures = connect(alias), failures()
         self._connections = Connections(self._client)
         issuer = sha256(conf.ISSUER.encode()).hexdigest()[:12]
-        self.key = key_name(alias, f"authx:endings:{FORMAT_VERSION}:{issuer}")
+        of = "" if database == DEFAULT_DATABASE else f":{database}"
+        self.key = key_name(alias, f"authx:endings:{FORMAT_VERSION}:{issuer}{of}")
         self._log, self._clock, self._calendar = log, clock, calendar
         self._reads, self._writes = Breaker(clock), Breaker(clock)
         self._renew_at = self._rests_until = float("-inf")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final, Protocol, cast
 
 from django.utils.module_loading import import_string
@@ -16,7 +16,7 @@ from authx.core.claims import AccessClaims
 from authx.core.liveness import Liveness
 from authx.errors import StoreUnavailable
 from authx.gate.background import in_a_thread
-from authx.gate.ports import Port
+from authx.gate.ports import Port, current_database
 from authx.gate.revocation.local_copy import LocalCopy, TooManyEndings
 from authx.gate.revocation.redis_store import RedisStore
 from authx.gate.revocation.remote import IntrospectionSource, RemoteFeed
@@ -62,12 +62,18 @@ def ask(source: RevocationSource | ReasonSource, claims: AccessClaims, now: date
 
 
 class CachedSource:
-    """Asks a copy or Redis first, and the database where that reports an ending or cannot answer."""
+    """Asks a copy or Redis first, and the database where that reports an ending or cannot answer.
+
+    They know the endings of one database, and nothing of sessions that are in another: of a token issued by
+    another one, the database itself is asked.
+    """
 
     def __init__(self, store: str, lag: timedelta) -> None:
         self._store, self._lag = store, lag
 
     def answer(self, claims: AccessClaims, now: datetime | None) -> Liveness:
+        if claims.issued_by != current_database():
+            return ask(database_source.provider(), claims, now)
         try:
             entries = self._entries(revocation_log.asked_of(claims))
             if not revocation_log.is_hit(claims, entries):
@@ -89,7 +95,7 @@ class CachedSource:
             with suppress(TooManyEndings):
                 return _copy(self._store).entries(names, lag=self._lag.total_seconds())
         if self._store == "redis":
-            return _redis(conf.REDIS_ALIAS).entries(names)
+            return _redis(conf.REDIS_ALIAS, current_database()).entries(names)
         raise StoreUnavailable("no copy is kept: there are too many endings")
 
 
@@ -139,20 +145,23 @@ def source(token: object = None) -> RevocationSource | ReasonSource:
 
 def publish(ended: Mapping[str, str]) -> None:
     """Pass on what this process has just written to the log; an ending that does not arrive is read later."""
-    for copy in list(_copies.values()):  # another thread may be making one
-        copy.add(ended)
+    database = current_database()
+    for (_store, of), copy in list(_copies.items()):  # another thread may be making one
+        if of == database:
+            copy.add(ended)
     if conf.REVOCATION_STORE == "redis":
-        _redis(conf.REDIS_ALIAS).publish(ended)
+        _redis(conf.REDIS_ALIAS, database).publish(ended)
 
 
-#: The local copies, by the store that feeds them.
-_copies: dict[str, LocalCopy] = {}
+#: The local copies, by the store that feeds them and the database whose endings they hold.
+_copies: dict[tuple[str, str], LocalCopy] = {}
 
 
 def _copy(store: str) -> LocalCopy:
-    copy = _copies.get(store)
+    key = store, current_database()
+    copy = _copies.get(key)
     if copy is None:
-        copy = _copies.setdefault(store, _new_copy(store))
+        copy = _copies.setdefault(key, _new_copy(store))
     return copy
 
 
@@ -160,13 +169,17 @@ def _new_copy(store: str) -> LocalCopy:
     if store == "remote":
         remote = RemoteFeed(str(conf.REVOCATIONS_URL))
         return LocalCopy(remote, keep=lambda: remote.keep, run_in_background=in_a_thread)
-    feed: Feed = database_log.provider() if store == "database" else _redis(conf.REDIS_ALIAS).feed()
+    feed: Feed = (
+        database_log.provider()
+        if store == "database"
+        else _redis(conf.REDIS_ALIAS, current_database()).feed()
+    )
     return LocalCopy(feed, keep=lambda: window().total_seconds())
 
 
-@lru_cache(maxsize=8)
-def _redis(alias: str) -> RedisStore:
-    return RedisStore(alias, database_log.provider)
+@cache
+def _redis(alias: str, database: str) -> RedisStore:
+    return RedisStore(alias, database_log.provider, database=database)
 
 
 @lru_cache(maxsize=8)

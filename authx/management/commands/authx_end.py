@@ -6,9 +6,9 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from authx.core.reasons import EndReason
 from authx.management.base import DatabaseCommand
 from authx.management.people import add_user_arguments, find_user
-from authx.models import EndReason
 from authx.sessions import end_everyone, end_user_sessions
 
 

@@ -1,0 +1,30 @@
+"""Why device sessions end."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+
+class EndReason(StrEnum):
+    """The machine word for why a session ended; ``authx.models.EndReason`` has the message for each."""
+
+    LOGOUT = "logout"
+    ENDED_BY_USER = "ended_by_user"
+    KICKED = "kicked"
+    REPLACED = "replaced"
+    SUPERSEDED = "superseded"
+    REUSED = "reused"
+    IDLE = "idle"
+    EXPIRED = "expired"
+    PASSWORD_CHANGED = "password_changed"
+    USER_DISABLED = "user_disabled"
+    USER_DELETED = "user_deleted"
+
+
+#: The session reached one of its time limits. Nobody has to be told: its tokens never outlive the limits.
+EXPIRIES: Final = frozenset({EndReason.IDLE, EndReason.EXPIRED})
+
+#: A verdict on one session, which says nothing about one that continues it. The other reasons are somebody's
+#: who wants the device signed out.
+VERDICTS: Final = EXPIRIES | {EndReason.REUSED, EndReason.PASSWORD_CHANGED}
