@@ -148,7 +148,7 @@ class Conf(ParsedSettings):
         parse=Rate.read,
     )
     DEVICES_MAX_AUTH_AGE: Setting[timedelta | None] = Setting(
-        timedelta(hours=1),
+        timedelta(hours=12),
         rules.optional(rules.positive),
         "How recent a user's own login must be to sign out other devices on our page; None for any.",
     )

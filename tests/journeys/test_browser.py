@@ -87,8 +87,8 @@ class Site:
         self.query(f"UPDATE authx_devicesession SET rotated_at = {earlier} WHERE id = ?", UUID(sid).hex)
 
     def let_logins_age(self):
-        """Everybody signed in two hours ago."""
-        earlier = "strftime('%Y-%m-%d %H:%M:%f000', auth_time, '-2 hours')"
+        """Everybody signed in a day ago."""
+        earlier = "strftime('%Y-%m-%d %H:%M:%f000', auth_time, '-1 day')"
         self.query(f"UPDATE authx_devicesession SET auth_time = {earlier}")
 
     def fetch(self, path):
