@@ -25,14 +25,17 @@ class AuthxConfig(AppConfig):
     def ready(self) -> None:
         from authx import checks
         from authx.http import charset
+        from authx.http.actor import actor_of
+        from authx.logins import attempts
         from authx.pages import login_signals
-        from authx.sessions import login_attempts, user_changes
+        from authx.sessions import ports, user_changes
 
         _connect_gate()
+        ports.request_actor.register(actor_of)
         checks.connect()
         charset.connect()
         user_changes.connect()
-        login_attempts.connect()
+        attempts.connect()
         login_signals.connect()
 
 

@@ -8,7 +8,7 @@ from asgiref.sync import sync_to_async
 from django.core.exceptions import PermissionDenied
 from django.views.decorators.debug import sensitive_variables
 
-from authx.sessions.login_attempts import begin
+from authx.logins.attempts import begin
 
 
 class LoginLimitBackend:

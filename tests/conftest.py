@@ -39,7 +39,7 @@ def _nothing_left_over() -> Iterator[None]:
     """What a test left for the end of its request is no other test's, nor are the managed keys it made."""
     yield
     from authx.gate.keys import keyring  # not before Django is set up
-    from authx.sessions.login_settling import take_last
+    from authx.logins.outcome import take_last
     from authx.store import database
 
     take_last()

@@ -18,6 +18,7 @@ from django.utils.translation import ngettext
 
 from authx.admin.recent import ask_again
 from authx.core.reasons import EndReason
+from authx.http.actor import actor_of
 from authx.models import DeviceSession, DeviceSessionQuerySet
 from authx.sessions import end_sessions, end_user_sessions
 from authx.sessions.kicking import may_kick_superusers, of_superusers
@@ -119,7 +120,7 @@ def _kick(
     end: Callable[..., int],
 ) -> None:
     affected = list(targets.select_related("user").order_by("pk"))
-    count = end(affected, by=request.user, request=request, note=note)
+    count = end(affected, by=actor_of(request, request.user), note=note)
     if affected:
         message = f"{_('Kicked out.')} {note}".strip()
         LogEntry.objects.log_actions(str(request.user.pk), affected, CHANGE, message)

@@ -6,8 +6,8 @@ from rest_framework.request import Request
 
 from authx.http import django_session
 from authx.http.request_state import notes
+from authx.logins.browser import is_left_by_another
 from authx.models import DeviceSession
-from authx.sessions.presented import is_left_by_another
 
 
 def signed_in(request: Request, session: DeviceSession) -> None:

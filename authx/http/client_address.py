@@ -1,4 +1,4 @@
-"""The client's address and user agent, as far as they can be trusted."""
+"""The client's address, as far as it can be trusted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Final
 from django.http import HttpRequest
 
 from authx.conf import conf
-from authx.core.device import clean_text
 
 logger = logging.getLogger("authx")
 
@@ -56,11 +55,6 @@ def is_behind_unknown_proxy(request: HttpRequest) -> bool:
         return False
     found = client_ip(request)
     return found is not None and any(ip_address(found) in network for network in _INSIDE)
-
-
-def client_user_agent(request: HttpRequest) -> str:
-    """Return the User-Agent header, safe to store and print, at most 512 characters."""
-    return clean_text(request.META.get("HTTP_USER_AGENT", ""), 512)
 
 
 def _address(text: str) -> str | None:

@@ -15,20 +15,20 @@ from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
-from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.generic import FormView
 
 from authx.core.reasons import EndReason
 from authx.errors import SessionEnded
-from authx.http.login_limit import say_wait
 from authx.http.request_state import notes
+from authx.logins.attempts import authenticate_within_limit
+from authx.logins.browser import cookie_session
+from authx.logins.outcome import say_wait
 from authx.models import DeviceSession
 from authx.pages.step_up import step_up, to_login
 from authx.pages.visit import Visit, visit_of
 from authx.sessions.continuing import is_continued
-from authx.sessions.login_attempts import authenticate_within_limit
 from authx.sessions.methods import password_methods
-from authx.sessions.presented import cookie_session
 from authx.store.database import store_errors
 
 #: In a Django session: the sid of a visitor who was sent to LOGIN_URL for a fresh login.
@@ -50,13 +50,18 @@ class ConfirmForm(forms.Form):
         self.proved: Any = None
         super().__init__(*args, **kwargs)
 
+    @property
+    def wait(self) -> int:
+        """Return the seconds to wait before another try; 0 while tries are left."""
+        return notes(self.request).login_wait
+
+    @sensitive_variables("password")
     def clean_password(self) -> str:
         password: str = self.cleaned_data["password"]
-        noted, user = notes(self.request), self.session.user
-        assert user is not None
-        noted.proof_of = self.session
+        user: Any = self.session.user
+        notes(self.request).proof_of = self.session
         proved = authenticate_within_limit(self.request, username=user.get_username(), password=password)
-        if proved is None and noted.login_wait:
+        if proved is None and self.wait:
             raise forms.ValidationError(_("Too many attempts. Please try again later."), code="throttled")
         if proved is None or proved.pk != user.pk:
             raise forms.ValidationError(_("This is not your password."), code="invalid_credentials")
@@ -96,7 +101,7 @@ class ConfirmView(RedirectURLMixin, FormView):  # type: ignore[type-arg]
 
     def form_invalid(self, form: Any) -> HttpResponse:
         response: HttpResponse = super().form_invalid(form)
-        say_wait(self.request, response)
+        say_wait(response, form.wait)
         return response
 
     def get_form_kwargs(self) -> dict[str, Any]:

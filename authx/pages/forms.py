@@ -9,8 +9,8 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.utils.translation import gettext_lazy as _
 
 from authx.http.request_state import notes
-from authx.sessions.login_attempts import wait_unless_first
-from authx.sessions.login_settling import settle
+from authx.logins.attempts import wait_unless_first
+from authx.logins.outcome import settle
 
 
 class LoginForm(AuthenticationForm):

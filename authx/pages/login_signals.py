@@ -11,17 +11,18 @@ from django.http import HttpRequest
 from authx.core.methods import combined
 from authx.core.reasons import EndReason
 from authx.http import django_session
+from authx.http.actor import actor_of
 from authx.http.cookies import has_credentials
 from authx.http.device_cookie import browser_device
 from authx.http.proof_notes import see
 from authx.http.request_state import notes
+from authx.logins.browser import browser_session, cookie_session, is_left_by_another
 from authx.models import DeviceSession
 from authx.pages import django_login, proofs
 from authx.pages.visit import Visit, visit_of
 from authx.sessions import Device, end_session, open_session
 from authx.sessions.liveness import end_of
 from authx.sessions.methods import backend_methods, methods_of, password_methods
-from authx.sessions.presented import browser_session, cookie_session, is_left_by_another
 
 
 def connect() -> None:
@@ -132,7 +133,7 @@ def end_at_logout(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
     visit = visit_of(request)
     session = (visit.session if visit else None) or browser_session(request)
     if session is not None and session.ended_at is None:  # an old cookie does not end what continues it
-        end_session(session, EndReason.LOGOUT, user, request=request)
+        end_session(session, EndReason.LOGOUT, by=actor_of(request, user))
     if visit is not None:
         visit.delivery, visit.clears = None, True
         visit.identify(None, AnonymousUser())

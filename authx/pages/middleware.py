@@ -17,15 +17,14 @@ from django.utils.http import escape_leading_slashes
 from authx.errors import AuthxError, LoginRefused, SessionLimitReached, StoreUnavailable
 from authx.http import charset, cookies, django_session, renewal
 from authx.http.error_reports import keep_secrets
-from authx.http.login_limit import say_wait
 from authx.http.outage import RETRY_AFTER
 from authx.http.request_state import notes
+from authx.logins.outcome import answered
 from authx.models import DeviceSession
 from authx.pages.response import deliver
 from authx.pages.second_step import note_proofs
 from authx.pages.texts import refusal_text
 from authx.pages.visit import Visit, visit_of
-from authx.sessions.login_settling import answered
 from authx.store.database import run_pending
 
 logger = logging.getLogger("authx")
@@ -92,7 +91,6 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
     run_pending()
     visit.is_over = True
     answered(request, response)
-    say_wait(request, response)
     try:
         note_proofs(visit, response)
         deliver(visit, response)

@@ -12,12 +12,12 @@ from django.utils.cache import patch_cache_control, patch_vary_headers
 from authx.conf import conf
 from authx.core.reasons import EndReason
 from authx.http import cookies, device_cookie, django_session
+from authx.http.actor import actor_of
 from authx.http.request_state import notes
 from authx.models import DeviceSession
 from authx.pages.step_up import came_back
 from authx.pages.visit import Visit
 from authx.sessions import Credentials, end_session
-from authx.sessions.audit import Actor
 from authx.sessions.continuing import continue_after_password_change
 from authx.sessions.liveness import end_of, fingerprint_of, read_again, user_end
 from authx.sessions.opening import set_persistent
@@ -50,7 +50,7 @@ def _make_way(visit: Visit) -> None:
     dropped = visit.delivery
     visit.delivery, visit.clears = None, False
     if dropped is not None and visit.binds:  # adopted in this request, and never delivered
-        end_session(dropped.session, EndReason.SUPERSEDED, request=visit.request)
+        end_session(dropped.session, EndReason.SUPERSEDED, by=actor_of(visit.request))
 
 
 def _set(visit: Visit, credentials: Credentials, response: HttpResponseBase) -> None:
@@ -108,10 +108,10 @@ def keep_own_password_change(visit: Visit) -> None:
     if request.session[HASH_SESSION_KEY] != user.get_session_auth_hash():
         return
     if after.ended_at is None and user_end(after) == EndReason.PASSWORD_CHANGED:  # a bulk update
-        end_session(after, EndReason.PASSWORD_CHANGED, user, request=request)
+        end_session(after, EndReason.PASSWORD_CHANGED, by=actor_of(request, user))
     elif after.end_reason != EndReason.PASSWORD_CHANGED:
         return
-    continued = continue_after_password_change(after, Actor.of(user, request), came_back=came_back(visit))
+    continued = continue_after_password_change(after, actor_of(request, user), came_back=came_back(visit))
     if continued is not None:
         visit.delivery, visit.binds = continued, True
         visit.identify(continued.session, user)

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from authx.errors import SessionEnded, StoreUnavailable
 from authx.http import django_session, proof_notes
+from authx.http.actor import actor_of
 from authx.models import DeviceSession
 from authx.pages import allauth_records, proofs
 from authx.pages.step_up import step_up
@@ -57,7 +58,7 @@ def _note(visit: Visit, session: DeviceSession) -> None:
 def _add(visit: Visit, session: DeviceSession, methods: tuple[str, ...]) -> None:
     """Add to ``amr`` in a session whose cookies leave with this response for the first time."""
     assert visit.delivery is not None
-    if add_methods(session, methods, by=session.user, request=visit.request):
+    if add_methods(session, methods, actor_of(visit.request, session.user)):
         generation = visit.delivery.claims.gen or session.generation
         visit.delivery = credentials_for(session, generation=generation, now=timezone.now())
 

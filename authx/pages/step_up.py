@@ -13,10 +13,10 @@ from django.shortcuts import resolve_url
 from django.utils.translation import gettext as _
 
 from authx.http import django_session
+from authx.http.actor import actor_of
 from authx.http.confirmation import page_of, to_confirmation
 from authx.models import DeviceSession
 from authx.pages.visit import Visit, visit_of
-from authx.sessions.audit import Actor
 from authx.sessions.continuing import continue_session
 from authx.sessions.step_up import is_recent
 
@@ -32,7 +32,7 @@ def step_up(
     """
     request = visit.request
     user = session.user if visit.settled_session is None else visit.user()  # perhaps an impersonated one
-    actor = Actor.of(session.user, request)
+    actor = actor_of(request, session.user)
     credentials = continue_session(
         session, actor, methods=methods, came_back=came_back(visit), auth_time=auth_time
     )

@@ -23,9 +23,10 @@ from authx.conf import conf
 from authx.core.reasons import EndReason
 from authx.errors import LoginRefused, SessionLimitReached
 from authx.http import cookies, django_session, renewal
-from authx.http.login_limit import say_wait
+from authx.http.actor import actor_of
 from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.request_state import notes
+from authx.logins.outcome import say_wait
 from authx.models import DeviceSession
 from authx.pages.elsewhere import other_login_page, to_other_login_page
 from authx.pages.forms import LoginForm
@@ -76,7 +77,7 @@ class LoginView(auth_views.LoginView):
         response: HttpResponse = super().form_invalid(form)
         if self.refusal_code:
             response.status_code = 401
-        say_wait(self.request, response)  # for a site without our middleware
+        say_wait(response, notes(self.request).login_wait)  # for a site without our middleware
         return response
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -129,7 +130,7 @@ def end_device(request: HttpRequest, sid: UUID) -> HttpResponse:
         return redirect("authx:login")
     if refusal := _demand_recent(request, current):
         return refusal
-    end_session(session, EndReason.ENDED_BY_USER, by=request.user, request=request)
+    end_session(session, EndReason.ENDED_BY_USER, by=actor_of(request, request.user))
     said = _("%(device)s has been signed out.") % {"device": session}
     messages.success(request, said, fail_silently=True)
     return redirect("authx:devices")
@@ -143,7 +144,7 @@ def end_others(request: HttpRequest) -> HttpResponse:
     if refusal := _demand_recent(request, current):
         return refusal
     others = other_sessions(request.user, current.pk if current else None)
-    ended = end_sessions(others, EndReason.ENDED_BY_USER, by=request.user, request=request)
+    ended = end_sessions(others, EndReason.ENDED_BY_USER, by=actor_of(request, request.user))
     said = ngettext("%d other device has been signed out.", "%d other devices have been signed out.", ended)
     messages.success(request, said % ended, fail_silently=True)
     return redirect("authx:devices")

@@ -24,14 +24,15 @@ from authx.errors import (
 )
 from authx.gate.verify import read_claims
 from authx.http import cookies, django_session, renewal
+from authx.http.actor import actor_of
 from authx.http.request_state import notes
+from authx.logins.browser import cookie_session
 from authx.models import DeviceSession
 from authx.pages import django_login
-from authx.sessions import Credentials, refresh_session
+from authx.sessions import Credentials
 from authx.sessions.activity import record_use
 from authx.sessions.liveness import end_of, live_session
-from authx.sessions.presented import cookie_session
-from authx.sessions.refreshing import hold_session, refreshable_session
+from authx.sessions.refreshing import exchange, hold_session, refreshable_session
 from authx.sessions.risk import count_refresh
 from authx.store.database import store_errors
 
@@ -83,11 +84,12 @@ class Visit:
             self.claims = self._read_access_cookie()
             if self.claims is not None or not renewal.may_renew(request):
                 return
-            if count_refresh(refresh_token, request):
+            actor = actor_of(request)
+            if count_refresh(refresh_token, actor):
                 # Too often: let the visitor in unchanged, and set no cookies.
-                self.held, notes(request).renewed = hold_session(refresh_token, request)
+                self.held, notes(request).renewed = hold_session(refresh_token, actor)
                 return
-            credentials = refresh_session(refresh_token, request)
+            credentials = exchange(refresh_token, actor)
         except (RefreshError, StoreUnavailable) as error:
             notes(request).not_renewed = error
             self._note_failure(error)

@@ -2,48 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from django.http import HttpRequest
-
-from authx.conf import conf
+from authx.core.actor import NOBODY, Actor
 from authx.core.device import clean_text
-from authx.http.client_address import client_ip, client_user_agent
 from authx.models import DeviceSession, SessionEvent
 from authx.store import database
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who caused a change, and from where; all of it may be unknown."""
-
-    user: Any = None
-    ip: str | None = None
-    user_agent: str = ""
-    #: ISO 3166-1 alpha-2; empty where AUTHX_COUNTRY does not know it.
-    country: str = ""
-
-    @classmethod
-    def of(cls, user: Any = None, request: Any = None) -> Actor:
-        """Make one of a user and a Django or DRF request; each may be None."""
-        known = user if getattr(user, "pk", None) is not None else None
-        request = getattr(request, "_request", request)
-        if not isinstance(request, HttpRequest):
-            return cls(known)
-        ip = client_ip(request)
-        return cls(known, ip, client_user_agent(request), _country(ip))
-
-
-def _country(ip: str | None) -> str:
-    if ip is None or conf.COUNTRY is None:
-        return ""
-    return clean_text(conf.COUNTRY(ip), 2)
-
-
-#: An actor of whom nothing is known.
-NOBODY = Actor()
 
 
 def event(
@@ -73,7 +37,7 @@ def event(
         actor_label=clean_text(actor.user.get_username(), 150) if actor.user else "",
         ip=actor.ip,
         user_agent=actor.user_agent,
-        note=clean_text(note, 255),
+        note=clean_text(note, 255) if note else "",
     )
 
 
@@ -85,3 +49,21 @@ def is_gone(session: DeviceSession) -> bool:
 def write(*events: SessionEvent) -> None:
     """Append events; the caller has opened the transaction that they belong to."""
     SessionEvent.objects.using(database.alias()).bulk_create(events)
+
+
+def record(
+    kind: SessionEvent.Kind,
+    *sessions: DeviceSession | None,
+    at: datetime,
+    outcome: str = "",
+    actor: Actor = NOBODY,
+    note: str = "",
+    subject: str = "",
+) -> None:
+    """Append the same event for each of ``sessions``, in the caller's transaction."""
+    write(
+        *(
+            event(session, kind, at=at, outcome=outcome, actor=actor, note=note, subject=subject)
+            for session in sessions
+        )
+    )

@@ -17,12 +17,12 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx import signals
 from authx.conf import conf
+from authx.core.actor import Actor
 from authx.core.methods import combined
 from authx.core.reasons import EndReason
 from authx.errors import SessionEnded
 from authx.models import DeviceSession, DeviceSessionQuerySet, SessionEvent, uuid7
 from authx.sessions import audit
-from authx.sessions.audit import Actor
 from authx.sessions.credentials import Credentials, credentials_for
 from authx.sessions.ending import Ending, record
 from authx.sessions.liveness import end_of, fingerprint
@@ -79,7 +79,7 @@ def continue_session(
         new = _open(old, sid, session.user, at, columns | {"not_before_number": number})
         added = " ".join(word for word in amr if word not in old.amr)
         kind = SessionEvent.Kind.REAUTHENTICATED
-        audit.write(audit.event(new, kind, at=at, actor=actor, note=added))
+        audit.record(kind, new, at=at, actor=actor, note=added)
         return credentials_for(new, generation=1, now=now or timezone.now())
 
     credentials = _announced(session, write)
@@ -121,7 +121,7 @@ def continue_after_password_change(
         columns: dict[str, Any] = {"fingerprint": fingerprint(user), "not_before_number": number}
         columns["confirmed_generation"] = int(came_back or session.confirmed_generation > 0)
         new = _open(session, sid, user, at, columns)
-        audit.write(audit.event(new, SessionEvent.Kind.OPENED, at=at, actor=actor))
+        audit.record(SessionEvent.Kind.OPENED, new, at=at, actor=actor)
         return credentials_for(new, generation=1, now=now or timezone.now())
 
     return _announced(session, write)

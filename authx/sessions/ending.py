@@ -12,10 +12,11 @@ from uuid import UUID
 from django.db import models, transaction
 
 from authx import signals
+from authx.core.actor import NOBODY, Actor
 from authx.core.reasons import VERDICTS, EndReason
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
-from authx.sessions.audit import NOBODY, Actor
+from authx.sessions.ports import actor_of
 from authx.store import database, revocation_log
 
 #: Sessions ended in one transaction: large enough to be quick, small enough not to block a login.
@@ -34,7 +35,7 @@ class Ending:
     replaced_by: str = ""
 
     @classmethod
-    def of(cls, reason: str, by: Any, request: Any, note: str, now: datetime | None) -> Ending:
+    def of(cls, reason: str, actor: Actor, note: str = "", now: datetime | None = None) -> Ending:
         """Make one from the arguments of the public functions; ``now`` defaults to the database's clock.
 
         Raises:
@@ -42,7 +43,7 @@ class Ending:
             StoreUnavailable: the database's clock cannot be read.
         """
         known = EndReason(reason)
-        return cls(known, now or database.database_now(), Actor.of(by, request), note)
+        return cls(known, now or database.database_now(), actor, note)
 
     def columns(self) -> dict[str, Any]:
         """Return the columns of an ended row, with their values."""
@@ -66,16 +67,18 @@ def end_session(
     """End one session, or the live one that continues it; return False if it had ended or expired already.
 
     The first writer's reason stands. A verdict (``idle``, ``expired``, ``reused``, ``password_changed``) is
-    on this session alone, and never ends one that continues it. If the user has been deleted and ``by`` is
-    None, the request's address and user agent are not kept.
+    on this session alone, and never ends one that continues it. ``by`` is a user, or the ``Actor`` that a
+    door has built. Where the session's user has been deleted and nobody is known, the address and the user
+    agent are not kept.
 
     Raises:
         ValueError: ``reason`` is not an ``EndReason``.
         StoreUnavailable: the database cannot be written; the session has not been ended.
     """
-    if by is None and audit.is_gone(session):
-        request = None
-    return end_all([session.pk], Ending.of(reason, by, request, note, now)) == 1
+    actor = actor_of(request, by)
+    if actor.user is None and audit.is_gone(session):
+        actor = NOBODY
+    return end_all([session.pk], Ending.of(reason, actor, note, now)) == 1
 
 
 def end_sessions(
@@ -90,7 +93,7 @@ def end_sessions(
     """End the live sessions of ``queryset``, in transactions of a few hundred; return how many ended now.
 
     One that is continued meanwhile ends in its successor, as with ``end_session``; those that had ended
-    before are passed over, whatever continues them.
+    before are passed over, whatever continues them. ``by`` is a user, or the ``Actor`` that a door has built.
 
     Raises:
         ValueError: ``reason`` is not an ``EndReason``.
@@ -100,7 +103,7 @@ def end_sessions(
     with database.store_errors():
         keys = queryset.using(database.alias()).filter(ended_at=None).order_by("pk")
         found = list(keys.values_list("pk", flat=True))
-    return end_all(found, Ending.of(reason, by, request, note, now)) if found else 0
+    return end_all(found, Ending.of(reason, actor_of(request, by), note, now)) if found else 0
 
 
 def end_all(keys: Sequence[UUID], ending: Ending) -> int:
@@ -168,20 +171,14 @@ def _end_together(
 
 def record(keys: Sequence[UUID], ending: Ending, *, logged: bool = True) -> None:
     """Write the events of endings made in this transaction; publish and announce them after its commit."""
-    kind = SessionEvent.Kind.ENDED
     reason = ending.reason.value
-    audit.write(
-        *(
-            audit.event(
-                DeviceSession(pk=key),
-                kind,
-                at=ending.at,
-                outcome=reason,
-                actor=ending.actor,
-                note=ending.note,
-            )
-            for key in keys
-        )
+    audit.record(
+        SessionEvent.Kind.ENDED,
+        *(DeviceSession(id=key) for key in keys),
+        at=ending.at,
+        outcome=reason,
+        actor=ending.actor,
+        note=ending.note,
     )
     if keys:
         if logged:

@@ -11,10 +11,10 @@ from django.contrib.auth import get_user_model
 from django.db.models import F, QuerySet
 
 from authx.conf import conf
+from authx.core.actor import Actor
 from authx.core.limits import Limit, Occupant, displaced, excess
 from authx.core.reasons import EndReason
 from authx.models import DeviceSession
-from authx.sessions.audit import Actor
 from authx.sessions.ending import Ending, end_all
 from authx.store import database
 

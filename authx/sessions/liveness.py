@@ -11,6 +11,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
+from authx.core.actor import NOBODY
 from authx.core.claims import AccessClaims
 from authx.core.liveness import Liveness
 from authx.core.reasons import EndReason
@@ -96,7 +97,7 @@ def _write_down(session: DeviceSession, reason: str, now: datetime | None) -> No
     """Record at this read what the user's state has ended: a bulk update sent no signal."""
     from authx.sessions.ending import end_session
 
-    database.run_even_on_rollback(lambda: end_session(session, reason, now=now))
+    database.run_even_on_rollback(lambda: end_session(session, reason, NOBODY, now=now))
 
 
 @sensitive_variables("access_token")

@@ -10,10 +10,10 @@ from django.contrib.auth.backends import ModelBackend
 from django.utils.module_loading import import_string
 
 from authx.conf import conf
+from authx.core.actor import NOBODY, Actor
 from authx.core.methods import combined, listed, methods_named
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
-from authx.sessions.audit import Actor
 from authx.store import database
 
 
@@ -44,9 +44,7 @@ def password_methods(user: Any) -> tuple[str, ...]:
     return combined(("pwd",) if words is None else words)
 
 
-def add_methods(
-    session: DeviceSession, methods: Sequence[str], *, by: Any = None, request: Any = None
-) -> bool:
+def add_methods(session: DeviceSession, methods: Sequence[str], actor: Actor = NOBODY) -> bool:
     """Add what the user has proved since to the session's ``amr``, and ``mfa`` if there are now two factors.
 
     Returns False if there was nothing new, or the session has ended meanwhile. Access tokens made from now on
@@ -67,8 +65,7 @@ def add_methods(
         amr = list(combined(found.amr, methods))
         this.update(amr=amr)
         added = " ".join(word for word in amr if word not in found.amr)
-        kind = SessionEvent.Kind.REAUTHENTICATED
-        audit.write(audit.event(session, kind, at=at, actor=Actor.of(by, request), note=added))
+        audit.record(SessionEvent.Kind.REAUTHENTICATED, session, at=at, actor=actor, note=added)
         return amr
 
     amr: list[str] | None = database.transact(write)

@@ -11,13 +11,14 @@ from django.db import models
 from django.db.models import Max, Subquery
 from django.utils import timezone
 
+from authx.core.actor import Actor
 from authx.core.device import clean_text
 from authx.core.reasons import EndReason
 from authx.gate.revocation.window import window
 from authx.models import DeviceSession, NotBeforeMark
 from authx.models.exactly import Octets, is_exactly
-from authx.sessions.audit import Actor
 from authx.sessions.ending import CHUNK, Ending, end_all, end_together
+from authx.sessions.ports import actor_of
 from authx.sessions.subjects import find_subject
 from authx.store import database, revocation_log
 from authx.store.database import DatabaseNow
@@ -42,7 +43,7 @@ def end_user_sessions(
     service, and so is a login in progress. The rows, their events and signals follow in transactions of a few
     hundred: if that is interrupted, the sessions stay refused, and ``authx_prune`` finishes it. Sessions
     opened under another subject, before AUTHX_SUBJECT_FIELD was changed, end in the mark's transaction, one
-    by one.
+    by one. ``by`` is a user, or the ``Actor`` that a door has built.
 
     Raises:
         ValueError: ``reason`` is not an ``EndReason``, or ``user`` is None or not saved.
@@ -52,7 +53,7 @@ def end_user_sessions(
     key = getattr(user, "pk", None)
     if key in (None, EVERYBODY):
         raise ValueError("a user who is not saved has no sessions to end")
-    ending = Ending.of(reason, by, request, note, now)
+    ending = Ending.of(reason, actor_of(request, by), note, now)
     subject = find_subject(user)
 
     def write() -> tuple[NotBeforeMark | None, int]:
@@ -76,7 +77,7 @@ def end_everyone(
     reason: str, by: Any = None, *, request: Any = None, note: str = "", now: datetime | None = None
 ) -> int:
     """End everybody's sessions, as ``end_user_sessions`` does for one user; those of ``by`` included."""
-    ending = Ending.of(reason, by, request, note, now)
+    ending = Ending.of(reason, actor_of(request, by), note, now)
     mark = database.transact(lambda: _write(EVERYBODY, ending))
     return sum(_catch_up(mark, ending, CHUNK))
 
@@ -122,7 +123,7 @@ def catch_up(batch: int) -> Iterator[int]:
     The oldest mark first: it is the one that ended them.
     """
     for mark in list(_marks().order_by("number")):
-        ending = Ending(EndReason(mark.reason), mark.at, Actor.of(mark.by), mark.note)
+        ending = Ending(EndReason(mark.reason), mark.at, Actor(mark.by), mark.note)
         yield from _catch_up(mark, ending, batch)
 
 

@@ -14,6 +14,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx import signals
 from authx.conf import conf
+from authx.core.actor import Actor
 from authx.core.device import clean_text, describe_user_agent
 from authx.core.limits import Limit
 from authx.core.reasons import EndReason
@@ -21,12 +22,13 @@ from authx.core.time_limits import idle_expiry
 from authx.errors import DeviceInvalid, LoginRefused
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
-from authx.sessions.audit import Actor
 from authx.sessions.credentials import Credentials, credentials_for
 from authx.sessions.ending import end_session
 from authx.sessions.limits import enforce_limits, lock_user, replace_same_device
 from authx.sessions.liveness import fingerprint
 from authx.sessions.not_before import opening_moment
+from authx.sessions.ports import actor_of
+from authx.sessions.risk import country_of
 from authx.sessions.subjects import subject_of
 from authx.store import database
 
@@ -77,7 +79,6 @@ class _Login:
             "device_label": label,
             "user_agent": self.actor.user_agent,
             "ip": self.actor.ip,
-            "country": self.actor.country,
             "auth_time": self.now,
             "fingerprint": fingerprint(self.user),
             **new_life(self.now),
@@ -135,7 +136,9 @@ def open_session(
     columns |= {"subject": subject, "not_before_number": not_before_number}
     if auth_time is not None:
         columns["auth_time"] = auth_time
-    login = _Login(user, device or Device(), Actor.of(user, request), at, columns)
+    actor = actor_of(request, user)
+    columns["country"] = country_of(actor.ip)
+    login = _Login(user, device or Device(), actor, at, columns)
     limits = conf.SESSION_LIMITS
 
     def write() -> Credentials:
@@ -146,7 +149,8 @@ def open_session(
 
     # A login that waits for others may have to start again once for each of them.
     credentials = database.transact(write, attempts=TURNS if limits else database.ATTEMPTS)
-    database.after_commit(lambda: _announce(credentials.session, user, request))
+    opened = {"session": credentials.session, "user": user, "request": request}
+    database.after_commit(lambda: signals.device_session_opened.send_robust(DeviceSession, **opened))
     return credentials
 
 
@@ -160,17 +164,13 @@ def _write(login: _Login, overwrites: DeviceSession | None, limits: Sequence[Lim
         if session.adopted_from is None:
             raise
         raise LoginRefused("this Django session was adopted before") from error
-    audit.write(audit.event(session, SessionEvent.Kind.OPENED, at=login.now, actor=login.actor))
+    audit.record(SessionEvent.Kind.OPENED, session, at=login.now, actor=login.actor)
     if overwrites is not None and overwrites.ended_at is None:  # not what continues it
-        end_session(overwrites, EndReason.SUPERSEDED, login.user, now=login.now)
+        end_session(overwrites, EndReason.SUPERSEDED, Actor(login.user), now=login.now)
     replace_same_device(session, login.actor)
     if limits:
         enforce_limits(session, login.actor, limits)
     return session
-
-
-def _announce(session: DeviceSession, user: Any, request: Any) -> None:
-    signals.device_session_opened.send_robust(DeviceSession, session=session, user=user, request=request)
 
 
 def set_persistent(session: DeviceSession, persistent: bool) -> None:

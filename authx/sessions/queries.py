@@ -8,10 +8,10 @@ from uuid import UUID
 
 from django.db.models import Q
 
+from authx.core.actor import NOBODY, Actor
 from authx.core.device import clean_text
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
-from authx.sessions.audit import Actor
 from authx.sessions.subjects import sessions_of
 from authx.store import database
 from authx.store.database import DatabaseNow
@@ -64,7 +64,7 @@ def live_or_continued(sessions: Any) -> Any:
     return rows.filter(Q(pk__in=keys.values("pk")) | Q(pk__in=line)).live()
 
 
-def rename_session(session: DeviceSession, name: str, *, by: Any = None, request: Any = None) -> str:
+def rename_session(session: DeviceSession, name: str, actor: Actor = NOBODY) -> str:
     """Set the device name that the user chose; return it as it is stored, at most 100 characters."""
     kept = clean_text(name, 100)
     at = database.database_now()
@@ -72,9 +72,7 @@ def rename_session(session: DeviceSession, name: str, *, by: Any = None, request
     def write() -> None:
         live = DeviceSession.objects.using(database.alias()).filter(pk=session.pk, ended_at=None)
         if live.update(device_name=kept):
-            kind = SessionEvent.Kind.RENAMED
-            actor = Actor.of(by, request)
-            audit.write(audit.event(session, kind, at=at, actor=actor, note=kept))
+            audit.record(SessionEvent.Kind.RENAMED, session, at=at, actor=actor, note=kept)
 
     database.transact(write)
     session.device_name = kept

@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from django.db import connections
 
+from authx.core.actor import Actor
 from authx.core.reasons import EndReason
 from authx.core.rotation import Row, Verdict
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
-from authx.sessions.audit import Actor
 from authx.sessions.ending import Ending, record
 from authx.store import database
 
@@ -33,8 +32,9 @@ _KINDS = {
 }
 
 
-def tell_once(session: DeviceSession, verdict: Verdict, at: datetime, request: Any) -> None:
+def tell_once(session: DeviceSession, verdict: Verdict, at: datetime, actor: Actor) -> None:
     """Record a refusal that changes nothing: once, or a thief could write events forever."""
+    actor = replace(actor, user=None if verdict.row is Row.ENDED else session.user)
 
     def write() -> None:
         # Of many at once only one writes; with SKIP LOCKED none of them waits for the session's lock.
@@ -45,9 +45,8 @@ def tell_once(session: DeviceSession, verdict: Verdict, at: datetime, request: A
 
     try:
         if not _is_told(session, verdict.row):
-            actor = Actor.of(None if verdict.row is Row.ENDED else session.user, request)
             database.transact(write, attempts=1)
-    except Exception:  # any error, AUTHX_COUNTRY's included: refusing must not depend on it
+    except Exception:  # any error: refusing must not depend on it
         logger.exception("%s of session %s could not be recorded.", verdict.row, session.pk)
 
 
@@ -66,4 +65,4 @@ def record_verdict(session: DeviceSession, verdict: Verdict, at: datetime, actor
         record([session.pk], Ending(EndReason(verdict.end), at, nobody, verdict.row))
     elif verdict.row not in SILENT:
         kind = _KINDS.get(verdict.row, SessionEvent.Kind.REFRESHED)
-        audit.write(audit.event(session, kind, at=at, outcome=verdict.row, actor=actor))
+        audit.record(kind, session, at=at, outcome=verdict.row, actor=actor)

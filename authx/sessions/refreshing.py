@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
+from authx.core.actor import NOBODY, Actor
 from authx.core.reasons import EndReason
 from authx.core.refresh_token import read_refresh_token
 from authx.core.risk import Action, Alarm
@@ -24,9 +25,9 @@ from authx.errors import (
     StoreUnavailable,
 )
 from authx.models import DeviceSession
-from authx.sessions.audit import NOBODY, Actor
 from authx.sessions.credentials import Credentials, access_token_for, credentials_for
 from authx.sessions.liveness import fingerprint, user_end
+from authx.sessions.ports import actor_of
 from authx.sessions.presented import find_genuine
 from authx.sessions.refresh_events import REPEATS, SILENT, record_verdict, tell_once
 from authx.sessions.risk import action_of, new_context, record_alarm
@@ -50,14 +51,20 @@ def refresh_session(
         SessionEnded: the session is over; ``reason`` says why.
         StoreUnavailable: the database cannot be read or written; nothing changed.
     """
+    return exchange(refresh_token, actor_of(request), now=now)
+
+
+@sensitive_variables("refresh_token")
+def exchange(refresh_token: object, actor: Actor = NOBODY, *, now: datetime | None = None) -> Credentials:
+    """Do what ``refresh_session`` does, for a door that has built the actor; raises as it does."""
     with database.store_errors():
-        session, generation = _exchange(refresh_token, request, now)
+        session, generation = _exchange(refresh_token, actor, now)
         return credentials_for(session, generation=generation, now=now or timezone.now())
 
 
 @sensitive_variables()
 def hold_session(
-    refresh_token: object, request: Any = None, *, now: datetime | None = None
+    refresh_token: object, actor: Actor = NOBODY, *, now: datetime | None = None
 ) -> tuple[DeviceSession, str]:
     """Return the session that ``refresh_session`` would renew, and an access token for this request alone.
 
@@ -67,13 +74,13 @@ def hold_session(
     Raises: as ``refresh_session``.
     """
     with database.store_errors():
-        session, _generation = _exchange(refresh_token, request, now, holds=True)
+        session, _generation = _exchange(refresh_token, actor, now, holds=True)
         return session, access_token_for(session, now=now or timezone.now())[1]
 
 
 @sensitive_variables("refresh_token")
 def _exchange(
-    refresh_token: object, request: Any, now: datetime | None, *, holds: bool = False
+    refresh_token: object, actor: Actor, now: datetime | None, *, holds: bool = False
 ) -> tuple[DeviceSession, int]:
     """Return the session of a genuine token and the generation to issue, after carrying out the verdict.
 
@@ -82,9 +89,9 @@ def _exchange(
     presented = read_refresh_token(refresh_token, secret_keys())
     for _ in range(database.ATTEMPTS):
         session = find_genuine(presented)
-        decision = _decide(session, presented.generation, now or session.database_now, request)
+        decision = _decide(session, presented.generation, now or session.database_now, actor)
         issue = decision.verdict.issue
-        if (holds and issue is not None) or _carry_out(session, decision, request):
+        if (holds and issue is not None) or _carry_out(session, decision, actor):
             if issue is None:
                 raise _refusal(session, decision.verdict)
             return session, issue
@@ -133,12 +140,12 @@ class _Decision:
     context: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _decide(session: DeviceSession, presented: int, at: datetime, request: Any) -> _Decision:
+def _decide(session: DeviceSession, presented: int, at: datetime, actor: Actor) -> _Decision:
     verdict = _judge(session, presented, at)
     if verdict.issue is None:
         found = [Alarm.REFRESH_REUSED] if verdict.refusal is Refusal.REUSED else []
         return _Decision(verdict, at, alarms=tuple(found))
-    actor = Actor.of(session.user, request)
+    actor = replace(actor, user=session.user)
     found, context = new_context(session, actor)
     if any(action_of(alarm) is Action.END for alarm in found):
         verdict = Verdict(row=verdict.row, end=EndReason.REUSED.value, refusal=Refusal.REUSED)
@@ -146,18 +153,18 @@ def _decide(session: DeviceSession, presented: int, at: datetime, request: Any) 
     return _Decision(verdict, at, actor, tuple(found), context)
 
 
-def _carry_out(session: DeviceSession, decision: _Decision, request: Any) -> bool:
+def _carry_out(session: DeviceSession, decision: _Decision, actor: Actor) -> bool:
     """Write the verdict and its events, if any, in one transaction; return False if another was first."""
     verdict, at = decision.verdict, decision.at
     if verdict.row in REPEATS:
-        tell_once(session, verdict, at, request)
+        tell_once(session, verdict, at, actor)
         return True
     changes = _changes(session, verdict, at) | dict(decision.context)
     if verdict.row in SILENT and not changes:
         database.demand_no_transaction()
         return True
     # Nothing that was erased with a deleted user is recorded again.
-    actor = decision.actor or (NOBODY if session.user is None else Actor.of(session.user, request))
+    actor = decision.actor or (NOBODY if session.user is None else replace(actor, user=session.user))
 
     def write() -> bool:
         if changes and not _swap(session, changes, decision.context):

@@ -9,17 +9,16 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx import signals
 from authx.conf import conf, secret_keys
-from authx.core.device import describe_user_agent
+from authx.core.actor import Actor
+from authx.core.device import clean_text, describe_user_agent
 from authx.core.reasons import EndReason
 from authx.core.refresh_token import read_refresh_token
 from authx.core.risk import Action, Alarm, Context, alarms
-from authx.http import throttle
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
-from authx.sessions.audit import Actor
 from authx.sessions.ending import Ending, end_all
 from authx.sessions.presented import find_by_refresh_token
-from authx.store import database
+from authx.store import counters, database
 
 
 def action_of(alarm: Alarm) -> Action:
@@ -27,32 +26,37 @@ def action_of(alarm: Alarm) -> Action:
     return conf.ALARMS[alarm]
 
 
+def country_of(ip: str | None) -> str:
+    """Return an address's country (ISO 3166-1 alpha-2); ``""`` where AUTHX_COUNTRY does not know it."""
+    if ip is None or conf.COUNTRY is None:
+        return ""
+    return clean_text(conf.COUNTRY(ip), 2)
+
+
 def new_context(session: DeviceSession, actor: Actor) -> tuple[list[Alarm], dict[str, Any]]:
     """Return the alarms that a refresh by ``actor`` raises, and the columns that record its origin."""
     label = describe_user_agent(actor.user_agent)[1] if actor.user_agent and session.user_agent else ""
+    country = country_of(actor.ip)
     before = Context(session.device_label, session.country)
     found = [
-        alarm
-        for alarm in alarms(before, Context(label, actor.country))
-        if action_of(alarm) is not Action.IGNORE
+        alarm for alarm in alarms(before, Context(label, country)) if action_of(alarm) is not Action.IGNORE
     ]
     columns: dict[str, Any] = {}
     if Alarm.SPLIT_CONTEXT in found:
         columns |= {"device_label": label, "user_agent": actor.user_agent}
     if Alarm.NEW_COUNTRY in found:
-        columns |= {"country": actor.country, "ip": actor.ip}
+        columns |= {"country": country, "ip": actor.ip}
     return found, columns
 
 
 def record_alarm(session: DeviceSession, alarm: Alarm, *, at: datetime, actor: Actor) -> None:
     """Write the flagged event, in the caller's transaction, and announce it after the commit."""
-    kind = SessionEvent.Kind.FLAGGED
-    audit.write(audit.event(session, kind, at=at, outcome=alarm.value, actor=actor))
+    audit.record(SessionEvent.Kind.FLAGGED, session, at=at, outcome=alarm.value, actor=actor)
     database.after_commit(lambda: _announce(session, alarm))
 
 
 @sensitive_variables("refresh_token")
-def count_refresh(refresh_token: object, request: Any) -> int:
+def count_refresh(refresh_token: object, actor: Actor) -> int:
     """Count a refresh of this token's session in the cache; return the seconds until the next one, 0 for now.
 
     The first refresh beyond AUTHX_REFRESH_RATE in a window raises the alarm.
@@ -62,19 +66,18 @@ def count_refresh(refresh_token: object, request: Any) -> int:
         StoreUnavailable: an alarm is due, and the database cannot be read or written.
     """
     sid = str(read_refresh_token(refresh_token, secret_keys()).sid)
-    wait = throttle.refresh_wait(sid)
-    if wait and throttle.is_first("refresh-rate", sid, wait):
-        raise_refresh_rate(find_by_refresh_token(refresh_token), request)
+    wait = counters.refresh_wait(sid)
+    if wait and counters.is_first("refresh-rate", sid, wait):
+        raise_refresh_rate(find_by_refresh_token(refresh_token), actor)
     return wait
 
 
-def raise_refresh_rate(session: DeviceSession, request: Any) -> None:
+def raise_refresh_rate(session: DeviceSession, actor: Actor) -> None:
     """Flag or end a session that refreshes more often than AUTHX_REFRESH_RATE allows."""
     alarm, at = Alarm.REFRESH_RATE, session.database_now
     action = action_of(alarm)
     if action is Action.IGNORE or session.ended_reason(at) is not None:
         return
-    actor = Actor.of(None, request)
 
     def write() -> None:
         record_alarm(session, alarm, at=at, actor=actor)

@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import get_hasher, identify_hasher
 from django.db.models.signals import class_prepared, post_save, pre_delete, pre_save
 
+from authx.core.actor import NOBODY
 from authx.core.reasons import EndReason
 from authx.models import DeviceSession
 from authx.sessions.ending import Ending, end_all, end_sessions
@@ -76,7 +77,7 @@ def end_after_save(
     before = instance.__dict__.pop(_UPGRADED, None)
     live = DeviceSession.objects.using(database.alias()).filter(user=instance.pk).live()
     if not instance.is_active:
-        end_sessions(live, EndReason.USER_DISABLED)
+        end_sessions(live, EndReason.USER_DISABLED, NOBODY)
         return
     outdated = []
     for session in live.only("pk", "fingerprint"):
@@ -90,7 +91,7 @@ def end_after_save(
         else:
             outdated.append(session.pk)
     if outdated:
-        end_sessions(live.filter(pk__in=outdated), EndReason.PASSWORD_CHANGED)
+        end_sessions(live.filter(pk__in=outdated), EndReason.PASSWORD_CHANGED, NOBODY)
 
 
 def end_before_delete(sender: Any, instance: Any, using: str, **kwargs: Any) -> None:
@@ -102,7 +103,7 @@ def end_before_delete(sender: Any, instance: Any, using: str, **kwargs: Any) -> 
     with database.store_errors():
         found = list(owned.values_list("pk", "subject", "ended_at"))
     if unended := [key for key, _subject, ended_at in found if ended_at is None]:
-        end_all(unended, Ending.of(EndReason.USER_DELETED, None, None, "", None))
+        end_all(unended, Ending.of(EndReason.USER_DELETED, NOBODY))
     # A child row may be deleted without its parent: the user is then still there.
     is_user = sender._meta.concrete_model is get_user_model()._meta.concrete_model
     if is_user and using == database.alias():

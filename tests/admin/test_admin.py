@@ -14,10 +14,10 @@ from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from authx.core.actor import NOBODY
 from authx.errors import SessionEnded
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import Device, end_session, open_session, recognize
-from authx.sessions.audit import NOBODY
 from authx.sessions.continuing import continue_session
 
 LIST = "/admin/authx/devicesession/"

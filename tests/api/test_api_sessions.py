@@ -11,10 +11,10 @@ from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from authx.core.actor import NOBODY
 from authx.gate import verify_access_token
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import Device, end_session, open_session
-from authx.sessions.audit import NOBODY
 from authx.sessions.continuing import continue_session
 
 AUTH = "/api/auth/"

@@ -12,9 +12,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from authx.core.actor import NOBODY
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import Device, end_session, open_session
-from authx.sessions.audit import NOBODY
 from authx.sessions.continuing import continue_session
 
 LIST = "/api/auth/staff/sessions/"

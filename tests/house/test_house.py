@@ -182,6 +182,20 @@ def test_the_gate_names_nothing_outside_it_by_string(path):
     assert not [value for value in strings if isinstance(value, str) and outward.search(value)]
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "authx/sessions").rglob("*.py")), ids=lambda path: path.stem)
+def test_sessions_know_no_web(path):
+    """The contract sees no part of Django, only all of it; and no name in a string."""
+    web = re.compile(r"(django\.(http|shortcuts|template|urls|core\.handlers)|authx\.http|rest_framework)\b")
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    named = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom):
+            named += [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            named.append(node.value)
+    assert not [name for name in named if web.match(name)]
+
+
 def test_the_checks_of_a_service_that_only_verifies_need_no_models():
     python("""
         import sys

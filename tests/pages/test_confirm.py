@@ -17,11 +17,11 @@ from django.urls import path
 from django.utils import timezone
 from django.views.generic import View
 
+from authx.core.actor import NOBODY
 from authx.models import DeviceSession, SessionEvent
 from authx.pages.decorators import recently_authenticated
 from authx.pages.mixins import RecentlyAuthenticatedMixin
 from authx.sessions import Device, end_session, open_session
-from authx.sessions.audit import NOBODY
 from authx.sessions.continuing import continue_session
 from tests import urls as site
 from tests.outside_urls import without_pages

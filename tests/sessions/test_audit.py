@@ -3,15 +3,13 @@
 from datetime import UTC, datetime
 
 import pytest
-from django.contrib.auth.models import AnonymousUser
 from django.db import IntegrityError, transaction
-from django.http import HttpRequest
 from django.test import RequestFactory
-from rest_framework.views import APIView
 
-from authx.models import DeviceSession, SessionEvent
+from authx.http.actor import actor_of
+from authx.models import SessionEvent
 from authx.sessions import end_session, open_session
-from authx.sessions.audit import NOBODY, Actor, event, write
+from authx.sessions.audit import event, write
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 KICKED = SessionEvent.Kind.ENDED
@@ -95,7 +93,7 @@ def test_events_are_told_in_order(session):
 
 
 def test_an_event_keeps_the_actors_name_beside_the_actor(session, ada, request_from_fox):
-    told = event(session, KICKED, at=START, actor=Actor.of(ada, request_from_fox))
+    told = event(session, KICKED, at=START, actor=actor_of(request_from_fox, ada))
     assert (told.actor, told.actor_label) == (ada, ada.get_username())
     assert (told.ip, told.user_agent) == ("203.0.113.7", "Fox/1")
 
@@ -126,36 +124,10 @@ def test_a_note_is_one_line_that_looks_like_what_it_is(session, spoofed, kept):
 def test_the_same_goes_for_the_user_agent_and_the_actors_name(session, ada):
     request = RequestFactory().get("/", headers={"user-agent": "Fox\u202e\x00/1" + "x" * 600})
     ada.username = ada.email = "ada\u202e\nroot"
-    told = event(session, KICKED, at=START, actor=Actor.of(ada, request))
+    told = event(session, KICKED, at=START, actor=actor_of(request, ada))
     assert told.actor_label == "ada root"
     assert told.user_agent.startswith("Fox /1xxx")
     assert len(told.user_agent) == 512
-
-
-# The actor
-
-
-def test_an_actor_is_a_user_from_somewhere(ada, request_from_fox):
-    assert Actor.of(ada, request_from_fox) == Actor(ada, "203.0.113.7", "Fox/1")
-
-
-def test_a_request_of_drf_is_djangos_inside(ada, request_from_fox):
-    wrapped = APIView().initialize_request(request_from_fox)
-    assert Actor.of(ada, wrapped) == Actor(ada, "203.0.113.7", "Fox/1")
-
-
-@pytest.mark.parametrize("who", [None, AnonymousUser(), "ada", DeviceSession(pk=None)])
-def test_who_cannot_be_named_is_nobody(who):
-    assert Actor.of(who) == NOBODY
-
-
-@pytest.mark.parametrize("request_", [None, object(), "GET / HTTP/1.1"])
-def test_what_is_no_request_says_nothing(ada, request_):
-    assert Actor.of(ada, request_) == Actor(ada)
-
-
-def test_a_request_without_an_address_or_a_user_agent_has_none():
-    assert Actor.of(None, HttpRequest()) == NOBODY
 
 
 def test_a_session_that_is_deleted_takes_its_events_along(session):

@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from authx.core.actor import NOBODY
 from authx.core.auth_time import AUTH_TIME_UNKNOWN, as_claim, is_known, is_within
 from authx.gate import verify_access_token
 from authx.gate.principal import TokenCaller
 from authx.issuer.introspection import introspect
 from authx.models import DeviceSession
 from authx.sessions import open_session, recognize, refresh_session
-from authx.sessions.audit import NOBODY
 from authx.sessions.continuing import continue_session
 from authx.sessions.step_up import is_recent
 

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from authx import signals
 from authx.conf import conf
+from authx.core.actor import NOBODY, Actor
 from authx.errors import SessionEnded
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import (
@@ -20,7 +21,6 @@ from authx.sessions import (
     recognize,
     refresh_session,
 )
-from authx.sessions.audit import NOBODY, Actor
 from authx.sessions.continuing import continue_after_password_change, continue_session
 from authx.sessions.ending import Ending, end_all
 from authx.sessions.queries import continuing, find_live_session, live_or_continued, other_sessions
@@ -33,7 +33,7 @@ committing = pytest.mark.django_db(transaction=True)
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = START + timedelta(hours=5)
 FOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
-ADA = Actor(ip="203.0.113.7", user_agent=FOX, country="NZ")
+ADA = Actor(ip="203.0.113.7", user_agent=FOX)
 
 
 @pytest.fixture

@@ -14,7 +14,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from authx.conf import conf
+from authx.core.actor import Actor
 from authx.errors import RefreshError
+from authx.http.actor import actor_of
 from authx.models import DeviceSession, NotBeforeMark, RevocationLogEntry, SessionEvent
 from authx.sessions import (
     Device,
@@ -26,7 +28,7 @@ from authx.sessions import (
     recognize,
     refresh_session,
 )
-from authx.sessions.audit import Actor, event
+from authx.sessions.audit import event
 from authx.sessions.erasure import Erased, forget_gone
 from authx.sessions.not_before import prune_marks
 from authx.sessions.people import Person
@@ -94,7 +96,7 @@ def life(ada, admin):
         ada, came_from("2001:db8::7", PHONE), Device(id="ada-phone", name="Ada's phone", type="ios")
     )
     laptop = open_session(ada, came_from("203.0.113.7"), Device(id="ada-laptop", name="Ada's laptop"))
-    rename_session(laptop.session, "Lovelace's", by=ada, request=came_from("203.0.113.8"))
+    rename_session(laptop.session, "Lovelace's", actor_of(came_from("203.0.113.8"), ada))
     DeviceSession.objects.update(country="GB")
     end_session(
         phone.session, "kicked", by=admin, request=came_from("192.0.2.1", "Staff/1"), note="ada's phone lost"
@@ -301,7 +303,7 @@ def test_a_browser_stays_signed_in(ada, password, transactional_db):
 def test_what_is_done_afterwards_is_recorded_as_before(ada, life):
     _phone, laptop = life
     forget(ada)
-    rename_session(laptop.session, "New", by=ada, request=came_from("203.0.113.8"))
+    rename_session(laptop.session, "New", actor_of(came_from("203.0.113.8"), ada))
     last = events_of(laptop).last()
     assert (last.actor_label, last.ip, last.note) == (ada.get_username(), "203.0.113.8", "New")
 
@@ -447,7 +449,7 @@ def test_an_event_about_somebody_gone_says_nothing_of_where(ada, admin):
         DeviceSession.objects.get(pk=session.pk),
         SessionEvent.Kind.REFUSED,
         at=timezone.now(),
-        actor=Actor.of(None, came_from("203.0.113.7")),
+        actor=actor_of(came_from("203.0.113.7")),
     )
     assert (told.ip, told.user_agent, told.actor_label) == (None, "", "")
 
@@ -610,7 +612,7 @@ def test_it_goes_by_a_few_hundred_rows(ada, monkeypatch):
     monkeypatch.setattr(erasure, "CHUNK", 3)
     for _ in range(4):
         opened = open_session(ada, came_from("203.0.113.7"), Device(name="Ada's"))
-        rename_session(opened.session, "Lovelace's", by=ada)
+        rename_session(opened.session, "Lovelace's", Actor(ada))
     other = open_session(ada)
     end_session(other.session, "kicked", by=ada, note="mine")
     with CaptureQueriesContext(connection) as asked:
@@ -625,7 +627,7 @@ def test_it_goes_by_a_few_hundred_rows(ada, monkeypatch):
 def test_a_text_that_the_database_takes_for_none_is_erased(ada, text):
     """To MariaDB's collation a mark without a letter is the same as nothing."""
     opened = open_session(ada, device=Device(id=text, name=text))
-    rename_session(opened.session, text, by=ada)
+    rename_session(opened.session, text, Actor(ada))
     end_session(opened.session, "logout")
     forget(ada)
     assert (row(opened).device_id, row(opened).device_name) == ("", "")

@@ -12,6 +12,7 @@ from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
 from authx.conf import secret_keys
+from authx.core.actor import Actor
 from authx.core.refresh_token import read_refresh_token
 from authx.models import DeviceSession, NotBeforeMark, SessionEvent
 from authx.sessions import Device, end_session, end_user_sessions, export, exporting, forget, open_session
@@ -232,7 +233,7 @@ def test_it_reads_a_page_at_a_time(ada, admin, monkeypatch):
         opened = open_session(ada, came_from("203.0.113.7"))
         end_session(open_session(admin).session, "kicked", by=ada)
     for number in range(7):
-        rename_session(opened.session, f"Name {number}", by=ada)
+        rename_session(opened.session, f"Name {number}", Actor(ada))
     end_session(opened.session, "logout", by=ada)
     with CaptureQueriesContext(connection) as asked:
         pieces = export(ada)

@@ -9,6 +9,7 @@ from django.contrib.auth import login
 from django.test import RequestFactory
 from django.utils.functional import SimpleLazyObject
 
+from authx.core.actor import Actor
 from authx.core.methods import BUILT_IN, combined, is_word, methods_named
 from authx.gate import verify_access_token
 from authx.http import proof_notes
@@ -372,7 +373,7 @@ def test_what_is_no_device_proves_nothing_later_either(noted, request_, ada):
 @pages
 def test_what_is_added_is_written_told_and_in_the_next_token(ada):
     credentials = open_session(ada)
-    assert add_methods(credentials.session, ["otp"], by=ada)
+    assert add_methods(credentials.session, ["otp"], Actor(ada))
     assert credentials.session.amr == DeviceSession.objects.get().amr == ["pwd", "otp", "mfa"]
     event = SessionEvent.objects.last()
     assert (event.kind, event.note, event.actor) == ("reauthenticated", "otp mfa", ada)
@@ -383,7 +384,7 @@ def test_what_is_added_is_written_told_and_in_the_next_token(ada):
 @pytest.mark.parametrize("methods", [[], ["pwd"]])
 def test_nothing_new_is_nothing_written(methods, ada):
     session = open_session(ada).session
-    assert not add_methods(session, methods, by=ada)
+    assert not add_methods(session, methods, Actor(ada))
     assert SessionEvent.objects.count() == 1
 
 

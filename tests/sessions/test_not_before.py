@@ -15,6 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from authx.core.actor import NOBODY
 from authx.core.revocation_log import EVERYBODY, asked_of, end_reason, mark, merged
 from authx.errors import KeyUnknown, SessionEnded
 from authx.gate import verify_access_token
@@ -35,7 +36,6 @@ from authx.sessions import (
     recognize,
     refresh_session,
 )
-from authx.sessions.audit import NOBODY
 from authx.sessions.continuing import continue_session
 from authx.sessions.not_before import catch_up, prune_marks
 from authx.sessions.queries import live_sessions

@@ -6,6 +6,7 @@ import pytest
 from django.test import RequestFactory
 
 from authx.errors import StoreUnavailable
+from authx.http.actor import actor_of
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import Device, end_session, end_sessions, open_session
 from authx.sessions.queries import (
@@ -97,7 +98,7 @@ def test_the_others_are_all_of_the_users_but_this_one(ada, bob, laptop):
 
 def test_a_device_is_called_what_its_user_calls_it(ada, laptop):
     request = RequestFactory().patch("/", REMOTE_ADDR="203.0.113.7")
-    assert rename_session(laptop, "Kitchen laptop", by=ada, request=request) == "Kitchen laptop"
+    assert rename_session(laptop, "Kitchen laptop", actor_of(request, ada)) == "Kitchen laptop"
     kept = DeviceSession.objects.get(pk=laptop.pk)
     assert (kept.device_name, str(kept), laptop.device_name) == 3 * ("Kitchen laptop",)
     event = SessionEvent.objects.get(kind="renamed")

@@ -11,6 +11,7 @@ from django.test import AsyncClient, Client, RequestFactory
 from django.urls import reverse_lazy
 
 from authx.errors import RefreshReused, SessionEnded
+from authx.http.actor import actor_of
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import end_session, open_session, refresh_session
 from authx.sessions.refreshing import hold_session
@@ -271,7 +272,7 @@ def test_nor_another_browser_where_that_ends_the_session(ada, settings):
     opened = open_session(ada, RequestFactory().get("/", headers={"User-Agent": FIREFOX}))
     request = RequestFactory().get("/", headers={"User-Agent": CHROME})
     with pytest.raises(RefreshReused):
-        hold_session(opened.refresh_token, request)
+        hold_session(opened.refresh_token, actor_of(request))
     assert row().end_reason == "reused"
 
 

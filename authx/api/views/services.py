@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from authx.api.exceptions import InvalidClient, InvalidRequest
 from authx.api.views.base import AuthxAPIView
 from authx.core.reasons import EndReason
+from authx.http.actor import actor_of
 from authx.http.bodies import body_size, largest_body
 from authx.http.client_credentials import body_credentials, header_credentials
 from authx.http.etag import entity_tag
@@ -120,7 +121,7 @@ class Revoke(ServiceAPIView):
         session = find_session_of(self.token())
         if session is not None and session.ended_at is None:  # an old token does not end what continues it
             note = f"revoked by {self.service.name}"
-            end_session(session, EndReason.LOGOUT, by=session.user, request=request, note=note)
+            end_session(session, EndReason.LOGOUT, by=actor_of(request, session.user), note=note)
         return Response(status=200)
 
 

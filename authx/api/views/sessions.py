@@ -19,11 +19,11 @@ from authx.api.views.base import SessionAPIView
 from authx.api.views.tokens import check_credentials, set_token_cookies, token_body
 from authx.core.reasons import EndReason
 from authx.http import cookies
+from authx.http.actor import actor_of
 from authx.http.renewal import has_bearer
 from authx.http.request_state import notes
 from authx.models import DeviceSession
 from authx.sessions import end_session, end_sessions
-from authx.sessions.audit import Actor
 from authx.sessions.continuing import continue_session
 from authx.sessions.methods import password_methods
 from authx.sessions.queries import (
@@ -63,14 +63,14 @@ class SessionDetail(SessionAPIView):
         session = self._find(request, sid)
         serializer = NameSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        rename_session(session, serializer.validated_data["name"], by=request.user, request=request)
+        rename_session(session, serializer.validated_data["name"], actor_of(request, request.user))
         return _shown(session, session_or_none(request))
 
     def delete(self, request: Request, sid: UUID) -> Response:
         session = self._find(request, sid)
         own = session == session_or_none(request)
         reason = EndReason.LOGOUT if own else EndReason.ENDED_BY_USER
-        end_session(session, reason, by=request.user, request=request)
+        end_session(session, reason, by=actor_of(request, request.user))
         response = Response(status=204)
         if own and not has_bearer(request._request):
             cookies.clear_cookies(response)
@@ -89,7 +89,7 @@ class EndOthers(SessionAPIView):
 
     def post(self, request: Request) -> Response:
         others = other_sessions(request.user, session_of(request).pk)
-        ended = end_sessions(others, EndReason.ENDED_BY_USER, by=request.user, request=request)
+        ended = end_sessions(others, EndReason.ENDED_BY_USER, by=actor_of(request, request.user))
         return Response({"ended": ended})
 
 
@@ -108,7 +108,7 @@ class Reauthenticate(SessionAPIView):
         if proved.pk != user.pk:
             raise Refused("invalid_credentials")
         credentials = continue_session(
-            session, Actor.of(session.user, request), methods=password_methods(proved), came_back=True
+            session, actor_of(request, session.user), methods=password_methods(proved), came_back=True
         )
         by_cookie = notes(request._request).by_cookie
         response = Response(token_body(credentials, with_refresh=not by_cookie))

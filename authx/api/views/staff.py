@@ -18,6 +18,7 @@ from authx.api.permissions import MayKick, MayKickEverywhere
 from authx.api.serializers import KickSerializer, StaffSessionSerializer
 from authx.api.views.base import SessionAPIView
 from authx.core.reasons import EndReason
+from authx.http.actor import actor_of
 from authx.sessions import end_session, end_user_sessions
 from authx.sessions.kicking import KICK_SUPERUSER, may_kick
 from authx.sessions.queries import find_session, search_sessions
@@ -62,7 +63,7 @@ class KickSession(SessionAPIView):
         if session is None:
             raise Http404
         _demand_may_kick(request, session.user)
-        ended = end_session(session, EndReason.KICKED, by=request.user, request=request, note=note)
+        ended = end_session(session, EndReason.KICKED, by=actor_of(request, request.user), note=note)
         return Response({"ended": int(ended)})
 
 
@@ -76,7 +77,7 @@ class KickUser(SessionAPIView):
         note = _note(request)
         user = _find_user(pk)
         _demand_may_kick(request, user)
-        ended = end_user_sessions(user, EndReason.KICKED, by=request.user, request=request, note=note)
+        ended = end_user_sessions(user, EndReason.KICKED, by=actor_of(request, request.user), note=note)
         return Response({"ended": ended})
 
 

@@ -19,13 +19,17 @@ from authx.api.exceptions import Refused
 from authx.api.serializers import LoginSerializer
 from authx.api.views.base import AuthxAPIView
 from authx.conf import conf
+from authx.core.actor import Actor
 from authx.core.reasons import EndReason
 from authx.errors import RefreshReused, SessionEnded, TokenError
 from authx.http import cookies, django_session
+from authx.http.actor import actor_of
 from authx.http.device_cookie import browser_device, remember_login
 from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.renewal import has_bearer
 from authx.http.request_state import notes
+from authx.logins.attempts import authenticate_within_limit
+from authx.logins.browser import browser_session
 from authx.models import DeviceSession
 from authx.sessions import (
     Credentials,
@@ -33,12 +37,11 @@ from authx.sessions import (
     end_session,
     open_session,
     recognize,
-    refresh_session,
 )
 from authx.sessions.liveness import is_current
-from authx.sessions.login_attempts import authenticate_within_limit
 from authx.sessions.methods import password_methods
-from authx.sessions.presented import browser_session, find_by_refresh_token
+from authx.sessions.presented import find_by_refresh_token
+from authx.sessions.refreshing import exchange
 from authx.sessions.risk import count_refresh
 
 
@@ -154,9 +157,10 @@ class Refresh(AuthxAPIView):
             enforce_csrf(request)
         else:
             presented = self.body()["refresh_token"]
-        if wait := count_refresh(presented, request):
+        actor = actor_of(request)
+        if wait := count_refresh(presented, actor):
             raise Throttled(wait)
-        credentials = _refresh(presented, request, by_cookie=by_cookie)
+        credentials = _refresh(presented, request, actor, by_cookie=by_cookie)
         response = Response(token_body(credentials, with_refresh=not by_cookie))
         if by_cookie:
             set_token_cookies(response, credentials)
@@ -164,10 +168,10 @@ class Refresh(AuthxAPIView):
 
 
 @sensitive_variables()
-def _refresh(refresh_token: object, request: Request, *, by_cookie: bool) -> Credentials:
+def _refresh(refresh_token: object, request: Request, actor: Actor, *, by_cookie: bool) -> Credentials:
     """Return the next pair; keep or flush the browser's Django session with its device session."""
     try:
-        credentials = refresh_session(refresh_token, request)
+        credentials = exchange(refresh_token, actor)
     except (SessionEnded, RefreshReused) as error:
         if by_cookie:
             django_session.flush_with(request._request, error.sid)
@@ -197,7 +201,7 @@ class Logout(AuthxAPIView):
         else:
             session = _by_bearer(request)
         if session is not None and session.ended_at is None:  # an old token does not end what continues it
-            end_session(session, EndReason.LOGOUT, by=session.user, request=request)
+            end_session(session, EndReason.LOGOUT, by=actor_of(request, session.user))
         response = Response(status=204)
         if by_cookie:
             cookies.clear_cookies(response)

@@ -25,6 +25,7 @@ from authx.core.account_name import MAX_NAME, fold_account_name
 from authx.core.device_cookie import BrowserDevice, read_device, write_device
 from authx.http.device_cookie import browser_device, login_nonce, remember_login
 from authx.models import DeviceSession, SessionEvent
+from tests.faults_in_database import broken_audit
 
 PAGE, DJANGO, ADMIN, API = "/account/login/", "/django-login/", "/admin/login/", "/api/auth/login/"
 BACKENDS = ["authx.backends.LoginLimitBackend", "django.contrib.auth.backends.ModelBackend"]
@@ -688,10 +689,18 @@ def test_they_stay_where_the_request_is_rolled_back(ada, settings):
     assert SessionEvent.objects.get().kind == Kind.LOGIN_FAILED
 
 
-def test_an_event_that_cannot_be_written_stops_nobody(ada, password, settings, caplog):
+@pytest.mark.django_db(transaction=True)
+def test_an_event_that_cannot_be_written_stops_nobody(ada, password, caplog):
+    with broken_audit():
+        assert wrong(Client(), PAGE, ada.get_username()).status_code == 200
+    assert "could not be recorded" in caplog.text
+    assert not SessionEvent.objects.exists()
+
+
+def test_a_failure_is_recorded_where_the_country_cannot_be_told(ada, password, settings):
     settings.AUTHX_COUNTRY = f"{__name__}.no_country"
     assert wrong(Client(), PAGE, ada.get_username()).status_code == 200
-    assert "could not be recorded" in caplog.text
+    assert SessionEvent.objects.get().kind == Kind.LOGIN_FAILED
 
 
 def no_country(ip):

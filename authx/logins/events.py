@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from django.http import HttpRequest
 
 from authx.core.rates import Rate
+from authx.http.actor import actor_of
 from authx.http.client_address import client_network
-from authx.http.counters import count
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
-from authx.sessions.audit import Actor
 from authx.store import database
+from authx.store.counters import count
 
 logger = logging.getLogger("authx")
 
@@ -38,10 +39,10 @@ def record_failure(
 
     def write() -> None:
         try:
-            at, actor = database.database_now(), Actor.of(None, request)
-            found = audit.event(session, kind, at=at, outcome=outcome, actor=actor, subject=subject or "")
-            database.transact(lambda: audit.write(found), attempts=1)
-        except Exception:  # any error, AUTHX_COUNTRY's included: refusing must not depend on it
+            at, actor = database.database_now(), actor_of(request)
+            append = partial(audit.record, kind, session, at=at, outcome=outcome, actor=actor)
+            database.transact(partial(append, subject=subject or ""), attempts=1)
+        except Exception:  # any error: refusing must not depend on it
             logger.exception("%s could not be recorded.", kind)
 
     database.run_even_on_rollback(write)

@@ -25,10 +25,10 @@ from rest_framework.views import APIView
 
 from authx.core.account_name import fold_account_name
 from authx.core.rates import Rate
-from authx.http.counters import count
-from authx.http.login_limit import count_login
-from authx.sessions import login_names
-from tests.sessions.test_login_limit import (
+from authx.logins import names
+from authx.logins.limit import count_login
+from authx.store.counters import count
+from tests.logins.test_limit import (
     API,
     BACKENDS,
     PAGE,
@@ -414,7 +414,7 @@ class OddManager:
 @pytest.mark.parametrize("error", [TypeError, AttributeError])
 def test_a_manager_without_natural_keys_is_asked_by_column(error, ada, monkeypatch):
     monkeypatch.setitem(vars(get_user_model()._meta), "default_manager", OddManager(error(), ada))
-    assert login_names.find_users({"username": "ada"}) == [ada]
+    assert names.find_users({"username": "ada"}) == [ada]
 
 
 # As much is counted whether or not there is such an account

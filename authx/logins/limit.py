@@ -8,16 +8,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.http import HttpRequest
-from django.http.response import HttpResponseBase
 
 from authx.conf import conf
 from authx.core.account_name import fold_account_name
 from authx.core.rates import Rate
 from authx.http.client_address import client_network, is_behind_unknown_proxy
-from authx.http.counters import Count, count
 from authx.http.device_cookie import login_nonce
-from authx.http.request_state import notes
-from authx.http.throttle import is_first
+from authx.store.counters import Count, count, is_first
 
 logger = logging.getLogger("authx")
 
@@ -98,14 +95,3 @@ def _limited_network(request: HttpRequest) -> str:
             request.META.get("REMOTE_ADDR", ""),
         )
     return ""
-
-
-def say_wait(request: HttpRequest, response: HttpResponseBase) -> None:
-    """Add Retry-After to the answer to one password too many; make it 429 if it is a page (RFC 6585 §4)."""
-    wait = notes(request).login_wait
-    if not wait:
-        return
-    response.headers.setdefault("Retry-After", str(wait))
-    is_page = response.get("Content-Type", "").lower().startswith(("text/html", "application/xhtml+xml"))
-    if is_page and (response.status_code < 300 or 400 <= response.status_code < 500):
-        response.status_code = 429

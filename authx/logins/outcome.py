@@ -1,4 +1,4 @@
-"""When an attempt to sign in is over, and whether it is given back, so that it does not count.
+"""The outcome of an attempt to sign in: whether it is given back, so that it does not count, and when.
 
 Django signals that an attempt has failed, but not that its credentials were right. So an attempt that has not
 failed is given back when somebody is signed in, when its request has been answered, or when the next one
@@ -19,8 +19,8 @@ from django.contrib.auth import aauthenticate, authenticate
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from authx.http.login_limit import LoginCount
 from authx.http.request_state import notes
+from authx.logins.limit import LoginCount
 
 
 @dataclass(slots=True)
@@ -49,10 +49,25 @@ def settle(*, failed: bool = False, **kwargs: Any) -> None:
 
 
 def answered(request: HttpRequest, response: HttpResponseBase) -> None:
-    """Settle the request's attempts: a 401 means failure, however a backend has reported it."""
-    failed = response.status_code == 401
-    settle_all(request, failed=failed)
+    """Settle the request's attempts, and say in the response how long to wait where there was one too many.
+
+    A 401 means failure, however a backend has reported it.
+    """
+    failed, noted = response.status_code == 401, notes(request)
+    for attempt in noted.attempts:
+        attempt.settle(failed=failed)
     settle(failed=failed)
+    say_wait(response, noted.login_wait)
+
+
+def say_wait(response: HttpResponseBase, wait: int) -> None:
+    """Add Retry-After where there are seconds to ``wait``; then a page is a 429 (RFC 6585 §4)."""
+    if not wait:
+        return
+    response.headers.setdefault("Retry-After", str(wait))
+    is_page = response.get("Content-Type", "").lower().startswith(("text/html", "application/xhtml+xml"))
+    if is_page and (response.status_code < 300 or 400 <= response.status_code < 500):
+        response.status_code = 429
 
 
 def keep_unfinished(sender: Any, request: Any = None, **kwargs: Any) -> None:

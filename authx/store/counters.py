@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from django.core.cache import cache
 
+from authx.conf import conf
 from authx.core.rates import Rate
 
 logger = logging.getLogger("authx")
@@ -98,3 +99,17 @@ def _increment(key: str, period: int) -> int:
         return cache.incr(key) or 0  # None from a cache that hides its errors
     except ValueError:  # evicted between the two calls
         return 0
+
+
+def refresh_wait(sid: str, *, now: float | None = None) -> int:
+    """Count a refresh of this session, and return the seconds until it may refresh; 0: now."""
+    return count("refresh", sid, conf.REFRESH_RATE, now=now).wait
+
+
+def is_first(purpose: str, subject: str, period: int) -> bool:
+    """Return True once per ``period`` seconds: for what should be reported once, however often it happens."""
+    try:
+        return bool(cache.add(f"authx:said:{purpose}:{subject}", 1, timeout=period))
+    except Exception:  # each cache backend has its own errors
+        logger.exception("The cache is down: what was said already is not known.")
+        return False

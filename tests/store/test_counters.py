@@ -1,4 +1,4 @@
-"""authx.http.counters and throttle: how often something may happen, whoever counts at the same time."""
+"""authx.store.counters: how often something may happen, whoever counts at the same time."""
 
 import threading
 import time
@@ -7,8 +7,7 @@ import pytest
 from django.core.cache import cache, caches
 
 from authx.core.rates import Rate
-from authx.http.counters import count
-from authx.http.throttle import is_first, refresh_wait
+from authx.store.counters import count, is_first, refresh_wait
 
 NOON = 1_772_366_400.0  # a whole minute, hour and day
 BROKEN = {

@@ -13,12 +13,11 @@ from django.http import HttpRequest
 from django.utils.module_loading import import_string
 from django.views.decorators.debug import sensitive_variables
 
-from authx.http.login_limit import count_login
 from authx.http.request_state import notes
-from authx.models import SessionEvent
-from authx.sessions.login_events import record_failure
-from authx.sessions.login_names import find_users, is_guess, names_in
-from authx.sessions.login_settling import (
+from authx.logins.events import record_failure
+from authx.logins.limit import count_login
+from authx.logins.names import find_users, is_guess, names_in
+from authx.logins.outcome import (
     Attempt,
     keep_unfinished,
     last_attempt,
@@ -26,14 +25,15 @@ from authx.sessions.login_settling import (
     settle_when_closed,
     take_last,
 )
+from authx.models import SessionEvent
 from authx.sessions.subjects import find_subject
 
 
 def connect() -> None:
-    user_login_failed.connect(keep_failed, dispatch_uid="authx.sessions.login_attempts.failed")
-    user_logged_in.connect(forget_wait, dispatch_uid="authx.sessions.login_attempts.logged_in")
-    got_request_exception.connect(keep_unfinished, dispatch_uid="authx.sessions.login_attempts.exception")
-    request_finished.connect(settle, dispatch_uid="authx.sessions.login_attempts.finished")
+    user_login_failed.connect(keep_failed, dispatch_uid="authx.logins.failed")
+    user_logged_in.connect(forget_wait, dispatch_uid="authx.logins.logged_in")
+    got_request_exception.connect(keep_unfinished, dispatch_uid="authx.logins.exception")
+    request_finished.connect(settle, dispatch_uid="authx.logins.finished")
 
 
 @sensitive_variables("credentials")
