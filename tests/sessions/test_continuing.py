@@ -10,6 +10,7 @@ from django.db import transaction
 from authx import signals
 from authx.conf import conf
 from authx.core.actor import NOBODY, Actor
+from authx.core.reasons import EndReason
 from authx.errors import SessionEnded
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import (
@@ -25,6 +26,7 @@ from authx.sessions.continuing import continue_after_password_change, continue_s
 from authx.sessions.ending import Ending, end_all
 from authx.sessions.queries import continuing, find_live_session, live_or_continued, other_sessions
 from authx.sessions.reading import read_session
+from authx.store.database import database_now
 from tests.racing import race
 
 pytestmark = pytest.mark.django_db
@@ -339,7 +341,7 @@ def test_a_kick_beside_a_step_up_leaves_nobody_in(live, by, times):
 
 def kick_those_read(queryset):
     """As ``end_sessions`` does with rows that it read before the step-up."""
-    return end_all(list(queryset.values_list("pk", flat=True)), Ending.of("kicked", None, None, "", None))
+    return end_all(list(queryset.values_list("pk", flat=True)), Ending(EndReason.KICKED, database_now()))
 
 
 @committing
