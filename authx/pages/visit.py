@@ -11,12 +11,14 @@ from django.http import HttpRequest
 from django.utils.functional import LazyObject, SimpleLazyObject
 from django.views.decorators.debug import sensitive_variables
 
-from authx.conf import conf
+from authx.conf import conf, secret_keys
 from authx.core.claims import AccessClaims
 from authx.core.reasons import EndReason
+from authx.core.refresh_token import read_refresh_token
 from authx.errors import (
     RefreshConflict,
     RefreshError,
+    RefreshMalformed,
     RefreshReused,
     SessionEnded,
     StoreUnavailable,
@@ -109,9 +111,18 @@ class Visit:
     def _read_access_cookie(self) -> AccessClaims | None:
         access_token = cookies.read_cookie(self.request, conf.ACCESS_COOKIE)
         try:
-            return None if access_token is None else read_claims(access_token)
+            claims = None if access_token is None else read_claims(access_token)
         except TokenError:
             return None
+        return None if claims is None or self._is_of_another(claims) else claims
+
+    def _is_of_another(self, claims: AccessClaims) -> bool:
+        """Return whether the refresh cookie is of another session: a late answer put an old token back."""
+        try:
+            refresh_token = cookies.read_cookie(self.request, conf.REFRESH_COOKIE)
+            return str(read_refresh_token(refresh_token, secret_keys()).sid) != claims.sid
+        except RefreshMalformed:
+            return False
 
     @property
     def session(self) -> DeviceSession | None:

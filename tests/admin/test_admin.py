@@ -777,6 +777,14 @@ def test_without_our_pages_staff_are_told_to_sign_in_again(boss, ada, settings):
     assert status_of(phone) == "live"
 
 
+def test_the_old_one_shows_where_it_went_on(boss, ada):
+    phone = sign_in(ada)
+    assert "continued as" in boss.detail(phone.session).content.decode().lower()
+    new = continue_session(phone.session, NOBODY, methods=["pwd"], came_back=True)
+    page = boss.detail(phone.session).content.decode()
+    assert f'<a href="{LIST}{new.session.pk}/change/">{new.session.pk}</a>' in page
+
+
 @pytest.mark.parametrize("action", ["kick", "kick_everywhere"])
 def test_a_session_chosen_before_its_step_up_ends_in_the_one_that_continues_it(boss, ada, action):
     phone = sign_in(ada)

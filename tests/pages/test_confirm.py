@@ -534,3 +534,44 @@ def test_a_late_answer_to_the_old_session_hands_nothing_out(browser, password):
         response = tab.get("/whoami/")
     assert done[1:]
     assert not {ACCESS, REFRESH} & set(response.cookies)
+
+
+@pytest.mark.parametrize("path", ["/whoami/", "/api/whoami/", "/api/auth/session/"])
+def test_an_old_access_cookie_beside_the_new_refresh_cookie_is_renewed(browser, password, path):
+    """A late answer to the old session has put it back."""
+    old = browser.cookies[ACCESS].value
+    confirm(browser, password)
+    browser.cookies[ACCESS] = old
+    response = browser.get(path)
+    assert response.status_code == 200
+    assert str(live().pk) in response.content.decode() or path == "/api/whoami/"
+    assert browser.cookies[ACCESS].value != old
+    assert whoami(browser)["session"] == str(live().pk)
+
+
+# Staff who look at the site as somebody else
+
+
+def test_an_impersonation_is_confirmed_by_who_is_behind_it_and_goes_on(staff, ada, password, settings):
+    ada.set_password("another")
+    ada.save()
+    client = signed_in(staff, password)
+    settings.AUTHX_BIND_DJANGO_LOGIN = False
+    client.get("/log-in/ada/")
+    old = live()
+    assert whoami(client) == {"user": "ada", "session": str(old.pk)}
+    a_day_ago()
+    assert staff.get_username() in text(client.get(CONFIRM))
+    assert confirm(client, "another").status_code == 200
+    assert confirm(client, password).status_code == 302
+    assert live().user == staff
+    assert live() != old
+    assert whoami(client) == {"user": "ada", "session": str(live().pk)}
+
+
+def test_a_login_that_opened_no_session_cannot_be_confirmed(ada, settings):
+    settings.AUTHX_BIND_DJANGO_LOGIN = False
+    client = Client()
+    client.get("/log-in/ada/")
+    assert client.get("/secrets/")["Location"] == f"{LOGIN}?next=/secrets/"
+    assert client.get(CONFIRM)["Location"].startswith(LOGIN)
