@@ -1,11 +1,12 @@
 """The signals of authx, sent after the commit of what they announce. Receivers cannot undo it.
 
-``device_session_opened``: ``session``, ``user``, ``request`` (or None). ``device_session_continued``:
-``session``, ``before``; a step-up or the device's own password change has opened ``session`` in the place of
-``before``. It is no login and no new device. ``device_session_ended``: ``session``, ``reason`` (machine
-word), ``by`` (a user, or None). ``refresh_reused``: ``session``; sent beside ``device_session_ended`` when
-the reason is theft. ``session_flagged``: ``session``, ``alarm`` (``refresh_reused``, ``refresh_rate``,
-``split_context``, ``new_country``).
+``device_session_opened``: ``session``, ``user``, ``request`` (or None).
+``device_session_continued``: ``session``, ``before``. A step-up, or the device's own password change, has
+opened ``session`` in the place of ``before``: it is no login and no new device.
+``device_session_ended``: ``session``, ``reason`` (machine word), ``by`` (a user, or None).
+``refresh_reused``: ``session``; sent beside ``device_session_ended`` when the reason is theft.
+``session_flagged``: ``session``, ``alarm`` (``refresh_reused``, ``refresh_rate``, ``split_context``,
+``new_country``).
 """
 
 from django.dispatch import Signal

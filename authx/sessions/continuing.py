@@ -73,13 +73,15 @@ def continue_session(
             return None
         record([session.pk], ending)
         old = _row(session.pk).select_for_update().get()  # as it was ended, not as it was read
-        amr = combined(old.amr, methods)
-        columns = {"amr": list(amr), "auth_time": max(old.auth_time, min(auth_time or at, at))}
-        columns["confirmed_generation"] = int(came_back or old.confirmed_generation > 0)
-        new = _open(old, sid, session.user, at, columns | {"not_before_number": number})
-        added = " ".join(word for word in amr if word not in old.amr)
-        kind = SessionEvent.Kind.REAUTHENTICATED
-        audit.record(kind, new, at=at, actor=actor, note=added)
+        columns = {
+            "amr": list(combined(old.amr, methods)),
+            "auth_time": max(old.auth_time, min(auth_time or at, at)),
+            "confirmed_generation": _confirmed(old, came_back=came_back),
+            "not_before_number": number,
+        }
+        new = _open(old, sid, session.user, at, columns)
+        added = " ".join(word for word in new.amr if word not in old.amr)
+        audit.record(SessionEvent.Kind.REAUTHENTICATED, new, at=at, actor=actor, note=added)
         return credentials_for(new, generation=1, now=now or timezone.now())
 
     credentials = _announced(session, write)
@@ -118,8 +120,11 @@ def continue_after_password_change(
         ended = _row(session.pk).filter(end_reason=EndReason.PASSWORD_CHANGED, successor=None)
         if not ended.update(successor=sid):
             return None
-        columns: dict[str, Any] = {"fingerprint": fingerprint(user), "not_before_number": number}
-        columns["confirmed_generation"] = int(came_back or session.confirmed_generation > 0)
+        columns = {
+            "fingerprint": fingerprint(user),
+            "confirmed_generation": _confirmed(session, came_back=came_back),
+            "not_before_number": number,
+        }
         new = _open(session, sid, user, at, columns)
         audit.record(SessionEvent.Kind.OPENED, new, at=at, actor=actor)
         return credentials_for(new, generation=1, now=now or timezone.now())
@@ -148,6 +153,14 @@ def _successor_in_grace(sid: UUID, at: datetime) -> DeviceSession:
     reason = None if ended is None else end_of(ended, at)
     replaced_by = "" if ended is None else ended.replaced_by
     raise SessionEnded(reason or EndReason.EXPIRED.value, sid=sid, replaced_by=replaced_by)
+
+
+def _confirmed(old: DeviceSession, *, came_back: bool) -> int:
+    """Return the generation that the successor begins with as confirmed: 1, unless ``old`` was never used.
+
+    The state machine treats both alike. A Django session alone is a credential only while it is 0.
+    """
+    return int(came_back or old.confirmed_generation > 0)
 
 
 def _open(old: DeviceSession, sid: UUID, user: Any, at: datetime, columns: dict[str, Any]) -> DeviceSession:
