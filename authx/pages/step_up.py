@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseRedirect
 from django.shortcuts import resolve_url
 from django.utils.translation import gettext as _
@@ -16,6 +17,7 @@ from authx.http import django_session
 from authx.http.actor import actor_of
 from authx.http.confirmation import page_of, to_confirmation
 from authx.models import DeviceSession
+from authx.pages.django_login import wants_device_session
 from authx.pages.visit import Visit, visit_of
 from authx.sessions.continuing import continue_session
 from authx.sessions.step_up import is_recent
@@ -53,11 +55,16 @@ def demand_recent(
 
     It leads to the confirm page, or to LOGIN_URL for an anonymous visitor and where there is no confirm page;
     then back to ``back``, or to the page that the visitor wanted or sent a form from.
+
+    Raises:
+        PermissionDenied: the site wants no device session for this login, so no proof can be remembered.
     """
     visit = visit_of(request)
     session = visit.session if visit is not None else None
     if is_recent(session, max_age):
         return None
+    if session is None and request.user.is_authenticated and not wants_device_session(request, request.user):
+        raise PermissionDenied("This login has no device session.")
     wanted = page_of(request) if back is None else back
     confirmation = to_confirmation(wanted) if session is not None else None
     if confirmation is None:

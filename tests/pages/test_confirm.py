@@ -569,9 +569,31 @@ def test_an_impersonation_is_confirmed_by_who_is_behind_it_and_goes_on(staff, ad
     assert whoami(client) == {"user": "ada", "session": str(live().pk)}
 
 
-def test_a_login_that_opened_no_session_cannot_be_confirmed(ada, settings):
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_login_that_is_to_have_no_session_is_refused(ada, settings, view):
     settings.AUTHX_BIND_DJANGO_LOGIN = False
     client = Client()
     client.get("/log-in/ada/")
-    assert client.get("/secrets/")["Location"] == f"{LOGIN}?next=/secrets/"
+    assert client.get(view).status_code == 403
     assert client.get(CONFIRM)["Location"].startswith(LOGIN)
+
+
+def test_a_login_that_could_not_be_adopted_signs_in_once_more(ada, settings):
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    settings.MIDDLEWARE, everything = (
+        [m for m in settings.MIDDLEWARE if "authx" not in m],
+        settings.MIDDLEWARE,
+    )
+    settings.AUTHX_BIND_DJANGO_LOGIN = False
+    client = Client()
+    client.force_login(ada)
+    settings.MIDDLEWARE, settings.AUTHX_BIND_DJANGO_LOGIN = everything, True
+    kept = client.session
+    for name in [name for name in dict(kept.items()) if name.startswith("_authx")]:
+        del kept[name]
+    kept.save()
+    client.cookies["sessionid"] = kept.session_key
+    assert whoami(client) == {"user": "ada", "session": None}
+    assert client.get("/secrets/")["Location"] == f"{LOGIN}?next=/secrets/"
+    client.get("/log-in/ada/")
+    assert client.get("/secrets/").status_code == 200
