@@ -64,8 +64,11 @@ class RefreshError(AuthxError):
     """The refresh token is unusable."""
 
     code = "refresh_malformed"
-    #: The session it belonged to, where that is known.
-    sid: UUID | None = None
+
+    def __init__(self, message: str = "", *, sid: UUID | None = None) -> None:
+        super().__init__(message)
+        #: The session it belonged to; None where that is not known.
+        self.sid = sid
 
 
 class RefreshMalformed(RefreshError):
@@ -79,9 +82,14 @@ class RefreshConflict(RefreshError):
 
 
 class RefreshReused(RefreshError):
-    """It was spent before: theft, and the session has been ended (RFC 9700 §4.14.2)."""
+    """It was spent before, a sign of theft, and the session has been ended (RFC 9700 §4.14.2)."""
 
     code = "refresh_reused"
+
+    def __init__(self, message: str = "", *, sid: UUID | None = None, answers_lost: bool = False) -> None:
+        super().__init__(message, sid=sid)
+        #: Whether it was ended because answers kept getting lost, and need not have been copied.
+        self.answers_lost = answers_lost
 
 
 class SessionEnded(TokenError, RefreshError):
@@ -89,11 +97,20 @@ class SessionEnded(TokenError, RefreshError):
 
     code = "session_ended"
 
-    def __init__(self, reason: str = "", *, sid: UUID | None = None, replaced_by: str = "") -> None:
-        super().__init__(reason)
-        self.reason, self.sid = reason, sid
+    def __init__(
+        self,
+        reason: str = "",
+        *,
+        sid: UUID | None = None,
+        replaced_by: str = "",
+        answers_lost: bool = False,
+    ) -> None:
+        super().__init__(reason, sid=sid)
+        self.reason = reason
         #: The device type of the login that took the session's place; ``""`` unless it was replaced.
         self.replaced_by = replaced_by
+        #: Whether it was ended because answers kept getting lost, where the reason is ``reused``.
+        self.answers_lost = answers_lost
 
 
 class DeviceInvalid(AuthxError):

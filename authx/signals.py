@@ -4,9 +4,9 @@
 ``device_session_continued``: ``session``, ``before``. A step-up, or the device's own password change, has
 opened ``session`` in the place of ``before``: it is no login and no new device.
 ``device_session_ended``: ``session``, ``reason`` (machine word), ``by`` (a user, or None).
-``refresh_reused``: ``session``; sent beside ``device_session_ended`` when the reason is theft.
+``refresh_reused``: ``session``; sent beside ``device_session_ended`` when the reason is ``reused``.
 ``session_flagged``: ``session``, ``alarm`` (``refresh_reused``, ``refresh_rate``, ``split_context``,
-``new_country``).
+``new_country``, ``copied``, ``late_replay``, ``state_rollback``).
 """
 
 from django.dispatch import Signal

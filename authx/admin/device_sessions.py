@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from authx.admin.filters import DeviceTypeFilter, StatusFilter
 from authx.admin.kicking import kick_or_ask
 from authx.admin.limits import limits_page
+from authx.admin.read_only import ReadOnlyAdmin
 from authx.admin.searching import BoundedPaginator, found_by
 from authx.models import DeviceSession, DeviceSessionQuerySet
 
@@ -25,7 +26,7 @@ FILTERED = ("status", "device_type", "end_reason", "created_at")
 
 
 @admin.register(DeviceSession)
-class DeviceSessionAdmin(admin.ModelAdmin):
+class DeviceSessionAdmin(ReadOnlyAdmin):
     """Who is signed in where; kicking them out; what happened to a session."""
 
     list_display = ["user", "device", "status", "ip", "created_at", "last_seen_at", "why"]
@@ -115,24 +116,16 @@ class DeviceSessionAdmin(admin.ModelAdmin):
         reason = session.ended_reason()
         if reason is None:
             return str(_("Live"))
-        is_ended = session.ended_at or session.marked_reason
-        return str(_("Ended")) if is_ended else str(_("Expired"))
+        return str(_("Ended")) if session.recorded_end() else str(_("Expired"))
 
     @admin.display(description=_("reason"))
     def why(self, session: DeviceSession) -> str:
         reason = session.ended_reason()
+        if reason and session.answers_lost:
+            return format_html("<code>{}</code> ({})", reason, _("answers kept getting lost"))
         return format_html("<code>{}</code>", reason) if reason else "-"
 
-    # Permissions: whoever may kick may also view; nobody adds, edits or deletes.
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    # Permissions: whoever may kick may also view.
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return (
@@ -140,9 +133,6 @@ class DeviceSessionAdmin(admin.ModelAdmin):
             or self.has_kick_permission(request)
             or self.has_kick_everywhere_permission(request)
         )
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request)
 
     def has_kick_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("authx.kick_devicesession"))

@@ -78,7 +78,7 @@ def kick_or_ask(
     if is_confirmed:
         end = _end_users if action == "kick_everywhere" else _end_rows
         _kick(model_admin, request, chosen.sessions, form.cleaned_data["reason"], end)
-        _tell_left_out(model_admin, request, chosen, include_own=include_own)
+        _report_left_out(model_admin, request, chosen, include_own=include_own)
         return None
     listed = list(chosen.sessions.select_related("user")[:LISTED])
     context = {
@@ -99,17 +99,17 @@ def kick_or_ask(
     return TemplateResponse(request, "admin/authx/devicesession/kick_confirm.html", context)
 
 
-def _end_rows(sessions: list[DeviceSession], **told: Any) -> int:
+def _end_rows(sessions: list[DeviceSession], **details: Any) -> int:
     rows = DeviceSession.objects.filter(pk__in=[session.pk for session in sessions])
-    return end_sessions(rows, EndReason.KICKED, **told)
+    return end_sessions(rows, EndReason.KICKED, **details)
 
 
-def _end_users(sessions: list[DeviceSession], **told: Any) -> int:
+def _end_users(sessions: list[DeviceSession], **details: Any) -> int:
     """End all sessions of these users, including a login under way."""
     users = {session.user_id: session.user for session in sessions if session.user is not None}
     ownerless = [session for session in sessions if session.user is None]
-    ended = sum(end_user_sessions(user, EndReason.KICKED, **told) for user in users.values())
-    return ended + _end_rows(ownerless, **told)
+    ended = sum(end_user_sessions(user, EndReason.KICKED, **details) for user in users.values())
+    return ended + _end_rows(ownerless, **details)
 
 
 def _kick(
@@ -128,7 +128,7 @@ def _kick(
     model_admin.message_user(request, text, messages.SUCCESS if count else messages.WARNING)
 
 
-def _tell_left_out(model_admin: Any, request: HttpRequest, chosen: Chosen, *, include_own: bool) -> None:
+def _report_left_out(model_admin: Any, request: HttpRequest, chosen: Chosen, *, include_own: bool) -> None:
     if chosen.superusers:
         text = ngettext(
             "%d session of a superuser was left out: you may not kick superusers out.",

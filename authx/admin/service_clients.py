@@ -126,5 +126,5 @@ class ServiceClientAdmin(admin.ModelAdmin):
         never_cache(response)
         return response
 
-    def _log(self, request: HttpRequest, service: ServiceClient, flag: int, said: Any) -> None:
-        LogEntry.objects.log_actions(str(request.user.pk), [service], flag, str(said))
+    def _log(self, request: HttpRequest, service: ServiceClient, flag: int, message: Any) -> None:
+        LogEntry.objects.log_actions(str(request.user.pk), [service], flag, str(message))

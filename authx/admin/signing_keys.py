@@ -17,18 +17,13 @@ from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
+from authx.admin.read_only import ReadOnlyAdmin
 from authx.admin.recent import ask_again
 from authx.core.key_schedule import IN_USE, LEAD, KeyState
 from authx.errors import StoreUnavailable
+from authx.issuer.key_rows import all_keys, judge
 from authx.issuer.private_keys import ALGORITHMS, key_of
-from authx.issuer.signing_keys import (
-    KeyringRefused,
-    all_keys,
-    judge,
-    rotate,
-    settings_keys,
-    withdraw,
-)
+from authx.issuer.signing_keys import KeyringRefused, rotate, settings_keys, withdraw
 from authx.models import SigningKey
 
 STATES = {
@@ -60,7 +55,7 @@ class KeyList(ChangeList):
 
 
 @admin.register(SigningKey)
-class SigningKeyAdmin(admin.ModelAdmin):
+class SigningKeyAdmin(ReadOnlyAdmin):
     """Shows the managed keyring; rotates and withdraws. The private keys are never shown."""
 
     list_display = ["short_kid", "alg", "state_now", "created_at", "signs_at", "withdrawn_at"]
@@ -89,22 +84,10 @@ class SigningKeyAdmin(admin.ModelAdmin):
         is_lost = key.state in IN_USE and key_of(key, {}) is None
         return _("%s, cannot be decrypted") % state if is_lost else str(state)
 
-    # Permissions: whoever may manage keys may also view them; nobody adds, edits or deletes.
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    # Permissions: whoever may manage keys may also view them.
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_view_permission(request, obj) or self.has_manage_permission(request)
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request)
 
     def has_manage_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("authx.manage_signing_keys"))
@@ -191,10 +174,10 @@ class SigningKeyAdmin(admin.ModelAdmin):
         }
 
     def _withdraw(self, request: HttpRequest, kid: str) -> str:
-        row, heir = withdraw(kid, by=request.user)
+        row, successor = withdraw(kid, by=request.user)
         LogEntry.objects.log_actions(str(request.user.pk), [row], CHANGE, str(_("Withdrawn.")))
-        said = str(_("The key %s is withdrawn: its tokens are refused.")) % row.kid
-        return f"{said} {_('The key %s signs from now on.') % heir.kid}" if heir else said
+        message = str(_("The key %s is withdrawn: its tokens are refused.")) % row.kid
+        return f"{message} {_('The key %s signs from now on.') % successor.kid}" if successor else message
 
 
 def _judge(keys: Any) -> None:

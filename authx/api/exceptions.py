@@ -23,7 +23,7 @@ from authx.errors import (
     StoreUnavailable,
 )
 from authx.http.outage import RETRY_AFTER
-from authx.http.request_state import notes
+from authx.http.request_state import request_state
 
 #: The message of each error code; never the text of an exception (V16.5.1).
 DETAILS = {
@@ -40,6 +40,9 @@ DETAILS = {
     "session_limit": "This account is signed in on as many devices as allowed.",
     "insufficient_user_authentication": "A more recent login is required.",
 }
+
+#: The message where a session was ended not for a copy that was noticed, but for answers that got lost.
+ANSWERS_LOST = "The session has been ended: answers to its refreshes kept getting lost."
 
 #: The message of an error code of the site's own.
 OTHER_DETAIL = "This account needs another way to sign in."
@@ -109,9 +112,11 @@ class Refused(AuthenticationFailed):
     def challenge(self) -> str:
         return challenge_for(self.word, self.reason)
 
-    def __init__(self, code: str, reason: str = "", replaced_by: str = "") -> None:
+    def __init__(
+        self, code: str, reason: str = "", replaced_by: str = "", *, answers_lost: bool = False
+    ) -> None:
         self.word, self.reason = code, reason
-        detail = DETAILS.get(code, OTHER_DETAIL)
+        detail = ANSWERS_LOST if answers_lost else DETAILS.get(code, OTHER_DETAIL)
         if replaced_by:
             detail = f"{detail} A newer login took its place: {replaced_by}."
         body = {"detail": detail, "code": code}
@@ -140,12 +145,17 @@ def refusal(error: AuthxError) -> APIException:
         return Conflict(DETAILS[error.code], code=error.code)
     if isinstance(error, DeviceInvalid):
         return ValidationError({"device": [str(error)]})
-    return Refused(error.code, getattr(error, "reason", ""), getattr(error, "replaced_by", ""))
+    return Refused(
+        error.code,
+        getattr(error, "reason", ""),
+        getattr(error, "replaced_by", ""),
+        answers_lost=getattr(error, "answers_lost", False),
+    )
 
 
 def challenge(request: Request) -> str:
     """Return ``WWW-Authenticate``; name the error only where a credential was presented (RFC 6750 §3)."""
-    error = notes(request._request).refusal
+    error = request_state(request._request).refusal
     if error is None:
         return challenge_for("not_authenticated")
     return challenge_for(error.code, getattr(error, "reason", ""))

@@ -64,8 +64,8 @@ class Composition(ExplainsRefusal):
         return self._note(self._whole.has_object_permission(request, view, obj))
 
     def _note(self, allowed: bool) -> bool:
-        told = (refusal for part in self._made if (refusal := getattr(part, "refusal", None)))
-        self.refusal = None if allowed else next(told, None)
+        refusals = (refusal for part in self._made if (refusal := getattr(part, "refusal", None)))
+        self.refusal = None if allowed else next(refusals, None)
         return allowed
 
 

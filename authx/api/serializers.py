@@ -134,8 +134,9 @@ class StaffSessionSerializer(SessionSerializer):
         return session.user.get_username() if session.user is not None else None
 
     def get_ended_at(self, session: DeviceSession) -> str | None:
-        at = session.ended_at or session.marked_at
-        return ISODateTimeField().to_representation(at) if at else None
+        end = session.recorded_end()
+        return ISODateTimeField().to_representation(end.at) if end else None
 
     def get_end_reason(self, session: DeviceSession) -> str:
-        return session.end_reason or session.marked_reason or ""
+        end = session.recorded_end()
+        return end.reason if end else ""

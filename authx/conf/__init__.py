@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
-from authx.conf import rules, values
+from authx.conf import rules, secret_rules, values
 from authx.conf.setting import ParsedSettings, Setting
 from authx.conf.values import DottedPath
 from authx.core.limits import Limit
@@ -60,7 +60,7 @@ class Conf(ParsedSettings):
     )
     SIGNING_KEYS: Setting[tuple[Any, ...]] = Setting(
         [],
-        rules.signing_keys,
+        secret_rules.signing_keys,
         "PEM texts, paths or file: paths; the first signs, all verify. Empty: from SECRET_KEY.",
         parse=tuple,
     )
@@ -102,7 +102,7 @@ class Conf(ParsedSettings):
     )
     SERVICE_CREDENTIALS: Setting[Any] = Setting(
         None,
-        rules.optional(rules.credentials),
+        rules.optional(secret_rules.credentials),
         "Client id and secret of a verify-only service, each or both as the file: that holds it.",
     )
     BIND_DJANGO_LOGIN = Setting(
@@ -158,7 +158,7 @@ class Conf(ParsedSettings):
     ALARMS: Setting[Mapping[Alarm, Action]] = Setting(
         {},
         rules.alarm_actions,
-        'What refresh_rate, split_context and new_country do: "flag", "end" or "ignore".',
+        'What each alarm but refresh_reused does: "flag", "end" or "ignore".',
         parse=values.alarm_actions,
     )
     COUNTRY: Setting[DottedPath | None] = Setting(

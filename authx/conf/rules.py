@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from authx.conf import secret_files
 from authx.core.limits import Limit
 from authx.core.methods import is_word
 from authx.core.rates import Rate
@@ -138,20 +137,6 @@ def address(value: Any) -> str | None:
     return None
 
 
-def credentials(value: Any) -> str | None:
-    parts = [value] if isinstance(value, str) and secret_files.is_file(value) else value
-    named = isinstance(parts, list | tuple) and len(parts) == (2 if parts is value else 1)
-    if named and all(isinstance(part, str) and part for part in parts):
-        return _file_complaint(parts)
-    return 'must be a pair of texts, client id and secret, or "file:/path" of a file that holds both'
-
-
-def _file_complaint(values: Iterable[Any]) -> str | None:
-    files = (value for value in values if secret_files.is_file(value))
-    found = next(filter(None, map(secret_files.complaint, files)), None)
-    return found and f"has an entry {found}"
-
-
 def rate(value: Any) -> str | None:
     try:
         Rate.read(value)
@@ -197,20 +182,3 @@ def alarm_actions(value: Any) -> str | None:
     if isinstance(value, dict) and set(value) <= set(CHOSEN) and set(value.values()) <= set(Action):
         return None
     return f"must map {', '.join(CHOSEN)} to one of {', '.join(Action)}"
-
-
-def signing_keys(value: Any) -> str | None:
-    if not isinstance(value, list | tuple):
-        return "must be a list of PEM texts, paths, or dicts with key, alg and password"
-    for entry in value:
-        if isinstance(entry, dict):
-            if extra := set(entry) - {"key", "alg", "password"}:
-                return f"has an entry with unknown members: {', '.join(sorted(map(str, extra)))}"
-            if not entry.get("key"):
-                return "has an entry without its key"
-        elif not entry or not (isinstance(entry, str | bytes) or hasattr(entry, "__fspath__")):
-            return "must list PEM texts, paths, or dicts with key, alg and password"
-        members = entry if isinstance(entry, dict) else {"key": entry}
-        if found := _file_complaint(members.get(name) for name in ("key", "password")):
-            return found
-    return None

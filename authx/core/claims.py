@@ -92,8 +92,8 @@ class AccessClaims:
         payload = {name: getattr(self, name) for name in _FORMS}
         payload["aud"] = self.aud[0] if len(self.aud) == 1 else list(self.aud)
         payload["amr"] = list(self.amr)
-        said = {name: value for name, value in payload.items() if value not in (None, "", [])}
-        return said | dict(self.extra)
+        present = {name: value for name, value in payload.items() if value not in (None, "", [])}
+        return present | dict(self.extra)
 
     @classmethod
     def from_payload(cls, payload: dict[str, Any], *, kid: str = "") -> AccessClaims:

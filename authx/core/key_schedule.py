@@ -41,7 +41,7 @@ class KeyTimes:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgment:
+class KeyringState:
     """The states of all keys at one moment."""
 
     #: In the order of their turns.
@@ -70,7 +70,7 @@ def verifies_for(*, lifetime: timedelta, leeway: timedelta) -> timedelta:
     return lifetime + 2 * leeway + POLL
 
 
-def judge_keys(keys: Iterable[KeyTimes], *, now: datetime, hold: timedelta) -> Judgment:
+def judge_keys(keys: Iterable[KeyTimes], *, now: datetime, hold: timedelta) -> KeyringState:
     """Judge the state of each key at ``now``; a superseded key verifies for another ``hold``."""
     keys = _in_turn(keys)
     begun = [key for key in keys if _has_begun(key, now)]
@@ -78,7 +78,7 @@ def judge_keys(keys: Iterable[KeyTimes], *, now: datetime, hold: timedelta) -> J
     ends = _ends(begun, hold)
     settings_end = begun[0].signs_at + hold if begun else None
     instants = [*(key.signs_at for key in keys), *ends.values(), settings_end]
-    return Judgment(
+    return KeyringState(
         {key.kid: _state(key, signing, ends.get(key.kid), now) for key in keys},
         KeyState.SIGNING if settings_end is None else _fading(settings_end, now),
         min((at for at in instants if at and at > now), default=None),

@@ -9,28 +9,24 @@ from typing import Any, Final, Protocol
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from jwt.utils import base64url_encode
 
 from authx.core import strict_json
+from authx.core.algorithms import (
+    IMPLEMENTATIONS,
+    SECRET_MEMBERS,
+    THUMBPRINT_MEMBERS,
+    PrivateKey,
+    PublicKey,
+    fitting,
+    thumbprint_members,
+)
 from authx.core.derivation import derive
 from authx.errors import KeyInvalid
 
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
-PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
-
-_WORKERS: Final[dict[str, Any]] = {
-    alg: jwt.get_algorithm_by_name(alg) for alg in ("ES256", "RS256", "PS256", "EdDSA")
-}
-#: The members that make up a thumbprint (RFC 7638 §3.2, RFC 8037 §2); all of them public.
-_MEMBERS: Final = {
-    "EC": ("crv", "kty", "x", "y"),
-    "OKP": ("crv", "kty", "x"),
-    "RSA": ("e", "kty", "n"),
-}
-#: What a public JWK never holds (RFC 7518 §6, RFC 8037 §2).
-_SECRET_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+#: The order of P-256's group (FIPS 186-5, SP 800-186 §3.2.1.3).
 _P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
@@ -82,14 +78,18 @@ class Key:
             KeyInvalid: it is private, symmetric, for another use, too weak, or not for its ``alg``.
         """
         alg, uses = jwk.get("alg"), jwk.get("key_ops", ["verify"])
-        if not isinstance(alg, str) or alg not in _WORKERS or str(jwk.get("kty")) not in _MEMBERS:
+        if (
+            not isinstance(alg, str)
+            or alg not in IMPLEMENTATIONS
+            or str(jwk.get("kty")) not in THUMBPRINT_MEMBERS
+        ):
             raise KeyInvalid("the key is for no algorithm of ours")
         if jwk.get("use", "sig") != "sig" or not isinstance(uses, list) or "verify" not in uses:
             raise KeyInvalid("the key is not for verifying signatures")
-        if jwk.keys() & _SECRET_MEMBERS:
+        if jwk.keys() & SECRET_MEMBERS:
             raise KeyInvalid("the key is not public")
         try:
-            public = _WORKERS[alg].from_jwk(jwk)
+            public = IMPLEMENTATIONS[alg].from_jwk(jwk)
         except (jwt.InvalidKeyError, ValueError, TypeError, KeyError):
             raise KeyInvalid("the key is not what its JWK says") from None
         return replace(cls._of(public, alg), kid=str(jwk.get("kid")))
@@ -100,11 +100,11 @@ class Key:
         public = private.public_key() if private else key
         if not isinstance(public, PublicKey):
             raise KeyInvalid("the key is neither RSA nor P-256 nor Ed25519")
-        fitting = _algorithms(public)
-        if alg is not None and alg not in fitting:
-            raise KeyInvalid(f"the key is for {' or '.join(fitting)}, not for {alg}")
-        alg = alg or fitting[0]
-        kid = base64url_encode(sha256(strict_json.dumps(_members(alg, public))).digest())
+        names = fitting(public)
+        if alg is not None and alg not in names:
+            raise KeyInvalid(f"the key is for {' or '.join(names)}, not for {alg}")
+        alg = alg or names[0]
+        kid = base64url_encode(sha256(strict_json.dumps(thumbprint_members(alg, public))).digest())
         return cls(kid.decode(), alg, public, private)
 
     @property
@@ -120,17 +120,17 @@ class Key:
         """
         if self._private is None:
             raise KeyInvalid(f"the key {self.kid} has no private half")
-        signature: bytes = _WORKERS[self.alg].sign(message, self._private)
+        signature: bytes = IMPLEMENTATIONS[self.alg].sign(message, self._private)
         return signature
 
     def verify(self, message: bytes, signature: bytes) -> bool:
         """Return whether ``signature`` is this key's for ``message``."""
-        valid: bool = _WORKERS[self.alg].verify(message, self._public, signature)
+        valid: bool = IMPLEMENTATIONS[self.alg].verify(message, self._public, signature)
         return valid
 
     def public_jwk(self) -> dict[str, str]:
         """Return the public half as a JWK (RFC 7517 §4)."""
-        return _members(self.alg, self._public) | {"kid": self.kid, "use": "sig", "alg": self.alg}
+        return thumbprint_members(self.alg, self._public) | {"kid": self.kid, "use": "sig", "alg": self.alg}
 
 
 class Keys(Protocol):
@@ -181,21 +181,3 @@ class KeySet:
 
 def _as_bytes(text: str | bytes) -> bytes:
     return text.encode() if isinstance(text, str) else text
-
-
-def _members(alg: str, public: PublicKey) -> dict[str, str]:
-    jwk = _WORKERS[alg].to_jwk(public, as_dict=True)
-    return {name: jwk[name] for name in _MEMBERS[jwk["kty"]]}
-
-
-def _algorithms(public: PublicKey) -> tuple[str, ...]:
-    """Return the algorithms that fit the key, the usual one first; refuse a weak key (RFC 7518 §3)."""
-    if isinstance(public, ed25519.Ed25519PublicKey):
-        return ("EdDSA",)
-    if isinstance(public, ec.EllipticCurvePublicKey):
-        if not isinstance(public.curve, ec.SECP256R1):
-            raise KeyInvalid(f"the curve is {public.curve.name}, not P-256")
-        return ("ES256",)
-    if public.key_size < 2048 or public.public_numbers().e < 65537:
-        raise KeyInvalid("an RSA key needs 2048 bits and a public exponent of 65537, or more")
-    return ("RS256", "PS256")

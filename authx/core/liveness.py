@@ -12,7 +12,9 @@ class Liveness:
 
     #: The machine word for why the session is over, ``""`` where no reason is known; None while it is live.
     reason: str | None
-    #: The session as the source has read it, for later use; None if it read none.
+    #: The session as the source has read it (a ``sessions.lookup.Snapshot``); None if it read none.
     snapshot: Any = None
     #: The device type of the login that took the session's place; ``""`` unless it was replaced.
     replaced_by: str = ""
+    #: Whether it ended because answers kept getting lost, where the reason is ``reused``.
+    answers_lost: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
+from typing import Final, NoReturn
 
 
 class EndReason(StrEnum):
@@ -18,11 +18,16 @@ class EndReason(StrEnum):
     IDLE = "idle"
     EXPIRED = "expired"
     PASSWORD_CHANGED = "password_changed"
+    CREDENTIALS_CHANGED = "credentials_changed"
     USER_DISABLED = "user_disabled"
     USER_DELETED = "user_deleted"
 
+    @classmethod
+    def _missing_(cls, value: object) -> NoReturn:
+        raise ValueError(f"{value!r} is not a valid EndReason: use one of {', '.join(cls)}")
 
-#: The session reached one of its time limits. Nobody has to be told: its tokens never outlive the limits.
+
+#: The session reached one of its time limits. No entry in the revocation log: no token outlives the limits.
 EXPIRIES: Final = frozenset({EndReason.IDLE, EndReason.EXPIRED})
 
 #: A verdict on one session, which says nothing about one that continues it. The other reasons are somebody's

@@ -1,4 +1,7 @@
-"""The refresh token on the wire: which session, which generation, and two MACs.
+"""The refresh token on the wire: which session, which generation, which branch, and two MACs.
+
+Every token of a generation is as good as any other, so a lost answer can be made again, storing no
+token; the branch, a random number, only says which answer it came from.
 
 The signature keeps forgeries away from the database: checking it needs only the site's secret. The
 proof also needs the session's salt, which only its row holds, so neither the secret alone nor
@@ -20,8 +23,11 @@ from itsdangerous import BadSignature, Signer, base64_decode, base64_encode
 from authx.core.derivation import derive_secret, signer
 from authx.errors import RefreshMalformed
 
-#: 36 octets, a dot, 32 octets. 43 characters leave two spare bits, which must be zero.
-_WIRE: Final = re.compile(r"[A-Za-z0-9_-]{48}\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
+#: The size of a branch: a positive 64-bit column holds it, and the payload has no spare bits.
+BRANCH_BITS: Final = 48
+
+#: 42 octets, a dot, 32 octets. 43 characters leave two spare bits, which must be zero.
+_WIRE: Final = re.compile(r"[A-Za-z0-9_-]{56}\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +36,22 @@ class RefreshClaims:
 
     sid: UUID
     generation: int
+    branch: int
     proof: bytes = field(repr=False)  # 16 octets
 
 
-def write_refresh_token(sid: UUID, generation: int, salt: bytes, secrets: Sequence[str | bytes]) -> str:
-    """Return the one refresh token of ``sid`` at ``generation``; the first secret signs.
+def write_refresh_token(
+    sid: UUID, generation: int, branch: int, salt: bytes, secrets: Sequence[str | bytes]
+) -> str:
+    """Return the refresh token of ``sid`` at ``generation`` and ``branch``; the first secret signs.
 
-    The same arguments give the same token, which is how a retry gets the identical successor.
+    The same arguments give the same token.
 
     Raises:
-        OverflowError: ``generation`` does not fit in 4 octets.
+        OverflowError: ``generation`` does not fit in 4 octets, or ``branch`` not in BRANCH_BITS.
     """
-    payload = _counted(sid, generation) + _proof(sid, generation, salt, secrets[0])
+    claimed = _claimed(sid, generation, branch)
+    payload = claimed + _proof(claimed, salt, secrets[0])
     return _signer(secrets).sign(base64_encode(payload)).decode()
 
 
@@ -57,22 +67,24 @@ def read_refresh_token(token: object, secrets: Sequence[str | bytes]) -> Refresh
         payload = base64_decode(_signer(secrets).unsign(token))
     except BadSignature:
         raise RefreshMalformed("the refresh token's signature is wrong") from None
-    return RefreshClaims(UUID(bytes=payload[:16]), int.from_bytes(payload[16:20]), payload[20:])
+    generation, branch = int.from_bytes(payload[16:20]), int.from_bytes(payload[20:26])
+    return RefreshClaims(UUID(bytes=payload[:16]), generation, branch, payload[26:])
 
 
 def is_genuine(claims: RefreshClaims, salt: bytes, secrets: Sequence[str | bytes]) -> bool:
     """Return whether the token was made with the session's ``salt`` and one of ``secrets``."""
-    proofs = (_proof(claims.sid, claims.generation, salt, secret) for secret in secrets)
+    claimed = _claimed(claims.sid, claims.generation, claims.branch)
+    proofs = (_proof(claimed, salt, secret) for secret in secrets)
     return any(hmac.compare_digest(claims.proof, proof) for proof in proofs)
 
 
-def _counted(sid: UUID, generation: int) -> bytes:
-    return sid.bytes + generation.to_bytes(4)
+def _claimed(sid: UUID, generation: int, branch: int) -> bytes:
+    return sid.bytes + generation.to_bytes(4) + branch.to_bytes(BRANCH_BITS // 8)
 
 
-def _proof(sid: UUID, generation: int, salt: bytes, secret: str | bytes) -> bytes:
+def _proof(claimed: bytes, salt: bytes, secret: str | bytes) -> bytes:
     key = derive_secret(secret, "refresh-proof")
-    return hmac.digest(key, _counted(sid, generation) + salt, sha256)[:16]
+    return hmac.digest(key, claimed + salt, sha256)[:16]
 
 
 def _signer(secrets: Sequence[str | bytes]) -> Signer:

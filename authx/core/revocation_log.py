@@ -3,8 +3,9 @@
 An entry is a name and a value:
 
     <sid>         the reason that session ended
-    @<subject>    "<number>:<reason>", a not-before mark: ends every session of that user opened before it
-    *             the same, for all users
+    @<subject>    "<number>:<reason>", a not-before mark: ends every session of that user opened before it,
+                  or "<number>:<reason>:<sid>": all of them but that one
+    *             "<number>:<reason>", the same for all users
     !<kid>        the signing key was withdrawn
 
 A mark has a number, and a token its ``era``, the number of the newest mark when its session was opened:
@@ -14,14 +15,14 @@ comparing the two shows which came first, and needs no clock.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from authx.core.claims import AccessClaims
 from authx.errors import KeyUnknown
 
 EVERYBODY: Final = "*"
 #: Characters of the longest name: ``@`` and a subject of 255.
-LONGEST: Final = 256
+MAX_NAME_LENGTH: Final = 256
 
 
 def name_of_subject(subject: str) -> str:
@@ -44,19 +45,33 @@ def is_key(name: str) -> bool:
     return name[:1] == "!"
 
 
-def mark(number: int, reason: str) -> str:
+class Mark(NamedTuple):
+    """What a mark's value says."""
+
+    number: int
+    reason: str
+    #: The ``sid`` of the one session that it does not end; ``""`` where it ends them all.
+    kept: str = ""
+
+    def hits(self, claims: AccessClaims) -> bool:
+        """Return whether it ends the session of a token of that user."""
+        return self.number > (claims.era or 0) and self.kept != claims.sid
+
+
+def mark(number: int, reason: str, kept: str = "") -> str:
     """Return the value of a mark."""
-    return f"{number}:{reason}"
+    return f"{number}:{reason}:{kept}" if kept else f"{number}:{reason}"
 
 
-def read_mark(told: str) -> tuple[int, str]:
-    """Return the number and the reason in a mark's value.
+def read_mark(value: str) -> Mark:
+    """Return what a mark's value says.
 
     Raises:
         ValueError: it is not the value of a mark.
     """
-    number, _, reason = told.partition(":")
-    return int(number), reason
+    number, _, rest = value.partition(":")
+    reason, _, kept = rest.partition(":")
+    return Mark(int(number), reason, kept)
 
 
 def merged(entries: Iterable[tuple[str, str]], into: dict[str, str] | None = None) -> dict[str, str]:
@@ -65,15 +80,15 @@ def merged(entries: Iterable[tuple[str, str]], into: dict[str, str] | None = Non
     Raises:
         ValueError: an entry has the name of a mark and not the value of one.
     """
-    kept = {} if into is None else into
-    for name, told in entries:
-        if not is_mark(name) or _is_latest(told, kept.get(name)):
-            kept[name] = told
-    return kept
+    copy = {} if into is None else into
+    for name, value in entries:
+        if not is_mark(name) or _is_latest(value, copy.get(name)):
+            copy[name] = value
+    return copy
 
 
-def _is_latest(told: str, before: str | None) -> bool:
-    return read_mark(told)[0] >= (read_mark(before)[0] if before is not None else 0)
+def _is_latest(value: str, before: str | None) -> bool:
+    return read_mark(value).number >= (read_mark(before).number if before is not None else 0)
 
 
 def asked_of(claims: AccessClaims) -> tuple[str, str, str, str]:
@@ -81,33 +96,31 @@ def asked_of(claims: AccessClaims) -> tuple[str, str, str, str]:
     return claims.sid, f"@{claims.sub}", EVERYBODY, f"!{claims.kid}"
 
 
-def is_hit(claims: AccessClaims, told: Sequence[str | None]) -> bool:
+def is_hit(claims: AccessClaims, values: Sequence[str | None]) -> bool:
     """Return whether the values under ``asked_of`` end a token's session or withdraw its key.
 
     Raises:
         ValueError: a value is not one that we have written.
     """
     try:
-        return end_reason(claims, told) is not None
+        return end_reason(claims, values) is not None
     except KeyUnknown:
         return True
 
 
-def end_reason(claims: AccessClaims, told: Sequence[str | None]) -> str | None:
+def end_reason(claims: AccessClaims, values: Sequence[str | None]) -> str | None:
     """Return why a token's session has ended, given the values under ``asked_of``; None if it has not.
 
     Raises:
         KeyUnknown: its key was withdrawn.
         ValueError: a value is not one that we have written.
     """
-    of_session, of_subject, of_everybody, of_key = told
+    of_session, of_subject, of_everybody, of_key = values
     if of_key is not None:
         raise KeyUnknown("the token's key has been withdrawn")
     if of_session is not None:
         return of_session
     for found in (of_everybody, of_subject):
-        if found is not None:
-            number, reason = read_mark(found)
-            if number > (claims.era or 0):
-                return reason
+        if found is not None and (latest := read_mark(found)).hits(claims):
+            return latest.reason
     return None

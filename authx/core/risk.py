@@ -13,6 +13,9 @@ class Alarm(StrEnum):
     REFRESH_RATE = "refresh_rate"
     SPLIT_CONTEXT = "split_context"
     NEW_COUNTRY = "new_country"
+    COPIED = "copied"
+    LATE_REPLAY = "late_replay"
+    STATE_ROLLBACK = "state_rollback"
 
 
 class Action(StrEnum):
@@ -24,7 +27,7 @@ class Action(StrEnum):
 
 
 #: The alarms whose action is a site's choice; reuse always ends the session.
-CHOSEN = (Alarm.REFRESH_RATE, Alarm.SPLIT_CONTEXT, Alarm.NEW_COUNTRY)
+CHOSEN = tuple(alarm for alarm in Alarm if alarm is not Alarm.REFRESH_REUSED)
 
 
 @dataclass(frozen=True, slots=True)

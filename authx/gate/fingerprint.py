@@ -44,16 +44,16 @@ AGREED = (
 
 def parts() -> dict[str, str]:
     """Return a hash for each of ``AGREED``, for the keys and for the secrets; none reveals its input."""
-    words = {f"AUTHX_{name}": _word(getattr(conf, name)) for name in AGREED}
-    words["AUTHX_SIGNING_KEYS"] = _word([(key.kid, key.alg) for key in keyring.keyset().given])
+    hashes = {f"AUTHX_{name}": _short_hash(getattr(conf, name)) for name in AGREED}
+    hashes["AUTHX_SIGNING_KEYS"] = _short_hash([(key.kid, key.alg) for key in keyring.keyset().given])
     marks = [derive_secret(secret, "agreement") for secret in secret_keys()]
-    words["SECRET_KEY"] = _word([sha256(mark).hexdigest() for mark in marks])
-    return words
+    hashes["SECRET_KEY"] = _short_hash([sha256(mark).hexdigest() for mark in marks])
+    return hashes
 
 
 def fingerprint() -> str:
     """Return 16 hex digits, the same in every process that is configured as this one."""
-    return _word(parts())
+    return _short_hash(parts())
 
 
 def agrees(expected: str) -> bool:
@@ -61,7 +61,7 @@ def agrees(expected: str) -> bool:
     return hmac.compare_digest(expected.strip().lower().encode(), fingerprint().encode())
 
 
-def _word(value: Any) -> str:
+def _short_hash(value: Any) -> str:
     text = json.dumps(value, sort_keys=True, default=_plain)
     return sha256(text.encode()).hexdigest()[:16]
 

@@ -86,7 +86,12 @@ def ensure_live(
             keyring.keyset().reload()  # withdrawn elsewhere, a moment ago: it must not sign here either
         raise
     if found.reason is not None:
-        raise SessionEnded(found.reason, sid=_sid(claims), replaced_by=found.replaced_by)
+        raise SessionEnded(
+            found.reason,
+            sid=_sid(claims),
+            replaced_by=found.replaced_by,
+            answers_lost=found.answers_lost,
+        )
     return found
 
 

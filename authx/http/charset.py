@@ -59,8 +59,8 @@ def _replace_unreadable(*, environ: Any = None, scope: Any = None, **kwargs: Any
         environ["CONTENT_TYPE"] = _UNREADABLE
     if scope is not None:
         scope["headers"] = headers = list(scope.get("headers", ()))
-        told = [value.decode("latin-1") for name, value in headers if name == b"content-type"]
-        if not _is_readable(",".join(told)):  # as Django joins them
+        content_types = [value.decode("latin-1") for name, value in headers if name == b"content-type"]
+        if not _is_readable(",".join(content_types)):  # as Django joins them
             others = [each for each in headers if each[0] != b"content-type"]
             scope["headers"] = [*others, (b"content-type", _UNREADABLE.encode())]
 

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
 #: Characters; longer than any client id and secret of ours, encoded.
-LONGEST = 1024
+MAX_ENCODED_LENGTH = 1024
 
 
 @sensitive_variables()
@@ -20,7 +20,7 @@ def header_credentials(request: HttpRequest) -> tuple[str, str] | None:
     """Return client id and secret from the header; None if it is not Basic, or malformed."""
     header: str = request.META.get("HTTP_AUTHORIZATION", "")
     scheme, _, encoded = header.strip(" ").partition(" ")
-    if scheme.lower() != "basic" or len(encoded) > LONGEST:
+    if scheme.lower() != "basic" or len(encoded) > MAX_ENCODED_LENGTH:
         return None
     return _decoded(encoded)
 

@@ -13,7 +13,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
 from authx.core.derivation import fernet
-from authx.http.request_state import notes
+from authx.http.request_state import request_state
 
 #: Browsers keep no cookie longer than 400 days (RFC 6265bis §5.5), nor one over 4096 octets.
 DEVICE_LIFETIME = 400 * 86400
@@ -41,7 +41,19 @@ def read_cookie(request: HttpRequest, name: str) -> str | None:
     Two cookies of one name mean that somebody planted one: neither is trusted. A value is returned as it
     was sent, never unquoted: it has one spelling.
     """
-    sent = _sent(request).get(name, [])
+    return _only(_sent(request).get(name, []))
+
+
+@sensitive_variables()
+def session_cookies(request: HttpRequest) -> tuple[str | None, str | None] | None:
+    """Return access and refresh token, each as ``read_cookie`` does; None without ``has_credentials``."""
+    sent = _sent(request)
+    values = sent.get(conf.ACCESS_COOKIE, []), sent.get(conf.REFRESH_COOKIE, [])
+    return (_only(values[0]), _only(values[1])) if _holds_any(*values) else None
+
+
+@sensitive_variables()
+def _only(sent: list[str]) -> str | None:
     if len(sent) != 1 or not sent[0]:
         return None
     value = sent[0]
@@ -57,8 +69,12 @@ def read_cookie(request: HttpRequest, name: str) -> str | None:
 def has_credentials(request: HttpRequest) -> bool:
     """Return whether a session cookie of ours was sent, valid or not; one that we cleared does not count."""
     sent = _sent(request)
-    values = [*sent.get(conf.ACCESS_COOKIE, ()), *sent.get(conf.REFRESH_COOKIE, ())]
-    return any(value != _TAKEN_BACK for value in values)
+    return _holds_any(sent.get(conf.ACCESS_COOKIE, []), sent.get(conf.REFRESH_COOKIE, []))
+
+
+@sensitive_variables()
+def _holds_any(access: list[str], refresh: list[str]) -> bool:
+    return any(value != _TAKEN_BACK for value in [*access, *refresh])
 
 
 def came_back(request: HttpRequest) -> bool:
@@ -70,10 +86,10 @@ def came_back(request: HttpRequest) -> bool:
 def _sent(request: HttpRequest) -> dict[str, list[str]]:
     """Return the values in the request's Cookie header by name; parsed once, while it stays the same."""
     header: str = request.META.get("HTTP_COOKIE", "")
-    noted = notes(request)
-    if noted.cookies is None or noted.cookies[0] != header:
-        noted.cookies = header, _parse(_joined(request, header))
-    return noted.cookies[1]
+    state = request_state(request)
+    if state.cookies is None or state.cookies[0] != header:
+        state.cookies = header, _parse(_joined(request, header))
+    return state.cookies[1]
 
 
 @sensitive_variables()
@@ -108,16 +124,17 @@ def set_cookies(
     *,
     access_token: str,
     access_expires_in: int,
-    refresh_token: str,
+    refresh_token: str | None,
     refresh_expires_in: int | None,
 ) -> None:
-    """Set the cookies of both tokens.
+    """Set the cookies of both tokens; without a ``refresh_token`` the browser keeps the one it has.
 
     Durations are seconds; with ``refresh_expires_in`` None, both cookies last until the browser is closed.
     """
     persistent = refresh_expires_in is not None
     set_access_cookie(response, access_token, access_expires_in, persistent=persistent)
-    _set(response, conf.REFRESH_COOKIE, refresh_token, refresh_expires_in)
+    if refresh_token is not None:
+        _set(response, conf.REFRESH_COOKIE, refresh_token, refresh_expires_in)
 
 
 @sensitive_variables()

@@ -7,6 +7,6 @@ from hashlib import sha256
 from typing import Any
 
 
-def entity_tag(said: Any) -> str:
+def entity_tag(content: Any) -> str:
     """Return a strong tag, quoted, of anything that JSON can hold."""
-    return f'"{sha256(json.dumps(said).encode()).hexdigest()[:32]}"'
+    return f'"{sha256(json.dumps(content).encode()).hexdigest()[:32]}"'

@@ -17,10 +17,8 @@ class RequestState:
 
     #: The Cookie header, and the values that it holds under each name.
     cookies: tuple[str, dict[str, list[str]]] | None = field(default=None, repr=False)
-    #: The access token that the middleware has renewed or made for this request; not used by the client yet.
-    renewed: str | None = field(default=None, repr=False)
-    #: Why the renewal that was due failed.
-    not_renewed: AuthxError | None = None
+    #: What those of the session hold (``authx.logins.presented``), once they have been read.
+    presented: Any = field(default=None, repr=False)
     #: The request header by which an API view identified the caller: the response varies with it.
     identity_header: str | None = None
     #: Whom the API has authenticated, and whether by cookie.
@@ -30,6 +28,8 @@ class RequestState:
     by_password: bool = False
     #: The API has signed this browser in or out: what the middleware found out before no longer holds.
     took_over: bool = False
+    #: The middleware has finished the response: no cookie can be added.
+    is_finished: bool = False
     #: Why the API refused a credential: named in the challenge, and in the body of an anonymous refusal.
     refusal: AuthxError | None = None
     #: The browser, once it has been looked up.
@@ -42,9 +42,9 @@ class RequestState:
     proof_of: Any = None
 
 
-def notes(request: HttpRequest) -> RequestState:
+def request_state(request: HttpRequest) -> RequestState:
     """Return the request's state, created at the first call."""
-    found: RequestState | None = request.__dict__.get("authx_notes")
+    found: RequestState | None = request.__dict__.get("authx_request_state")
     if found is None:
-        found = request.__dict__["authx_notes"] = RequestState()
+        found = request.__dict__["authx_request_state"] = RequestState()
     return found

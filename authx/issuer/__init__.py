@@ -1,0 +1,1 @@
+"""What a site does for other services: signing keys, credentials, introspection, the feed of endings."""

@@ -12,8 +12,8 @@ from authx.core.refresh_token import read_refresh_token
 from authx.errors import RefreshError, TokenError
 from authx.gate.verify import read_claims
 from authx.models import DeviceSession
-from authx.sessions.liveness import end_of, live_session, recognize
-from authx.sessions.presented import find_genuine
+from authx.sessions.liveness import end_of, find_live, recognize
+from authx.sessions.lookup import find_by_refresh_token
 
 
 @sensitive_variables("token")
@@ -27,7 +27,7 @@ def introspect(token: object) -> dict[str, Any] | None:
     """
     try:
         claims = read_claims(token)
-        live_session(claims)
+        find_live(claims)
     except TokenError:
         return _refresh_members(token)
     return _access_members(claims)
@@ -42,10 +42,11 @@ def _refresh_members(token: object) -> dict[str, Any] | None:
     """Return the members of a refresh token; None unless it is the newest of a live session."""
     try:
         presented = read_refresh_token(token, secret_keys())
-        session = find_genuine(presented)
+        found = find_by_refresh_token(presented)
     except RefreshError:
         return None
-    if end_of(session) or presented.generation != session.generation:
+    session = found.session
+    if end_of(found) or presented.generation != session.generation:
         return None
     return {
         "active": True,
@@ -72,6 +73,6 @@ def find_session_of(token: object) -> DeviceSession | None:
     except TokenError:
         pass
     try:
-        return find_genuine(read_refresh_token(token, secret_keys()))
+        return find_by_refresh_token(read_refresh_token(token, secret_keys())).session
     except RefreshError:
         return None

@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import secret_keys
+from authx.core.algorithms import PrivateKey
 from authx.core.derivation import fernet
-from authx.core.keys import Key, PrivateKey
+from authx.core.keys import Key
 from authx.errors import KeyInvalid
 from authx.models import SigningKey
 

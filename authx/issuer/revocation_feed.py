@@ -19,21 +19,22 @@ from authx.store.revocation_log import EndedLog
 #: The members of a response that hold entries.
 KINDS = ("endings", "not_before", "withdrawn_keys")
 #: Endings in one response; a reader requests the next one while there are more.
-PAGE = 5000
+PAGE_SIZE = 5000
 
 
 def endings_since(cursor: str) -> dict[str, Any]:
     """Return the endings committed since the reading that gave ``cursor``; all that matter, if it is invalid.
 
-    ``endings`` are pairs of sid and reason. ``not_before`` are marks: triples of a subject, or None for
-    everybody, a number and a reason; the mark ends each session whose tokens carry a smaller ``era``, or
-    none. ``withdrawn_keys`` are kids. ``whole`` says that this is a reading from the start, ``more`` that the
-    next entries follow after ``cursor``; ``keep`` is the number of seconds for which an ending matters.
+    ``endings`` are pairs of sid and reason. ``not_before`` are marks: a subject, or None for everybody, a
+    number, a reason and, where there is one, the sid that it does not end; the mark ends each other session
+    whose tokens carry a smaller ``era``, or none. ``withdrawn_keys`` are kids. ``whole`` says that this is a
+    reading from the start, ``more`` that the next entries follow after ``cursor``; ``keep`` is the number of
+    seconds for which an ending matters.
 
     Raises:
         StoreUnavailable: the database cannot be read.
     """
-    log = EndedLog(_position(cursor), limit=PAGE)
+    log = EndedLog(_position(cursor), limit=PAGE_SIZE)
     found = log.read()
     return {
         **_by_kind(found.ended),
@@ -48,13 +49,14 @@ def _by_kind(ended: Mapping[str, str]) -> dict[str, list[Any]]:
     endings: list[Any] = []
     not_before: list[Any] = []
     withdrawn: list[Any] = []
-    for name, told in ended.items():
+    for name, value in ended.items():
         if is_mark(name):
-            not_before.append((name[1:] or None, *read_mark(told)))
+            number, reason, kept = read_mark(value)
+            not_before.append((name[1:] or None, number, reason, *([kept] if kept else [])))
         elif is_key(name):
             withdrawn.append(name[1:])
         else:
-            endings.append((name, told))
+            endings.append((name, value))
     return {"endings": endings, "not_before": not_before, "withdrawn_keys": withdrawn}
 
 

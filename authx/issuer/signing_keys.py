@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
-from django.db import IntegrityError, OperationalError, ProgrammingError, connections, models
+from django.db import IntegrityError
 from django.utils import timezone
 
-from authx.conf import conf
-from authx.core.key_schedule import (
-    IN_USE,
-    LEAD,
-    Judgment,
-    KeyState,
-    finished_for_long,
-    judge_keys,
-)
+from authx.core.key_schedule import IN_USE, LEAD, KeyringState, KeyState
 from authx.core.keys import Key
 from authx.errors import StoreUnavailable
 from authx.gate.keys import keyring
-from authx.gate.keys.managed import ManagedKey, verify_period
-from authx.issuer.private_keys import ALGORITHMS, encrypt, generate, key_of, renewed
+from authx.gate.keys.managed import ManagedKey
+from authx.issuer.key_rows import insert_row, judge, locked_rows, read_rows, tidy
+from authx.issuer.private_keys import ALGORITHMS, generate, key_of
 from authx.models import SigningKey
 from authx.store import database, revocation_log
 
@@ -39,31 +32,10 @@ def load(known: Mapping[str, Key], now: datetime) -> list[ManagedKey]:
     Raises:
         StoreUnavailable: the database cannot be read.
     """
-    rows = database.on_own_connection(_read)
+    rows = database.on_own_connection(read_rows)
     states = judge(rows, now).states
     in_use = {kid for kid, state in states.items() if state in IN_USE}
     return [ManagedKey(row.times(), key_of(row, known) if row.kid in in_use else None) for row in rows]
-
-
-def judge(rows: Iterable[SigningKey], now: datetime | None = None) -> Judgment:
-    """Judge what each key is for; set ``state`` on the rows."""
-    rows = list(rows)
-    judged = judge_keys((row.times() for row in rows), now=now or timezone.now(), hold=verify_period())
-    for row in rows:
-        row.state = judged.states[row.kid]
-    return judged
-
-
-def all_keys() -> list[SigningKey]:
-    """Return the keyring as the writing database has it, oldest first, each row with its ``state``.
-
-    Raises:
-        StoreUnavailable: the database cannot be read.
-    """
-    with database.store_errors():
-        rows = list(_rows().order_by("number"))
-    judge(rows)
-    return rows
 
 
 def settings_keys() -> tuple[Key, ...]:
@@ -91,14 +63,14 @@ def rotate(
     pair = generate(alg)
 
     def write() -> SigningKey | str:
-        rows = _locked()
-        judged = judge(rows, at)
-        _tidy(rows, at)
+        rows = locked_rows()
+        keyring_state = judge(rows, at)
+        tidy(rows, at)
         if at_once:
             _withdraw_lost(rows, by, at)
-        elif refusal := _refusal(rows, judged):
+        elif refusal := _refusal(rows, keyring_state):
             return refusal
-        return _insert(rows, pair, by=by, at=at, signs_at=at if at_once else at + LEAD)
+        return insert_row(rows, pair, by=by, at=at, signs_at=at if at_once else at + LEAD)
 
     done = _change(write)
     if isinstance(done, str):
@@ -106,15 +78,15 @@ def rotate(
     return done
 
 
-def _refusal(rows: list[SigningKey], judged: Judgment) -> str:
+def _refusal(rows: list[SigningKey], keyring_state: KeyringState) -> str:
     """Return why no key may be made that waits for its turn; empty if one may."""
     named = {row.kid: row for row in rows}
-    if judged.signing is not None and key_of(named[judged.signing], {}) is None:
+    if keyring_state.signing is not None and key_of(named[keyring_state.signing], {}) is None:
         return (
-            f"The key that signs, {judged.signing}, cannot be decrypted: is this the SECRET_KEY of all"
+            f"The key that signs, {keyring_state.signing}, cannot be decrypted: is this the SECRET_KEY of all"
             " workers? If the one under which it was made is lost, rotate at once."
         )
-    if (waiting := judged.first(KeyState.NEXT)) is not None:
+    if (waiting := keyring_state.first(KeyState.NEXT)) is not None:
         since = named[waiting].signs_at
         return f"A key is waiting already: {waiting} signs from {since:%Y-%m-%d %H:%M:%S} UTC on."
     return ""
@@ -143,31 +115,31 @@ def withdraw(
     at = now or timezone.now()
 
     def write() -> tuple[SigningKey, SigningKey | None]:
-        rows = _locked()
+        rows = locked_rows()
         row = _named(kid, rows)
-        judged = judge(rows, at)
+        keyring_state = judge(rows, at)
         row.withdrawn_at, row.withdrawn_by = at, by
         row.save(using=database.alias(), update_fields=["withdrawn_at", "withdrawn_by"])
         revocation_log.write_withdrawal(row.kid)
-        heir = _inherit(rows, judged, row, by, at) if judged.signing == row.kid else None
-        judge([*rows, *([heir] if heir and heir not in rows else [])], at)
-        return row, heir
+        successor = _succeed(rows, keyring_state, row, by, at) if keyring_state.signing == row.kid else None
+        judge([*rows, *([successor] if successor and successor not in rows else [])], at)
+        return row, successor
 
     return _change(write)
 
 
-def _inherit(
-    rows: list[SigningKey], judged: Judgment, withdrawn: SigningKey, by: Any, at: datetime
+def _succeed(
+    rows: list[SigningKey], keyring_state: KeyringState, withdrawn: SigningKey, by: Any, at: datetime
 ) -> SigningKey:
     """Return the waiting key, which signs from now on, or a new one of the same algorithm."""
     _withdraw_lost(rows, by, at)
-    waiting = judged.first(KeyState.NEXT)
+    waiting = keyring_state.first(KeyState.NEXT)
     for row in rows:
         if row.kid == waiting and row.withdrawn_at is None:
             row.signs_at = at
             row.save(using=database.alias(), update_fields=["signs_at"])
             return row
-    return _insert(rows, generate(withdrawn.alg), by=by, at=at, signs_at=at)
+    return insert_row(rows, generate(withdrawn.alg), by=by, at=at, signs_at=at)
 
 
 def _named(kid: str, rows: list[SigningKey]) -> SigningKey:
@@ -193,56 +165,3 @@ def _change(write: Callable[[], T]) -> T:
         database.after_commit(lambda: keyring.keyset().reload())
         return done
     raise StoreUnavailable("too many others are changing the keyring")
-
-
-def _rows() -> models.QuerySet[SigningKey]:
-    return SigningKey.objects.using(database.alias())
-
-
-def _locked() -> list[SigningKey]:
-    """Lock all rows and return them; read twice, to include those made while waiting for the lock."""
-    list(_rows().select_for_update().order_by("number"))
-    return list(_rows().select_for_update().order_by("number"))
-
-
-def _insert(
-    rows: list[SigningKey], pair: tuple[Key, str, bytes], *, by: Any, at: datetime, signs_at: datetime
-) -> SigningKey:
-    key, public, private = pair
-    row = SigningKey(
-        number=max((row.number for row in rows), default=0) + 1,
-        kid=key.kid,
-        alg=key.alg,
-        public_key=public,
-        encrypted_private_key=encrypt(private),
-        created_at=at,
-        signs_at=signs_at,
-        created_by=by,
-    )
-    row.save(using=database.alias(), force_insert=True)
-    judge([*rows, row], at)
-    return row
-
-
-def _tidy(rows: list[SigningKey], at: datetime) -> None:
-    """Delete keys that are long out of use; encrypt the rest under the first SECRET_KEY."""
-    times = [row.times() for row in rows]
-    gone = finished_for_long(times, now=at, hold=verify_period(), keep=conf.RETENTION)
-    if gone:
-        _rows().filter(kid__in=gone).delete()
-    for row in rows:
-        if row.kid not in gone and (fresh := renewed(row.encrypted_private_key)):
-            row.encrypted_private_key = fresh
-            row.save(using=database.alias(), update_fields=["encrypted_private_key"])
-    rows[:] = [row for row in rows if row.kid not in gone]
-
-
-def _read() -> list[SigningKey]:
-    with database.store_errors():
-        try:
-            return list(_rows().order_by("number"))
-        except (OperationalError, ProgrammingError) as error:
-            connection = connections[database.alias()]
-            if SigningKey._meta.db_table not in connection.introspection.table_names():
-                return []  # before migrate
-            raise StoreUnavailable("the signing keys cannot be read") from error

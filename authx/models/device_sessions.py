@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.conf import settings
@@ -19,9 +19,6 @@ from authx.core.auth_time import is_known
 from authx.core.rotation import RotationState
 from authx.models.end_reasons import EndReason
 from authx.models.revocation import NotBeforeMark, is_marked, marks_of_session
-
-if TYPE_CHECKING:
-    from authx.core.claims import AccessClaims
 
 
 def uuid7() -> UUID:
@@ -57,18 +54,28 @@ class DeviceSessionQuerySet(models.QuerySet["DeviceSession"]):
         return self.filter(overdue, ~Q(Exists(_ending_marks())), ended_at=None)
 
     def with_marks(self) -> DeviceSessionQuerySet:
-        """Annotate each session with the first mark that ended it, for lists.
+        """Read with each session the first mark that ended it, for lists: see ``recorded_end``.
 
-        A single session that is read through ``authx.sessions`` takes marks into account anyway.
+        A single session that is looked up by ``authx.sessions`` takes marks into account anyway.
         """
         first = _ending_marks()[:1]
-        told = {"marked_at": Subquery(first.values("at")), "marked_reason": Subquery(first.values("reason"))}
-        return self.annotate(**told)
+        return self.annotate(
+            _mark_at=Subquery(first.values("at")), _mark_reason=Subquery(first.values("reason"))
+        )
 
 
 def _ending_marks() -> models.QuerySet[NotBeforeMark]:
     """Return the marks that hit the session of the outer query before it expired."""
     return marks_of_session().filter(at__lt=OuterRef("idle_expires_at")).filter(at__lt=OuterRef("expires_at"))
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEnd:
+    """When and why a session was ended, other than by one of its time limits."""
+
+    at: datetime
+    #: An ``EndReason``.
+    reason: str
 
 
 class DeviceSession(models.Model):
@@ -108,8 +115,14 @@ class DeviceSession(models.Model):
     rotated_at = models.DateTimeField(_("rotated at"))
     strike_generation = models.PositiveBigIntegerField(null=True)
     strike_at = models.DateTimeField(null=True)
-    late_generation = models.PositiveBigIntegerField(null=True)
-    late_streak = models.PositiveSmallIntegerField(default=0)
+    #: How many late replays this generation has seen, and the time of the first.
+    late_streak = models.PositiveIntegerField(default=0)
+    late_at = models.DateTimeField(null=True)
+    #: The branch of the token that the last rotation was asked with; None before the first.
+    spent_branch = models.PositiveBigIntegerField(null=True)
+    #: The last spent generation that came back on another branch, and how many in a row did.
+    twin_generation = models.PositiveBigIntegerField(null=True)
+    twin_streak = models.PositiveSmallIntegerField(default=0)
     #: 32 random bytes; the refresh token's proof is made from them and a key in settings.
     salt = models.BinaryField(max_length=32)
     #: SHA-256 hex of the user's session auth hash at login; a mismatch means a changed password.
@@ -126,6 +139,8 @@ class DeviceSession(models.Model):
     end_reason = models.CharField(_("reason"), max_length=32, choices=EndReason, blank=True)
     #: The device type of the login that took its place, where the reason is ``replaced``.
     replaced_by = models.CharField(_("replaced by"), max_length=32, blank=True)
+    #: Whether its answers kept getting lost (T4), where the reason is ``reused``.
+    answers_lost = models.BooleanField(_("answers were lost"), default=False)
     ended_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.SET_NULL,
@@ -137,18 +152,6 @@ class DeviceSession(models.Model):
     successor = models.UUIDField(_("continued as"), null=True, editable=False)
 
     objects = DeviceSessionQuerySet.as_manager()
-
-    #: The claims of the access token that it was looked up by; None if by something else.
-    access_claims: AccessClaims | None = None
-    #: True for the session that the request came with, where a list marks it.
-    is_current: bool = False
-    #: The database's clock when the row was read; set only where ``authx.sessions`` read it.
-    database_now: datetime
-    #: Whether a mark has hit it, even if its row does not show that; set by ``authx.sessions``.
-    is_marked: bool = False
-    #: When and why a mark has ended it; set by ``with_marks``.
-    marked_at: datetime | None = None
-    marked_reason: str | None = None
 
     class Meta:
         verbose_name = _("device session")
@@ -183,8 +186,11 @@ class DeviceSession(models.Model):
             expires_at=self.expires_at,
             strike_generation=self.strike_generation,
             strike_at=self.strike_at,
-            late_generation=self.late_generation,
             late_streak=self.late_streak,
+            late_at=self.late_at,
+            spent_branch=self.spent_branch,
+            twin_generation=self.twin_generation,
+            twin_streak=self.twin_streak,
             end_reason=self.end_reason if self.ended_at else None,
         )
 
@@ -193,8 +199,16 @@ class DeviceSession(models.Model):
         """Return when it ends if it is not refreshed: the earlier of the idle and the absolute limit."""
         return time_limits.limit_at(self.idle_expires_at, self.expires_at)
 
+    def recorded_end(self) -> RecordedEnd | None:
+        """Return the end in its row, else that of the mark that ``with_marks`` has read; None if none is."""
+        if self.ended_at is not None:
+            return RecordedEnd(self.ended_at, self.end_reason)
+        annotated = vars(self)
+        at = annotated.get("_mark_at")
+        return None if at is None else RecordedEnd(at, annotated["_mark_reason"])
+
     def ended_reason(self, now: datetime | None = None) -> str | None:
         """Return the reason why this session is over, or None while it is live."""
-        if self.ended_at or self.marked_reason:
-            return self.end_reason or self.marked_reason
+        if (end := self.recorded_end()) is not None:
+            return end.reason
         return self.rotation_state().expiry_reason(now or timezone.now())

@@ -29,6 +29,10 @@ class EndReason(models.TextChoices):
         reasons.EndReason.PASSWORD_CHANGED,
         _("You were signed out because your password was changed."),
     )
+    CREDENTIALS_CHANGED = (
+        reasons.EndReason.CREDENTIALS_CHANGED,
+        _("You were signed out because the way you sign in was changed."),
+    )
     USER_DISABLED = (
         reasons.EndReason.USER_DISABLED,
         _("You were signed out because your account was disabled."),

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext_lazy as _
 
-from authx.core.revocation_log import LONGEST
+from authx.core.revocation_log import MAX_NAME_LENGTH
 from authx.models.exactly import Octets
 
 
@@ -21,9 +21,9 @@ class RevocationLogEntry(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     #: A ``sid``, the subject of a not-before mark, or a key: see ``core.revocation_log``.
-    subject_key = models.CharField(max_length=LONGEST)
-    #: The reason of the ending; of a mark, its number and reason.
-    value = models.CharField(max_length=64)
+    subject_key = models.CharField(max_length=MAX_NAME_LENGTH)
+    #: The reason of the ending; of a mark, its number, its reason, and which session it does not end.
+    value = models.CharField(max_length=96)
     #: By the clock of the process that wrote the entry.
     at = models.DateTimeField(db_index=True)
 

@@ -31,6 +31,7 @@ class SessionEvent(models.Model):
         OPENED = "opened", _("Signed in")
         REFRESHED = "refreshed", _("Refreshed")
         LATE_REPLAY = "late_replay", _("Spent token returned")
+        COPIED = "copied", _("Used from two places")
         REFUSED = "refused", _("Refused")
         STATE_ROLLBACK = "state_rollback", _("Storage had been rolled back")
         REAUTHENTICATED = "reauthenticated", _("Password confirmed")
@@ -53,6 +54,9 @@ class SessionEvent(models.Model):
     actor_label = models.CharField(_("actor"), max_length=150, blank=True)
     ip = models.GenericIPAddressField(_("IP address"), null=True)
     user_agent = models.CharField(_("user agent"), max_length=512, blank=True)
+    #: The second of the two places that a copied session is used from: that of its last rotation.
+    other_ip = models.GenericIPAddressField(_("other IP address"), null=True)
+    other_user_agent = models.CharField(_("other user agent"), max_length=512, blank=True)
     note = models.CharField(_("note"), max_length=255, blank=True)
 
     objects = SessionEventQuerySet.as_manager()

@@ -20,13 +20,16 @@ from django.views.generic import FormView
 
 from authx.core.reasons import EndReason
 from authx.errors import SessionEnded
-from authx.http.request_state import notes
+from authx.http import django_session
+from authx.http.request_state import request_state
+from authx.identity.identity import Identity
+from authx.identity.step_up import continued
+from authx.identity.visit import Visit, visit_of
 from authx.logins.attempts import authenticate_within_limit
 from authx.logins.browser import cookie_session
 from authx.logins.outcome import say_wait
 from authx.models import DeviceSession
-from authx.pages.step_up import step_up, to_login
-from authx.pages.visit import Visit, visit_of
+from authx.pages.step_up import to_login
 from authx.sessions.continuing import is_continued
 from authx.sessions.methods import password_methods
 from authx.store.database import store_errors
@@ -53,13 +56,13 @@ class ConfirmForm(forms.Form):
     @property
     def wait(self) -> int:
         """Return the seconds to wait before another try; 0 while tries are left."""
-        return notes(self.request).login_wait
+        return request_state(self.request).login_wait
 
     @sensitive_variables("password")
     def clean_password(self) -> str:
         password: str = self.cleaned_data["password"]
         user: Any = self.session.user
-        notes(self.request).proof_of = self.session
+        request_state(self.request).proof_of = self.session
         proved = authenticate_within_limit(self.request, username=user.get_username(), password=password)
         if proved is None and self.wait:
             raise forms.ValidationError(_("Too many attempts. Please try again later."), code="throttled")
@@ -93,9 +96,11 @@ class ConfirmView(RedirectURLMixin, FormView):  # type: ignore[type-arg]
 
     def form_valid(self, form: Any) -> HttpResponse:
         try:
-            step_up(self.visit, self.session, password_methods(form.proved))
+            methods = password_methods(form.proved)
+            self.visit.identify(continued(self.request, self.visit.settle(), self.session, methods))
         except SessionEnded as error:
-            self.visit.refuse_ended(error)
+            django_session.flush_ended(self.request, error.sid)
+            self.visit.identify(Identity(refusal=error))
             return to_login(self.get_success_url())
         return super().form_valid(form)
 
@@ -134,9 +139,10 @@ class ConfirmView(RedirectURLMixin, FormView):  # type: ignore[type-arg]
 
 def _session(request: HttpRequest, visit: Visit) -> DeviceSession | None:
     """Return the visitor's session; for a form that was sent twice, the one that the first has ended."""
-    if visit.session is not None or request.method != "POST":
-        return visit.session
-    if visit.ended_reason != EndReason.SUPERSEDED:
+    identity = visit.settle()
+    if identity.session is not None or request.method != "POST":
+        return identity.session
+    if identity.ended_reason != EndReason.SUPERSEDED:
         return None
     ended = cookie_session(request)
-    return ended if ended is not None and is_continued(ended) else None
+    return ended.session if ended is not None and is_continued(ended) else None

@@ -13,11 +13,12 @@ from django.utils import timezone
 from authx.errors import SessionEnded, StoreUnavailable
 from authx.http import django_session, proof_notes
 from authx.http.actor import actor_of
+from authx.identity.step_up import continued
+from authx.identity.visit import Visit
 from authx.models import DeviceSession
 from authx.pages import allauth_records, proofs
-from authx.pages.step_up import step_up
-from authx.pages.visit import Visit
-from authx.sessions.credentials import credentials_for
+from authx.sessions import Credentials
+from authx.sessions.credentials import with_new_access_token
 from authx.sessions.methods import add_methods, methods_of
 from authx.store.database import store_errors
 
@@ -29,42 +30,39 @@ def note_proofs(visit: Visit, response: HttpResponseBase) -> None:
 
     Most of those apps send no signal, but all leave a note in the Django session. A 500 does not save that.
     """
-    request, session = visit.request, _session(visit)
-    if session is None or response.status_code >= 500 or not proof_notes.has_news(request):
+    if response.status_code >= 500 or not proof_notes.has_news(visit.request):
+        return
+    if (session := _session(visit)) is None:
         return
     try:
         _note(visit, session)
-    except StoreUnavailable:  # the next request tries again; the page and its cookies leave as they are
+    except (SessionEnded, StoreUnavailable):  # where it is not over, the next request tries again
         logger.warning("A proof was not noted.", exc_info=True)
 
 
 def _note(visit: Visit, session: DeviceSession) -> None:
-    request = visit.request
+    request, delivery = visit.request, visit.identity.delivery
     with store_errors():  # the other apps' tables are read here too
         names = proofs.proofs_since(request, session.user)
     if not names:  # another user's, who has not signed in yet
         return
-    if visit.binds and visit.delivery is not None:
-        _add(visit, session, methods_of(*names))
+    methods = methods_of(*names)
+    if delivery.binds_django_session and delivery.credentials is not None:
+        _add(visit, session, methods, delivery.credentials)
     else:
-        try:
-            step_up(visit, session, methods_of(*names), auth_time=_time(request, session))
-        except SessionEnded as error:
-            visit.refuse_ended(error)
-            return
+        at = _time(request, session)
+        visit.identify(continued(request, visit.identity, session, methods, auth_time=at))
     proof_notes.see(request)
 
 
-def _add(visit: Visit, session: DeviceSession, methods: tuple[str, ...]) -> None:
+def _add(visit: Visit, session: DeviceSession, methods: tuple[str, ...], delivered: Credentials) -> None:
     """Add to ``amr`` in a session whose cookies leave with this response for the first time."""
-    assert visit.delivery is not None
     if add_methods(session, methods, actor_of(visit.request, session.user)):
-        generation = visit.delivery.claims.gen or session.generation
-        visit.delivery = credentials_for(session, generation=generation, now=timezone.now())
+        visit.change_delivery(credentials=with_new_access_token(delivered, session, now=timezone.now()))
 
 
 def _time(request: HttpRequest, session: DeviceSession) -> datetime:
-    """Return when the user proved it: allauth says so; the other apps' notes were made in this request."""
+    """Return when the user proved it: allauth says so; of the other apps' notes the request is known."""
     seen = request.session.get(proof_notes.SEEN_KEY, {}).get("allauth", 0)
     times = [at for at, _name in allauth_records.of_user(request, session.user) if at > seen]
     return datetime.fromtimestamp(max(times, default=time.time()), UTC)
@@ -72,12 +70,13 @@ def _time(request: HttpRequest, session: DeviceSession) -> datetime:
 
 def _session(visit: Visit) -> DeviceSession | None:
     """Return the session a proof belongs to: the Django login's, or without one that of our cookies."""
-    session, request = visit.settled_session, visit.request
-    if session is None or visit.clears:
+    session, request, delivery = visit.identity.session, visit.request, visit.identity.delivery
+    if session is None or delivery.clears_cookies:
         return None
     if not django_session.is_present(request):
         return session
     if proof_notes.SEEN_KEY not in request.session:  # about to be adopted: the time of the proof is unknown
         return None
-    is_new = visit.binds and visit.delivery is not None and visit.delivery.session.pk == session.pk
+    delivered = delivery.credentials if delivery.binds_django_session else None
+    is_new = delivered is not None and delivered.session.pk == session.pk
     return session if is_new or django_session.bound_to(request) == str(session.pk) else None

@@ -1,9 +1,8 @@
-"""Step-up on pages: asking for a recent proof, and continuing the session where there is one (RFC 9470)."""
+"""Asking for a recent proof on pages (RFC 9470)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.conf import settings
 from django.contrib import messages
@@ -13,39 +12,10 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.shortcuts import resolve_url
 from django.utils.translation import gettext as _
 
-from authx.http import django_session
-from authx.http.actor import actor_of
 from authx.http.confirmation import page_of, to_confirmation
-from authx.models import DeviceSession
-from authx.pages.django_login import wants_device_session
-from authx.pages.visit import Visit, visit_of
-from authx.sessions.continuing import continue_session
+from authx.identity.django_login import wants_device_session
+from authx.identity.visit import session_of
 from authx.sessions.step_up import is_recent
-
-
-def step_up(
-    visit: Visit, session: DeviceSession, methods: Sequence[str], *, auth_time: datetime | None = None
-) -> None:
-    """Continue ``session``, whose user has just proved ``methods``, in one that this response delivers.
-
-    Raises:
-        SessionEnded: it had ended before, or ended meanwhile.
-        StoreUnavailable: the database cannot be written.
-    """
-    request = visit.request
-    user = session.user if visit.settled_session is None else visit.user()  # perhaps an impersonated one
-    actor = actor_of(request, session.user)
-    credentials = continue_session(
-        session, actor, methods=methods, came_back=came_back(visit), auth_time=auth_time
-    )
-    django_session.hand_on(request, str(session.pk), str(credentials.session.pk))
-    visit.delivery, visit.held, visit.clears = credentials, None, False
-    visit.identify(credentials.session, user)
-
-
-def came_back(visit: Visit) -> bool:
-    """Return whether the visitor was identified by a cookie of ours, not by the Django session alone."""
-    return not visit.binds
 
 
 def demand_recent(
@@ -59,8 +29,7 @@ def demand_recent(
     Raises:
         PermissionDenied: the site wants no device session for this login, so no proof can be remembered.
     """
-    visit = visit_of(request)
-    session = visit.session if visit is not None else None
+    session = session_of(request)
     if is_recent(session, max_age):
         return None
     if session is None and request.user.is_authenticated and not wants_device_session(request, request.user):

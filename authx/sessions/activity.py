@@ -26,12 +26,11 @@ REST = 5.0
 _COUNTER = models.PositiveBigIntegerField()
 
 
-def record_use(session: DeviceSession, claims: AccessClaims, *, now: datetime | None = None) -> None:
+def record_use(session: DeviceSession, claims: AccessClaims, *, now: datetime) -> None:
     """Record that the client used its token: confirm the generation (T2), update last seen once a minute.
 
     Written after the surrounding transaction commits; a failure is logged, and the next request tries again.
     """
-    now = now or session.database_now
     confirms = claims.gen == session.generation and session.rotation_state().is_pending
     if confirms or now - session.last_seen_at >= LAST_SEEN_EVERY:
         database.after_commit(lambda: _write(claims, now))

@@ -19,14 +19,17 @@ def event(
     actor: Actor = NOBODY,
     note: str = "",
     subject: str = "",
+    other: Actor = NOBODY,
 ) -> SessionEvent:
     """Return an event, not yet written; ``subject`` names the account where there is no session.
+
+    ``other`` is the second of the two places that a copied session is used from.
 
     If the session's user has been deleted, the actor is left out: their data is erased, and it stays unknown
     where their devices come back from.
     """
     if session is not None and is_gone(session):
-        actor = NOBODY
+        actor = other = NOBODY
     return SessionEvent(
         session=session,
         subject=subject,
@@ -37,6 +40,8 @@ def event(
         actor_label=clean_text(actor.user.get_username(), 150) if actor.user else "",
         ip=actor.ip,
         user_agent=actor.user_agent,
+        other_ip=other.ip,
+        other_user_agent=other.user_agent,
         note=clean_text(note, 255) if note else "",
     )
 

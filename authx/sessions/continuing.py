@@ -26,9 +26,9 @@ from authx.sessions import audit
 from authx.sessions.credentials import Credentials, credentials_for
 from authx.sessions.ending import Ending, record
 from authx.sessions.liveness import end_of, fingerprint
+from authx.sessions.lookup import Snapshot, find_by_sid
 from authx.sessions.not_before import opening_moment
 from authx.sessions.opening import new_life
-from authx.sessions.reading import read_session
 from authx.store import database
 
 #: What a session takes over from the one that it continues. The context of its refreshes is among it: whoever
@@ -77,7 +77,7 @@ def continue_session(
             "amr": list(combined(old.amr, methods)),
             "auth_time": max(old.auth_time, min(auth_time or at, at)),
             "confirmed_generation": _confirmed(old, came_back=came_back),
-            "not_before_number": number,
+            "not_before_number": max(number, old.not_before_number),
         }
         new = _open(old, sid, session.user, at, columns)
         added = " ".join(word for word in new.amr if word not in old.amr)
@@ -123,7 +123,7 @@ def continue_after_password_change(
         columns = {
             "fingerprint": fingerprint(user),
             "confirmed_generation": _confirmed(session, came_back=came_back),
-            "not_before_number": number,
+            "not_before_number": max(number, session.not_before_number),
         }
         new = _open(session, sid, user, at, columns)
         audit.record(SessionEvent.Kind.OPENED, new, at=at, actor=actor)
@@ -132,11 +132,11 @@ def continue_after_password_change(
     return _announced(session, write)
 
 
-def is_continued(session: DeviceSession) -> bool:
-    """Return whether this ended session, just read, may still be answered with the one that continues it."""
+def is_continued(ended: Snapshot) -> bool:
+    """Return whether this ended session may still be answered with the one that continues it."""
+    session, at = ended.session, ended.session.ended_at
     superseded = session.end_reason == EndReason.SUPERSEDED and session.successor is not None
-    at = session.ended_at
-    return superseded and at is not None and abs(session.database_now - at) < conf.REFRESH_GRACE
+    return superseded and at is not None and abs(ended.now - at) < conf.REFRESH_GRACE
 
 
 def _successor_in_grace(sid: UUID, at: datetime) -> DeviceSession:
@@ -145,13 +145,13 @@ def _successor_in_grace(sid: UUID, at: datetime) -> DeviceSession:
     Raises:
         SessionEnded: there is none; the error says how session ``sid`` ended.
     """
-    ended = read_session(sid)
-    if ended is not None and ended.successor is not None and is_continued(ended):
-        successor = read_session(ended.successor)
-        if successor is not None and end_of(successor) is None:
-            return successor
+    ended = find_by_sid(sid)
+    if ended is not None and ended.session.successor is not None and is_continued(ended):
+        found = find_by_sid(ended.session.successor)
+        if found is not None and end_of(found) is None:
+            return found.session
     reason = None if ended is None else end_of(ended, at)
-    replaced_by = "" if ended is None else ended.replaced_by
+    replaced_by = "" if ended is None else ended.session.replaced_by
     raise SessionEnded(reason or EndReason.EXPIRED.value, sid=sid, replaced_by=replaced_by)
 
 
@@ -166,7 +166,7 @@ def _confirmed(old: DeviceSession, *, came_back: bool) -> int:
 def _open(old: DeviceSession, sid: UUID, user: Any, at: datetime, columns: dict[str, Any]) -> DeviceSession:
     kept = {name: getattr(old, name) for name in _KEPT}
     new = DeviceSession(id=sid, **(kept | new_life(at) | columns))
-    new.user, new.database_now = user, at
+    new.user = user
     new.save(using=database.alias(), force_insert=True)
     return new
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
+from authx.core import strict_json
 from authx.core.access_token import write_access_token
 from authx.core.auth_time import as_claim
 from authx.core.claims import DEFAULT_DATABASE, AccessClaims
-from authx.core.refresh_token import write_refresh_token
+from authx.core.refresh_token import BRANCH_BITS, write_refresh_token
 from authx.gate.keys import keyring
 from authx.models import DeviceSession
 from authx.sessions.subjects import is_key
@@ -30,6 +33,16 @@ class Credentials:
     refresh_token: str = field(repr=False)
     #: The time at which the session was judged, aware.
     now: datetime
+    #: Whether the client has just presented the refresh token, and keeps it.
+    keeps_refresh_token: bool = False
+
+    @property
+    def refresh_cookie(self) -> str | None:
+        """Return the refresh token to set as a cookie; None where the browser keeps the one it has.
+
+        Set again, it would replace a newer one wherever this answer arrives late.
+        """
+        return None if self.keeps_refresh_token else self.refresh_token
 
     @property
     def expires_in(self) -> int:
@@ -43,22 +56,42 @@ class Credentials:
 
 
 @sensitive_variables()
-def credentials_for(session: DeviceSession, *, generation: int, now: datetime) -> Credentials:
-    """Return the tokens of ``generation``: the refresh token is always the same, the access token is new."""
-    claims = _claims(session, generation, now)
-    refresh_token = write_refresh_token(session.id, generation, bytes(session.salt), secret_keys())
-    access_token = write_access_token(claims, keyring.keyset().signing)
-    return Credentials(session, claims, access_token, refresh_token, now)
+def credentials_for(
+    session: DeviceSession, *, generation: int, now: datetime, kept: int | None = None
+) -> Credentials:
+    """Return tokens of ``generation``: a new access token, and a refresh token on a new branch.
+
+    ``kept`` is the branch of the refresh token just presented, where that is repeated instead.
+    """
+    claims, access_token = _access_token(session, generation, now)
+    branch = secrets.randbits(BRANCH_BITS) if kept is None else kept
+    refresh_token = write_refresh_token(session.id, generation, branch, bytes(session.salt), secret_keys())
+    is_kept = kept is not None
+    return Credentials(session, claims, access_token, refresh_token, now, keeps_refresh_token=is_kept)
+
+
+@sensitive_variables()
+def with_new_access_token(credentials: Credentials, session: DeviceSession, *, now: datetime) -> Credentials:
+    """Return the same credentials with an access token that says what ``session`` has become meanwhile."""
+    claims, access_token = _access_token(session, credentials.claims.gen or session.generation, now)
+    return replace(credentials, session=session, claims=claims, access_token=access_token, now=now)
 
 
 @sensitive_variables()
 def access_token_for(session: DeviceSession, *, now: datetime) -> tuple[AccessClaims, str]:
     """Return the claims and text of a new access token of the session's current generation."""
-    claims = _claims(session, session.generation, now)
-    return claims, write_access_token(claims, keyring.keyset().signing)
+    return _access_token(session, session.generation, now)
 
 
-def _claims(session: DeviceSession, generation: int, now: datetime) -> AccessClaims:
+@sensitive_variables()
+def _access_token(session: DeviceSession, generation: int, now: datetime) -> tuple[AccessClaims, str]:
+    key = keyring.keyset().signing
+    claims = claims_of(session, generation=generation, now=now, kid=key.kid)
+    return claims, write_access_token(claims, key)
+
+
+def claims_of(session: DeviceSession, *, generation: int, now: datetime, kid: str = "") -> AccessClaims:
+    """Return the claims of an access token issued now, to be signed by the key ``kid``, or by none."""
     issued = int(now.timestamp())
     limit = int(session.limit_at.timestamp())
     alias = database.alias()
@@ -81,11 +114,13 @@ def _claims(session: DeviceSession, generation: int, now: datetime) -> AccessCla
         era=session.not_before_number or None,
         opaque=not is_key(session) or None,
         db=None if alias == DEFAULT_DATABASE else alias,
+        kid=kid,
         extra=_extra(session),
     )
 
 
-def _extra(session: DeviceSession) -> dict[str, Any]:
+def _extra(session: DeviceSession) -> Mapping[str, Any]:
+    """Return the claims that the site adds, as a reader of the token sees them: a tuple is a list there."""
     if conf.CLAIMS is None:
-        return {}
-    return dict(conf.CLAIMS(session))
+        return MappingProxyType({})
+    return MappingProxyType(strict_json.loads(strict_json.dumps(dict(conf.CLAIMS(session)))))

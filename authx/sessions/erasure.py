@@ -1,13 +1,13 @@
 """Erasing personal data: names, addresses, user agents and devices, from sessions and events.
 
-What happened, when, and to which subject stays. docs/personal-data.md lists the columns defined below.
+What happened, when, and to which subject stays.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from django.apps import apps
@@ -18,23 +18,17 @@ from authx.models import DeviceSession, NotBeforeMark
 from authx.models.exactly import is_exactly
 from authx.sessions.ending import CHUNK
 from authx.sessions.people import Person, all_events, events_about, events_by
+from authx.sessions.personal_columns import (
+    DEVICE_ID,
+    EVENT_COLUMNS,
+    MARK_COLUMNS,
+    SESSION_COLUMNS,
+    is_unerased,
+    unerased,
+)
 from authx.sessions.subjects import in_use
 from authx.store import database
 from authx.store.database import DatabaseNow
-
-#: The values in an erased session. A live one keeps ``device_id``: its tokens hold it, its device returns.
-SESSION_COLUMNS: Final[dict[str, str | None]] = {
-    "device_name": "",
-    "device_label": UNKNOWN,
-    "user_agent": "",
-    "ip": None,
-    "country": "",
-}
-DEVICE_ID: Final[dict[str, str | None]] = {"device_id": ""}
-#: The values in an erased event. ``note`` is erased only in events about the person, ``actor_label`` only in
-#: events that they caused.
-EVENT_COLUMNS: Final[dict[str, str | None]] = {"ip": None, "user_agent": ""}
-MARK_COLUMNS: Final[dict[str, str | None]] = {"note": ""}
 
 #: Changes the rows of a query, or only counts them; returns how many.
 Change = Callable[[QuerySet[Any], dict[str, Any]], int]
@@ -104,13 +98,13 @@ def forget_gone(batch: int, *, acts: bool = False, dry_run: bool = False) -> Ite
 
 def _of_nobody(found: QuerySet[Any], columns: dict[str, Any], batch: int) -> Iterator[QuerySet[Any]]:
     """Yield those of ``found`` that have something to erase, and whose subject nobody has any more."""
-    dirty = _dirty(found.filter(~is_exactly("subject", "")), columns).order_by("pk")
+    left = unerased(found.filter(~is_exactly("subject", "")), columns).order_by("pk")
     last = 0
-    while rows := list(dirty.filter(pk__gt=last).values_list("pk", "subject")[:batch]):
+    while rows := list(left.filter(pk__gt=last).values_list("pk", "subject")[:batch]):
         last = rows[-1][0]
         used = in_use({subject for _key, subject in rows})
         if keys := [key for key, subject in rows if subject not in used]:
-            yield _dirty(found.filter(pk__in=keys), columns)
+            yield unerased(found.filter(pk__in=keys), columns)
 
 
 def _erase(person: Person, keys: Sequence[UUID], live: set[UUID], change: Change) -> Erased:
@@ -122,8 +116,8 @@ def _erase(person: Person, keys: Sequence[UUID], live: set[UUID], change: Change
         for field in fields(found):
             setattr(erased, field.name, getattr(erased, field.name) + getattr(found, field.name))
     attempts = all_events().filter(person.attempts())
-    erased.events += change(_dirty(attempts, EVENT_COLUMNS), EVENT_COLUMNS)
-    erased.marks = change(_dirty(person.marks(), MARK_COLUMNS), MARK_COLUMNS)
+    erased.events += change(unerased(attempts, EVENT_COLUMNS), EVENT_COLUMNS)
+    erased.marks = change(unerased(person.marks(), MARK_COLUMNS), MARK_COLUMNS)
     return erased
 
 
@@ -134,7 +128,7 @@ def _erase_sessions(
     sessions = DeviceSession.objects.using(database.alias())
     for kept, columns in ((True, SESSION_COLUMNS), (False, SESSION_COLUMNS | DEVICE_ID)):
         if mine := [key for key in keys if (key in (live or ())) is kept]:
-            erased.sessions += change(_dirty(sessions.filter(pk__in=mine), columns), columns)
+            erased.sessions += change(unerased(sessions.filter(pk__in=mine), columns), columns)
     if keys or acts:
         erased.events = change(*_events(keys, user_key, acts=acts))
     if keys:
@@ -155,15 +149,15 @@ def _events(keys: Sequence[UUID], user_key: Any, *, acts: bool) -> tuple[QuerySe
         theirs |= events_by(user_key)
         if acts:
             found |= events_by(user_key)
-    dirty = _is_dirty(EVENT_COLUMNS)
-    dirty |= about & ~is_exactly("note", "") | theirs & ~is_exactly("actor_label", "")
+    condition = is_unerased(EVENT_COLUMNS)
+    condition |= about & ~is_exactly("note", "") | theirs & ~is_exactly("actor_label", "")
     blank = Value("")
     columns = {
         **EVENT_COLUMNS,
         "note": Case(When(about, then=blank), default=F("note")),
         "actor_label": Case(When(theirs, then=blank), default=F("actor_label")),
     }
-    return all_events().filter(found).filter(dirty), columns
+    return all_events().filter(found).filter(condition), columns
 
 
 def erase_log(keys: Sequence[UUID]) -> int:
@@ -181,19 +175,7 @@ def _change_log(keys: Sequence[UUID], change: Change) -> int:
     columns = {"object_repr": UNKNOWN, "change_message": ""}
     kind = ContentType.objects.db_manager(database.alias()).get_for_model(DeviceSession)
     entries = LogEntry._base_manager.using(database.alias()).filter(content_type=kind)
-    return change(_dirty(entries.filter(object_id__in=[str(key) for key in keys]), columns), columns)
-
-
-def _dirty(found: QuerySet[Any], columns: dict[str, Any]) -> QuerySet[Any]:
-    return found.filter(_is_dirty(columns))
-
-
-def _is_dirty(columns: dict[str, Any]) -> Q:
-    """Return the condition that any of these columns has another value."""
-    dirty = Q()
-    for column, value in columns.items():
-        dirty |= Q(**{f"{column}__isnull": False}) if value is None else ~is_exactly(column, value)
-    return dirty
+    return change(unerased(entries.filter(object_id__in=[str(key) for key in keys]), columns), columns)
 
 
 def _at_once(found: QuerySet[Any], columns: dict[str, Any]) -> int:

@@ -75,7 +75,7 @@ def _sessions(person: Person) -> Iterator[DeviceSession]:
 
 
 def _session(row: DeviceSession, person: Person) -> Iterator[str]:
-    ended_at = row.ended_at or row.marked_at
+    end = row.recorded_end()
     told = {
         "id": str(row.pk),
         "device": {
@@ -96,8 +96,8 @@ def _session(row: DeviceSession, person: Person) -> Iterator[str]:
         "refreshed_at": _time(row.rotated_at),
         "idle_expires_at": _time(row.idle_expires_at),
         "expires_at": _time(row.expires_at),
-        "ended_at": _time(ended_at),
-        "end_reason": (row.end_reason or row.marked_reason or "") if ended_at else None,
+        "ended_at": _time(end.at if end else None),
+        "end_reason": end.reason if end else None,
         "replaced_by": row.replaced_by,
         "ended_by": _who(row.ended_by_id, person),
         "successor": str(row.successor) if row.successor not in {None, row.pk} else None,
@@ -121,6 +121,8 @@ def _event(event: SessionEvent, person: Person) -> dict[str, Any]:
         "by": by,
         "ip": None if is_another else event.ip,
         "user_agent": None if is_another else event.user_agent,
+        "other_ip": event.other_ip,
+        "other_user_agent": event.other_user_agent,
         "note": event.note,
     }
 

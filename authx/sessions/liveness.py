@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils.crypto import constant_time_compare
@@ -18,7 +17,7 @@ from authx.core.reasons import EndReason
 from authx.errors import KeyUnknown, TokenMalformed
 from authx.gate.verify import ensure_live, read_claims
 from authx.models import DeviceSession
-from authx.sessions.reading import read, read_session
+from authx.sessions.lookup import Snapshot, find_by_access_token
 from authx.store import database
 
 
@@ -52,13 +51,14 @@ def user_end(session: DeviceSession) -> str | None:
     return None
 
 
-def end_of(session: DeviceSession, now: datetime | None = None) -> str | None:
-    """Return why a session just read is over; None while it is live. All entry points ask this function.
+def end_of(found: Snapshot, now: datetime | None = None) -> str | None:
+    """Return why a session just found is over; None while it is live. All entry points ask this function.
 
-    Judged by the database's clock when it was read, or by ``now``; its user must be loaded. If the user's own
-    state has ended it, that is recorded, even if the request's transaction is rolled back.
+    Judged by the database's clock when it was read, or by ``now``. If the user's own state has ended it, that
+    is recorded, even if the request's transaction is rolled back.
     """
-    reason = session.ended_reason(now or session.database_now)
+    session = found.session
+    reason = session.ended_reason(now or found.now)
     if reason is None and (reason := user_end(session)):
         _write_down(session, reason, now)
     return reason
@@ -68,29 +68,22 @@ class DatabaseSource:
     """The truth: session, user and the database's clock, in one statement."""
 
     def answer(self, claims: AccessClaims, now: datetime | None) -> Liveness:
-        """Return the answer with the session as its snapshot; without one where it was pruned long ago.
+        """Return the answer with the ``Snapshot`` of the session; without one where it was pruned long ago.
 
         Raises:
             KeyUnknown: the key of the token has been withdrawn.
             TokenMalformed: there never was such a session, or it is another subject's.
             StoreUnavailable: the database cannot be asked.
         """
-        found = read(_uuid(claims.sid), kid=claims.kid)
+        found = find_by_access_token(claims)
         if found is None:
             return Liveness(EndReason.EXPIRED.value)
-        session = found.session
         if found.has_withdrawn_key:
             raise KeyUnknown("the token's key has been withdrawn")
-        if session.subject != claims.sub:
+        if found.session.subject != claims.sub:
             raise TokenMalformed("its session belongs to another subject")
-        return Liveness(end_of(session, now), session, session.replaced_by)
-
-
-def _uuid(sid: str) -> UUID:
-    try:
-        return UUID(sid)
-    except ValueError:
-        raise TokenMalformed("its sid is not one of ours") from None
+        session = found.session
+        return Liveness(end_of(found, now), found, session.replaced_by, session.answers_lost)
 
 
 def _write_down(session: DeviceSession, reason: str, now: datetime | None) -> None:
@@ -104,19 +97,14 @@ def _write_down(session: DeviceSession, reason: str, now: datetime | None) -> No
 def recognize(access_token: object, *, now: datetime | None = None) -> DeviceSession:
     """Return the live session of an access token, with its user: gate, row and user in one statement.
 
-    ``session.access_claims`` holds the token's claims.
-
     Raises:
         TokenError: see ``verify_access_token``; SessionEnded says why.
         StoreUnavailable: the database cannot be read.
     """
-    claims = read_claims(access_token, now=now)
-    session = live_session(claims, now=now)
-    session.access_claims = claims
-    return session
+    return find_live(read_claims(access_token, now=now), now=now).session
 
 
-def live_session(claims: AccessClaims, *, now: datetime | None = None) -> DeviceSession:
+def find_live(claims: AccessClaims, *, now: datetime | None = None) -> Snapshot:
     """Return the live session, with its user, of a token that has been read already. One statement.
 
     Raises:
@@ -125,16 +113,5 @@ def live_session(claims: AccessClaims, *, now: datetime | None = None) -> Device
         TokenMalformed: there never was such a session, or it is another subject's.
         StoreUnavailable: the database cannot be asked.
     """
-    session: DeviceSession = ensure_live(claims, DatabaseSource(), now=now).snapshot
-    return session
-
-
-def read_again(session: DeviceSession) -> DeviceSession | None:
-    """Return the session as it is now, live or ended, with its user; None if it is not there."""
-    return read_session(session.pk)
-
-
-def is_current(session: DeviceSession, claims: AccessClaims) -> bool:
-    """Return whether the session is live and has issued no token since ``claims``. One statement."""
-    found = read_again(session)
-    return found is not None and end_of(found) is None and found.generation == claims.gen
+    found: Snapshot = ensure_live(claims, DatabaseSource(), now=now).snapshot
+    return found

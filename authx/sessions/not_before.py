@@ -1,11 +1,9 @@
-"""Ending all sessions of a user, or of everybody, in one write; their rows follow in batches."""
+"""Not-before marks: each ends all sessions that one user, or everybody, opened before it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
-from uuid import UUID
 
 from django.db import models
 from django.db.models import Max, Subquery
@@ -15,11 +13,9 @@ from authx.core.actor import Actor
 from authx.core.device import clean_text
 from authx.core.reasons import EndReason
 from authx.gate.revocation.window import window
-from authx.models import DeviceSession, NotBeforeMark
+from authx.models import DeviceSession, DeviceSessionQuerySet, NotBeforeMark
 from authx.models.exactly import Octets, is_exactly
-from authx.sessions.ending import CHUNK, Ending, end_all, end_together
-from authx.sessions.ports import actor_of
-from authx.sessions.subjects import find_subject
+from authx.sessions.ending import Ending, end_together
 from authx.store import database, revocation_log
 from authx.store.database import DatabaseNow
 
@@ -28,68 +24,15 @@ _TURN = 0
 EVERYBODY = ""
 
 
-def end_user_sessions(
-    user: Any,
-    reason: str,
-    by: Any = None,
-    *,
-    request: Any = None,
-    note: str = "",
-    now: datetime | None = None,
-) -> int:
-    """End every session of ``user`` that was opened before now, in one write; return how many ended.
-
-    The write is a not-before mark. All these sessions are refused from then on, by authx and by every
-    service, and so is a login in progress. The rows, their events and signals follow in transactions of a few
-    hundred: if that is interrupted, the sessions stay refused, and ``authx_prune`` finishes it. Sessions
-    opened under another subject, before AUTHX_SUBJECT_FIELD was changed, end in the mark's transaction, one
-    by one. ``by`` is a user, or the ``Actor`` that a door has built.
-
-    Raises:
-        ValueError: ``reason`` is not an ``EndReason``, or ``user`` is None or not saved.
-        StoreUnavailable: the database cannot be written; no session has been ended, or all have and some of
-            their rows do not say so yet.
-    """
-    key = getattr(user, "pk", None)
-    if key in (None, EVERYBODY):
-        raise ValueError("a user who is not saved has no sessions to end")
-    ending = Ending.of(reason, actor_of(request, by), note, now)
-    subject = find_subject(user)
-
-    def write() -> tuple[NotBeforeMark | None, int]:
-        mark = None if subject is None else _write(subject, ending)
-        return mark, end_all(_under_another(key, subject), ending)
-
-    mark, ended = database.transact(write)
-    return ended + (sum(_catch_up(mark, ending, CHUNK)) if mark is not None else 0)
-
-
-def _under_another(key: Any, subject: str | None) -> list[UUID]:
-    """Return the user's sessions that no mark of ``subject`` ends.
-
-    Compared in Python, because a database may take Ada and ada for the same.
-    """
-    owned = DeviceSession.objects.using(database.alias()).filter(user=key, ended_at=None).order_by("pk")
-    return [sid for sid, stored in owned.values_list("pk", "subject") if stored != subject]
-
-
-def end_everyone(
-    reason: str, by: Any = None, *, request: Any = None, note: str = "", now: datetime | None = None
-) -> int:
-    """End everybody's sessions, as ``end_user_sessions`` does for one user; those of ``by`` included."""
-    ending = Ending.of(reason, actor_of(request, by), note, now)
-    mark = database.transact(lambda: _write(EVERYBODY, ending))
-    return sum(_catch_up(mark, ending, CHUNK))
-
-
-def _write(subject: str, ending: Ending) -> NotBeforeMark:
-    """Write a mark.
+def write_mark(subject: str, ending: Ending, keep: DeviceSession | None = None) -> NotBeforeMark:
+    """Write a mark on the sessions of ``subject`` but ``keep``.
 
     Marks commit in the order of their numbers: a session was opened after all marks up to its number.
     """
     _take_turn(ending.at)
     number = _next_number(subject)
-    revocation_log.write_mark(subject, number, ending.reason.value)
+    kept = str(keep.pk) if keep is not None and _lift(keep, subject, number, ending.at) else ""
+    revocation_log.write_mark(subject, number, ending.reason.value, kept)
     mark = NotBeforeMark(
         number=number,
         subject=subject,
@@ -100,6 +43,15 @@ def _write(subject: str, ending: Ending) -> NotBeforeMark:
     )
     mark.save(using=database.alias(), force_insert=True)
     return mark
+
+
+def _lift(keep: DeviceSession, subject: str, number: int, at: datetime) -> bool:
+    """Let a session count as opened after mark ``number``; return False if it is over or another subject's.
+
+    Its tokens still carry the number from before: the mark's entry in the log names it for them.
+    """
+    this = _of(subject).live(at).filter(pk=keep.pk)
+    return this.update(not_before_number=number) == 1
 
 
 def _take_turn(at: datetime) -> None:
@@ -124,10 +76,10 @@ def catch_up(batch: int) -> Iterator[int]:
     """
     for mark in list(_marks().order_by("number")):
         ending = Ending(EndReason(mark.reason), mark.at, Actor(mark.by), mark.note)
-        yield from _catch_up(mark, ending, batch)
+        yield from catch_up_with(mark, ending, batch)
 
 
-def _catch_up(mark: NotBeforeMark, ending: Ending, batch: int) -> Iterator[int]:
+def catch_up_with(mark: NotBeforeMark, ending: Ending, batch: int) -> Iterator[int]:
     """Update the rows of sessions that were live at the mark.
 
     For a mark on everybody the revocation log holds the mark alone, and no entry for each session.
@@ -175,7 +127,7 @@ def apply_mark(session: DeviceSession) -> None:
     session.ended_by_id = None if expired else mark.by_id
 
 
-def _of(subject: str) -> models.QuerySet[DeviceSession]:
+def _of(subject: str) -> DeviceSessionQuerySet:
     sessions = DeviceSession.objects.using(database.alias())
     if subject == EVERYBODY:
         return sessions.all()

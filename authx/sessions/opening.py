@@ -143,7 +143,6 @@ def open_session(
 
     def write() -> Credentials:
         session = _write(login, overwrites, limits)
-        session.database_now = at
         # In the transaction, because AUTHX_CLAIMS is the site's code: if it fails, nothing has been opened.
         return credentials_for(session, generation=1, now=now or timezone.now())
 

@@ -10,7 +10,7 @@ from django.db import connections
 
 from authx.core.actor import Actor
 from authx.core.reasons import EndReason
-from authx.core.rotation import Row, Verdict
+from authx.core.rotation import Transition, Verdict
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
 from authx.sessions.ending import Ending, record
@@ -18,51 +18,68 @@ from authx.store import database
 
 logger = logging.getLogger("authx")
 
-#: Refusals that change nothing, and the rows after which each is recorded again; no row undoes an ending.
-REPEATS = {Row.STRIKE_AGAIN: [Row.STRIKE], Row.ENDED: []}
-
-#: Not recorded, for they return what exists already: a burst of tabs, or a thief, could write events forever.
-SILENT = {Row.KEEP, Row.REPLAY}
+#: Not recorded, for they repeat what has been said already: a burst of tabs, or a thief, could write events
+#: forever. A twin among them is recorded all the same.
+SILENT = {Transition.KEEP, Transition.REPLAY, Transition.STRIKE_AGAIN}
 
 _KINDS = {
-    Row.STRIKE: SessionEvent.Kind.LATE_REPLAY,
-    Row.STRIKE_AGAIN: SessionEvent.Kind.LATE_REPLAY,
-    Row.ROLLBACK: SessionEvent.Kind.STATE_ROLLBACK,
-    Row.ENDED: SessionEvent.Kind.REFUSED,
+    Transition.STRIKE: SessionEvent.Kind.LATE_REPLAY,
+    Transition.ROLLBACK: SessionEvent.Kind.STATE_ROLLBACK,
+    Transition.ENDED: SessionEvent.Kind.REFUSED,
 }
 
 
-def tell_once(session: DeviceSession, verdict: Verdict, at: datetime, actor: Actor) -> None:
-    """Record a refusal that changes nothing: once, or a thief could write events forever."""
-    actor = replace(actor, user=None if verdict.row is Row.ENDED else session.user)
+def record_refusal_once(session: DeviceSession, verdict: Verdict, at: datetime, actor: Actor) -> None:
+    """Record that an ended session was refused: once, or a thief could write events forever."""
+    nobody = replace(actor, user=None)
 
     def write() -> None:
         # Of many at once only one writes; with SKIP LOCKED none of them waits for the session's lock.
         skip = connections[database.alias()].features.has_select_for_update_skip_locked
         ours = DeviceSession.objects.using(database.alias()).select_for_update(skip_locked=skip)
-        if ours.filter(pk=session.pk).first() and not _is_told(session, verdict.row):
-            record_verdict(session, verdict, at, actor)
+        if ours.filter(pk=session.pk).first() and not _is_recorded(session, verdict.transition):
+            record_verdict(session, verdict, at, nobody)
 
     try:
-        if not _is_told(session, verdict.row):
+        if not _is_recorded(session, verdict.transition):
             database.transact(write, attempts=1)
     except Exception:  # any error: refusing must not depend on it
-        logger.exception("%s of session %s could not be recorded.", verdict.row, session.pk)
+        logger.exception("%s of session %s could not be recorded.", verdict.transition, session.pk)
 
 
-def _is_told(session: DeviceSession, row: Row) -> bool:
-    """Return whether ``row`` is recorded already, and nothing since makes it worth recording again."""
-    outcomes = [row, *REPEATS[row]]
-    found = SessionEvent.objects.using(database.alias()).filter(session=session, outcome__in=outcomes)
-    _latest, outcome = max(found.order_by().values_list("pk", "outcome"), default=(0, ""))
-    return outcome == row
+def _is_recorded(session: DeviceSession, transition: Transition) -> bool:
+    events = SessionEvent.objects.using(database.alias())
+    return events.filter(session=session, outcome=transition).exists()
 
 
 def record_verdict(session: DeviceSession, verdict: Verdict, at: datetime, actor: Actor) -> None:
-    """Record the event of the verdict, if any; an ending names nobody, for it may have been a thief."""
+    """Record the events of the verdict, if any; an ending names nobody, for it may have been a thief."""
+    if verdict.is_twin:
+        _record_twin(session, at, actor)
     if verdict.end:
         nobody = replace(actor, user=None)
-        record([session.pk], Ending(EndReason(verdict.end), at, nobody, verdict.row))
-    elif verdict.row not in SILENT:
-        kind = _KINDS.get(verdict.row, SessionEvent.Kind.REFRESHED)
-        audit.record(kind, session, at=at, outcome=verdict.row, actor=actor)
+        record([session.pk], Ending(EndReason(verdict.end), at, nobody, verdict.transition))
+    elif _is_news(verdict):
+        kind = _KINDS.get(verdict.transition, SessionEvent.Kind.REFRESHED)
+        audit.record(kind, session, at=at, outcome=verdict.transition, actor=actor)
+
+
+def _is_news(verdict: Verdict) -> bool:
+    """Return whether to record the transition: of the late replays of one generation, only the first."""
+    return verdict.transition not in SILENT and verdict.changes.get("late_streak", 0) <= 1
+
+
+def _record_twin(session: DeviceSession, at: datetime, actor: Actor) -> None:
+    """Record both places that the session is used from: this one, and that of its last rotation."""
+    kind, nobody = SessionEvent.Kind.COPIED, replace(actor, user=None)  # either may be the thief
+    other = _last_rotation(session)
+    audit.write(audit.event(session, kind, at=at, outcome=Transition.TWIN, actor=nobody, other=other))
+
+
+def _last_rotation(session: DeviceSession) -> Actor:
+    """Return where the last rotation came from; where the session was opened, if that event was pruned."""
+    rotations = (Transition.ROTATE, Transition.ROLLBACK)
+    events = SessionEvent.objects.using(database.alias()).filter(session=session, outcome__in=rotations)
+    last = events.order_by("-pk").values_list("ip", "user_agent").first()
+    ip, user_agent = last or (session.ip, session.user_agent)
+    return Actor(ip=ip, user_agent=user_agent)

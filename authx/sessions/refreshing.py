@@ -12,25 +12,25 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
 from authx.core.actor import NOBODY, Actor
+from authx.core.claims import AccessClaims
 from authx.core.reasons import EndReason
-from authx.core.refresh_token import read_refresh_token
+from authx.core.refresh_token import RefreshClaims, read_refresh_token
 from authx.core.risk import Action, Alarm
-from authx.core.rotation import Refusal, Row, Verdict, judge
+from authx.core.rotation import Refusal, Transition, Verdict, judge
 from authx.errors import (
     RefreshConflict,
     RefreshError,
-    RefreshMalformed,
     RefreshReused,
     SessionEnded,
     StoreUnavailable,
 )
 from authx.models import DeviceSession
-from authx.sessions.credentials import Credentials, access_token_for, credentials_for
+from authx.sessions.credentials import Credentials, claims_of, credentials_for
 from authx.sessions.liveness import fingerprint, user_end
+from authx.sessions.lookup import Snapshot, find_by_refresh_token
 from authx.sessions.ports import actor_of
-from authx.sessions.presented import find_genuine
-from authx.sessions.refresh_events import REPEATS, SILENT, record_verdict, tell_once
-from authx.sessions.risk import action_of, new_context, record_alarm
+from authx.sessions.refresh_events import SILENT, record_refusal_once, record_verdict
+from authx.sessions.risk import action_of, alarms_of, new_context, record_alarm
 from authx.store import database
 
 
@@ -38,11 +38,11 @@ from authx.store import database
 def refresh_session(
     refresh_token: object, request: Any = None, *, now: datetime | None = None
 ) -> Credentials:
-    """Exchange a refresh token for the session's current one and a fresh access token.
+    """Exchange a refresh token for one of the session's newest generation and a fresh access token.
 
-    Idempotent: a token that is presented again within the grace period gets the identical successor. The
-    verdict is committed before anything is raised, so this must not run inside a transaction
-    (``non_atomic_requests``).
+    Idempotent: a spent token that is presented again within the grace period gets a token of the same
+    generation, and the newest one is repeated. The verdict is committed before anything is raised or handed
+    out, so this must not run inside a transaction (``non_atomic_requests``).
 
     Raises:
         RefreshMalformed: it was never one of ours; nothing changed.
@@ -51,75 +51,76 @@ def refresh_session(
         SessionEnded: the session is over; ``reason`` says why.
         StoreUnavailable: the database cannot be read or written; nothing changed.
     """
-    return exchange(refresh_token, actor_of(request), now=now)
+    return exchange(read_refresh_token(refresh_token, secret_keys()), actor_of(request), now=now)
 
 
-@sensitive_variables("refresh_token")
-def exchange(refresh_token: object, actor: Actor = NOBODY, *, now: datetime | None = None) -> Credentials:
-    """Do what ``refresh_session`` does, for a door that has built the actor; raises as it does."""
+@sensitive_variables()
+def exchange(presented: RefreshClaims, actor: Actor = NOBODY, *, now: datetime | None = None) -> Credentials:
+    """Do what ``refresh_session`` does, for a door that has read the token and built the actor."""
     with database.store_errors():
-        session, generation = _exchange(refresh_token, actor, now)
-        return credentials_for(session, generation=generation, now=now or timezone.now())
+        session, verdict = _exchange(presented, actor, now)
+        generation = verdict.issue or session.generation
+        kept = presented.branch if verdict.transition is Transition.KEEP else None
+        return credentials_for(session, generation=generation, now=now or timezone.now(), kept=kept)
 
 
 @sensitive_variables()
 def hold_session(
-    refresh_token: object, actor: Actor = NOBODY, *, now: datetime | None = None
-) -> tuple[DeviceSession, str]:
-    """Return the session that ``refresh_session`` would renew, and an access token for this request alone.
+    presented: RefreshClaims, actor: Actor = NOBODY, *, now: datetime | None = None
+) -> tuple[DeviceSession, AccessClaims]:
+    """Return the session that ``exchange`` would renew, and access claims for this request alone.
 
-    For a client that refreshes too often. Nothing is written, and no token may be sent to the client; but a
-    verdict against the token takes effect as usual: a flood must not hide a theft.
+    For a client that refreshes too often. No token is made, so nothing is rotated or confirmed. But whatever
+    counts against the token takes effect as usual, or a flood would hide a theft: a refusal, a twin, and a
+    late replay, whose grace period then begins although nothing was replayed.
 
     Raises: as ``refresh_session``.
     """
     with database.store_errors():
-        session, _generation = _exchange(refresh_token, actor, now, holds=True)
-        return session, access_token_for(session, now=now or timezone.now())[1]
+        session, _verdict = _exchange(presented, actor, now, holds=True)
+        return session, claims_of(session, generation=session.generation, now=now or timezone.now())
 
 
-@sensitive_variables("refresh_token")
+@sensitive_variables()
 def _exchange(
-    refresh_token: object, actor: Actor, now: datetime | None, *, holds: bool = False
-) -> tuple[DeviceSession, int]:
-    """Return the session of a genuine token and the generation to issue, after carrying out the verdict.
+    presented: RefreshClaims, actor: Actor, now: datetime | None, *, holds: bool = False
+) -> tuple[DeviceSession, Verdict]:
+    """Return the session of a genuine token and the verdict that serves it, after carrying that out.
 
-    ``holds``: the verdict is carried out only if it refuses.
+    ``holds``: the verdict is carried out only if it counts against the token.
     """
-    presented = read_refresh_token(refresh_token, secret_keys())
     for _ in range(database.ATTEMPTS):
-        session = find_genuine(presented)
-        decision = _decide(session, presented.generation, now or session.database_now, actor)
-        issue = decision.verdict.issue
-        if (holds and issue is not None) or _carry_out(session, decision, actor):
-            if issue is None:
-                raise _refusal(session, decision.verdict)
-            return session, issue
+        found = find_by_refresh_token(presented)
+        session = found.session
+        decision = _decide(session, presented, now or found.now, actor)
+        verdict = decision.verdict
+        if (holds and not verdict.counts_against) or _carry_out(session, decision, actor):
+            if verdict.issue is None:
+                raise _refusal(session, verdict)
+            return session, verdict
     raise StoreUnavailable("too many others are refreshing this session")
 
 
-@sensitive_variables("refresh_token")
-def refreshable_session(refresh_token: object) -> DeviceSession | None:
-    """Return the session that ``refresh_session`` would renew with this token; None if it would refuse it.
+def find_refreshable(presented: RefreshClaims) -> Snapshot | None:
+    """Return the session that ``exchange`` would renew with this token; None if it would refuse it.
 
-    Changes nothing, and does not spend the token.
+    None too if it would note a twin, for nobody is let in before that is committed. Changes nothing, and does
+    not spend the token.
 
     Raises:
+        RefreshMalformed: no session has issued it.
         StoreUnavailable: the database cannot be read.
     """
-    try:
-        presented = read_refresh_token(refresh_token, secret_keys())
-        session = find_genuine(presented)
-    except RefreshMalformed:
-        return None
-    verdict = _judge(session, presented.generation, session.database_now)
-    return session if verdict.issue is not None else None
+    found = find_by_refresh_token(presented)
+    verdict = _judge(found.session, presented, found.now)
+    return found if verdict.issue is not None and not verdict.is_twin else None
 
 
-def _judge(session: DeviceSession, presented: int, now: datetime) -> Verdict:
+def _judge(session: DeviceSession, presented: RefreshClaims, now: datetime) -> Verdict:
     return judge(
         session.rotation_state(),
-        presented,
+        presented.generation,
+        branch=presented.branch,
         now=now,
         grace=conf.REFRESH_GRACE,
         idle=conf.IDLE_LIFETIME,
@@ -140,27 +141,38 @@ class _Decision:
     context: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _decide(session: DeviceSession, presented: int, at: datetime, actor: Actor) -> _Decision:
+def _decide(session: DeviceSession, presented: RefreshClaims, at: datetime, actor: Actor) -> _Decision:
     verdict = _judge(session, presented, at)
-    if verdict.issue is None:
-        found = [Alarm.REFRESH_REUSED] if verdict.refusal is Refusal.REUSED else []
-        return _Decision(verdict, at, alarms=tuple(found))
-    actor = replace(actor, user=session.user)
-    found, context = new_context(session, actor)
-    if any(action_of(alarm) is Action.END for alarm in found):
-        verdict = Verdict(row=verdict.row, end=EndReason.REUSED.value, refusal=Refusal.REUSED)
-        found = [*found, Alarm.REFRESH_REUSED]
-    return _Decision(verdict, at, actor, tuple(found), context)
+    found, known = alarms_of(verdict), None
+    context: dict[str, Any] = {}
+    if verdict.issue is not None:
+        known = replace(actor, user=session.user)
+        elsewhere, context = new_context(session, known)
+        found += elsewhere
+    if verdict.end is None and any(action_of(alarm) is Action.END for alarm in found):
+        verdict = _ended_by_alarm(verdict)
+    if verdict.refusal is Refusal.REUSED:
+        found.append(Alarm.REFRESH_REUSED)
+    return _Decision(verdict, at, known, tuple(found), context)
+
+
+def _ended_by_alarm(verdict: Verdict) -> Verdict:
+    return Verdict(
+        transition=verdict.transition,
+        end=EndReason.REUSED.value,
+        refusal=Refusal.REUSED,
+        is_twin=verdict.is_twin,
+    )
 
 
 def _carry_out(session: DeviceSession, decision: _Decision, actor: Actor) -> bool:
     """Write the verdict and its events, if any, in one transaction; return False if another was first."""
     verdict, at = decision.verdict, decision.at
-    if verdict.row in REPEATS:
-        tell_once(session, verdict, at, actor)
+    if verdict.transition is Transition.ENDED:
+        record_refusal_once(session, verdict, at, actor)
         return True
     changes = _changes(session, verdict, at) | dict(decision.context)
-    if verdict.row in SILENT and not changes:
+    if verdict.transition in SILENT and not changes:
         database.demand_no_transaction()
         return True
     # Nothing that was erased with a deleted user is recorded again.
@@ -182,10 +194,11 @@ def _carry_out(session: DeviceSession, decision: _Decision, actor: Actor) -> boo
 
 
 def _changes(session: DeviceSession, verdict: Verdict, at: datetime) -> dict[str, Any]:
-    if verdict.end:
-        return {"ended_at": at, "end_reason": EndReason(verdict.end).value}
     changes = dict(verdict.changes)
-    if verdict.row in {Row.ROTATE, Row.ROLLBACK}:
+    if verdict.end:
+        reason, lost = EndReason(verdict.end).value, verdict.answers_lost
+        return {**changes, "ended_at": at, "end_reason": reason, "answers_lost": lost}
+    if verdict.transition in {Transition.ROTATE, Transition.ROLLBACK}:
         changes["last_seen_at"] = at
         # A fingerprint taken under a fallback SECRET_KEY would stop matching when that key is dropped.
         if session.user is not None:
@@ -205,7 +218,8 @@ def _swap(session: DeviceSession, changes: Mapping[str, Any], context: Mapping[s
         generation=state.generation,
         confirmed_generation=state.confirmed_generation,
         strike_generation=state.strike_generation,
-        late_generation=state.late_generation,
+        late_streak=state.late_streak,
+        twin_generation=state.twin_generation,
         fingerprint=session.fingerprint,
         **{name: getattr(session, name) for name in context},
     )
@@ -213,12 +227,14 @@ def _swap(session: DeviceSession, changes: Mapping[str, Any], context: Mapping[s
 
 
 def _refusal(session: DeviceSession, verdict: Verdict) -> RefreshError:
-    error: RefreshError
     if verdict.refusal is Refusal.CONFLICT:
-        error = RefreshConflict("it was spent and its successor is in use")
-    elif verdict.refusal is Refusal.REUSED:
-        error = RefreshReused("it was spent before; the session has been ended")
-    else:
-        error = SessionEnded(verdict.end or session.end_reason, replaced_by=session.replaced_by)
-    error.sid = session.pk
-    return error
+        return RefreshConflict("it was spent and its successor is in use", sid=session.pk)
+    if verdict.refusal is Refusal.REUSED:
+        text, lost = "it was spent before; the session has been ended", session.answers_lost
+        return RefreshReused(text, sid=session.pk, answers_lost=lost)
+    return SessionEnded(
+        verdict.end or session.end_reason,
+        sid=session.pk,
+        replaced_by=session.replaced_by,
+        answers_lost=session.answers_lost,
+    )

@@ -5,25 +5,34 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.views.decorators.debug import sensitive_variables
-
 from authx import signals
-from authx.conf import conf, secret_keys
+from authx.conf import conf
 from authx.core.actor import Actor
 from authx.core.device import clean_text, describe_user_agent
 from authx.core.reasons import EndReason
-from authx.core.refresh_token import read_refresh_token
+from authx.core.refresh_token import RefreshClaims
 from authx.core.risk import Action, Alarm, Context, alarms
+from authx.core.rotation import Transition, Verdict
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
 from authx.sessions.ending import Ending, end_all
-from authx.sessions.presented import find_by_refresh_token
+from authx.sessions.liveness import end_of
+from authx.sessions.lookup import Snapshot, find_by_refresh_token
 from authx.store import counters, database
+
+_ALARMS = {Transition.STRIKE: Alarm.LATE_REPLAY, Transition.ROLLBACK: Alarm.STATE_ROLLBACK}
 
 
 def action_of(alarm: Alarm) -> Action:
     """Return the action that AUTHX_ALARMS sets for the alarm; one that it does not name is flagged."""
     return conf.ALARMS[alarm]
+
+
+def alarms_of(verdict: Verdict) -> list[Alarm]:
+    """Return the alarms that a verdict on a refresh token raises, but for reuse, which no site can ignore."""
+    found = [Alarm.COPIED] if verdict.is_twin else []
+    found += [_ALARMS[verdict.transition]] if verdict.transition in _ALARMS else []
+    return [alarm for alarm in found if action_of(alarm) is not Action.IGNORE]
 
 
 def country_of(ip: str | None) -> str:
@@ -55,28 +64,27 @@ def record_alarm(session: DeviceSession, alarm: Alarm, *, at: datetime, actor: A
     database.after_commit(lambda: _announce(session, alarm))
 
 
-@sensitive_variables("refresh_token")
-def count_refresh(refresh_token: object, actor: Actor) -> int:
+def count_refresh(presented: RefreshClaims, actor: Actor) -> int:
     """Count a refresh of this token's session in the cache; return the seconds until the next one, 0 for now.
 
     The first refresh beyond AUTHX_REFRESH_RATE in a window raises the alarm.
 
     Raises:
-        RefreshMalformed: it was never one of ours.
+        RefreshMalformed: an alarm is due, and no session has issued it.
         StoreUnavailable: an alarm is due, and the database cannot be read or written.
     """
-    sid = str(read_refresh_token(refresh_token, secret_keys()).sid)
+    sid = str(presented.sid)
     wait = counters.refresh_wait(sid)
     if wait and counters.is_first("refresh-rate", sid, wait):
-        raise_refresh_rate(find_by_refresh_token(refresh_token), actor)
+        raise_refresh_rate(find_by_refresh_token(presented), actor)
     return wait
 
 
-def raise_refresh_rate(session: DeviceSession, actor: Actor) -> None:
+def raise_refresh_rate(found: Snapshot, actor: Actor) -> None:
     """Flag or end a session that refreshes more often than AUTHX_REFRESH_RATE allows."""
-    alarm, at = Alarm.REFRESH_RATE, session.database_now
+    session, alarm, at = found.session, Alarm.REFRESH_RATE, found.now
     action = action_of(alarm)
-    if action is Action.IGNORE or session.ended_reason(at) is not None:
+    if action is Action.IGNORE or end_of(found) is not None:
         return
 
     def write() -> None:

@@ -33,9 +33,12 @@ def write(keys: Sequence[UUID], reason: str) -> None:
     _append({str(key): reason for key in keys})
 
 
-def write_mark(subject: str, number: int, reason: str) -> None:
-    """Append a mark on the sessions of ``subject``, everybody's if it is empty; publish as ``write`` does."""
-    _append({revocation_log.name_of_subject(subject): revocation_log.mark(number, reason)})
+def write_mark(subject: str, number: int, reason: str, kept: str = "") -> None:
+    """Append a mark on the sessions of ``subject``, everybody's if it is empty; publish as ``write`` does.
+
+    ``kept`` is the ``sid`` of the one session that it does not end.
+    """
+    _append({revocation_log.name_of_subject(subject): revocation_log.mark(number, reason, kept)})
 
 
 def write_withdrawal(kid: str) -> None:
@@ -120,7 +123,7 @@ def _lines(log: models.QuerySet[RevocationLogEntry]) -> list[_Line]:
     After a restore the same session may end again under the same number, but not at the same time.
     """
     found = log.values_list("id", "at", "subject_key", "value")
-    return [(number, f"{name} {at.timestamp():.6f}", name, told) for number, at, name, told in found]
+    return [(number, f"{name} {at.timestamp():.6f}", name, value) for number, at, name, value in found]
 
 
 def _in(gaps: Sequence[Gap]) -> Q:

@@ -30,7 +30,8 @@ from authx.conf import conf
 from authx.http.django_session import BOUND_KEY
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions.credentials import access_token_for
-from authx.sessions.presented import find_by_refresh_token
+from authx.store.database import database_now
+from tests.reading import find_by_refresh_token
 from tests.urls import urlpatterns as site_urls
 
 NEW_PASSWORD = "another-horse-another-staple"
@@ -412,7 +413,7 @@ def age(scene, past):
         scene.session,
         ["created_at", "rotated_at", "last_seen_at", "idle_expires_at", "expires_at"],
     )
-    issued_at = before.database_now - past
+    issued_at = database_now() - past
     for name in moved:
         setattr(before, name, getattr(before, name) - past)
     scene.row.update(**{name: getattr(before, name) for name in moved})

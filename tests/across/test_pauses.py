@@ -18,11 +18,12 @@ from django.db import connection, connections, transaction
 
 from authx.conf import conf
 from authx.core.actor import NOBODY
-from authx.errors import SessionEnded
+from authx.errors import RefreshReused, SessionEnded
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import Device, end_session, end_sessions, open_session, recognize, refresh_session
 from authx.sessions.continuing import continue_session
 from authx.sessions.queries import find_session
+from tests.branches import another_branch, generation_of, read
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -218,17 +219,25 @@ class Plot:
 
     due: Any
     admin: Any
+    #: Whether the generation before had a twin: another one ends the session.
+    is_suspected: bool = False
 
     @classmethod
-    def begin(cls, user, admin):
+    def begin(cls, user, admin, *, is_suspected=False):
         """A session whose refresh token is due for a rotation."""
         due = open_session(user, device=Device(id="the phone"))
-        long_ago = due.session.rotated_at - conf.REFRESH_GRACE - timedelta(seconds=1)
-        DeviceSession.objects.filter(pk=due.session.pk).update(rotated_at=long_ago)
-        return cls(due, admin)
+        past = {"rotated_at": due.session.rotated_at - conf.REFRESH_GRACE - timedelta(seconds=1)}
+        if is_suspected:
+            past |= {"twin_generation": 0, "twin_streak": 1}
+        DeviceSession.objects.filter(pk=due.session.pk).update(**past)
+        return cls(due, admin, is_suspected)
 
     def refresh(self):
         return refresh_session(self.due.refresh_token)
+
+    def copy(self):
+        """Refresh as a second jar does: whoever of the two comes second is the twin."""
+        return refresh_session(another_branch(self.due))
 
     def logout(self):
         return int(end_session(self.due.session, "logout"))
@@ -270,20 +279,32 @@ def check(plot, stage):
     endings = results.keys() & REASONS.keys()
     errors = {name: result for name, result in results.items() if isinstance(result, Exception)}
 
-    assert all(isinstance(errors[name], SessionEnded) and name not in endings for name in errors), errors
+    reused = [name for name in errors if isinstance(errors[name], RefreshReused)]
+    assert len(reused) == (row.end_reason == "reused") <= plot.is_suspected, errors
+    refused = errors.keys() - set(reused)
+    assert all(isinstance(errors[name], SessionEnded) and name not in endings for name in refused), errors
     given = [result for result in results.values() if hasattr(result, "refresh_token")]
-    successors = {credentials.refresh_token for credentials in given}
-    assert len(successors) <= 1, "two successors"
+    branches = {credentials.refresh_token for credentials in given}
+    assert {generation_of(token) for token in branches} <= {2}, "two successors"
+    assert len(branches) == len(given), "an answer is on a branch of its own"
     assert [event for event in events if event[1] == "T1"] == [("refreshed", "T1")] * (row.generation - 1)
     assert row.generation <= 2
+    came_second = "copy" in results and len(given) + len(reused) > 1
+    assert events.count(("copied", "T3x")) == came_second, "a twin is noted once"
+    assert (row.twin_generation == 1) == came_second
 
     ended = [outcome for kind, outcome in events if kind == "ended"]
-    if not endings:
+    if not endings and not reused:
         assert (ended, row.ended_at, row.generation, errors) == ([], None, 2, {})
+        assert row.spent_branch in {
+            read(plot.due.refresh_token).branch,
+            read(another_branch(plot.due)).branch,
+        }
         return
     assert ended == [row.end_reason], "not one event for the one ending"
-    assert ("refreshed", "T1") not in events[events.index(("ended", row.end_reason)) :]
-    assert row.end_reason in {REASONS[name] for name in endings}
+    after = events[events.index(("ended", row.end_reason)) :]
+    assert not {("refreshed", "T1"), ("copied", "T3x")} & set(after)
+    assert row.end_reason in {REASONS[name] for name in endings} | ({"reused"} if reused else set())
     claimed = sum(results[name] for name in endings & {"logout", "kick"})
     assert claimed == (row.end_reason in {"logout", "kicked"})
     for credentials in given:
@@ -291,7 +312,7 @@ def check(plot, stage):
             recognize(credentials.access_token)
         with pytest.raises(SessionEnded):
             refresh_session(credentials.refresh_token)
-    returned = min(stage.log.index((name, "returned")) for name in endings)
+    returned = min(stage.log.index((name, "returned")) for name in [*endings, *reused])
     late = [name for name, what in stage.log[returned:] if what == "began" and name not in endings]
     assert errors.keys() >= set(late), "a token for a call that began after an ending had returned"
 
@@ -376,6 +397,15 @@ PAIRS = [
     ("kick", "password"),
 ]
 
+COPIED = [
+    ("refresh", "copy"),
+    ("copy", "logout"),
+    ("refresh", "copy", "kick"),
+    ("refresh", "copy", "password"),
+    ("refresh", "second refresh", "copy"),
+    ("refresh", "copy", "second copy"),
+]
+
 TRIPLES = [
     ("refresh", "second refresh", "logout"),
     ("refresh", "second refresh", "kick"),
@@ -401,6 +431,21 @@ def test_a_step_up_and_another_in_every_order(pool, ada, admin, other):
         lambda first: rehearse(pool, Plot.begin(ada, admin), names, script(first), check_proof)
     )
     assert played >= 25
+
+
+@pytest.mark.parametrize("is_suspected", [False, True], ids=["the first twin", "the second in a row"])
+@pytest.mark.parametrize("names", COPIED, ids=" and ".join)
+def test_two_jars_in_every_order_and_with_a_third_in_orders_thrown_by_dice(
+    pool, ada, admin, names, is_suspected, request
+):
+    def begin():
+        return Plot.begin(ada, admin, is_suspected=is_suspected)
+
+    if len(names) == 2:
+        assert every_order(lambda first: rehearse(pool, begin(), names, script(first))) >= 30
+        return
+    for seed in range(request.config.getoption("--races")):
+        rehearse(pool, begin(), names, random.Random(seed).choice)
 
 
 @pytest.mark.parametrize("triple", TRIPLES, ids=" and ".join)

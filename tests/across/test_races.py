@@ -17,6 +17,7 @@ from authx.conf import conf
 from authx.errors import RefreshReused, SessionEnded, SessionLimitReached
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import Device, end_session, open_session, recognize, refresh_session
+from tests.branches import another_branch, generation_of
 from tests.racing import only, race
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -48,11 +49,16 @@ def kinds(session, **only):
     return list(SessionEvent.objects.filter(session=session.pk, **only).values_list("kind", flat=True))
 
 
-def test_twenty_presenters_get_one_rotation_and_the_identical_successor(due):
+def assert_branches_of_one_generation(tokens):
+    assert {generation_of(token) for token in tokens} == {2}
+    assert len(set(tokens)) == PRESENTERS
+
+
+def test_twenty_presenters_get_one_rotation_and_a_branch_each(due):
     results = race(*[lambda: refresh_session(due.refresh_token).refresh_token] * PRESENTERS)
-    assert only(results) != due.refresh_token
+    assert_branches_of_one_generation(results)
     assert generation(due.session) == 2
-    assert kinds(due.session, outcome="T1") == ["refreshed"]
+    assert kinds(due.session) == ["opened", "refreshed"]
 
 
 def test_the_same_through_the_api(due, settings):
@@ -62,9 +68,9 @@ def test_the_same_through_the_api(due, settings):
         answer = APIClient().post("/api/auth/refresh/", {"refresh_token": due.refresh_token})
         return answer.status_code, answer.json().get("refresh_token")
 
-    status, successor = only(race(*[present] * PRESENTERS))
-    assert (status, generation(due.session)) == (200, 2)
-    assert successor != due.refresh_token
+    statuses, tokens = zip(*race(*[present] * PRESENTERS), strict=True)
+    assert (only(statuses), generation(due.session)) == (200, 2)
+    assert_branches_of_one_generation(tokens)
 
 
 def test_the_same_through_the_middleware(due):
@@ -74,9 +80,36 @@ def test_the_same_through_the_middleware(due):
         answer = client.get("/whoami/")
         return answer.json()["user"], answer.cookies[conf.REFRESH_COOKIE].value
 
-    user, successor = only(race(*[present] * PRESENTERS))
-    assert user == due.session.user.get_username()
-    assert (generation(due.session), successor != due.refresh_token) == (2, True)
+    users, tokens = zip(*race(*[present] * PRESENTERS), strict=True)
+    assert only(users) == due.session.user.get_username()
+    assert generation(due.session) == 2
+    assert_branches_of_one_generation(tokens)
+
+
+@pytest.mark.parametrize("crowds", [1, 6], ids=["one jar beside a copy", "two crowds"])
+def test_of_many_at_once_from_two_jars_one_is_noted_and_in_the_next_generation_one_ends_it(due, crowds):
+    for number in (1, 2):
+        copied = another_branch(due)
+        present = [partial(refresh_session, token) for token in (due.refresh_token, copied)]
+        results = race(*present * crowds)
+        if number == 1:
+            assert {generation_of(result.refresh_token) for result in results} == {2}
+            assert kinds(due.session, kind="copied") == ["copied"]
+            due = results[0]
+            travel(due.session, timedelta(minutes=1))
+    assert {type(result) for result in results} <= {RefreshReused, SessionEnded, type(due)}
+    assert [type(result) for result in results].count(RefreshReused) == 1
+    assert kinds(due.session, kind="copied") == ["copied", "copied"]
+    assert kinds(due.session, kind="ended") == ["ended"]
+
+
+def test_of_many_late_replays_at_once_one_counts(due):
+    refresh_session(due.refresh_token)
+    travel(due.session, timedelta(minutes=1))
+    results = race(*[lambda: refresh_session(due.refresh_token).refresh_token] * PRESENTERS)
+    assert_branches_of_one_generation(results)
+    assert DeviceSession.objects.get(pk=due.session.pk).late_streak == 1
+    assert kinds(due.session, outcome="T4") == ["refreshed"]
 
 
 def test_of_many_who_end_a_session_one_does(due):
@@ -162,10 +195,11 @@ def test_random_interleavings_leave_one_successor_or_an_ended_session(ada, reque
     for seed in range(rounds):
         dice = random.Random(seed)
         credentials = open_session(ada)
-        known = [credentials.refresh_token]
+        known = {1: [credentials.refresh_token]}
         for _ in range(dice.randint(1, 3)):
             travel(credentials.session, timedelta(minutes=1))
-            crowd = [dice.choice(known[-2:]) for _ in range(dice.randint(2, 6))]
+            latest = [known[number] for number in sorted(known)[-2:]]
+            crowd = [dice.choice(dice.choice(latest)) for _ in range(dice.randint(2, 6))]
             actors = [lambda token=token: refresh_session(token).refresh_token for token in crowd]
             if dice.random() < 0.2:
                 actors.append(partial(end_session, credentials.session, "kicked"))
@@ -173,12 +207,14 @@ def test_random_interleavings_leave_one_successor_or_an_ended_session(ada, reque
             row = DeviceSession.objects.get(pk=credentials.session.pk)
             ended = kinds(row, kind="ended")
             assert len(ended) == (row.ended_at is not None), f"seed {seed}"
-            fresh = tokens - set(known)
-            assert len(fresh) <= 1, f"two live successors, seed {seed}"
-            known += fresh
+            before = len(known)
+            for token in sorted(tokens):
+                known.setdefault(generation_of(token), []).append(token)
+            assert len(known) <= before + 1, f"two live successors, seed {seed}"
+            assert kinds(row).count("copied") <= row.generation - 1, f"seed {seed}"
             if row.ended_at:
                 break
-        assert row.generation <= len(known), f"seed {seed}"
+        assert row.generation <= len(known) + (row.ended_at is not None), f"seed {seed}"
 
 
 PHONES = {"types": ["ios", "android"], "limit": 2}
@@ -216,7 +252,8 @@ def live_phones(user):
 
 @pytest.mark.databases("postgresql", "mariadb")
 def test_the_same_under_repeatable_read(due, ada, settings, repeatable_read):
-    only(race(*[lambda: refresh_session(due.refresh_token).refresh_token] * 8))
+    results = race(*[lambda: refresh_session(due.refresh_token).refresh_token] * 8)
+    assert {generation_of(token) for token in results} == {2}
     settings.AUTHX_SESSION_LIMITS = [PHONES]
     results = race(*[lambda: open_session(ada, device=Device(type="ios"))] * 16)
     assert not [result for result in results if isinstance(result, Exception)]

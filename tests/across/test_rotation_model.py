@@ -17,7 +17,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from authx.conf import conf
+from authx.conf import conf, secret_keys
+from authx.core.refresh_token import read_refresh_token
 from authx.errors import (
     RefreshConflict,
     RefreshMalformed,
@@ -39,6 +40,7 @@ STEPS = [
     GRACE - timedelta(seconds=1),
     GRACE,
     timedelta(minutes=20),
+    timedelta(minutes=60),
     timedelta(days=3),
     timedelta(days=6, hours=23),
     timedelta(days=7),
@@ -56,11 +58,18 @@ class Model:
     until: datetime = START
     struck: int | None = None
     struck_at: datetime = START
-    late: int | None = None
-    streak: int = 0
+    late: int = 0
+    late_since: datetime = START
+    spent: int | None = None
+    twinned: int | None = None
+    twins: int = 0
     ended: str | None = None
+    #: How many events of these kinds there are.
+    copied: int = 0
+    strikes: int = 0
+    refreshed: int = 0
 
-    def present(self, g: int, now: datetime, *, disabled: bool) -> int | str:
+    def present(self, g: int, b: int, now: datetime, *, disabled: bool) -> int | str:
         """The generation whose token is returned, or the word it is refused with."""
         if self.ended:
             return self.ended  # T11
@@ -68,20 +77,22 @@ class Model:
             return self.end(expiry)
         if disabled:
             return self.end("user_disabled")  # T0
-        graceful = now - self.rotated < GRACE
         if g > self.issued:
-            self.streak = 0
-            return self.rotate(g, now)  # T8
-        if g == self.issued and graceful:
+            return self.rotate(g, b, now)  # T8
+        if g == self.issued and now - self.rotated < GRACE:
             self.confirmed = g  # T1b
             return g
         if g == self.issued:
-            if self.late != g:
-                self.streak = 0
-            return self.rotate(g, now)  # T1
+            self.refreshed += 1
+            return self.rotate(g, b, now)  # T1
         if g <= self.issued - 2:
             return self.end("reused", "!reused")  # T7
-        if graceful:
+        if self.spent is not None and b != self.spent and self.twinned != g:  # T3x
+            self.twins = self.twins + 1 if self.twinned == g - 1 else 1
+            self.twinned, self.copied = g, self.copied + 1
+            if self.twins == 2:
+                return self.end("reused", "!reused")
+        if -GRACE < now - self.rotated < GRACE:
             return self.issued  # T3
         if self.confirmed < self.issued:
             return self.lost(now)  # T4
@@ -92,23 +103,25 @@ class Model:
             return None
         return "idle" if self.idle < self.until else "expired"
 
-    def rotate(self, g: int, now: datetime) -> int:
+    def rotate(self, g: int, b: int, now: datetime) -> int:
         self.issued, self.confirmed, self.rotated = g + 1, g, now
+        self.spent, self.late = b, 0
         self.idle = min(now + conf.IDLE_LIFETIME, self.until)
         return self.issued
 
     def lost(self, now: datetime) -> int | str:
-        if self.late != self.issued:
-            if self.streak == 3:
-                return self.end("reused", "!reused")
-            self.late, self.streak = self.issued, self.streak + 1
-            self.idle = min(now + conf.IDLE_LIFETIME, self.until)
+        if self.late == 0:
+            self.late_since, self.refreshed = now, self.refreshed + 1
+        self.late += 1
+        if self.late >= 6 and now - self.late_since >= timedelta(hours=1):
+            return self.end("reused", "!reused (lost)")
+        self.idle = min(now + conf.IDLE_LIFETIME, self.until)
         self.rotated = now
         return self.issued
 
     def strike(self, g: int, now: datetime) -> str:
         if self.struck != g:
-            self.struck, self.struck_at = g, now
+            self.struck, self.struck_at, self.strikes = g, now, self.strikes + 1
             return "conflict"
         if now - self.struck_at < GRACE:
             return "conflict"
@@ -133,7 +146,7 @@ class Sessions(RuleBasedStateMachine):
         credentials = open_session(self.user, overwrites=overwrites, now=self.now)
         self.session, self.claims = credentials.session, credentials.claims
         self.access = credentials.access_token
-        self.tokens = {1: credentials.refresh_token}
+        self.tokens = {1: [credentials.refresh_token]}
         self.model = Model(
             rotated=self.now,
             idle=self.now + conf.IDLE_LIFETIME,
@@ -147,6 +160,9 @@ class Sessions(RuleBasedStateMachine):
     def told(self, error: SessionEnded, reason: int | str | None) -> None:
         assert error.reason == reason
 
+    def reused(self, error: RefreshReused, expected: int | str) -> None:
+        assert expected == ("!reused (lost)" if error.answers_lost else "!reused")
+
     def row(self) -> DeviceSession:
         return DeviceSession.objects.get(pk=self.session.pk)
 
@@ -154,23 +170,45 @@ class Sessions(RuleBasedStateMachine):
     def time_passes(self, step: timedelta) -> None:
         self.now += step
 
-    @rule(back=st.sampled_from([0, 0, 0, 1, 1, 2, 3]))
-    def a_refresh_token_is_presented(self, back: int) -> None:
+    @rule(back=st.sampled_from([0, 0, 0, 1, 1, 1, 1, 2, 3]), which=st.integers(0, 2))
+    def a_refresh_token_is_presented(self, back: int, which: int) -> None:
         known = sorted(self.tokens)
-        g = known[max(0, len(known) - 1 - back)]
-        expected = self.model.present(g, self.now, disabled=self.disabled)
+        self.present(known[max(0, len(known) - 1 - back)], which)
+
+    @rule(first=st.integers(0, 2), second=st.integers(0, 2), between=st.sampled_from(STEPS[:4]))
+    def two_jars_come_one_after_the_other(self, first: int, second: int, between: timedelta) -> None:
+        self.now += GRACE
+        newest = max(self.tokens)
+        self.present(newest, first)
+        self.now += between
+        self.present(newest, second)
+
+    @rule(times=st.integers(1, 6), which=st.integers(0, 2), apart=st.sampled_from([GRACE, *STEPS[4:6]]))
+    def the_newest_answer_keeps_getting_lost(self, times: int, which: int, apart: timedelta) -> None:
+        spent = max(1, max(self.tokens) - 1)
+        for _ in range(times):
+            self.now += apart
+            self.present(spent, which)
+
+    def present(self, g: int, which: int) -> None:
+        token = self.tokens[g][which % len(self.tokens[g])]
+        b = read_refresh_token(token, secret_keys()).branch
+        expected = self.model.present(g, b, self.now, disabled=self.disabled)
         try:
-            credentials = refresh_session(self.tokens[g], now=self.now)
+            credentials = refresh_session(token, now=self.now)
         except RefreshConflict:
             assert expected == "conflict"
-        except RefreshReused:
-            assert expected == "!reused"
+        except RefreshReused as error:
+            self.reused(error, expected)
         except SessionEnded as error:
             self.told(error, expected)
         else:
             assert expected == credentials.claims.gen
-            before = self.tokens.setdefault(expected, credentials.refresh_token)
-            assert before == credentials.refresh_token, "one generation, one token"
+            known_of_it = self.tokens.setdefault(credentials.claims.gen, [])
+            repeats = credentials.refresh_token in known_of_it
+            assert repeats == credentials.keeps_refresh_token == (g == credentials.claims.gen)
+            if not repeats:
+                known_of_it.append(credentials.refresh_token)
             self.access, self.claims = credentials.access_token, credentials.claims
 
     @rule()
@@ -194,7 +232,7 @@ class Sessions(RuleBasedStateMachine):
     @rule()
     def a_forgery_changes_nothing(self) -> None:
         before = DeviceSession.objects.filter(pk=self.session.pk).values().get()
-        token = max(self.tokens.items())[1]
+        token = max(self.tokens.items())[1][0]
         forged = ("B" if token[0] == "A" else "A") + token[1:]
         with pytest.raises(RefreshMalformed):
             refresh_session(forged, now=self.now)
@@ -241,7 +279,14 @@ class Sessions(RuleBasedStateMachine):
         if model.ended is None:
             assert (row.generation, row.confirmed_generation) == (model.issued, model.confirmed)
             assert (row.idle_expires_at, row.expires_at) == (model.idle, model.until)
-            assert row.late_streak == model.streak
+            assert (row.late_streak, row.spent_branch) == (model.late, model.spent)
+            assert (row.twin_generation, row.twin_streak) == (model.twinned, model.twins)
+
+    @invariant()
+    def twins_late_replays_and_strikes_have_one_event_in_a_generation(self) -> None:
+        events = SessionEvent.objects.filter(session=self.session.pk)
+        kinds = [events.filter(kind=kind).count() for kind in ("copied", "late_replay", "refreshed")]
+        assert kinds == [self.model.copied, self.model.strikes, self.model.refreshed]
 
     @invariant()
     def an_ending_has_its_one_event(self) -> None:

@@ -17,8 +17,9 @@ from django.utils import timezone
 from authx.core.actor import NOBODY
 from authx.errors import SessionEnded
 from authx.models import DeviceSession, EndReason, SessionEvent
-from authx.sessions import Device, end_session, open_session, recognize
+from authx.sessions import Device, end_session, open_session, recognize, refresh_session
 from authx.sessions.continuing import continue_session
+from tests.branches import another_branch
 
 LIST = "/admin/authx/devicesession/"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
@@ -845,6 +846,29 @@ def test_what_a_stranger_named_is_shown_as_text(boss, make_user):
         assert "<img src=x" not in text
         assert "<b>type" not in text
         assert "&lt;script&gt;alert(1)" in text or "\\u003Cscript" in text
+
+
+def test_staff_see_that_answers_kept_getting_lost(boss, ada):
+    phone = sign_in(ada, id="the phone").session
+    end_session(phone, "reused")
+    change(phone, answers_lost=True)
+    (row,) = rows(boss.get(q="ada"))
+    assert row["why"] == "reused (answers kept getting lost)"
+    assert "answers kept getting lost" in boss.detail(phone).content.decode()
+
+
+def test_staff_see_both_places_that_a_copied_session_is_used_from(boss, ada):
+    opened = sign_in(ada, ip="203.0.113.7", agent="Fox/1")
+    now = opened.session.rotated_at + timedelta(minutes=1)
+    for token, ip, agent in (
+        (opened.refresh_token, "203.0.113.8", "Fox/2"),
+        (another_branch(opened), "2001:db8::66", "Fox/3"),
+    ):
+        request = RequestFactory().post("/", REMOTE_ADDR=ip, headers={"User-Agent": agent})
+        refresh_session(token, request, now=now)
+    page = boss.detail(opened.session).content.decode()
+    for there in ("Used from two places", "T3x", "2001:db8::66<br>203.0.113.8", "Fox/3<br>Fox/2"):
+        assert there in page
 
 
 @pytest.mark.parametrize("agent", ["", "\x00\x01\x1b[2J", "x" * 9000, "\u202egnp.exe", "%s %(x)s {0}", "ﷺ💩"])

@@ -14,7 +14,7 @@ from django.test import Client
 from rest_framework.parsers import JSONParser
 from rest_framework.test import APIClient
 
-from authx.api.views.services import LARGEST
+from authx.api.views.services import MAX_BODY_BYTES
 from authx.issuer.clients import create_service, disable_service, find_service, renew_secret
 from authx.models import DeviceSession, ServiceClient, SessionEvent
 from authx.sessions import end_session, open_session, refresh_session
@@ -99,7 +99,7 @@ def test_what_makes_no_sense_in_its_charset_is_refused(db, path, charset):
 def test_the_body_of_nobody_we_know_is_not_read(db, monkeypatch):
     monkeypatch.setattr(JSONParser, "parse", None)
     client = APIClient()
-    assert client.post(INTROSPECT, {"token": "x" * LARGEST}, format="json").status_code == 401
+    assert client.post(INTROSPECT, {"token": "x" * MAX_BODY_BYTES}, format="json").status_code == 401
     client.credentials(HTTP_AUTHORIZATION=basic("nobody", "secret"))
     assert client.post(INTROSPECT, {"token": "x"}, format="json").status_code == 401
 
@@ -397,7 +397,7 @@ def test_a_cursor_that_is_not_ours_begins_at_the_beginning(service, opened, curs
 
 
 def test_the_feed_comes_in_pages(service, ada, monkeypatch):
-    monkeypatch.setattr("authx.issuer.revocation_feed.PAGE", 2)
+    monkeypatch.setattr("authx.issuer.revocation_feed.PAGE_SIZE", 2)
     sids = {str(open_session(ada).session.pk) for _ in range(5)}
     for session in DeviceSession.objects.all():
         end_session(session, "kicked")
@@ -412,7 +412,7 @@ def test_the_feed_comes_in_pages(service, ada, monkeypatch):
 
 
 def test_an_etag_never_hides_that_there_is_more(service, ada, monkeypatch):
-    monkeypatch.setattr("authx.issuer.revocation_feed.PAGE", 2)
+    monkeypatch.setattr("authx.issuer.revocation_feed.PAGE_SIZE", 2)
     sessions = [open_session(ada).session for _ in range(4)]
     end_session(sessions[0], "kicked"), end_session(sessions[1], "kicked")
     first = service.get(FEED)

@@ -16,6 +16,7 @@ from rest_framework.test import APIClient
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import end_session, open_session
 from authx.signals import device_session_opened
+from tests.branches import read
 
 WHOAMI = "/api/whoami/"
 LOGIN, REFRESH, LOGOUT = "/api/auth/login/", "/api/auth/refresh/", "/api/auth/logout/"
@@ -88,7 +89,7 @@ def refresh_by_cookie(client, **headers):
 def pass_the_grace(**columns):
     """The grace has passed since the last rotation (of every session), and since the strike."""
     long_ago = timezone.now() - timedelta(minutes=1)
-    DeviceSession.objects.update(rotated_at=long_ago)
+    DeviceSession.objects.update(rotated_at=long_ago, **columns)
     DeviceSession.objects.exclude(strike_at=None).update(strike_at=long_ago)
 
 
@@ -533,6 +534,7 @@ def test_no_personal_data_is_in_the_device_cookie(sign_in, ada):
 
 def test_a_login_not_to_be_remembered_lasts_as_long_as_the_browser_runs(sign_in, browser):
     response = sign_in(remember=False)
+    pass_the_grace()
     renewed = refresh_by_cookie(browser)
     assert renewed.status_code == 200
     for answer in (response, renewed):
@@ -716,17 +718,43 @@ def test_a_refresh_answers_as_a_login_does(login, ada):
     assert not response.cookies
 
 
-def test_a_retry_is_given_the_identical_successor(login):
+def test_a_retry_is_given_the_same_generation_on_another_branch(login):
     tokens = login().json()
     pass_the_grace()
     answers = [refresh(tokens["refresh_token"]).json()["refresh_token"] for _ in range(3)]
-    assert len(set(answers)) == 1
+    given = [read(answer) for answer in answers]
+    assert [claims.generation for claims in given] == [2, 2, 2]
+    assert len({claims.branch for claims in given}) == 3
     assert only_session().generation == 2
 
 
 def test_right_after_the_login_the_token_is_kept(login):
     tokens = login().json()
     assert refresh(tokens["refresh_token"]).json()["refresh_token"] == tokens["refresh_token"]
+
+
+def test_right_after_the_login_the_cookie_is_kept_and_not_set_again(sign_in, browser):
+    sign_in()
+    kept = browser.cookies[REFRESH_COOKIE].value
+    renewed = refresh_by_cookie(browser)
+    assert set(renewed.cookies) & {ACCESS_COOKIE, REFRESH_COOKIE} == {ACCESS_COOKIE}
+    assert browser.cookies[REFRESH_COOKIE].value == kept
+    assert renewed["Cache-Control"] == "private, no-store"
+
+
+def test_a_session_whose_answers_kept_getting_lost_says_so_and_not_that_it_was_copied(login):
+    tokens = login().json()
+    pass_the_grace()
+    refresh(tokens["refresh_token"])
+    pass_the_grace(late_streak=5, late_at=timezone.now() - timedelta(hours=1))
+    ended, later = refresh(tokens["refresh_token"]), refresh(tokens["refresh_token"])
+    assert (ended.status_code, ended.json()["code"]) == (401, "refresh_reused")
+    assert (later.json()["code"], later.json()["reason"]) == ("session_ended", "reused")
+    bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
+    refused = APIClient().get("/api/whoami/", headers=bearer)
+    assert (refused.status_code, refused.json()["reason"]) == (401, "reused")
+    for answer in (ended, later, refused):
+        assert "kept getting lost" in answer.json()["detail"]
 
 
 def test_refreshing_never_extends_the_absolute_limit(login, settings):
@@ -805,6 +833,58 @@ def test_a_spent_token_comes_back_and_the_session_lives_and_comes_back_again_and
     assert_error(refresh(spent), 401, "refresh_reused")
     assert_error(refresh(spent), 401, "session_ended", "reused")
     assert_error(refresh(current), 401, "session_ended", "reused")
+
+
+def stolen(spent):
+    """What a thief has made of a copied refresh token: tokens of the generation that came next, in use."""
+    pass_the_grace()
+    loot = refresh(spent).json()
+    assert refresh(loot["refresh_token"]).status_code == 200  # seen in use
+    pass_the_grace()
+    return loot
+
+
+def assert_worth_nothing(tokens, reason):
+    assert_error(
+        APIClient().get(WHOAMI, headers=bearer(tokens["access_token"])), 401, "session_ended", reason
+    )
+    if "refresh_token" in tokens:
+        assert_error(refresh(tokens["refresh_token"]), 401, "session_ended", reason)
+
+
+def test_after_a_conflict_the_old_token_at_logout_ends_it_for_whoever_has_the_successor(login):
+    """As docs/errors.md advises a client that has no newer token."""
+    mine = login().json()
+    loot = stolen(mine["refresh_token"])
+    assert_error(refresh(mine["refresh_token"]), 409, "refresh_conflict")
+    assert post_json(APIClient(), LOGOUT, {"refresh_token": mine["refresh_token"]}).status_code == 204
+    for tokens in (mine, loot):
+        assert_worth_nothing(tokens, "logout")
+    anew = login().json()
+    assert APIClient().get(WHOAMI, headers=bearer(anew["access_token"])).status_code == 200
+
+
+def test_a_browser_that_meets_a_conflict_may_log_out_by_its_old_cookies(browser, sign_in, login):
+    mine = sign_in().json()
+    loot = stolen(browser.cookies[REFRESH_COOKIE].value)
+    conflict = refresh_by_cookie(browser)
+    assert_error(conflict, 409, "refresh_conflict")
+    assert not OURS & set(conflict.cookies)
+    assert browser.post(LOGOUT, headers=csrf(browser)).status_code == 204
+    for tokens in (mine, loot):
+        assert_worth_nothing(tokens, "logout")
+    sign_in()
+    assert browser.get(WHOAMI).status_code == 200
+
+
+def test_a_login_alone_leaves_the_session_to_the_thief(login):
+    """Why the advice is given: the new session is another one."""
+    mine = login().json()
+    loot = stolen(mine["refresh_token"])
+    assert_error(refresh(mine["refresh_token"]), 409, "refresh_conflict")
+    login()
+    assert APIClient().get(WHOAMI, headers=bearer(loot["access_token"])).status_code == 200
+    assert refresh(loot["refresh_token"]).status_code == 200
 
 
 def test_a_token_two_generations_old_ends_the_session_at_once(login):

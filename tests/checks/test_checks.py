@@ -144,6 +144,7 @@ def test_e002_an_access_token_that_lives_as_long_as_an_idle_session(settings):
 
 
 def test_e003_a_grace_that_lasts_as_long_as_an_idle_session(settings):
+    settings.AUTHX_ACCESS_TOKEN_LIFETIME = timedelta(minutes=59)
     settings.AUTHX_REFRESH_GRACE = settings.AUTHX_IDLE_LIFETIME = timedelta(hours=1)
     assert ids() == ["authx.E003"]
     settings.AUTHX_REFRESH_GRACE = timedelta(minutes=59)
@@ -155,6 +156,13 @@ def test_w002_an_idle_limit_beyond_the_absolute_one(settings):
     assert ids() == ["authx.W002"]
     settings.AUTHX_IDLE_LIFETIME = timedelta(days=30)
     assert ids() == []
+
+
+def test_w013_a_grace_longer_than_the_access_tokens_life_is_a_warning(settings):
+    settings.AUTHX_ACCESS_TOKEN_LIFETIME = settings.AUTHX_REFRESH_GRACE = timedelta(minutes=1)
+    assert ids() == []
+    settings.AUTHX_REFRESH_GRACE = timedelta(seconds=61)
+    assert ids() == ["authx.W013"]
 
 
 # Cookies

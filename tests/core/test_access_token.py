@@ -653,7 +653,7 @@ def test_a_life_that_never_was_is_refused(life):
 
 
 def test_a_refresh_token_is_no_access_token_and_the_reverse(no_io):
-    refuse(write_refresh_token(UUID(int=7), 1, b"salt", [SECRET]))
+    refuse(write_refresh_token(UUID(int=7), 1, 1, b"salt", [SECRET]))
     with pytest.raises(RefreshMalformed):
         read_refresh_token(TOKEN, [SECRET])
 

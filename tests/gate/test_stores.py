@@ -20,7 +20,9 @@ from authx.gate.revocation import sources
 from authx.models import DeviceSession
 from authx.sessions import end_session, open_session, recognize, refresh_session
 from authx.sessions.activity import LAST_SEEN_EVERY, uses
-from authx.sessions.authentication import Caller, KnownUser, admit
+from authx.sessions.authentication import Caller
+from authx.sessions.known_user import KnownUser
+from tests.reading import admit
 from tests.sessions.test_refreshing import outage
 
 LAG = timedelta(seconds=1)

@@ -1,6 +1,8 @@
 """Whether a session is over is answered in one place, for Python and for queries, whoever asks."""
 
+import ast
 import re
+from dataclasses import FrozenInstanceError
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from authx.core import reasons
 from authx.issuer.introspection import introspect
 from authx.models import DeviceSession, EndReason
 from authx.sessions import end_user_sessions, open_session
+from authx.sessions.lookup import find_by_sid
 
 ROOT = Path(authx.__file__).parent
 #: Where the parts of the answer are, and who may put them together.
@@ -22,9 +25,8 @@ ANSWERS = {
     "models/device_sessions.py",  # its parts, and the same for queries
     "core/rotation.py",  # the state machine, which writes what it decides in its own swap
     "sessions/refreshing.py",
-    "pages/response.py",  # which of the reasons it was, of a session known to be over
+    "identity/password_change.py",  # which of the reasons it was, of a session known to be over
     "admin/device_sessions.py",  # a list, judged row by row by the same method
-    "sessions/risk.py",
     "sessions/not_before.py",  # what a mark has found live when it was made
 }
 
@@ -107,3 +109,28 @@ def test_every_session_is_one_of_three(ada):
     found = [set(each.values_list("pk", flat=True)) for each in (rows.live(), rows.ended(), rows.expired())]
     assert [len(keys) for keys in found] == [1, 1, 2]
     assert set.union(*found) == {session.pk for session in opened}
+
+
+def test_a_session_holds_its_row_whoever_has_read_it():
+    """The clock, the mark and the key that it is judged by are in the snapshot."""
+    assert not vars(DeviceSession).get("__annotations__")
+
+
+def test_nothing_is_patched_on_to_a_session_or_an_error():
+    columns = {field.attname for field in DeviceSession._meta.concrete_fields}
+    trees = {path: ast.walk(ast.parse(path.read_text())) for path in ROOT.rglob("*.py")}
+    patched = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.value.id}.{node.attr}"
+        for path, nodes in trees.items()
+        for node in nodes
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+        if isinstance(node.value, ast.Name) and re.search(r"session$|^error$|^exc$", node.value.id)
+        if node.attr not in columns
+    ]
+    assert patched == []
+
+
+def test_a_snapshot_cannot_be_changed(ada):
+    found = find_by_sid(open_session(ada).session.pk)
+    with pytest.raises(FrozenInstanceError):
+        found.now = timezone.now()

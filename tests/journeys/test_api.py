@@ -7,6 +7,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from authx.models import DeviceSession
+from tests.branches import generation_of
 
 # Confirmation waits for a commit, so the transactions here are real ones.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -263,6 +264,23 @@ def test_a_stolen_refresh_token_ends_the_session_for_both(device, ada, password)
     assert thief.refresh().json()["reason"] == "reused"
 
 
+def test_a_copied_token_used_only_after_its_owner_is_found_in_its_second_generation(ada, password):
+    owner, thief = Phone("phone"), Phone("thief")
+    owner.sign_in(ada, password)
+    thief.refresh_token = owner.refresh_token
+
+    for _generation in range(2):
+        let_time_pass(owner, minutes=20)
+        assert owner.refresh().status_code == 200
+        assert thief.refresh().status_code == 200  # within the grace
+
+    let_time_pass(owner, minutes=20)
+    assert owner.refresh().status_code == 200
+    caught = thief.refresh()
+    assert (caught.status_code, caught.json()["code"]) == (401, "refresh_reused")
+    assert_told(owner, "reused")
+
+
 def test_an_expired_access_cookie_is_renewed_by_the_way(ada, password):
     laptop = Browser("laptop")
     laptop.sign_in(ada, password)
@@ -310,7 +328,7 @@ def test_a_lost_answer_costs_nothing(ada, password):
     let_time_pass(phone, hours=5)
     again = phone.refresh()
     assert again.status_code == 200
-    assert again.json()["refresh_token"] == lost["refresh_token"]
+    assert generation_of(again.json()["refresh_token"]) == generation_of(lost["refresh_token"]) == 2
     assert_let_in(phone, ada)
 
 

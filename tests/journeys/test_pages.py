@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 
 from authx.models import DeviceSession
+from tests.branches import generation_of
 
 # Confirmation waits for a commit, so the transactions here are real ones.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -340,6 +341,26 @@ def test_a_stolen_cookie_ends_the_session_and_its_owner_is_told(ada, password):
     assert_must_sign_in(laptop.click("/private/"), reason="reused")
 
 
+def test_a_copied_jar_used_only_after_its_owner_is_found_in_its_second_generation(ada, password):
+    laptop, thief = Visitor("laptop"), Visitor("laptop")
+    laptop.sign_in(ada, password)
+    thief.client.cookies[REFRESH] = laptop.refresh_token
+
+    for _generation in range(2):
+        let_time_pass(laptop, hours=1)
+        laptop.lose_the_access_cookie()
+        thief.client.cookies.pop(ACCESS, None)
+        assert_sees_the_private_page(laptop, ada)
+        assert_sees_the_private_page(thief, ada)  # at once: one more tab, as far as anybody can tell
+
+    let_time_pass(laptop, hours=1)
+    laptop.lose_the_access_cookie()
+    thief.lose_the_access_cookie()
+    assert_sees_the_private_page(laptop, ada)
+    assert_must_sign_in(thief.click("/private/"), reason="reused")
+    assert_must_sign_in(laptop.click("/private/"), reason="reused")
+
+
 def test_ten_tabs_restored_at_once_share_one_renewal(ada, password):
     laptop = Visitor()
     laptop.sign_in(ada, password)
@@ -353,7 +374,7 @@ def test_ten_tabs_restored_at_once_share_one_renewal(ada, password):
         laptop.client.cookies.pop(ACCESS, None)
         assert_sees_the_private_page(laptop, ada)
         given.add(laptop.refresh_token)
-    assert len(given) == 1
+    assert {generation_of(token) for token in given} == {2}
     assert DeviceSession.objects.get().generation == 2
 
 

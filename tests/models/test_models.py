@@ -30,6 +30,7 @@ CONTRACT_REASONS = {
     "idle",
     "expired",
     "password_changed",
+    "credentials_changed",
     "user_disabled",
     "user_deleted",
 }
@@ -115,8 +116,11 @@ def test_the_snapshot_holds_what_the_row_holds(session):
         expires_at=START + ABSOLUTE,
         strike_generation=1,
         strike_at=START,
-        late_generation=2,
         late_streak=3,
+        late_at=START,
+        spent_branch=2**48 - 1,
+        twin_generation=1,
+        twin_streak=1,
         end_reason=None,
     )
 
@@ -129,8 +133,11 @@ def lead_a_life(session):
         idle_expires_at=START + timedelta(minutes=1) + IDLE,
         strike_generation=1,
         strike_at=START,
-        late_generation=2,
         late_streak=3,
+        late_at=START,
+        spent_branch=2**48 - 1,
+        twin_generation=1,
+        twin_streak=1,
     )
 
 

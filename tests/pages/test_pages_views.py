@@ -94,6 +94,32 @@ def test_the_login_page_says_why_the_session_ended(reason, left, browser):
     assert reason_shown(browser.get(LOGIN, headers=NAVIGATION)) == (reason.value, reason.label)
 
 
+@pytest.mark.parametrize("left", [{ACCESS, REFRESH}, {REFRESH}, {ACCESS}, {"sessionid"}], ids=sorted)
+def test_whose_answers_kept_getting_lost_is_not_told_that_somebody_copied_the_session(left, browser):
+    end_session(DeviceSession.objects.get(), "reused")
+    DeviceSession.objects.update(answers_lost=True)
+    for name in {ACCESS, REFRESH, "sessionid"} - left:
+        del browser.cookies[name]
+    said = "You were signed out because answers to your device kept getting lost."
+    assert reason_shown(browser.get(LOGIN, headers=NAVIGATION)) == ("reused", said)
+
+
+def test_the_page_that_ends_the_session_for_it_says_so_at_once(browser):
+    spent = browser.cookies[REFRESH].value
+    pass_time(hours=1)
+    refresh_session(spent)
+    pass_time(hours=1)
+    DeviceSession.objects.update(late_streak=5, late_at=F("created_at") - timedelta(hours=1))
+    browser.cookies[REFRESH] = spent
+    del browser.cookies[ACCESS]
+    said = "You were signed out because answers to your device kept getting lost."
+    assert reason_shown(browser.get(LOGIN, headers=NAVIGATION)) == ("reused", said)
+
+
+def pass_time(**duration):
+    DeviceSession.objects.update(rotated_at=F("rotated_at") - timedelta(**duration))
+
+
 def test_who_was_replaced_is_told_by_what(browser, ada, settings):
     settings.AUTHX_SESSION_LIMITS = [{"types": ["web", "ios"], "limit": 1, "when_full": "end_oldest"}]
     open_session(ada, device=Device(type="ios"))

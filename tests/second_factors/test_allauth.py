@@ -6,9 +6,11 @@ from datetime import timedelta
 
 import pytest
 from allauth.account.internal.userkit import user_id_to_str
-from allauth.account.models import EmailAddress
+from allauth.account.models import EmailAddress, EmailConfirmationHMAC
+from allauth.account.signals import email_changed
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.signals import authenticator_added, authenticator_removed, authenticator_reset
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value
 from allauth.mfa.utils import decrypt
 from allauth.mfa.webauthn.internal.auth import WebAuthn
@@ -18,6 +20,7 @@ from django.utils import timezone
 
 from authx.gate import verify_access_token
 from authx.models import DeviceSession, SessionEvent
+from tests.house.test_docs import FENCE, ROOT
 from tests.second_factors.passkey import PRESENT, Passkey
 
 pytestmark = pytest.mark.django_db
@@ -251,6 +254,91 @@ def test_a_signup_without_a_password_claims_none(browser, ada, settings):
     request.session = browser.session
     get_adapter().login(request, user)
     assert only_live().amr == []
+
+
+# --- ending the other sessions, as docs/operations.md has it
+
+
+@pytest.fixture
+def documented(transactional_db):
+    """The receiver of the documentation, connected."""
+    (text,) = (
+        block
+        for language, block in FENCE.findall((ROOT / "docs" / "operations.md").read_text())
+        if language == "python" and "credentials_changed" in block
+    )
+    names = {}
+    exec(text, names)
+    yield
+    for signal in (email_changed, authenticator_added, authenticator_removed, authenticator_reset):
+        assert signal.disconnect(names["end_the_other_sessions"])
+
+
+@pytest.fixture
+def elsewhere(documented, ada, password):
+    """Another browser of hers."""
+    other = Client(headers={"X-Forwarded-Proto": "https"})
+    by_password(other, ada, password)
+    return other
+
+
+def switch_on(browser, user):
+    """Add an authenticator app as its user does, on allauth's page."""
+    secret = browser.get("/accounts/2fa/totp/activate/").context["form"].secret
+    code = format_hotp_value(hotp_value(secret, int(time.time()) // 30))
+    return browser.post("/accounts/2fa/totp/activate/", {"code": code})
+
+
+def switch_off(browser, user):
+    return browser.post("/accounts/2fa/totp/deactivate/")
+
+
+def new_codes(browser, user):
+    return browser.post("/accounts/2fa/recovery-codes/generate/")
+
+
+def change_address(browser, user):
+    new = EmailAddress.objects.create(user=user, email="countess@example.com", verified=True)
+    return browser.post("/accounts/email/", {"action_primary": "", "email": new.email})
+
+
+def assert_only_this_one_is_left(here, there):
+    assert here.get("/whoami/").status_code == 200
+    assert str(only_live().pk) == claims(here).sid
+    page = there.get("/account/login/").content.decode()
+    assert "because the way you sign in was changed" in page
+    assert 'data-reason="credentials_changed"' in page
+    ended = DeviceSession.objects.get(end_reason="credentials_changed")
+    assert ended.ended_by == ended.user == only_live().user
+
+
+@pytest.mark.parametrize("change", [switch_on, change_address])
+def test_a_change_ends_the_others(change, browser, elsewhere, ada, password):
+    by_password(browser, ada, password)
+    browser.post("/accounts/reauthenticate/", {"password": password})
+    assert change(browser, ada).status_code == 302
+    assert_only_this_one_is_left(browser, elsewhere)
+
+
+@pytest.mark.parametrize("change", [switch_off, new_codes])
+def test_so_does_one_of_a_second_factor_that_was_there(change, browser, elsewhere, ada, password):
+    shown = totp(ada)
+    by_password(browser, ada, password)
+    browser.post(SECOND, {"code": shown()})
+    asked = change(browser, ada)
+    assert DeviceSession.objects.live().count() == 2
+    assert browser.post(asked["Location"], {"password": password}).status_code == 302  # and it is done now
+    assert_only_this_one_is_left(browser, elsewhere)
+
+
+def test_an_address_that_is_confirmed_in_anothers_browser_ends_all_of_hers(
+    elsewhere, browser, ada, bob, password, settings
+):
+    settings.ACCOUNT_CHANGE_EMAIL = True
+    new = EmailAddress.objects.create(user=ada, email="countess@example.com")
+    by_password(browser, bob, password, "/django-login/")
+    browser.post(f"/accounts/confirm-email/{EmailConfirmationHMAC(new).key}/")
+    assert DeviceSession.objects.get(user=ada).end_reason == "credentials_changed"
 
 
 def test_the_seed_is_kept_as_allauth_keeps_it(ada):

@@ -24,8 +24,8 @@ from authx.sessions import (
 )
 from authx.sessions.continuing import continue_after_password_change, continue_session
 from authx.sessions.ending import Ending, end_all
+from authx.sessions.lookup import find_by_sid
 from authx.sessions.queries import continuing, find_live_session, live_or_continued, other_sessions
-from authx.sessions.reading import read_session
 from authx.store.database import database_now
 from tests.racing import race
 
@@ -69,7 +69,7 @@ def change_password(credentials, **options):
 
 def continued(credentials, came_back=True, **options):
     return continue_after_password_change(
-        read_session(credentials.session.pk), NOBODY, came_back=came_back, **options
+        find_by_sid(credentials.session.pk).session, NOBODY, came_back=came_back, **options
     )
 
 

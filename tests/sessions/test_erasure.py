@@ -42,7 +42,7 @@ PHONE = "TheirOwnApp/4.2 (iPhone; iOS 18)"
 #: Of every column, whether it is erased. A new one is decided here first, and in docs/personal-data.md.
 ERASED = {
     DeviceSession: {"device_id", "device_name", "device_label", "user_agent", "ip", "country"},
-    SessionEvent: {"actor_label", "ip", "user_agent", "note"},
+    SessionEvent: {"actor_label", "ip", "user_agent", "other_ip", "other_user_agent", "note"},
     NotBeforeMark: {"note"},
     RevocationLogEntry: set(),
 }
@@ -62,8 +62,11 @@ KEPT = {
         "rotated_at",
         "strike_generation",
         "strike_at",
-        "late_generation",
         "late_streak",
+        "late_at",
+        "spent_branch",
+        "twin_generation",
+        "twin_streak",
         "salt",
         "fingerprint",
         "adopted_from",
@@ -73,6 +76,7 @@ KEPT = {
         "ended_at",
         "end_reason",
         "replaced_by",
+        "answers_lost",
         "ended_by",
         "successor",
     },

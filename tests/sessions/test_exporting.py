@@ -30,7 +30,9 @@ WHOSE = {"id", "session", "subject"}
 LEFT_OUT = {
     *("user", "subject"),  # said once, at the top
     *("salt", "fingerprint", "adopted_from"),
-    *("confirmed_generation", "strike_generation", "strike_at", "late_generation", "late_streak"),
+    *("confirmed_generation", "strike_generation", "strike_at", "late_streak", "late_at"),
+    *("spent_branch", "twin_generation", "twin_streak"),
+    "answers_lost",  # the note of the event that ended it says so
     "not_before_number",
 }
 
@@ -59,6 +61,8 @@ def test_a_session_is_told_with_its_events(ada, phone):
         "by": "self",
         "ip": "203.0.113.7",
         "user_agent": FOX,
+        "other_ip": None,
+        "other_user_agent": "",
         "note": "",
     }
     session = {

@@ -21,11 +21,12 @@ from authx.gate.keys import keyring
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import Device, end_session, open_session, recognize, refresh_session
 from authx.sessions.activity import record_use
-from authx.sessions.liveness import is_current, read_again
-from authx.sessions.presented import cookie_session, find_by_refresh_token
+from authx.sessions.liveness import find_live
+from authx.sessions.lookup import find_by_sid
 from authx.sessions.step_up import is_recent
 from authx.store.database import run_pending
 from tests.faults_in_database import outage
+from tests.reading import find_by_refresh_token
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -61,11 +62,10 @@ def test_one_statement_reads_session_user_and_clock(opened, django_assert_num_qu
         session = recognize(opened.access_token, now=LATER)
         assert session.pk == opened.session.pk
         assert session.user.get_username() == opened.session.user.get_username()
-        assert session.database_now.tzinfo is not None
-
-
-def test_the_claims_it_was_recognized_by_come_with_it(opened):
-    assert recognize(opened.access_token, now=LATER).access_claims == opened.claims
+    with django_assert_num_queries(1):
+        found = find_live(opened.claims, now=LATER)
+        assert found.session.user.get_username() == opened.session.user.get_username()
+        assert found.now.tzinfo is not None
 
 
 def test_a_token_that_is_bad_by_itself_costs_no_statement(opened, django_assert_num_queries):
@@ -265,7 +265,7 @@ def use(credentials, committed, now):
     """The client's access token arrives at the issuer."""
     session = recognize(credentials.access_token, now=now)
     with committed():
-        record_use(session, session.access_claims, now=now)
+        record_use(session, credentials.claims, now=now)
     return row(credentials)
 
 
@@ -280,7 +280,7 @@ def test_t2_is_written_once_per_generation(opened, committed, django_assert_num_
     use(opened, committed, START + SECOND)
     session = recognize(opened.access_token, now=START + 2 * SECOND)
     with django_assert_num_queries(0), committed():
-        record_use(session, session.access_claims, now=START + 2 * SECOND)
+        record_use(session, opened.claims, now=START + 2 * SECOND)
 
 
 def test_t2_is_not_throttled_by_last_seen(opened, committed):
@@ -300,7 +300,7 @@ def test_t2_that_comes_late_does_not_confirm_a_generation_it_has_not_seen(opened
     session = recognize(opened.access_token, now=START + SECOND)
     refresh_session(opened.refresh_token, now=START + 31 * SECOND)
     with committed():
-        record_use(session, session.access_claims, now=START + 32 * SECOND)
+        record_use(session, opened.claims, now=START + 32 * SECOND)
     assert (row(opened).generation, row(opened).confirmed_generation) == (2, 1)
 
 
@@ -308,7 +308,7 @@ def test_t2_does_nothing_to_a_session_that_has_ended_meanwhile(opened, committed
     session = recognize(opened.access_token, now=START + SECOND)
     end_session(session, "kicked", now=START + SECOND)
     with committed():
-        record_use(session, session.access_claims, now=START + timedelta(minutes=5))
+        record_use(session, opened.claims, now=START + timedelta(minutes=5))
     assert (row(opened).confirmed_generation, row(opened).last_seen_at) == (0, START)
 
 
@@ -321,9 +321,9 @@ def test_last_seen_is_written_at_most_once_a_minute(opened, committed, django_as
     use(opened, committed, START + SECOND)
     session = recognize(opened.access_token, now=START + 60 * SECOND)
     with django_assert_num_queries(0), committed():
-        record_use(session, session.access_claims, now=START + 60 * SECOND)
+        record_use(session, opened.claims, now=START + 60 * SECOND)
     with django_assert_num_queries(1), committed():
-        record_use(session, session.access_claims, now=START + 61 * SECOND)
+        record_use(session, opened.claims, now=START + 61 * SECOND)
     assert row(opened).last_seen_at == START + 61 * SECOND
 
 
@@ -332,7 +332,7 @@ def test_last_seen_never_goes_back(opened, committed):
     DeviceSession.objects.update(last_seen_at=LATER + timedelta(hours=1), confirmed_generation=1)
     session.confirmed_generation = 1
     with committed():
-        record_use(session, session.access_claims, now=LATER)
+        record_use(session, opened.claims, now=LATER)
     assert row(opened).last_seen_at == LATER + timedelta(hours=1)
 
 
@@ -346,11 +346,11 @@ def test_use_extends_no_limit(opened, committed):
 def test_within_a_transaction_use_is_written_when_that_commits(opened):
     session = recognize(opened.access_token, now=LATER)
     with transaction.atomic():
-        record_use(session, session.access_claims, now=LATER)
+        record_use(session, opened.claims, now=LATER)
         assert row(opened).confirmed_generation == 0
     assert row(opened).confirmed_generation == 1
     with transaction.atomic():
-        record_use(session, session.access_claims, now=LATER + timedelta(hours=1))
+        record_use(session, opened.claims, now=LATER + timedelta(hours=1))
         transaction.set_rollback(True)
     assert row(opened).last_seen_at == LATER
 
@@ -359,7 +359,7 @@ def test_within_a_transaction_use_is_written_when_that_commits(opened):
 def test_use_that_cannot_be_written_is_logged_and_written_by_the_next_request(opened, caplog):
     session = recognize(opened.access_token, now=LATER)
     with outage():
-        record_use(session, session.access_claims, now=LATER)
+        record_use(session, opened.claims, now=LATER)
     assert "ERROR" in caplog.text
     assert row(opened).confirmed_generation == 0
     record_use(recognize(opened.access_token, now=LATER), opened.claims, now=LATER)
@@ -372,29 +372,15 @@ def test_use_that_cannot_be_written_is_logged_and_written_by_the_next_request(op
 def test_a_session_is_read_again_as_it_is_now(ada):
     session = open_session(ada).session
     DeviceSession.objects.filter(pk=session.pk).update(device_name="renamed")
-    again = read_again(session)
+    again = find_by_sid(session.pk).session
     assert (again.device_name, again.user) == ("renamed", ada)
 
 
 def test_read_again_an_ended_session_is_still_there_and_a_missing_one_is_none(ada):
     session = open_session(ada).session
     end_session(session, "kicked")
-    assert read_again(session).end_reason == "kicked"
-    assert read_again(DeviceSession(pk=DeviceSession._meta.pk.get_default())) is None
-
-
-def test_credentials_are_current_until_the_session_moves_on_or_ends(ada, django_assert_num_queries):
-    opened = open_session(ada)
-    with django_assert_num_queries(1):
-        assert is_current(opened.session, opened.claims)
-    DeviceSession.objects.update(generation=2)
-    assert not is_current(opened.session, opened.claims)
-    DeviceSession.objects.update(generation=1, idle_expires_at=START)
-    assert not is_current(opened.session, opened.claims)
-    DeviceSession.objects.update(idle_expires_at=opened.session.idle_expires_at)
-    assert is_current(opened.session, opened.claims)
-    end_session(opened.session, "kicked")
-    assert not is_current(opened.session, opened.claims)
+    assert find_by_sid(session.pk).session.end_reason == "kicked"
+    assert find_by_sid(DeviceSession._meta.pk.get_default()) is None
 
 
 def test_any_generation_finds_its_session_live_or_ended_and_changes_nothing(opened):
@@ -404,18 +390,6 @@ def test_any_generation_finds_its_session_live_or_ended_and_changes_nothing(open
     before = DeviceSession.objects.values().get()
     assert find_by_refresh_token(opened.refresh_token).pk == opened.session.pk
     assert DeviceSession.objects.values().get() == before
-
-
-def test_two_tokens_name_their_session_by_either_of_them(ada):
-    opened = open_session(ada)
-    sid, access, refresh = opened.session.pk, opened.access_token, opened.refresh_token
-
-    assert cookie_session(refresh, None).pk == sid
-    assert cookie_session(None, access).pk == sid
-    assert cookie_session("garbage", access).pk == sid
-    assert cookie_session(refresh, "garbage").pk == sid
-    assert cookie_session("garbage", "garbage") is None
-    assert cookie_session(None, None) is None
 
 
 # Step-up

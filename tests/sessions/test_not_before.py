@@ -22,11 +22,12 @@ from authx.gate import verify_access_token
 from authx.gate.revocation import sources
 from authx.gate.revocation.window import window
 from authx.http.django_session import BOUND_KEY
+from authx.http.request_state import request_state
+from authx.identity.password_change import own_password_change
+from authx.identity.visit import visit_of
 from authx.issuer.introspection import introspect
 from authx.issuer.revocation_feed import endings_since
 from authx.models import DeviceSession, NotBeforeMark, RevocationLogEntry, SessionEvent
-from authx.pages import response
-from authx.pages.visit import visit_of
 from authx.sessions import (
     end_everyone,
     end_session,
@@ -37,9 +38,10 @@ from authx.sessions import (
     refresh_session,
 )
 from authx.sessions.continuing import continue_session
+from authx.sessions.liveness import end_of
+from authx.sessions.lookup import find_by_sid
 from authx.sessions.not_before import catch_up, prune_marks
 from authx.sessions.queries import live_sessions
-from authx.sessions.reading import read_session
 from authx.signals import device_session_ended
 from authx.store import revocation_log
 from tests.core.test_access_token import CLAIMS
@@ -170,7 +172,7 @@ def test_every_question_is_answered_as_if_they_did(marked, ada):
     assert introspect(marked.refresh_token) is None
     assert live_sessions(ada) == []
     assert not DeviceSession.objects.live().exists()
-    assert read_session(marked.session.pk).ended_reason() == "kicked"
+    assert end_of(find_by_sid(marked.session.pk)) == "kicked"
     assert end_session(marked.session, "logout") is False
 
 
@@ -229,8 +231,7 @@ def test_who_changes_a_password_after_the_kick_is_not_let_back_in(ada, only_mark
     ada.save()
     update_session_auth_hash(request, ada)
     end_user_sessions(ada, "kicked")
-    response.keep_own_password_change(visit)
-    assert visit.delivery is None
+    assert own_password_change(request, visit.identity, request_state(request)) is None
 
 
 def test_the_api_says_why(marked, api):
@@ -569,7 +570,7 @@ def test_garbage_in_redis_is_a_question_for_the_database(transactional_db, setti
     choose(settings, "redis", lag)
     opened = open_session(ada)
     verify_access_token(opened.access_token)
-    store = sources._redis("sessions")
+    store = sources._redis("sessions", "default")
     for told in ("", "x", "x:kicked", ":"):
         store._client.execute_command("HSET", store.key, "*", told)
         sources._copies.clear()

@@ -11,10 +11,11 @@ from authx.checks import check_settings
 from authx.conf import conf
 from authx.contrib.geo import country_of
 from authx.core.risk import Alarm, Context, alarms
-from authx.errors import RefreshReused, SessionEnded
+from authx.errors import RefreshConflict, RefreshReused, SessionEnded
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import open_session, recognize, refresh_session
 from authx.signals import session_flagged
+from tests.branches import another_branch
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -55,7 +56,7 @@ def heard():
 
 
 def refresh(credentials, request, *, after=LATER):
-    return refresh_session(credentials.refresh_token, request, now=credentials.session.database_now + after)
+    return refresh_session(credentials.refresh_token, request, now=credentials.now + after)
 
 
 def flagged():
@@ -91,7 +92,6 @@ def test_a_thief_inside_the_grace_is_flagged_though_nothing_rotates(opened):
 
 def test_what_was_flagged_is_not_flagged_again_until_it_changes(opened):
     second = refresh(opened, from_(CHROME))
-    second.session.database_now = opened.session.database_now + LATER
     refresh(second, from_(CHROME))
     assert flagged() == ["split_context"]
 
@@ -120,6 +120,16 @@ def test_a_site_may_end_the_session_instead(opened, settings, heard):
     assert SessionEvent.objects.filter(kind="ended").count() == 1
 
 
+def test_a_rotation_that_an_alarm_ends_changes_nothing_but_the_ending(opened, settings):
+    settings.AUTHX_ALARMS = {"new_country": "end"}
+    before = DeviceSession.objects.values().get()
+    with pytest.raises(RefreshReused):
+        refresh(opened, from_(ip="9.9.9.9"))
+    after = DeviceSession.objects.values().get()
+    changed = {name for name, value in after.items() if before[name] != value}
+    assert changed == {"ended_at", "end_reason", "country", "ip"}
+
+
 def test_a_site_may_ignore_it(opened, settings):
     settings.AUTHX_ALARMS = {"split_context": "ignore"}
     refresh(opened, from_(CHROME))
@@ -128,11 +138,100 @@ def test_a_site_may_ignore_it(opened, settings):
 
 def test_reuse_is_flagged_beside_its_ending(opened, heard):
     second = refresh(opened, from_())
-    second.session.database_now = opened.session.database_now + LATER
     third = refresh(second, from_())
     with pytest.raises(RefreshReused):
         refresh_session(opened.refresh_token, from_(), now=third.now + LATER)
     assert (flagged(), heard) == (["refresh_reused"], ["refresh_reused"])
+
+
+# What the state machine notices: a twin, a strike, a rolled back storage
+
+
+def copied(opened):
+    """A copy of the jar comes second, on another branch of what the owner has just spent."""
+    refresh(opened, from_())
+    return another_branch(opened), LATER
+
+
+def late_replay(opened):
+    """The spent token comes back after the grace, and its successor is in use."""
+    second = refresh(opened, from_())
+    refresh_session(second.refresh_token, from_(), now=opened.session.database_now + LATER)
+    return opened.refresh_token, 2 * LATER
+
+
+def state_rollback(opened):
+    """The database has lost a rotation: the client holds a token of the future."""
+    second = refresh(opened, from_())
+    DeviceSession.objects.update(generation=1, confirmed_generation=0)
+    return second.refresh_token, 2 * LATER
+
+
+NOTICED = {"copied": copied, "late_replay": late_replay, "state_rollback": state_rollback}
+KINDS = set(NOTICED)
+
+
+def present(opened, noticed):
+    """Do what is noticed; return the generation that was handed out, or the error."""
+    token, after = NOTICED[noticed](opened)
+    try:
+        return refresh_session(token, from_(), now=opened.session.database_now + after).claims.gen
+    except (RefreshConflict, RefreshReused) as error:
+        return type(error)
+
+
+SERVED = {"copied": 2, "late_replay": RefreshConflict, "state_rollback": 3}
+
+
+@pytest.mark.parametrize("noticed", NOTICED)
+def test_what_the_machine_notices_is_flagged_announced_and_recorded(opened, heard, noticed):
+    assert present(opened, noticed) == SERVED[noticed]
+    assert (flagged(), heard) == ([noticed], [noticed])
+    assert kinds_noticed() == [noticed]
+    assert DeviceSession.objects.get().ended_at is None
+
+
+def kinds_noticed():
+    return [kind for kind in SessionEvent.objects.values_list("kind", flat=True) if kind in KINDS]
+
+
+@pytest.mark.parametrize("noticed", NOTICED)
+def test_a_site_may_have_the_first_one_end_the_session_and_nothing_is_handed_out(
+    opened, heard, settings, noticed
+):
+    settings.AUTHX_ALARMS = {noticed: "end"}
+    assert present(opened, noticed) is RefreshReused
+    assert sorted(heard) == sorted([noticed, "refresh_reused"]) == sorted(flagged())
+    row = DeviceSession.objects.get()
+    assert (row.end_reason, row.answers_lost) == ("reused", False)
+    assert SessionEvent.objects.filter(kind="ended").count() == 1
+
+
+@pytest.mark.parametrize("noticed", NOTICED)
+def test_or_ignore_it_and_the_machine_decides_as_ever(opened, heard, settings, noticed):
+    settings.AUTHX_ALARMS = {noticed: "ignore"}
+    assert present(opened, noticed) == SERVED[noticed]
+    assert (flagged(), heard) == ([], [])
+    assert kinds_noticed() == [noticed]
+
+
+def test_an_ignored_twin_ends_the_session_all_the_same_in_the_second_generation(opened, heard, settings):
+    settings.AUTHX_ALARMS = {"copied": "ignore"}
+    present(opened, "copied")
+    DeviceSession.objects.update(twin_generation=0, twin_streak=1)
+    at = opened.session.database_now + LATER
+    with pytest.raises(RefreshReused):
+        refresh_session(another_branch(opened), from_(), now=at)
+    assert heard == ["refresh_reused"]
+    assert kinds_noticed() == ["copied", "copied"]
+
+
+def test_a_late_replay_that_another_alarm_ends_says_nothing_of_lost_answers(opened, settings):
+    settings.AUTHX_ALARMS = {"new_country": "end"}
+    refresh(opened, from_())
+    with pytest.raises(RefreshReused) as refused:
+        refresh(opened, from_(ip="9.9.9.9"), after=3 * LATER)  # T4
+    assert (refused.value.answers_lost, DeviceSession.objects.get().answers_lost) == (False, False)
 
 
 def test_too_many_refreshes_are_flagged_once(ada, api, settings, heard):

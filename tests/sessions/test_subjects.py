@@ -23,11 +23,11 @@ from authx.gate.revocation import sources
 from authx.issuer.introspection import introspect
 from authx.models import DeviceSession, NotBeforeMark, RevocationLogEntry
 from authx.sessions import end_user_sessions, open_session, recognize, refresh_session
-from authx.sessions.authentication import admit
 from authx.sessions.limits import over_the_limits
 from authx.sessions.queries import live_sessions
 from authx.sessions.subjects import find_subject, sessions_of, subject_of
 from tests.gate.test_stores import choose
+from tests.reading import admit
 
 CUSTOM = get_user_model()._meta.label == "accounts.User"
 #: A unique column beside the key, in either variant of the site.

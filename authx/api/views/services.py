@@ -36,7 +36,7 @@ _OAUTH = {
 
 
 #: Bytes of a body with credentials: a token of 8 KiB at most, percent-encoded, and the other parameters.
-LARGEST = 32 * 1024
+MAX_BODY_BYTES = 32 * 1024
 
 
 class ServiceAPIView(AuthxAPIView):
@@ -60,11 +60,11 @@ class ServiceAPIView(AuthxAPIView):
         """Refuse too large a body with an OAuth error.
 
         Raises:
-            InvalidClient: it exceeds ``LARGEST`` bytes, and no header has named the client.
+            InvalidClient: it exceeds ``MAX_BODY_BYTES`` bytes, and no header has named the client.
             InvalidRequest: it exceeds the site's limit.
         """
         size = body_size(request._request)
-        if not _by_header(request) and size > LARGEST:
+        if not _by_header(request) and size > MAX_BODY_BYTES:
             raise InvalidClient
         if size > largest_body():
             raise InvalidRequest("The request is too large.")
@@ -138,8 +138,8 @@ class Revocations(ServiceAPIView):
         if body["more"]:
             return response
         response["ETag"] = entity_tag([body["whole"], *(sorted(body[kind], key=repr) for kind in KINDS)])
-        told = get_conditional_response(request._request, response["ETag"], response=response)
-        return told or response
+        not_modified = get_conditional_response(request._request, response["ETag"], response=response)
+        return not_modified or response
 
 
 def _by_header(request: Request) -> bool:

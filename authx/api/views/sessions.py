@@ -16,12 +16,11 @@ from authx.api.authentication import session_of, session_or_none
 from authx.api.exceptions import Refused
 from authx.api.serializers import NameSerializer, PasswordSerializer, SessionSerializer
 from authx.api.views.base import SessionAPIView
-from authx.api.views.tokens import check_credentials, set_token_cookies, token_body
+from authx.api.views.tokens import check_credentials, token_body
 from authx.core.reasons import EndReason
-from authx.http import cookies
 from authx.http.actor import actor_of
 from authx.http.renewal import has_bearer
-from authx.http.request_state import notes
+from authx.http.request_state import request_state
 from authx.models import DeviceSession
 from authx.sessions import end_session, end_sessions
 from authx.sessions.continuing import continue_session
@@ -73,8 +72,7 @@ class SessionDetail(SessionAPIView):
         end_session(session, reason, by=actor_of(request, request.user))
         response = Response(status=204)
         if own and not has_bearer(request._request):
-            cookies.clear_cookies(response)
-            browser.signed_out(request)
+            browser.sign_out(request, response)
         return response
 
     def _find(self, request: Request, sid: UUID) -> DeviceSession:
@@ -110,9 +108,8 @@ class Reauthenticate(SessionAPIView):
         credentials = continue_session(
             session, actor_of(request, session.user), methods=password_methods(proved), came_back=True
         )
-        by_cookie = notes(request._request).by_cookie
+        by_cookie = request_state(request._request).by_cookie
         response = Response(token_body(credentials, with_refresh=not by_cookie))
         if by_cookie:
-            browser.continued(request, session, credentials.session)
-            set_token_cookies(response, credentials)
+            browser.go_on(request, response, session, credentials)
         return response

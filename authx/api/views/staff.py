@@ -24,7 +24,7 @@ from authx.sessions.kicking import KICK_SUPERUSER, may_kick
 from authx.sessions.queries import find_session, search_sessions
 from authx.store import database
 
-PAGE = 100
+PAGE_SIZE = 100
 
 
 class StaffSessions(SessionAPIView):
@@ -37,7 +37,7 @@ class StaffSessions(SessionAPIView):
 
     def get(self, request: Request) -> Response:
         asked = request.query_params
-        limit, offset = _number(asked.get("limit"), PAGE, 1, PAGE), _number(asked.get("offset"), 0)
+        limit, offset = _number(asked.get("limit"), PAGE_SIZE, 1, PAGE_SIZE), _number(asked.get("offset"), 0)
         found = search_sessions(
             user=asked.get("user"), device_type=asked.get("device_type"), status=asked.get("status")
         )

@@ -103,11 +103,11 @@ def _entries(page: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if revocation_log.is_mark(str(sid)) or revocation_log.is_key(str(sid)):
             raise ValueError("what should be a sid is not one")
         yield str(sid), _reason(reason)
-    for subject, number, reason in page.get("not_before", ()):
+    for subject, number, reason, *kept in page.get("not_before", ()):
         if type(number) is not int:
             raise TypeError("what should be the number of a mark is not one")
         name = revocation_log.name_of_subject("" if subject is None else str(subject))
-        yield name, revocation_log.mark(number, _reason(reason))
+        yield name, revocation_log.mark(number, _reason(reason), *map(str, kept))
     for kid in page.get("withdrawn_keys", ()):
         yield revocation_log.name_of_key(str(kid)), ""
 
@@ -129,7 +129,7 @@ class IntrospectionSource:
             if not isinstance(active := answer.get("active"), bool):
                 raise StoreUnavailable("the answer is not what it should be")
         except StoreUnavailable as error:
-            logger.warning("AUTHX_INTROSPECTION_URL did not tell of a token: %s.", error)
+            logger.warning("AUTHX_INTROSPECTION_URL gave no answer about a token: %s.", error)
             raise
         if active and (answer.get("sid"), answer.get("jti")) == (claims.sid, claims.jti):
             return Liveness(None)

@@ -56,9 +56,7 @@ def ask(source: RevocationSource | ReasonSource, claims: AccessClaims, now: date
     answer: Callable[..., Liveness] | None = getattr(source, "answer", None)
     if answer is not None:
         return answer(claims, now)
-    reason = cast(ReasonSource, source).end_reason(claims, now)
-    session = getattr(source, "session", None)
-    return Liveness(reason, session, getattr(session, "replaced_by", ""))
+    return Liveness(cast(ReasonSource, source).end_reason(claims, now))
 
 
 class CachedSource:

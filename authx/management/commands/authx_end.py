@@ -13,7 +13,7 @@ from authx.sessions import end_everyone, end_user_sessions
 
 
 class Command(DatabaseCommand):
-    help = "End all live sessions of one user, or of everybody. They are told: kicked."
+    help = "End all live sessions of one user, or of everybody. The reason given is kicked."
 
     after_outage = "Run it again, or authx_prune if it had begun: whom it had ended by then stays ended."
 

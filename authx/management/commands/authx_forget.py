@@ -32,7 +32,7 @@ class Command(DatabaseCommand):
         whose.add_argument(
             "--deleted",
             action="store_true",
-            help="Everybody who is gone, deleted by SQL for example, of which nobody tells authx.",
+            help="Everybody who is gone, deleted by SQL for example, which authx does not notice by itself.",
         )
         parser.add_argument("--dry-run", action="store_true", help="Count; change nothing.")
 
@@ -42,10 +42,10 @@ class Command(DatabaseCommand):
             erased = list(forget_gone(CHUNK, acts=True, dry_run=dry_run))
         else:
             erased = [forget(person, dry_run=dry_run)]
-        told = [_told(sum(getattr(one, name) for one in erased), *words) for name, *words in _WORDS]
-        counted = f"what is personal from {', '.join(told[:-1])} and {told[-1]}"
+        parts = [_counted(sum(getattr(one, name) for one in erased), *words) for name, *words in _WORDS]
+        counted = f"what is personal from {', '.join(parts[:-1])} and {parts[-1]}"
         self.stdout.write(f"Would erase {counted}; nothing was changed." if dry_run else f"Erased {counted}.")
 
 
-def _told(count: int, one: str, many: str) -> str:
+def _counted(count: int, one: str, many: str) -> str:
     return f"{count} {one if count == 1 else many}"

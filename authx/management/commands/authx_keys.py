@@ -8,15 +8,9 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from authx.core.key_schedule import IN_USE, KeyState
+from authx.issuer.key_rows import all_keys, judge
 from authx.issuer.private_keys import ALGORITHMS, key_of
-from authx.issuer.signing_keys import (
-    KeyringRefused,
-    all_keys,
-    judge,
-    rotate,
-    settings_keys,
-    withdraw,
-)
+from authx.issuer.signing_keys import KeyringRefused, rotate, settings_keys, withdraw
 from authx.management.base import DatabaseCommand
 from authx.models import SigningKey
 
@@ -68,8 +62,8 @@ class Command(DatabaseCommand):
         self.stdout.write(f"{row.kid} ({row.alg}) is published, and signs from {since} on.")
 
     def _withdraw(self, kid: str) -> None:
-        row, heir = withdraw(kid)
-        instead = f" {heir.kid} signs from now on." if isinstance(heir, SigningKey) else ""
+        row, successor = withdraw(kid)
+        instead = f" {successor.kid} signs from now on." if isinstance(successor, SigningKey) else ""
         self.stdout.write(f"{row.kid} is withdrawn: its tokens are refused.{instead}")
 
 

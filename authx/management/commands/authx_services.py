@@ -19,11 +19,11 @@ class Command(DatabaseCommand):
         verbs.add_parser("list", help="All of them.")
         create = verbs.add_parser("create", help="A new one; prints its secret, once.")
         create.add_argument("name")
-        for verb, told in (
+        for verb, help_text in (
             ("renew", "Another secret; the one before is refused at once."),
             ("disable", "Refuse it from now on."),
         ):
-            verbs.add_parser(verb, help=told).add_argument("client_id")
+            verbs.add_parser(verb, help=help_text).add_argument("client_id")
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         if verb == "list":
@@ -48,17 +48,17 @@ class Command(DatabaseCommand):
             service, secret = create_service(name)
         except ValueError as error:
             raise CommandError(f"{error}.") from error
-        self._tell(service, secret)
+        self._print_credentials(service, secret)
 
     def _renew(self, service: ServiceClient) -> None:
         if service.disabled_at:
             self.stdout.write(f"{service.name} was disabled, and is let in again.")
-        self._tell(service, renew_secret(service))
+        self._print_credentials(service, renew_secret(service))
 
     def _disable(self, service: ServiceClient) -> None:
         disable_service(service)
         self.stdout.write(f"{service.name} is refused from now on.")
 
-    def _tell(self, service: ServiceClient, secret: str) -> None:
+    def _print_credentials(self, service: ServiceClient, secret: str) -> None:
         self.stdout.write("Shown this once; only a hash of the secret is kept:")
         self.stdout.write(f'AUTHX_SERVICE_CREDENTIALS = ("{service.client_id}", "{secret}")')

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("authx", "0006_doors"),
+        ("authx", "0008_credentials_changed"),
     ]
 
     operations = [

@@ -1,4 +1,4 @@
-"""authx.sessions.reading: one statement, compiled once, that reads what a queryset would."""
+"""authx.sessions.lookup: one statement, compiled once, that reads what a queryset would."""
 
 from uuid import uuid4
 
@@ -9,8 +9,8 @@ from django.test.utils import CaptureQueriesContext
 
 from authx.errors import StoreUnavailable
 from authx.models import DeviceSession
-from authx.sessions import Device, open_session, reading
-from authx.sessions.reading import read_session
+from authx.sessions import Device, lookup, open_session
+from authx.sessions.lookup import find_by_sid
 from authx.store.database import database_now
 from authx.store.prepared_statement import THRESHOLD
 from tests.sessions.test_refreshing import outage
@@ -26,13 +26,13 @@ def test_every_column_is_what_a_queryset_reads(ada, django_assert_num_queries):
     before = database_now()
 
     with django_assert_num_queries(1):
-        found = read_session(sid)
-        user = found.user
+        snapshot = find_by_sid(sid)
+        found, user = snapshot.session, snapshot.session.user
     assert columns(found) == columns(expected)
     assert columns(user) == columns(expected.user)
     assert type(user) is get_user_model()
     assert (found._state.db, found._state.adding) == ("default", False)
-    assert before <= found.database_now <= database_now()
+    assert before <= snapshot.now <= database_now()
 
 
 def test_a_session_whose_user_is_gone_has_none(ada, django_assert_num_queries):
@@ -40,12 +40,12 @@ def test_a_session_whose_user_is_gone_has_none(ada, django_assert_num_queries):
     get_user_model().objects.filter(pk=ada.pk).delete()
 
     with django_assert_num_queries(1):
-        assert read_session(sid).user is None
+        assert find_by_sid(sid).session.user is None
 
 
 def test_what_is_read_can_be_changed_and_saved(ada):
     sid = open_session(ada).session.pk
-    found = read_session(sid)
+    found = find_by_sid(sid).session
     found.device_name = "renamed"
     found.save(update_fields=["device_name"])
     assert DeviceSession.objects.get(pk=sid).device_name == "renamed"
@@ -53,14 +53,14 @@ def test_what_is_read_can_be_changed_and_saved(ada):
 
 
 def test_a_session_that_is_not_there_is_none(db):
-    assert read_session(uuid4()) is None
+    assert find_by_sid(uuid4()) is None
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_database_that_is_down_is_said_so(ada):
     sid = open_session(ada).session.pk
     with outage(), pytest.raises(StoreUnavailable):
-        read_session(sid)
+        find_by_sid(sid)
 
 
 # --- prepared, on PostgreSQL
@@ -68,7 +68,7 @@ def test_a_database_that_is_down_is_said_so(ada):
 
 def read_often(sid, times=THRESHOLD + 2):
     with CaptureQueriesContext(connection) as asked:
-        found = [read_session(sid) for _ in range(times)]
+        found = [find_by_sid(sid).session for _ in range(times)]
     return found, [query["sql"].split()[0] for query in asked.captured_queries]
 
 
@@ -125,8 +125,8 @@ def test_a_server_that_does_not_know_it_is_asked_plainly(sid):
 
 @pytest.mark.databases("postgresql")
 def test_a_name_that_is_taken_is_left_alone(sid):
-    read_session(sid)
-    (statement,) = reading._compiled.values()
+    find_by_sid(sid)
+    (statement,) = lookup._compiled.values()
     name = statement.prepared.name
     connection.close()
     with connection.cursor() as cursor:
@@ -145,9 +145,9 @@ def test_a_lost_connection_is_said_so_and_not_tried_twice(sid):
         cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
     other.close()
     with pytest.raises(StoreUnavailable):
-        read_session(sid)
+        find_by_sid(sid)
     connection.close()
-    assert read_session(sid).pk == sid
+    assert find_by_sid(sid).session.pk == sid
 
 
 @pytest.mark.databases("sqlite", "mariadb")

@@ -1,9 +1,10 @@
-"""A device session read with its user: the statement of every request, compiled once per process."""
+"""Find one device session by its id or a token: the statement of every request, compiled once per process."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,11 +12,30 @@ from django.contrib.auth import get_user_model
 from django.db import connections, models
 from django.db.models import Exists
 
+from authx.conf import secret_keys
+from authx.core.claims import AccessClaims
+from authx.core.refresh_token import RefreshClaims, is_genuine
+from authx.errors import RefreshMalformed, TokenMalformed
 from authx.models import DeviceSession, SigningKey, is_marked
 from authx.sessions.not_before import apply_mark
 from authx.store import database
 from authx.store.database import DatabaseNow
 from authx.store.prepared_statement import Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A device session as one statement found it: whether it is over is judged from this value alone."""
+
+    #: The row with its user. If a mark has ended it, it shows that end, whether or not its row is up to date.
+    session: DeviceSession
+    #: The database's clock as the row was read.
+    now: datetime
+    #: Whether a not-before mark has hit it, live or not.
+    is_marked: bool
+    #: Whether the signing key that was asked about has been withdrawn.
+    has_withdrawn_key: bool
+
 
 #: By database alias and kind of connection.
 _compiled: dict[tuple[str, type], _Statement] = {}
@@ -40,12 +60,12 @@ class _Statement:
         self.converters = list(_converters([column for column, *_ in compiler.select], connection))
         self.prepared = Prepared(self.sql)
 
-    def read(self, connection: Any, sid: UUID, kid: str) -> Reading | None:
+    def read(self, connection: Any, sid: UUID, kid: str) -> Snapshot | None:
         key = DeviceSession._meta.pk.get_db_prep_value(sid, connection)
         row = self.prepared.fetch(connection, (kid, key))  # in the order of SELECT, then WHERE
         return None if row is None else self._build(list(row), connection)
 
-    def _build(self, row: list[Any], connection: Any) -> Reading:
+    def _build(self, row: list[Any], connection: Any) -> Snapshot:
         for place, convert, column in self.converters:
             row[place] = convert(row[place], column, connection)
         middle = len(self.session_columns)
@@ -54,8 +74,10 @@ class _Statement:
         model = get_user_model()
         user = None if values[self.user_key] is None else model.from_db(self.alias, self.user_columns, values)
         DeviceSession._meta.get_field("user").set_cached_value(session, user)
-        session.database_now, session.is_marked, has_withdrawn_key = row[-3:]
-        return Reading(session, has_withdrawn_key)
+        now, is_hit, has_withdrawn_key = row[-3:]
+        if is_hit and session.ended_at is None:
+            apply_mark(session)
+        return Snapshot(session, now, is_hit, has_withdrawn_key)
 
 
 def _written_out(sql: str, given: Iterable[Any]) -> str:
@@ -77,38 +99,12 @@ def _converters(columns: list[Any], connection: Any) -> Any:
         yield from ((place, convert, column) for convert in found)
 
 
-@dataclass(slots=True)
-class Reading:
-    """A session with its user, and what else the statement found."""
+def find_by_sid(sid: UUID, *, kid: str = "") -> Snapshot | None:
+    """Return the session, live or ended, with its user; None if it is not there.
 
-    session: DeviceSession
-    #: Whether the signing key ``kid`` has been withdrawn.
-    has_withdrawn_key: bool
-
-
-def read_session(sid: UUID) -> DeviceSession | None:
-    """Return the session, live or ended, with its user and ``database_now``; None if it is not there.
-
-    Raises:
-        StoreUnavailable: the database cannot be read.
-    """
-    found = read(sid)
-    return None if found is None else found.session
-
-
-def find_adopted(mark: str) -> DeviceSession | None:
-    """Return the session whose ``adopted_from`` is ``mark``, as ``read_session`` does."""
-    with database.store_errors():
-        adopted = DeviceSession.objects.using(database.alias()).filter(adopted_from=mark)
-        sid = adopted.values_list("pk", flat=True).first()
-    return None if sid is None else read_session(sid)
-
-
-def read(sid: UUID, *, kid: str = "") -> Reading | None:
-    """Read a session as ``read_session`` does, and whether signing key ``kid`` was withdrawn.
-
-    One statement: a queryset would build and compile it at every request, which costs more than running it. A
-    second one if a not-before mark has ended the session: the mark's time and reason are not in its row.
+    ``kid`` names the signing key to ask about too. One statement: a queryset would build and compile it at
+    every request, which costs more than running it. A second one if a not-before mark has ended the session:
+    the mark's time and reason are not in its row.
 
     Raises:
         StoreUnavailable: the database cannot be read.
@@ -120,7 +116,41 @@ def read(sid: UUID, *, kid: str = "") -> Reading | None:
         statement = _compiled.get(key)
         if statement is None:
             statement = _compiled[key] = _Statement(alias, connection)
-        found = statement.read(connection, sid, kid)
-        if found is not None and found.session.is_marked and found.session.ended_at is None:
-            apply_mark(found.session)
-        return found
+        return statement.read(connection, sid, kid)
+
+
+def find_by_access_token(claims: AccessClaims) -> Snapshot | None:
+    """Return the session that an access token names, as ``find_by_sid`` does, and ask about its key.
+
+    Raises:
+        TokenMalformed: its ``sid`` is not one of ours.
+        StoreUnavailable: the database cannot be read.
+    """
+    try:
+        sid = UUID(claims.sid)
+    except ValueError:
+        raise TokenMalformed("its sid is not one of ours") from None
+    return find_by_sid(sid, kid=claims.kid)
+
+
+def find_by_refresh_token(presented: RefreshClaims) -> Snapshot:
+    """Return the session of a refresh token of any generation, as ``find_by_sid`` does. Changes nothing.
+
+    The signature of the token has been checked; the session's salt proves that we issued it.
+
+    Raises:
+        RefreshMalformed: no session has issued it.
+        StoreUnavailable: the database cannot be read.
+    """
+    found = find_by_sid(presented.sid)
+    if found is None or not is_genuine(presented, bytes(found.session.salt), secret_keys()):
+        raise RefreshMalformed("no session of ours has issued it")
+    return found
+
+
+def find_adopted(mark: str) -> Snapshot | None:
+    """Return the session whose ``adopted_from`` is ``mark``, as ``find_by_sid`` does."""
+    with database.store_errors():
+        adopted = DeviceSession.objects.using(database.alias()).filter(adopted_from=mark)
+        sid = adopted.values_list("pk", flat=True).first()
+    return None if sid is None else find_by_sid(sid)

@@ -1,0 +1,123 @@
+"""System checks of settings that depend on one another, or on what they name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from authx.conf import Conf, conf
+from authx.core.methods import APPS as PROVING_APPS
+from authx.errors import KeyInvalid
+
+
+def check_together(**kwargs: Any) -> list[CheckMessage]:
+    """Check the rules that involve more than one setting."""
+    if any(setting.complaint() for setting in Conf.declared()):
+        return []  # reported by check_settings
+    return [*_durations(), *_cookies(), *_keys(), *_paths(), *_surroundings()]
+
+
+def _durations() -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    if conf.IDLE_LIFETIME > conf.SESSION_LIFETIME:
+        text = "AUTHX_IDLE_LIFETIME is longer than AUTHX_SESSION_LIFETIME, so it has no effect."
+        hint = "Shorten it, or lengthen AUTHX_SESSION_LIFETIME."
+        found.append(Warning(text, hint=hint, id="authx.W002"))
+    if conf.ACCESS_TOKEN_LIFETIME >= conf.IDLE_LIFETIME:
+        text = "AUTHX_ACCESS_TOKEN_LIFETIME must be shorter than AUTHX_IDLE_LIFETIME."
+        hint = "A session is idle when it is not refreshed; 15 minutes and 7 days are the defaults."
+        found.append(Error(text, hint=hint, id="authx.E002"))
+    if conf.REFRESH_GRACE >= conf.IDLE_LIFETIME:
+        text = "AUTHX_REFRESH_GRACE must be shorter than AUTHX_IDLE_LIFETIME."
+        hint = "Thirty seconds cover a burst of tabs."
+        found.append(Error(text, hint=hint, id="authx.E003"))
+    elif conf.REFRESH_GRACE > conf.ACCESS_TOKEN_LIFETIME:
+        text = "AUTHX_REFRESH_GRACE is longer than AUTHX_ACCESS_TOKEN_LIFETIME."
+        hint = "Within the grace nothing rotates, and no copy is found; thirty seconds cover a burst of tabs."
+        found.append(Warning(text, hint=hint, id="authx.W013"))
+    return found
+
+
+def _cookies() -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    names = [conf.ACCESS_COOKIE, conf.REFRESH_COOKIE, conf.DEVICE_COOKIE]
+    if not conf.COOKIE_SECURE and any(name.startswith(("__Host-", "__Secure-")) for name in names):
+        text = "A cookie named __Host-... is refused by browsers while AUTHX_COOKIE_SECURE is False."
+        hint = "Set AUTHX_COOKIE_SECURE = True, or rename AUTHX_ACCESS_COOKIE, _REFRESH_ and _DEVICE_."
+        found.append(Error(text, hint=hint, id="authx.E004"))
+    taken = [*names, settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME]
+    if len(set(taken)) != len(taken):
+        text = "Two of our cookies, or one of ours and one of Django's, have the same name."
+        hint = "Give AUTHX_ACCESS_COOKIE, AUTHX_REFRESH_COOKIE and AUTHX_DEVICE_COOKIE names of their own."
+        found.append(Error(text, hint=hint, id="authx.E005"))
+    if conf.COOKIE_SAMESITE == "None" and not conf.COOKIE_SECURE:
+        text = 'AUTHX_COOKIE_SAMESITE = "None" needs AUTHX_COOKIE_SECURE = True.'
+        found.append(Error(text, hint="Browsers drop such cookies.", id="authx.E006"))
+    return found
+
+
+def _keys() -> list[CheckMessage]:
+    from authx.gate.keys.keyring import keyset
+
+    try:
+        keyset()
+    except ImproperlyConfigured:
+        return []  # there is no SECRET_KEY: reported by check_secrets
+    except KeyInvalid as error:
+        hint = (
+            "Name PEM private keys: RSA of 2048 bits or more, P-256, or Ed25519; the first one signs. "
+            "A file must be where the setting says, and readable by the site's user."
+        )
+        name = "AUTHX_SIGNING_KEYS" if conf.SIGNING_KEYS else "The keys derived from SECRET_KEY"
+        return [Error(f"{name}: {error}.", hint=hint, id="authx.E007")]
+    return []
+
+
+def _paths() -> list[CheckMessage]:
+    """Check settings that name code: it must be there now, not only at the first login."""
+    found: list[CheckMessage] = []
+    for name in ("CLAIMS", "BIND_DJANGO_LOGIN", "PASSWORD_LOGIN", "REVOCATION_STORE", "COUNTRY"):
+        path = Conf.__dict__[name].configured()
+        if isinstance(path, str) and "." in path:
+            found += _importable(f"AUTHX_{name}", path)
+    for path in conf.AMR:
+        if path.partition(".")[0] not in PROVING_APPS:
+            found += _importable(f"AUTHX_AMR names {path}, which", path)
+    return found
+
+
+def _importable(what: str, path: str) -> list[CheckMessage]:
+    try:
+        import_string(path)
+    except ImportError as error:
+        hint = "Name an importable module and what it defines."
+        return [Error(f"{what} cannot be imported: {error}", hint=hint, id="authx.E011")]
+    return []
+
+
+def _surroundings() -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    if not settings.USE_TZ:
+        text = "authx needs USE_TZ = True: its times are compared with the database's clock, in UTC."
+        found.append(Error(text, hint="Set USE_TZ = True.", id="authx.E008"))
+    drf = getattr(settings, "REST_FRAMEWORK", None) or {}
+    classes = drf.get("DEFAULT_AUTHENTICATION_CLASSES") or []
+    if classes and "SessionAuthentication" in str(classes[0]):
+        text = "SessionAuthentication stands first: DRF then answers 403 where it should be 401."
+        hint = "Put authx.api.authentication.BearerAuthentication first."
+        found.append(Warning(text, hint=hint, id="authx.W004"))
+    if settings.SESSION_COOKIE_DOMAIN:
+        text = "SESSION_COOKIE_DOMAIN shares Django's login among hosts; our cookies belong to one host."
+        hint = "Who is signed in on one host signs in again on the next. Leave it None where that is wrong."
+        found.append(Warning(text, hint=hint, id="authx.W009"))
+    ours = any(str(name).startswith("authx.api.authentication.") for name in classes)
+    handler = drf.get("EXCEPTION_HANDLER")
+    if ours and handler in {None, "rest_framework.views.exception_handler"}:
+        text = "DRF's own errors carry no code, and an unavailable store no Retry-After."
+        hint = 'Set REST_FRAMEWORK["EXCEPTION_HANDLER"] = "authx.api.exception_handler".'
+        found.append(Warning(text, hint=hint, id="authx.W005"))
+    return found

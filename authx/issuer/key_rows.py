@@ -1,0 +1,103 @@
+"""The rows of the managed signing keys: read, locked, added and tidied, each with its state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.db import OperationalError, ProgrammingError, connections, models
+from django.utils import timezone
+
+from authx.conf import conf
+from authx.core.key_schedule import KeyringState, finished_for_long, judge_keys
+from authx.core.keys import Key
+from authx.errors import StoreUnavailable
+from authx.gate.keys.managed import verify_period
+from authx.issuer.private_keys import encrypt, renewed
+from authx.models import SigningKey
+from authx.store import database
+
+
+def judge(rows: Iterable[SigningKey], now: datetime | None = None) -> KeyringState:
+    """Judge what each key is for; set ``state`` on the rows."""
+    rows = list(rows)
+    keyring_state = judge_keys((row.times() for row in rows), now=now or timezone.now(), hold=verify_period())
+    for row in rows:
+        row.state = keyring_state.states[row.kid]
+    return keyring_state
+
+
+def all_keys() -> list[SigningKey]:
+    """Return the keyring as the writing database has it, oldest first, each row with its ``state``.
+
+    Raises:
+        StoreUnavailable: the database cannot be read.
+    """
+    with database.store_errors():
+        rows = list(key_rows().order_by("number"))
+    judge(rows)
+    return rows
+
+
+def key_rows() -> models.QuerySet[SigningKey]:
+    """Return all rows, as the writing database has them."""
+    return SigningKey.objects.using(database.alias())
+
+
+def locked_rows() -> list[SigningKey]:
+    """Lock all rows and return them; read twice, to include those made while waiting for the lock."""
+    list(key_rows().select_for_update().order_by("number"))
+    return list(key_rows().select_for_update().order_by("number"))
+
+
+def insert_row(
+    rows: list[SigningKey], pair: tuple[Key, str, bytes], *, by: Any, at: datetime, signs_at: datetime
+) -> SigningKey:
+    """Add a key to the keyring that is ``rows``, and judge all of them.
+
+    ``pair`` is the key, its public PEM text and its private PEM bytes.
+    """
+    key, public, private = pair
+    row = SigningKey(
+        number=max((row.number for row in rows), default=0) + 1,
+        kid=key.kid,
+        alg=key.alg,
+        public_key=public,
+        encrypted_private_key=encrypt(private),
+        created_at=at,
+        signs_at=signs_at,
+        created_by=by,
+    )
+    row.save(using=database.alias(), force_insert=True)
+    judge([*rows, row], at)
+    return row
+
+
+def tidy(rows: list[SigningKey], at: datetime) -> None:
+    """Delete keys that are long out of use; encrypt the rest under the first SECRET_KEY."""
+    times = [row.times() for row in rows]
+    gone = finished_for_long(times, now=at, hold=verify_period(), keep=conf.RETENTION)
+    if gone:
+        key_rows().filter(kid__in=gone).delete()
+    for row in rows:
+        if row.kid not in gone and (fresh := renewed(row.encrypted_private_key)):
+            row.encrypted_private_key = fresh
+            row.save(using=database.alias(), update_fields=["encrypted_private_key"])
+    rows[:] = [row for row in rows if row.kid not in gone]
+
+
+def read_rows() -> list[SigningKey]:
+    """Return all rows, oldest first; none where the tables have not been made yet.
+
+    Raises:
+        StoreUnavailable: the database cannot be read.
+    """
+    with database.store_errors():
+        try:
+            return list(key_rows().order_by("number"))
+        except (OperationalError, ProgrammingError) as error:
+            connection = connections[database.alias()]
+            if SigningKey._meta.db_table not in connection.introspection.table_names():
+                return []  # before migrate
+            raise StoreUnavailable("the signing keys cannot be read") from error
