@@ -54,11 +54,12 @@ def session_cookies(request: HttpRequest) -> tuple[str | None, str | None] | Non
 
 @sensitive_variables()
 def _only(sent: list[str]) -> str | None:
-    if len(sent) != 1 or not sent[0]:
+    value, *others = sent or [""]
+    if others or not value:
         return None
-    value = sent[0]
-    # Encryption may have been switched on or off since the cookie was set; what it holds is signed anyway.
-    if not conf.COOKIE_ENCRYPTION and not value.startswith(_ENCRYPTED):
+    # Whatever AUTHX_COOKIE_ENCRYPTION is now: it may have been switched since the cookie was set, and what
+    # the cookie holds is signed anyway.
+    if not value.startswith(_ENCRYPTED):
         return value
     try:
         return _decrypt(value)
@@ -92,7 +93,6 @@ def _sent(request: HttpRequest) -> dict[str, list[str]]:
     return state.cookies[1]
 
 
-@sensitive_variables()
 def _joined(request: HttpRequest, header: str) -> str:
     """Rejoin the several headers of an ASGI request, which Django joins with commas (RFC 9113 §8.2.3).
 
@@ -103,7 +103,6 @@ def _joined(request: HttpRequest, header: str) -> str:
     return "; ".join(sent) if header == ",".join(sent) else header
 
 
-@sensitive_variables()
 def _parse(header: str) -> dict[str, list[str]]:
     """Return every value sent under each name, as a browser sends them (RFC 6265bis §5.8.3).
 
@@ -158,7 +157,7 @@ def set_device_cookie(response: HttpResponseBase, device_id: str) -> None:
 
 def _set(response: HttpResponseBase, name: str, value: str, max_age: int | None) -> None:
     if value and conf.COOKIE_ENCRYPTION:
-        value = _fernet().encrypt(value.encode("ascii")).decode("ascii").rstrip("=")
+        value = _fernet().encrypt(value.encode()).decode().rstrip("=")
     if len(name) + len(value) > LARGEST and name not in _told:
         _told.add(name)
         logger.warning("The cookie %s is too large for browsers: put fewer claims in AUTHX_CLAIMS.", name)
@@ -185,11 +184,10 @@ def _fernet() -> MultiFernet:
     return fernet(secret_keys(), "cookie")
 
 
-@sensitive_variables()
 def _decrypt(value: str) -> str:
-    padded = (value + "=" * (-len(value) % 4)).encode("ascii")
-    # Fernet reads base64 laxly: it would accept other spellings of the value, such as a quoted one.
-    if base64.urlsafe_b64encode(base64.urlsafe_b64decode(padded)).rstrip(b"=") != value.encode("ascii"):
+    token = base64.urlsafe_b64encode(base64.urlsafe_b64decode(f"{value}=="))
+    # Base64 is read laxly: other spellings of the value, such as a quoted one, would be accepted.
+    if token.rstrip(b"=") != value.encode():
         raise ValueError("not as we write it")
-    decrypted: bytes = _fernet().decrypt(padded)
-    return decrypted.decode("ascii")
+    decrypted: bytes = _fernet().decrypt(token)
+    return decrypted.decode()

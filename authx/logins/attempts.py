@@ -30,10 +30,10 @@ from authx.sessions.subjects import find_subject
 
 
 def connect() -> None:
-    user_login_failed.connect(keep_failed, dispatch_uid="authx.logins.failed")
-    user_logged_in.connect(forget_wait, dispatch_uid="authx.logins.logged_in")
-    got_request_exception.connect(keep_unfinished, dispatch_uid="authx.logins.exception")
-    request_finished.connect(settle, dispatch_uid="authx.logins.finished")
+    user_login_failed.connect(keep_failed)
+    user_logged_in.connect(forget_wait)
+    got_request_exception.connect(keep_unfinished)
+    request_finished.connect(settle)
 
 
 @sensitive_variables("credentials")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -51,7 +50,6 @@ def count_login(
     not there is such an account; the number of counters is the same too. A browser that this user has signed
     in from has a counter of its own: strangers cannot lock it out.
     """
-    now = time.time() if now is None else now
     nonce = _nonce(request, set(subjects))
     if nonce is not None:
         return _count([(DEVICE, nonce, conf.LOGIN_RATE)], now)
@@ -74,7 +72,7 @@ def _nonce(request: HttpRequest | None, subjects: set[str | None]) -> str | None
     return None if subject is None else login_nonce(request, subject)
 
 
-def _count(tries: list[tuple[str, str, Rate | None]], now: float) -> LoginCount:
+def _count(tries: list[tuple[str, str, Rate | None]], now: float | None) -> LoginCount:
     counts = [(limit, count(f"login-{limit}", key, rate, now=now)) for limit, key, rate in tries]
     total = LoginCount(tuple(counted for _limit, counted in counts))
     limit, longest = max(counts, default=("", Count()), key=lambda pair: pair[1].wait)

@@ -76,6 +76,15 @@ def test_space_and_tab_around_a_name_and_its_value_are_nothing(space, name, made
     assert read_cookie(made(spelled + b";" + name.encode() + b"=planted"), name) is None
 
 
+@either
+@any_of_ours
+def test_no_octet_before_or_behind_a_name_is_nothing(name, made):
+    for octet in (bytes([number]) for number in range(256)):
+        if octet not in b" \t;=":
+            for planted in (octet + name.encode(), name.encode() + octet):
+                assert read_cookie(made(planted + b"=planted"), name) is None, planted
+
+
 OTHERS = [
     b"__HOST-authx_access",
     b"__host-authx_access",
@@ -147,6 +156,18 @@ def test_nor_is_an_encrypted_value_believed_in_another_spelling(spelling, made, 
 
 
 @either
+@pytest.mark.parametrize("ignored", ["!", "=", "\u00ff"])
+def test_nor_with_what_base64_ignores_in_its_midst(ignored, made, settings):
+    settings.AUTHX_COOKIE_ENCRYPTION = True
+    response = HttpResponse()
+    set_access_cookie(response, "a-token", 60, persistent=False)
+    value = response.cookies[ACCESS].value
+    for place in range(len(value) + 1):
+        other = value[:place] + ignored + value[place:]
+        assert read_cookie(made(f"{ACCESS}={other}".encode("latin-1")), ACCESS) == other
+
+
+@either
 @pytest.mark.parametrize("value", [b"", b" ", b"\t"], ids=repr)
 def test_an_empty_one_is_none_and_was_sent_all_the_same(value, made):
     request = made(b"__Host-authx_access=" + value)
@@ -168,6 +189,13 @@ def test_one_that_was_taken_back_from_a_test_client_is_no_credential(made):
 def test_several_cookie_headers_are_one_under_asgi():
     request = asgi(b"a=b", b"__Host-authx_access=ours", b"__Host-authx_refresh=too; c=d", b"")
     assert (read_cookie(request, ACCESS), read_cookie(request, REFRESH)) == ("ours", "too")
+
+
+def test_other_headers_beside_them_change_nothing():
+    request = asgi(b"a=b", b"__Host-authx_access=ours")
+    others = [(b"accept", b"*/*"), (b"cookie2", b"a=b"), (b"COOKIE", b"c=d"), (b"x-more", b"a=b")]
+    scope = request.scope | {"headers": [*others[:2], *request.scope["headers"], *others[2:]]}
+    assert read_cookie(type(request)(scope, request._stream), ACCESS) == "ours"
 
 
 @pytest.mark.parametrize("first", [b"__Host-authx_access=planted", b"__Host-authx_access=planted; a=b"])

@@ -1,10 +1,12 @@
 """authx.logins.presented: what two cookies hold, which counts, and whether to renew; without I/O."""
 
+import sys
 from datetime import timedelta
 
 import pytest
 from django.test import RequestFactory
 from django.utils import timezone
+from django.views.debug import ExceptionReporter
 
 from authx.errors import RefreshMalformed, TokenExpired, TokenMalformed
 from authx.logins.presented import Presented, presented_by
@@ -87,3 +89,14 @@ def test_it_is_read_at_the_first_call_alone(credentials):
     request = RequestFactory().get("/")
     request.META["HTTP_COOKIE"] = f"{ACCESS}={credentials.access_token}"
     assert presented_by(request) is presented_by(request)
+
+
+def test_a_token_that_was_being_read_is_in_no_error_report(settings):
+    settings.SECRET_KEY_FALLBACKS = [object()]  # no secret
+    request = RequestFactory().get("/", headers={"Cookie": f"{REFRESH}={'A' * 56}.{'A' * 43}"})
+    try:
+        presented_by(request)
+    except Exception:
+        report = ExceptionReporter(None, *sys.exc_info()).get_traceback_html()
+    assert "authx/logins/presented.py" in report
+    assert "A" * 56 not in report

@@ -2,9 +2,12 @@
 
 import threading
 import time
+from typing import ClassVar
 
 import pytest
 from django.core.cache import cache, caches
+from django.core.cache.backends.base import DEFAULT_TIMEOUT
+from django.core.cache.backends.locmem import LocMemCache
 
 from authx.core.rates import Rate
 from authx.store.counters import count, is_first, refresh_wait
@@ -67,6 +70,18 @@ def test_giving_back_after_the_period_does_no_harm():
     assert waits(1, now=NOON + 62) == [59]
 
 
+def test_a_period_ends_to_the_millisecond():
+    waits(3, now=NOON + 0.5)
+    assert waits(1, now=NOON + 60.4994) == [1]
+    assert waits(4, now=NOON + 60.5) == [0, 0, 0, 60]
+
+
+def test_a_try_is_within_the_limit_if_it_was_counted_and_not_one_too_many():
+    found = [count("test", "ada", Rate(2, 60), now=NOON) for _try in range(3)]
+    assert [each.is_within for each in found] == [True, True, False]
+    assert not count("test", "ada", None).is_within
+
+
 def test_subjects_and_purposes_are_counted_apart():
     waits(9)
     assert waits(1, subject="bob") == [0]
@@ -78,6 +93,11 @@ def test_any_text_is_a_subject():
         assert waits(4, subject=subject)[3]
 
 
+def test_texts_that_only_a_lax_encoding_takes_for_one_are_two_subjects():
+    waits(3, subject="\ud800")
+    assert waits(1, subject="?") == waits(1, subject="") == waits(1, subject="\udfff") == [0]
+
+
 def test_none_is_no_limit():
     assert waits(50, rate=None) == 50 * [0]
 
@@ -85,6 +105,13 @@ def test_none_is_no_limit():
 def test_a_clock_that_was_put_back_locks_nobody_out_for_longer_than_a_period():
     waits(3, now=NOON + 7200)
     assert waits(1, now=NOON) == [0]
+
+
+def test_after_it_periods_begin_by_the_clock_as_it_is_now():
+    waits(3, now=NOON + 7200)
+    waits(3, now=NOON)
+    assert waits(1, now=NOON + 59) == [1]
+    assert waits(1, now=NOON + 60) == [0]
 
 
 @pytest.mark.parametrize("backend", ["locmem", "redis"])
@@ -162,6 +189,105 @@ def test_no_name_stands_in_the_cache():
     kept = repr(getattr(cache, "_cache"))  # noqa: B009 - of LocMemCache alone
     assert "authx" in kept
     assert "ada" not in kept
+
+
+class Clocked(LocMemCache):
+    """Forgets by a clock that the test sets, in seconds."""
+
+    seconds: ClassVar[float] = 0
+
+    def get_backend_timeout(self, timeout=DEFAULT_TIMEOUT):
+        return None if timeout is None else Clocked.seconds + timeout
+
+    def _has_expired(self, key):
+        expires = self._expire_info.get(key, -1)
+        return expires is not None and expires <= Clocked.seconds
+
+
+@pytest.fixture
+def at(settings):
+    """Set the clock, of the caller and the cache alike; tell how many entries the cache still has."""
+    settings.CACHES = {"default": {"BACKEND": f"{__name__}.Clocked", "LOCATION": "clocked"}}
+
+    def at(seconds):
+        Clocked.seconds = seconds
+        return sum(not cache._has_expired(key) for key in cache._expire_info)
+
+    at(NOON)
+    return at
+
+
+def test_a_period_is_kept_as_long_as_it_lasts_and_a_count_for_one_more(at):
+    waits(4, now=NOON)
+    assert at(NOON + 59.9) == 2
+    assert waits(1, now=NOON + 59.9) == [1]
+    assert at(NOON + 60) == 1
+    assert at(NOON + 119.9) == 1
+    assert at(NOON + 120) == 0
+
+
+def test_so_is_one_that_began_anew_because_the_clock_was_put_right(at):
+    waits(1, now=NOON - 86400)
+    waits(4, now=NOON)
+    assert at(NOON + 59.9) == 3
+    assert waits(1, now=NOON + 59.9) == [1]
+    assert at(NOON + 60) == 2
+    assert at(NOON + 120) == 0
+
+
+class Breaking(LocMemCache):
+    """Breaks down at the next decrement."""
+
+    def decr(self, key, delta=1, version=None):
+        raise ConnectionError("gone")
+
+
+def test_a_cache_that_breaks_before_a_try_is_given_back_is_logged(settings, caplog):
+    settings.CACHES = {"default": {"BACKEND": f"{__name__}.Breaking", "LOCATION": "breaking"}}
+    counted = count("test", "ada", Rate(3, 60), now=NOON)
+    assert counted.is_within
+    counted.give_back()
+    assert "was not given back" in caplog.text
+    assert caplog.records[0].exc_info[0] is ConnectionError
+
+
+def test_a_count_of_nothing_is_given_back_without_a_word(caplog):
+    count("test", "ada", None).give_back()
+    assert not caplog.records
+
+
+class Evicting(LocMemCache):
+    """Has lost what it was given, as a full one may, when it is counted."""
+
+    def incr(self, key, delta=1, version=None):
+        raise ValueError(f"Key '{key}' not found")
+
+
+def test_a_cache_that_evicts_at_once_locks_nobody_out_and_has_counted_nothing(settings, caplog):
+    settings.CACHES = {"default": {"BACKEND": f"{__name__}.Evicting", "LOCATION": "evicting"}}
+    assert waits(9) == 9 * [0]
+    assert not count("test", "ada", Rate(3, 60), now=NOON).is_within
+    assert not caplog.records
+
+
+class Elsewhere(LocMemCache):
+    """Another process has just begun the period, and it is over before one can ask when."""
+
+    def get(self, key, default=None, version=None):
+        return default
+
+    def add(self, key, value, timeout=DEFAULT_TIMEOUT, version=None):
+        return super().add(key, value, timeout, version) and key.count(":") > 3
+
+    def incr(self, key, delta=1, version=None):
+        if delta == 0:
+            raise ValueError(f"Key '{key}' not found")
+        return super().incr(key, delta, version)
+
+
+def test_a_period_that_ends_while_it_is_looked_up_begins_now(settings):
+    settings.CACHES = {"default": {"BACKEND": f"{__name__}.Elsewhere", "LOCATION": "elsewhere"}}
+    assert waits(4) == [0, 0, 0, 60]
 
 
 def test_a_cache_that_is_down_locks_nobody_out_and_is_logged(settings, caplog):
