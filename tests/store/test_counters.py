@@ -72,6 +72,7 @@ def test_giving_back_after_the_period_does_no_harm():
 
 def test_a_period_ends_to_the_millisecond():
     waits(3, now=NOON + 0.5)
+    assert waits(1, now=NOON + 1.2) == [60]
     assert waits(1, now=NOON + 60.4994) == [1]
     assert waits(4, now=NOON + 60.5) == [0, 0, 0, 60]
 
@@ -226,6 +227,13 @@ def test_a_period_is_kept_as_long_as_it_lasts_and_a_count_for_one_more(at):
     assert at(NOON + 120) == 0
 
 
+def test_so_is_a_day(at):
+    waits(1, rate="3/day")
+    assert at(NOON + 86399.9) == 2
+    assert at(NOON + 86400) == 1
+    assert at(NOON + 2 * 86400) == 0
+
+
 def test_so_is_one_that_began_anew_because_the_clock_was_put_right(at):
     waits(1, now=NOON - 86400)
     waits(4, now=NOON)
@@ -233,6 +241,24 @@ def test_so_is_one_that_began_anew_because_the_clock_was_put_right(at):
     assert waits(1, now=NOON + 59.9) == [1]
     assert at(NOON + 60) == 2
     assert at(NOON + 120) == 0
+
+
+class Asked(LocMemCache):
+    """Counts what it is asked."""
+
+    times: ClassVar[int] = 0
+
+    def make_and_validate_key(self, key, version=None):
+        Asked.times += 1
+        return super().make_and_validate_key(key, version)
+
+
+def test_the_first_try_asks_the_cache_four_times_and_the_next_three(settings):
+    settings.CACHES = {"default": {"BACKEND": f"{__name__}.Asked", "LOCATION": "asked"}}
+    for expected in (4, 3, 3):
+        Asked.times = 0
+        waits(1)
+        assert Asked.times == expected
 
 
 class Breaking(LocMemCache):
