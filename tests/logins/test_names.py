@@ -72,6 +72,11 @@ def test_the_usual_keywords_are_names_whatever_stands_beside_them(credentials, n
     assert names_in(credentials) == names
 
 
+def test_also_where_people_sign_in_by_address(monkeypatch):
+    monkeypatch.setattr(get_user_model(), "USERNAME_FIELD", "email")
+    assert names_in({"username": "ada", "id": 7}) == {"username": "ada"}
+
+
 @pytest.mark.parametrize(
     ("credentials", "names"),
     [

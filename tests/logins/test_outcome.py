@@ -1,5 +1,7 @@
 """authx.logins.outcome: when an attempt is over, and whether it still counts then."""
 
+from contextvars import Context
+
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth import aauthenticate, authenticate
@@ -108,6 +110,12 @@ def test_a_signal_may_say_more(last):
 def test_there_need_be_none():
     settle()
     assert take_last() is None
+    assert Context().run(take_last) is None  # in a thread or task of its own
+
+
+def test_a_task_of_its_own_knows_nothing_of_it(last):
+    Context().run(settle)
+    assert take_last() is last
 
 
 # The answer
