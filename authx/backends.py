@@ -26,7 +26,7 @@ class LoginLimitBackend:
         """Return None to let the next backend decide.
 
         Raises:
-            PermissionDenied: too many have failed; ``notes(request).login_wait`` says how long to wait.
+            PermissionDenied: too many have failed; the request state's ``login_wait`` says how long to wait.
         """
         if begin(request, credentials):
             self._refuse()

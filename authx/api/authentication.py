@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import PermissionDenied
@@ -19,21 +20,20 @@ from authx.api.foreign_tokens import has_other_reader
 from authx.conf import conf
 from authx.core.access_token import is_access_token
 from authx.core.claims import AccessClaims
-from authx.errors import SessionEnded, StoreUnavailable, TokenError, TokenMalformed
-from authx.gate.access_cookie import read_access_cookie
+from authx.errors import RefreshError, SessionEnded, StoreUnavailable, TokenError, TokenMalformed
+from authx.gate import verify_access_token
 from authx.gate.principal import TokenCaller
-from authx.gate.revocation.sources import source
-from authx.gate.verify import ensure_live, read_claims
+from authx.gate.verify import read_claims
 from authx.http import django_session
 from authx.http.cookies import read_cookie
 from authx.http.renewal import has_bearer
-from authx.http.request_state import notes
+from authx.http.request_state import request_state
 
 if TYPE_CHECKING:
     from authx.models import DeviceSession
-    from authx.sessions.authentication import Caller, RenewedCaller
+    from authx.sessions.authentication import Caller, KnownCaller
 
-    AnyCaller = Caller | RenewedCaller | TokenCaller
+    AnyCaller = Caller | KnownCaller | TokenCaller
 
 T = TypeVar("T")
 
@@ -56,11 +56,12 @@ class BearerAuthentication(AuthxAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, AccessClaims] | None:
         if not has_bearer(request._request):
             return None  # not ours; let the next class look
-        notes(request._request).identity_header = "Authorization"
+        state = request_state(request._request)
+        state.identity_header = "Authorization"
         token = _or_refuse(request, lambda: bearer_token(request))
         if not is_access_token(token) and has_other_reader(request, self, AuthxAuthentication):
             return None
-        return _let_in(request, _or_refuse(request, lambda: _admit(read_claims(token), token)))
+        return _let_in(request, _or_refuse(request, lambda: _admit(token)))
 
 
 class CookieAuthentication(AuthxAuthentication):
@@ -70,23 +71,21 @@ class CookieAuthentication(AuthxAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, AccessClaims] | None:
         if has_bearer(request._request):
             return None
-        noted = notes(request._request)
-        noted.identity_header = "Cookie"
-        if isinstance(noted.not_renewed, StoreUnavailable):
-            raise Unavailable from noted.not_renewed
-        if not (noted.renewed or noted.not_renewed or read_cookie(request._request, conf.ACCESS_COOKIE)):
-            return None
+        state = request_state(request._request)
+        state.identity_header = "Cookie"
         try:
-            caller = noted.renewed or _admit_cookie(request)
-        except TokenError as error:
-            noted.refusal = noted.not_renewed or error
+            caller = _cookie_caller(request)
+        except (TokenError, RefreshError) as error:
+            state.refusal = error
             if isinstance(error, SessionEnded):
                 django_session.flush_with(request._request, error.sid)
             return None
         except StoreUnavailable as error:
             raise Unavailable from error
+        if caller is None:
+            return None
         SessionAuthentication().enforce_csrf(request)
-        noted.by_cookie = True
+        state.by_cookie = True
         return _let_in(request, caller)
 
 
@@ -121,18 +120,10 @@ def bearer_token(request: Request) -> str:
 
 
 @sensitive_variables()
-def _admit_cookie(request: Request) -> Caller | TokenCaller:
-    here = request._request
-    return _admit(read_access_cookie(here), read_cookie(here, conf.ACCESS_COOKIE))
-
-
-@sensitive_variables()
-def _admit(claims: AccessClaims, token: str | None) -> Caller | TokenCaller:
-    """Return the caller of a token that has been read, if its session is live."""
+def _admit(access_token: str) -> Caller | TokenCaller:
     if conf.REVOCATION_STORE == "remote":
-        ensure_live(claims, source(token))
-        return TokenCaller(claims)
-    return _admitter()(claims)
+        return TokenCaller(verify_access_token(access_token))
+    return _admitter()(read_claims(access_token))
 
 
 @cache
@@ -143,9 +134,26 @@ def _admitter() -> Callable[[AccessClaims], Caller]:
     return admit
 
 
+@sensitive_variables()
+def _cookie_caller(request: Request) -> AnyCaller | None:
+    """Return the caller by cookie; None where none was presented."""
+    if conf.REVOCATION_STORE != "remote":
+        return _settler()(request._request)
+    access_token = read_cookie(request._request, conf.ACCESS_COOKIE)
+    return None if access_token is None else _admit(access_token)
+
+
+@cache
+def _settler() -> Callable[[HttpRequest], Caller | KnownCaller | None]:
+    """Return ``cookie_caller``, imported late for the same reason."""
+    from authx.identity.callers import cookie_caller
+
+    return cookie_caller
+
+
 def _let_in(request: Request, caller: AnyCaller) -> tuple[Any, AccessClaims]:
+    request_state(request._request).caller = caller
     caller.record_use()
-    notes(request._request).caller = caller
     return caller.user(partial(_or_refuse, request)), caller.claims
 
 
@@ -154,7 +162,7 @@ def _or_refuse(request: Request, read: Callable[[], T]) -> T:
     try:
         return read()
     except TokenError as error:
-        notes(request._request).refusal = error
+        request_state(request._request).refusal = error
         raise refusal(error) from error
     except StoreUnavailable as error:
         raise Unavailable from error
@@ -178,7 +186,7 @@ def session_or_none(request: Request) -> DeviceSession | None:
     Raises:
         APIException: the session has ended meanwhile.
     """
-    caller: AnyCaller | None = notes(request._request).caller
+    caller: AnyCaller | None = request_state(request._request).caller
     if caller is None or isinstance(caller, TokenCaller):
         return None
     return _or_refuse(request, lambda: caller.session)

@@ -10,14 +10,14 @@ from rest_framework.views import exception_handler
 
 from authx.api.exceptions import Refused, refusal
 from authx.errors import AuthxError, KeyInvalid
-from authx.http.request_state import notes
+from authx.http.request_state import request_state
 
 
 def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
     """Answer an API error with ``{"detail", "code", "reason"?}``, return None for others (RFC 6750 §3)."""
     request = context.get("request")
     if isinstance(exc, NotAuthenticated) and request is not None:
-        exc = notes(request._request).refusal or exc  # a refused cookie has its own reason
+        exc = request_state(request._request).refusal or exc  # a refused cookie has its own reason
     if isinstance(exc, AuthxError) and not isinstance(exc, KeyInvalid):
         exc = refusal(exc)
     response = exception_handler(exc, context)

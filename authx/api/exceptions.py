@@ -23,7 +23,7 @@ from authx.errors import (
     StoreUnavailable,
 )
 from authx.http.outage import RETRY_AFTER
-from authx.http.request_state import notes
+from authx.http.request_state import request_state
 
 #: The message of each error code; never the text of an exception (V16.5.1).
 DETAILS = {
@@ -155,7 +155,7 @@ def refusal(error: AuthxError) -> APIException:
 
 def challenge(request: Request) -> str:
     """Return ``WWW-Authenticate``; name the error only where a credential was presented (RFC 6750 §3)."""
-    error = notes(request._request).refusal
+    error = request_state(request._request).refusal
     if error is None:
         return challenge_for("not_authenticated")
     return challenge_for(error.code, getattr(error, "reason", ""))

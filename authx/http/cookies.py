@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import Callable
-from typing import TypeVar
 
 from cryptography.fernet import InvalidToken, MultiFernet
 from django.http import HttpRequest
@@ -15,9 +13,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
 from authx.core.derivation import fernet
-from authx.core.refresh_token import RefreshClaims, read_refresh_token
-from authx.errors import AuthxError, RefreshMalformed, TokenError
-from authx.http.request_state import SentCookies, notes
+from authx.http.request_state import request_state
 
 #: Browsers keep no cookie longer than 400 days (RFC 6265bis §5.5), nor one over 4096 octets.
 DEVICE_LIFETIME = 400 * 86400
@@ -32,8 +28,6 @@ _BLANK = " \t"
 #: What Django's test clients, which delete no cookies, send for one that was cleared.
 _TAKEN_BACK = '""'
 
-T = TypeVar("T")
-
 logger = logging.getLogger("authx")
 
 #: The cookies whose size this process has warned about.
@@ -47,49 +41,20 @@ def read_cookie(request: HttpRequest, name: str) -> str | None:
     Two cookies of one name mean that somebody planted one: neither is trusted. A value is returned as it
     was sent, never unquoted: it has one spelling.
     """
-    return _text(_sent(request), name)
+    return _only(_sent(request).get(name, []))
 
 
 @sensitive_variables()
-def read_token(request: HttpRequest, name: str, read: Callable[[object], T]) -> T:
-    """Return what ``read`` makes of the value of a cookie, None if there is none; once per request.
-
-    Raises:
-        TokenError, RefreshMalformed: ``read`` has refused it, now or when it was asked for before.
-    """
+def session_cookies(request: HttpRequest) -> tuple[str | None, str | None] | None:
+    """Return access and refresh token, each as ``read_cookie`` does; None without ``has_credentials``."""
     sent = _sent(request)
-    if name not in sent.claims:
-        try:
-            sent.claims[name] = read(_text(sent, name))
-        except (TokenError, RefreshMalformed) as error:
-            sent.claims[name] = error
-    found: T | AuthxError = sent.claims[name]
-    if isinstance(found, AuthxError):
-        raise found
-    return found
+    values = sent.get(conf.ACCESS_COOKIE, []), sent.get(conf.REFRESH_COOKIE, [])
+    return (_only(values[0]), _only(values[1])) if _holds_any(*values) else None
 
 
-def read_refresh_cookie(request: HttpRequest) -> RefreshClaims:
-    """Return the content of the refresh cookie, whose signature is valid; it is read once per request.
-
-    Raises:
-        RefreshMalformed: it was never one of ours, or there is none.
-    """
-    return read_token(request, conf.REFRESH_COOKIE, _refresh_claims)
-
-
-def _refresh_claims(token: object) -> RefreshClaims:
-    return read_refresh_token(token, secret_keys())
-
-
-def _text(sent: SentCookies, name: str) -> str | None:
-    if name not in sent.texts:
-        sent.texts[name] = _only(sent.values.get(name, []))
-    return sent.texts[name]
-
-
-def _only(values: list[str]) -> str | None:
-    value, *others = values or [""]
+@sensitive_variables()
+def _only(sent: list[str]) -> str | None:
+    value, *others = sent or [""]
     if others or not value:
         return None
     # Whatever AUTHX_COOKIE_ENCRYPTION is now: it may have been switched since the cookie was set, and what
@@ -104,24 +69,28 @@ def _only(values: list[str]) -> str | None:
 
 def has_credentials(request: HttpRequest) -> bool:
     """Return whether a session cookie of ours was sent, valid or not; one that we cleared does not count."""
-    sent = _sent(request).values
-    values = [*sent.get(conf.ACCESS_COOKIE, ()), *sent.get(conf.REFRESH_COOKIE, ())]
-    return any(value != _TAKEN_BACK for value in values)
+    sent = _sent(request)
+    return _holds_any(sent.get(conf.ACCESS_COOKIE, []), sent.get(conf.REFRESH_COOKIE, []))
+
+
+@sensitive_variables()
+def _holds_any(access: list[str], refresh: list[str]) -> bool:
+    return any(value != _TAKEN_BACK for value in [*access, *refresh])
 
 
 def came_back(request: HttpRequest) -> bool:
     """Return whether there is a session cookie of ours to be taken back, an empty one too."""
-    return not {conf.ACCESS_COOKIE, conf.REFRESH_COOKIE}.isdisjoint(_sent(request).values)
+    return not {conf.ACCESS_COOKIE, conf.REFRESH_COOKIE}.isdisjoint(_sent(request))
 
 
 @sensitive_variables()
-def _sent(request: HttpRequest) -> SentCookies:
-    """Return the cookies in the request's header; parsed once, while it stays the same."""
+def _sent(request: HttpRequest) -> dict[str, list[str]]:
+    """Return the values in the request's Cookie header by name; parsed once, while it stays the same."""
     header: str = request.META.get("HTTP_COOKIE", "")
-    noted = notes(request)
-    if noted.cookies is None or noted.cookies.header != header:
-        noted.cookies = SentCookies(header, _parse(_joined(request, header)))
-    return noted.cookies
+    state = request_state(request)
+    if state.cookies is None or state.cookies[0] != header:
+        state.cookies = header, _parse(_joined(request, header))
+    return state.cookies[1]
 
 
 def _joined(request: HttpRequest, header: str) -> str:

@@ -12,7 +12,7 @@ from authx.conf import conf, secret_keys
 from authx.core.derivation import signer
 from authx.core.device_cookie import BrowserDevice, read_device, write_device
 from authx.http.cookies import read_cookie, set_device_cookie
-from authx.http.request_state import notes
+from authx.http.request_state import request_state
 
 #: The signed text, a dot, 32 octets. 43 characters leave two spare bits, which must be zero: one spelling.
 _SIGNED = re.compile(r"[A-Za-z0-9_.-]+\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
@@ -20,10 +20,10 @@ _SIGNED = re.compile(r"[A-Za-z0-9_.-]+\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 
 def browser_device(request: HttpRequest) -> BrowserDevice:
     """Return the browser of this request; one without a cookie of ours is new, the same one at every call."""
-    noted = notes(request)
-    if noted.device is None:
-        noted.device = _read(request) or BrowserDevice.new()
-    return noted.device
+    state = request_state(request)
+    if state.device is None:
+        state.device = _read(request) or BrowserDevice.new()
+    return state.device
 
 
 def remember_login(
@@ -35,7 +35,7 @@ def remember_login(
     of the browser is its own: the device that a login's body describes is never signed into the cookie.
     """
     device = browser_device(request).with_login(subject, secret_keys(), login)
-    notes(request).device = device
+    request_state(request).device = device
     set_device_cookie(response, _signer().sign(write_device(device)).decode())
 
 

@@ -53,7 +53,7 @@ def bound_to(request: HttpRequest) -> str | None:
     return bound
 
 
-def lies_on(request: HttpRequest) -> str | None:
+def beneath_sid(request: HttpRequest) -> str | None:
     """Return the sid that a deliberately unbound login was made under and ends with; None if under none."""
     beneath: str | None = request.session.get(BENEATH_KEY)
     return beneath
@@ -61,10 +61,10 @@ def lies_on(request: HttpRequest) -> str | None:
 
 def owner(request: HttpRequest) -> str | None:
     """Return the sid that all its data belongs to, bound to or made under; None where there is none."""
-    return bound_to(request) or (lies_on(request) if bound_to(request) == "" else None)
+    return bound_to(request) or (beneath_sid(request) if bound_to(request) == "" else None)
 
 
-def hangs_on(request: HttpRequest, sid: UUID | None) -> bool:
+def ends_with(request: HttpRequest, sid: UUID | None) -> bool:
     """Return whether the Django session, if there is one, ends with device session ``sid``; None: any one.
 
     A login that authx has not seen yet does: left alone, it would be adopted, which would undo the ending.
@@ -98,13 +98,28 @@ def claim(request: HttpRequest, user: Any, sid: str, *, persistent: bool) -> Non
     if not is_used(request):
         return
     if owner(request) not in {None, sid} or (is_present(request) and not belongs_to(request, user)):
-        if lies_on(request) != sid:  # an impersonation
+        if beneath_sid(request) != sid:  # an impersonation
             flush(request)
     elif bound_to(request) is None and not is_present(request):
         if key_of(request) is not None:
             request.session.cycle_key()
         bind(request, sid)
         last_as_long(request, persistent)
+
+
+def leave_no_other(request: HttpRequest, user: Any, sid: str) -> bool:
+    """Flush it if it is not that of device session ``sid`` or is another user's; bind a login not seen yet.
+
+    Return whether it holds a login without a session of its own, made under this one: that login counts.
+    """
+    bound, has_login = bound_to(request), is_present(request)
+    if has_login and beneath_sid(request) == sid:
+        return True
+    if bound not in {None, sid} or (has_login and not belongs_to(request, user)):
+        flush(request)
+    elif has_login and bound is None:
+        bind(request, sid)
+    return False
 
 
 def last_as_long(request: HttpRequest, persistent: bool) -> None:
@@ -162,6 +177,12 @@ def flush(request: HttpRequest) -> None:
     session = getattr(request, "session", None)
     if session is not None and not session.is_empty():
         session.flush()
+
+
+def flush_ended(request: HttpRequest, sid: UUID | None) -> None:
+    """Flush the Django session if it ends with device session ``sid``, as ``ends_with`` says."""
+    if ends_with(request, sid):
+        flush(request)
 
 
 def flush_with(request: HttpRequest, sid: UUID | None) -> None:

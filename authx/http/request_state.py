@@ -12,29 +12,13 @@ from authx.errors import AuthxError
 
 
 @dataclass(slots=True)
-class SentCookies:
-    """The cookies of a request, and what has been read from them so far: nothing is read twice."""
-
-    #: The Cookie header.
-    header: str = field(repr=False)
-    #: The values that it holds under each name.
-    values: dict[str, list[str]] = field(repr=False)
-    #: The decrypted value of each cookie that was asked for; None where it is missing or not to be trusted.
-    texts: dict[str, str | None] = field(default_factory=dict, repr=False)
-    #: The claims of each token cookie that was asked for, or why it was refused.
-    claims: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
 class RequestState:
     """What one part of authx has found out about a request, for parts that handle it later."""
 
-    #: None until a cookie is asked for.
-    cookies: SentCookies | None = field(default=None, repr=False)
-    #: Whom the middleware has let in by the refresh cookie (``sessions.authentication.RenewedCaller``).
-    renewed: Any = None
-    #: Why the renewal that was due failed.
-    not_renewed: AuthxError | None = None
+    #: The Cookie header, and the values that it holds under each name.
+    cookies: tuple[str, dict[str, list[str]]] | None = field(default=None, repr=False)
+    #: What those of the session hold (``authx.logins.presented``), once they have been read.
+    presented: Any = field(default=None, repr=False)
     #: The request header by which an API view identified the caller: the response varies with it.
     identity_header: str | None = None
     #: Whom the API has authenticated, and whether by cookie.
@@ -44,6 +28,8 @@ class RequestState:
     by_password: bool = False
     #: The API has signed this browser in or out: what the middleware found out before no longer holds.
     took_over: bool = False
+    #: The middleware has finished the response: no cookie can be added.
+    is_finished: bool = False
     #: Why the API refused a credential: named in the challenge, and in the body of an anonymous refusal.
     refusal: AuthxError | None = None
     #: The browser, once it has been looked up.
@@ -56,9 +42,9 @@ class RequestState:
     proof_of: Any = None
 
 
-def notes(request: HttpRequest) -> RequestState:
+def request_state(request: HttpRequest) -> RequestState:
     """Return the request's state, created at the first call."""
-    found: RequestState | None = request.__dict__.get("authx_notes")
+    found: RequestState | None = request.__dict__.get("authx_request_state")
     if found is None:
-        found = request.__dict__["authx_notes"] = RequestState()
+        found = request.__dict__["authx_request_state"] = RequestState()
     return found

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.utils.module_loading import import_string
 from django.views.decorators.debug import sensitive_variables
 
-from authx.http.request_state import notes
+from authx.http.request_state import request_state
 from authx.logins.events import record_failure
 from authx.logins.limit import count_login
 from authx.logins.names import find_users, is_guess, names_in
@@ -41,7 +41,7 @@ def authenticate_within_limit(request: HttpRequest, **credentials: Any) -> Any:
     """Call Django's ``authenticate`` within the limit, also where LoginLimitBackend is not the first backend.
 
     Returns None if the credentials are wrong, and if it is one try too many: then
-    ``notes(request).login_wait`` is the number of seconds to wait.
+    ``request_state(request).login_wait`` is the number of seconds to wait.
     """
     if wait_unless_first(request, credentials):
         return None
@@ -70,7 +70,7 @@ def wait_unless_first(request: Any, credentials: Mapping[str, Any]) -> int:
 def begin(request: Any, credentials: Mapping[str, Any], *, by_door: bool = False) -> int:
     """Count an attempt that is about to be made; return the seconds to wait if it must not be, else 0.
 
-    They are kept in the request's notes too. ``request`` may be None, or DRF's. Credentials with nothing that
+    They are kept in the request's state too. ``request`` may be None, or DRF's. Credentials with nothing that
     can be guessed, such as a password, are not counted.
     """
     if not is_guess(credentials):
@@ -87,7 +87,7 @@ def begin(request: Any, credentials: Mapping[str, Any], *, by_door: bool = False
     if wait := counted.wait:
         attempt.settle(failed=True)
         if request is not None:
-            notes(request).login_wait = wait
+            request_state(request).login_wait = wait
         record_failure(SessionEvent.Kind.LOGIN_LIMITED, request, attempt.subject, outcome=counted.limit)
     elif request is not None:
         settle_when_closed(request, attempt)
@@ -110,7 +110,7 @@ def keep_failed(sender: Any, credentials: Any, request: Any = None, **kwargs: An
     else:
         attempt.settle(failed=True)
         subject = attempt.subject
-    session = notes(request).proof_of if request is not None else None
+    session = request_state(request).proof_of if request is not None else None
     kind = SessionEvent.Kind.LOGIN_FAILED if session is None else SessionEvent.Kind.PROOF_FAILED
     record_failure(kind, request, subject, session=session)
 
@@ -120,7 +120,7 @@ def forget_wait(sender: Any, request: Any = None, **kwargs: Any) -> None:
     settle()
     request = _plain(request)
     if request is not None:
-        notes(request).login_wait = 0
+        request_state(request).login_wait = 0
 
 
 def _is_counted(names: dict[str, str]) -> bool:

@@ -8,10 +8,9 @@ from uuid import UUID
 
 from django.http import HttpRequest
 
-from authx.errors import RefreshMalformed, TokenError
-from authx.gate.access_cookie import read_access_cookie
+from authx.errors import RefreshMalformed, TokenMalformed
 from authx.http import django_session
-from authx.http.cookies import read_refresh_cookie
+from authx.logins.presented import presented_by
 from authx.models import DeviceSession
 from authx.sessions.liveness import has_fingerprint
 from authx.sessions.lookup import Snapshot, find_by_access_token, find_by_refresh_token, find_by_sid
@@ -23,10 +22,13 @@ def cookie_session(request: HttpRequest) -> Snapshot | None:
     Raises:
         StoreUnavailable: the database cannot be read.
     """
-    with suppress(RefreshMalformed):
-        return find_by_refresh_token(read_refresh_cookie(request))
-    with suppress(TokenError):
-        return find_by_access_token(read_access_cookie(request))
+    presented = presented_by(request)
+    if presented.refresh is not None:
+        with suppress(RefreshMalformed):
+            return find_by_refresh_token(presented.refresh)
+    if presented.any_access is not None:
+        with suppress(TokenMalformed):
+            return find_by_access_token(presented.any_access)
     return None
 
 

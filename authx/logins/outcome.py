@@ -19,7 +19,7 @@ from django.contrib.auth import aauthenticate, authenticate
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from authx.http.request_state import notes
+from authx.http.request_state import request_state
 from authx.logins.limit import LoginCount
 
 
@@ -53,11 +53,11 @@ def answered(request: HttpRequest, response: HttpResponseBase) -> None:
 
     A 401 means failure, however a backend has reported it.
     """
-    failed, noted = response.status_code == 401, notes(request)
-    for attempt in noted.attempts:
+    failed, state = response.status_code == 401, request_state(request)
+    for attempt in state.attempts:
         attempt.settle(failed=failed)
     settle(failed=failed)
-    say_wait(response, noted.login_wait)
+    say_wait(response, state.login_wait)
 
 
 def say_wait(response: HttpResponseBase, wait: int) -> None:
@@ -95,7 +95,7 @@ def take_last() -> Attempt | None:
 
 
 def settle_all(request: HttpRequest, *, failed: bool) -> None:
-    for attempt in notes(request).attempts:
+    for attempt in request_state(request).attempts:
         attempt.settle(failed=failed)
 
 
@@ -105,7 +105,7 @@ def settle_when_closed(request: HttpRequest, attempt: Attempt) -> None:
     The ``request_finished`` signal is not enough: under ASGI it comes from another task, and it also comes
     for a client that hung up while its password was being hashed.
     """
-    attempts = notes(request).attempts
+    attempts = request_state(request).attempts
     attempts[:] = [each for each in attempts if not each.is_settled]
     attempts.append(attempt)
     if "close" in vars(request):

@@ -8,7 +8,7 @@ from django import forms
 from django.contrib.auth.forms import AuthenticationForm
 from django.utils.translation import gettext_lazy as _
 
-from authx.http.request_state import notes
+from authx.http.request_state import request_state
 from authx.logins.attempts import wait_unless_first
 from authx.logins.outcome import settle
 
@@ -25,7 +25,7 @@ class LoginForm(AuthenticationForm):
     @property
     def wait(self) -> int:
         """Return the seconds to wait before another try; 0 while tries are left."""
-        return 0 if self.request is None else notes(self.request).login_wait
+        return 0 if self.request is None else request_state(self.request).login_wait
 
     def clean(self) -> dict[str, Any]:
         name, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from django.contrib.auth import user_logged_in, user_logged_out
@@ -15,11 +16,13 @@ from authx.http.actor import actor_of
 from authx.http.cookies import has_credentials
 from authx.http.device_cookie import browser_device
 from authx.http.proof_notes import see
-from authx.http.request_state import notes
+from authx.http.request_state import request_state
+from authx.identity import django_login
+from authx.identity.identity import Delivery, Identity
+from authx.identity.visit import Visit, visit_of
 from authx.logins.browser import browser_session, cookie_session, is_left_by_another
 from authx.models import DeviceSession
-from authx.pages import django_login, proofs
-from authx.pages.visit import Visit, visit_of
+from authx.pages import proofs
 from authx.sessions import Device, end_session, open_session
 from authx.sessions.liveness import end_of
 from authx.sessions.methods import backend_methods, methods_of, password_methods
@@ -49,7 +52,7 @@ def open_after_login(sender: Any, request: Any, user: Any, **kwargs: Any) -> Non
         if hasattr(request, "user"):
             request.user = AnonymousUser()
         if visit is not None:
-            visit.identify(None, request.user)
+            visit.identify(replace(visit.identity, user=request.user, session=None, claims=None))
         raise
 
 
@@ -66,11 +69,11 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
         overwrites=overwrites,
     )
     see(request)
-    if visit is None or visit.is_over:  # outside our middleware, as in a test: no cookies will be set
+    if visit is None or request_state(request).is_finished:  # as in a test: no cookies will be set
         django_session.bind(request, str(credentials.session.pk))
         return
-    visit.delivery, visit.binds, visit.clears = credentials, True, False
-    visit.identify(credentials.session, user)
+    delivery = Delivery(credentials, binds_django_session=True)
+    visit.identify(Identity(user, credentials.session, delivery=delivery))
 
 
 def _methods(request: Any, user: Any, visit: Visit | None) -> tuple[str, ...]:
@@ -80,7 +83,7 @@ def _methods(request: Any, user: Any, visit: Visit | None) -> tuple[str, ...]:
     if before is not None and visit is not None and visit.is_visitor(user):
         # No password was asked for again: this is a second step of a user who was signed in already.
         return combined(before.amr, methods_of(*names))
-    if notes(request).by_password:
+    if request_state(request).by_password:
         return combined(password_methods(user), methods_of(*names))
     by_backend = [word for word in backend_methods(user) if word != "pwd" or not doubtful]
     return combined(by_backend, methods_of(*names))
@@ -91,9 +94,9 @@ def _open_none(request: Any, user: Any, visit: Visit | None) -> None:
     _leave_behind(request, user, visit, beneath)
     django_session.bind(request, "", beneath=str(beneath.pk) if beneath else "")
     if visit is not None:
-        visit.identify(beneath, user)
+        visit.identify(replace(visit.identity, user=user, session=beneath, claims=None))
         # A bound login overwrites cookies that are of no use; this one has to delete them.
-        visit.clears = beneath is None and has_credentials(request)
+        visit.change_delivery(clears_cookies=beneath is None and has_credentials(request))
 
 
 def _leave_behind(request: Any, user: Any, visit: Visit | None, came_with: DeviceSession | None) -> None:
@@ -119,9 +122,7 @@ def _beneath(request: Any, visit: Visit | None) -> DeviceSession | None:
 
 def _current(visit: Visit | None) -> DeviceSession | None:
     """Return the session that this request came with or opened, where that is known already."""
-    if visit is None:
-        return None
-    return visit.settled_session or (visit.delivery.session if visit.delivery else visit.held)
+    return None if visit is None else visit.identity.session
 
 
 def end_at_logout(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
@@ -133,9 +134,8 @@ def end_at_logout(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
     if not isinstance(request, HttpRequest) or getattr(request, "session", None) is None:
         return
     visit = visit_of(request)
-    session = (visit.session if visit else None) or browser_session(request)
+    session = (visit.settle().session if visit else None) or browser_session(request)
     if session is not None:
         end_session(session, EndReason.LOGOUT, by=actor_of(request, user))
     if visit is not None:
-        visit.delivery, visit.clears = None, True
-        visit.identify(None, AnonymousUser())
+        visit.identify(Identity(delivery=Delivery(clears_cookies=True)))

@@ -14,17 +14,18 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.http import escape_leading_slashes
 
-from authx.errors import AuthxError, LoginRefused, SessionLimitReached, StoreUnavailable
-from authx.http import charset, cookies, django_session, renewal
+from authx.errors import AuthxError, LoginRefused, RefreshConflict, SessionLimitReached, StoreUnavailable
+from authx.http import charset, cookies, renewal
 from authx.http.error_reports import keep_secrets
 from authx.http.outage import RETRY_AFTER
-from authx.http.request_state import notes
+from authx.http.request_state import RequestState, request_state
+from authx.identity.password_change import own_password_change
+from authx.identity.response import apply, restrict_caches
+from authx.identity.stored_data import claim_stored_data
+from authx.identity.visit import Visit, begin_visit
 from authx.logins.outcome import answered
-from authx.models import DeviceSession
-from authx.pages.response import deliver
 from authx.pages.second_step import note_proofs, renew_access
 from authx.pages.texts import refusal_text
-from authx.pages.visit import Visit, visit_of
 from authx.store.database import run_pending
 
 logger = logging.getLogger("authx")
@@ -70,36 +71,51 @@ class DeviceSessionMiddleware:
 def begin(request: Any) -> HttpResponseBase | None:
     """Renew where due, and set the lazy user; return a response where the view is not to be called."""
     keep_secrets(request)
-    visit = Visit(request)
-    request.authx_visit = visit
     retried = _take_mark(request)
-    request.__class__ = with_device_session(type(request))
-    request.user = visit.lazy_user
-    request.auser = visit.auser
+    visit = begin_visit(request)
     if charset.is_unreadable(request):
         return _refuse_charset(request)
+    if visit is None:
+        return None
     visit.renew()
-    return _retry(request) if visit.conflict and not retried else None
+    is_late = isinstance(visit.identity.refusal, RefreshConflict)
+    return _retry(request) if is_late and not retried else None
 
 
 def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
     """Set cookies and the headers for caches; never fail a page that has been made."""
-    visit = visit_of(request)
-    assert visit is not None
-    if visit.failure is not None and response.status_code == 500:
+    state, visit = request_state(request), vars(request).get("authx_visit")
+    if response.status_code == 500 and visit is not None and _is_outage(visit):
         response = unavailable(request)  # raised where Django calls no process_exception
     run_pending()
-    visit.is_over = True
+    state.is_finished = True
     answered(request, response)
+    restrict_caches(request, response, state, visit)
     try:
-        proved = note_proofs(visit, response)
-        deliver(visit, response)
-        if proved is not None:
-            renew_access(proved, visit, response)
-        _claim(visit)
+        if visit is not None:
+            _apply(visit, response, state)
     except AuthxError:
         logger.warning("Cookies were not delivered.", exc_info=True)
     return response
+
+
+def _apply(visit: Visit, response: HttpResponseBase, state: RequestState) -> None:
+    kept = getattr(visit.request, "session", None)
+    if kept is None or not kept.modified:
+        apply(visit, response, state)
+        return
+    proved = note_proofs(visit, response)
+    changed = None if state.took_over else own_password_change(visit.request, visit.identity, state)
+    if changed is not None:
+        visit.identify(changed)
+    apply(visit, response, state)
+    if proved is not None:
+        renew_access(proved, visit, response)
+    claim_stored_data(visit, state)
+
+
+def _is_outage(visit: Visit) -> bool:
+    return isinstance(visit.identity.refusal, StoreUnavailable)
 
 
 def _refuse_charset(request: HttpRequest) -> HttpResponseBase:
@@ -113,24 +129,6 @@ def _refuse_charset(request: HttpRequest) -> HttpResponseBase:
     response = JsonResponse({"detail": charset.REFUSAL, "code": "parse_error"}, status=400)
     cookies.never_cache(response)
     return response
-
-
-def _claim(visit: Visit) -> None:
-    """Bind what this request has stored in the Django session to the signed-in user, and to nobody else.
-
-    A login through the API creates no Django session: data stored later must not be left to the browser's
-    next user. And an attacker who has planted one since must not read there what was stored by an API view,
-    or by a page that did not ask for the user.
-    """
-    request = visit.request
-    kept = getattr(request, "session", None)
-    settled = visit.binds or notes(request).took_over
-    if settled or kept is None or not kept.modified or not cookies.has_credentials(request):
-        return
-    if visit.claims is not None and django_session.owner(request) == visit.claims.sid:
-        return  # the usual case, which needs no look-up
-    if (session := visit.session) is not None:
-        django_session.claim(request, session.user, str(session.pk), persistent=session.persistent)
 
 
 def _retry(request: HttpRequest) -> HttpResponseBase | None:
@@ -163,19 +161,3 @@ def unavailable(request: HttpRequest) -> HttpResponseBase:
     response["Retry-After"] = str(RETRY_AFTER)
     cookies.never_cache(response)
     return response
-
-
-#: Our request classes by the class that they extend: each is made once.
-_KINDS: dict[Any, Any] = {}
-
-
-def with_device_session(kind: Any) -> Any:
-    """Return ``kind`` with ``device_session``, a property: it may be None, and reading it costs a query."""
-
-    def device_session(self: Any) -> DeviceSession | None:
-        session: DeviceSession | None = self.authx_visit.session
-        return session
-
-    if kind not in _KINDS:
-        _KINDS[kind] = type(kind.__name__, (kind,), {"device_session": property(device_session)})
-    return _KINDS[kind]

@@ -11,9 +11,9 @@ from django.utils import timezone
 from authx.errors import StoreUnavailable
 from authx.http import cookies, django_session, proof_notes
 from authx.http.actor import actor_of
+from authx.identity.visit import Visit
 from authx.models import DeviceSession
 from authx.pages import proofs
-from authx.pages.visit import Visit
 from authx.sessions.credentials import access_token_for, with_new_access_token
 from authx.sessions.methods import add_methods, methods_of
 from authx.store.database import store_errors
@@ -26,17 +26,20 @@ def note_proofs(visit: Visit, response: HttpResponseBase) -> DeviceSession | Non
 
     Most of those apps send no signal, but all leave a note in the Django session. A 500 does not save that.
     """
-    request, session = visit.request, _session(visit)
-    if session is None or response.status_code >= 500 or not proof_notes.has_news(request):
+    request = visit.request
+    if response.status_code >= 500 or not proof_notes.has_news(request):
+        return None
+    session, delivered = _session(visit), visit.identity.delivery.credentials
+    if session is None:
         return None
     try:
         added = _add(session, request)
     except StoreUnavailable:  # the next request tries again; the page and its cookies leave as they are
         logger.warning("A proof was not noted.", exc_info=True)
         return None
-    if not added or visit.delivery is None:
+    if not added or delivered is None:
         return session if added else None
-    visit.delivery = with_new_access_token(visit.delivery, session, now=timezone.now())
+    visit.change_delivery(credentials=with_new_access_token(delivered, session, now=timezone.now()))
     return None
 
 
@@ -60,12 +63,13 @@ def renew_access(session: DeviceSession, visit: Visit, response: HttpResponseBas
 
 def _session(visit: Visit) -> DeviceSession | None:
     """Return the session a proof belongs to: the Django login's, or without one that of our cookies."""
-    session, request = visit.settled_session, visit.request
-    if session is None or visit.clears:
+    session, request, delivery = visit.identity.session, visit.request, visit.identity.delivery
+    if session is None or delivery.clears_cookies:
         return None
     if not django_session.is_present(request):
         return session
     if proof_notes.SEEN_KEY not in request.session:  # about to be adopted: the time of the proof is unknown
         return None
-    is_new = visit.binds and visit.delivery is not None and visit.delivery.session.pk == session.pk
+    delivered = delivery.credentials if delivery.binds_django_session else None
+    is_new = delivered is not None and delivered.session.pk == session.pk
     return session if is_new or django_session.bound_to(request) == str(session.pk) else None

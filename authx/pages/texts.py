@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.utils.translation import gettext as _
 
 from authx.errors import AuthxError, SessionLimitReached
+from authx.identity.identity import Identity
 from authx.models import EndReason
-from authx.pages.visit import Visit
 
 
 def refusal_text(error: AuthxError) -> str:
@@ -16,19 +16,12 @@ def refusal_text(error: AuthxError) -> str:
     return _("You cannot sign in with this account.")
 
 
-def ended_reason(visit: Visit | None) -> str:
-    """Return the reason code of the visitor's last session's end; ``""`` if none has ended."""
-    if visit is None or visit.session is not None:
-        return ""
-    return visit.ended_reason or ""
-
-
-def ended_message(visit: Visit | None) -> str:
-    """Return the message for the visitor about that; ``""`` if no session has ended."""
-    reason = ended_reason(visit)
-    if visit is not None and reason == EndReason.REPLACED and visit.replaced_by:
+def ended_message(identity: Identity | None) -> str:
+    """Return the message for a visitor whose last session has ended; ``""`` if none has."""
+    reason = "" if identity is None else identity.ended_reason
+    if identity is not None and reason == EndReason.REPLACED and identity.replaced_by:
         said = _("You were signed out because of a newer sign-in (%(device)s).")
-        return said % {"device": visit.replaced_by}
-    if visit is not None and reason == EndReason.REUSED and visit.answers_lost:
+        return said % {"device": identity.replaced_by}
+    if identity is not None and reason == EndReason.REUSED and identity.answers_lost:
         return _("You were signed out because answers to your device kept getting lost.")
     return str(EndReason(reason).label) if reason in EndReason.values else ""

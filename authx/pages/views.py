@@ -19,17 +19,16 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from authx.core.reasons import EndReason
-from authx.errors import LoginRefused, SessionLimitReached
+from authx.errors import LoginRefused, RefreshConflict, SessionLimitReached
 from authx.http import cookies, django_session, renewal
 from authx.http.actor import actor_of
 from authx.http.password_login import password_login_refusal, takes_passwords
-from authx.http.request_state import notes
+from authx.http.request_state import request_state
+from authx.identity.visit import identity_of, session_of, visit_of
 from authx.logins.outcome import say_wait
-from authx.models import DeviceSession
 from authx.pages.elsewhere import other_login_page, to_other_login_page
 from authx.pages.forms import LoginForm
-from authx.pages.texts import ended_message, ended_reason, refusal_text
-from authx.pages.visit import visit_of
+from authx.pages.texts import ended_message, refusal_text
 from authx.sessions import end_session, end_sessions
 from authx.sessions.queries import find_live_session, live_sessions, other_sessions
 from authx.store.database import store_errors
@@ -52,8 +51,9 @@ class LoginView(auth_views.LoginView):
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         visit = visit_of(request)
-        if visit is not None and visit.session is None:
-            visit.clears = _buys_nothing(request) and not visit.conflict
+        if visit is not None and (found := visit.settle()).session is None:
+            is_late = isinstance(found.refusal, RefreshConflict)
+            visit.change_delivery(clears_cookies=not is_late and _buys_nothing(request))
         return super().get(request, *args, **kwargs)
 
     def form_valid(self, form: Any) -> HttpResponse:
@@ -61,7 +61,7 @@ class LoginView(auth_views.LoginView):
             self.refusal_code = word
             form.add_error(None, _("This account needs another way to sign in."))
             return self.form_invalid(form)
-        notes(self.request).by_password = True
+        request_state(self.request).by_password = True
         try:
             response = super().form_valid(form)
         except (LoginRefused, SessionLimitReached) as error:
@@ -74,14 +74,14 @@ class LoginView(auth_views.LoginView):
         response: HttpResponse = super().form_invalid(form)
         if self.refusal_code:
             response.status_code = 401
-        say_wait(response, notes(self.request).login_wait)  # for a site without our middleware
+        say_wait(response, request_state(self.request).login_wait)  # for a site without our middleware
         return response
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)
-        visit = visit_of(self.request)
-        context["ended_reason"] = ended_reason(visit)
-        context["ended_message"] = ended_message(visit)
+        identity = identity_of(self.request)
+        context["ended_reason"] = "" if identity is None else identity.ended_reason
+        context["ended_message"] = ended_message(identity)
         context["refusal_code"] = self.refusal_code
         if self.refusal_code:
             context["other_login_page"] = other_login_page(self.request, self.get_redirect_url())
@@ -105,7 +105,7 @@ def _buys_nothing(request: HttpRequest) -> bool:
 @require_safe
 def devices(request: HttpRequest) -> HttpResponse:
     """Show where the user is signed in, this device first."""
-    current = _current(request)
+    current = session_of(request)
     sessions = live_sessions(request.user)
     sessions.sort(key=lambda session: session != current)
     others = sum(session != current for session in sessions)
@@ -120,7 +120,7 @@ def end_device(request: HttpRequest, sid: UUID) -> HttpResponse:
     session = find_live_session(request.user, sid)
     if session is None:
         raise Http404
-    current = _current(request)
+    current = session_of(request)
     if current is not None and current.pk == session.pk:
         logout(request)
         return redirect("authx:login")
@@ -134,14 +134,9 @@ def end_device(request: HttpRequest, sid: UUID) -> HttpResponse:
 @require_POST
 def end_others(request: HttpRequest) -> HttpResponse:
     """End all of the user's sessions but this one."""
-    current = _current(request)
+    current = session_of(request)
     others = other_sessions(request.user, current.pk if current else None)
     ended = end_sessions(others, EndReason.ENDED_BY_USER, by=actor_of(request, request.user))
     said = ngettext("%d other device has been signed out.", "%d other devices have been signed out.", ended)
     messages.success(request, said % ended, fail_silently=True)
     return redirect("authx:devices")
-
-
-def _current(request: Any) -> DeviceSession | None:
-    visit = visit_of(request)
-    return visit.session if visit is not None else None

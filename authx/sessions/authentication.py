@@ -64,8 +64,8 @@ class Caller:
             uses.note(self.claims)
 
 
-class RenewedCaller:
-    """The caller whom the refresh cookie has let in: the session was judged a moment ago, in this request."""
+class KnownCaller:
+    """The caller whom the middleware has identified: the session has been judged in this request."""
 
     is_read = True
 
@@ -78,7 +78,7 @@ class RenewedCaller:
         return self.session.user
 
     def record_use(self) -> None:
-        """Do nothing: the client has not used the access token of these claims."""
+        """Do nothing: that has been recorded, or the client has not got the token of these claims yet."""
 
 
 def admit(claims: AccessClaims, *, now: datetime | None = None) -> Caller:

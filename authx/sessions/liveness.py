@@ -17,7 +17,7 @@ from authx.core.reasons import EndReason
 from authx.errors import KeyUnknown, TokenMalformed
 from authx.gate.verify import ensure_live, read_claims
 from authx.models import DeviceSession
-from authx.sessions.lookup import Snapshot, find_by_access_token, find_by_sid
+from authx.sessions.lookup import Snapshot, find_by_access_token
 from authx.store import database
 
 
@@ -115,9 +115,3 @@ def find_live(claims: AccessClaims, *, now: datetime | None = None) -> Snapshot:
     """
     found: Snapshot = ensure_live(claims, DatabaseSource(), now=now).snapshot
     return found
-
-
-def is_current(session: DeviceSession, claims: AccessClaims) -> bool:
-    """Return whether the session is live and has issued no token since ``claims``. One statement."""
-    found = find_by_sid(session.pk)
-    return found is not None and end_of(found) is None and found.session.generation == claims.gen

@@ -12,6 +12,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
 from authx.core.actor import NOBODY, Actor
+from authx.core.claims import AccessClaims
 from authx.core.reasons import EndReason
 from authx.core.refresh_token import RefreshClaims, read_refresh_token
 from authx.core.risk import Action, Alarm
@@ -24,7 +25,7 @@ from authx.errors import (
     StoreUnavailable,
 )
 from authx.models import DeviceSession
-from authx.sessions.credentials import Credentials, credentials_for
+from authx.sessions.credentials import Credentials, claims_of, credentials_for
 from authx.sessions.liveness import fingerprint, user_end
 from authx.sessions.lookup import Snapshot, find_by_refresh_token
 from authx.sessions.ports import actor_of
@@ -66,18 +67,18 @@ def exchange(presented: RefreshClaims, actor: Actor = NOBODY, *, now: datetime |
 @sensitive_variables()
 def hold_session(
     presented: RefreshClaims, actor: Actor = NOBODY, *, now: datetime | None = None
-) -> DeviceSession:
-    """Return the session that ``exchange`` would renew, for a client that refreshes too often.
+) -> tuple[DeviceSession, AccessClaims]:
+    """Return the session that ``exchange`` would renew, and access claims for this request alone.
 
-    No token may be sent to the client, so nothing is rotated or confirmed. But whatever counts against the
-    token takes effect as usual, or a flood would hide a theft: a refusal, a twin, and a late replay, whose
-    grace period then begins although nothing was replayed.
+    For a client that refreshes too often. No token is made, so nothing is rotated or confirmed. But whatever
+    counts against the token takes effect as usual, or a flood would hide a theft: a refusal, a twin, and a
+    late replay, whose grace period then begins although nothing was replayed.
 
     Raises: as ``refresh_session``.
     """
     with database.store_errors():
         session, _verdict = _exchange(presented, actor, now, holds=True)
-        return session
+        return session, claims_of(session, generation=session.generation, now=now or timezone.now())
 
 
 @sensitive_variables()

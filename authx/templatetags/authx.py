@@ -6,8 +6,8 @@ from typing import Any
 
 from django import template
 
+from authx.identity.visit import identity_of
 from authx.pages import texts
-from authx.pages.visit import visit_of
 
 register = template.Library()
 
@@ -15,4 +15,4 @@ register = template.Library()
 @register.simple_tag(takes_context=True)
 def ended_message(context: Any) -> str:
     """Return in a sentence why the visitor's last session ended; ``""`` if there is nothing to say."""
-    return texts.ended_message(visit_of(context.get("request")))
+    return texts.ended_message(identity_of(context.get("request")))

@@ -31,8 +31,11 @@ from authx.core.keys import Key
 from authx.core.refresh_token import read_refresh_token
 from authx.gate import verify_access_token
 from authx.gate.keys import keyring
+from authx.http.request_state import request_state
+from authx.identity.identity import Delivery, Identity
+from authx.identity.visit import Visit
+from authx.logins.presented import presented_by
 from authx.models import DeviceSession
-from authx.pages.visit import Visit
 from authx.sessions import open_session, refresh_session
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -559,11 +562,14 @@ def secretive(ada):
         f"{ACCESS}={credentials.access_token}; {REFRESH}={credentials.refresh_token}"
     )
     visit = Visit(request)
-    visit.delivery = refresh_session(credentials.refresh_token)
+    visit.identify(Identity(ada, delivery=Delivery(refresh_session(credentials.refresh_token))))
     refresh_claims = read_refresh_token(credentials.refresh_token, secret_keys())
     return credentials, [
         credentials,
         visit,
+        visit.identity,
+        presented_by(request),
+        request_state(request),
         credentials.claims,
         verify_access_token(credentials.access_token),
         refresh_claims,
@@ -580,7 +586,7 @@ def test_no_repr_holds_a_secret(ada):
     secrets = Secrets()
     secrets.add_token("the access token", credentials.access_token)
     secrets.add_token("the refresh token", credentials.refresh_token)
-    secrets.add_bytes("the proof", things[4].proof)
+    secrets.add_bytes("the proof", things[7].proof)
     secrets.add_bytes("the salt", bytes(credentials.session.salt))
     assert credentials.claims.jti in repr(credentials)
     for thing in things:

@@ -451,6 +451,25 @@ def test_of_two_cookies_of_one_name_neither_is_believed(ada, bob):
         assert APIClient().get(WHOAMI, headers={"Cookie": header}).status_code == 401
 
 
+def test_the_access_cookie_of_another_session_than_the_refresh_cookies_is_no_credential(browser, bob):
+    bobs = open_session(bob)
+    browser.cookies[REFRESH] = bobs.refresh_token
+    response = browser.get(WHOAMI)
+    assert response.json() == {"user": str(bob.pk), "sid": str(bobs.session.pk)}
+    assert {ACCESS, REFRESH} <= set(response.cookies)
+
+
+@pytest.mark.parametrize("middleware", [True, False], ids=["prefetch", "without our middleware"])
+def test_nor_is_it_where_nothing_is_renewed(middleware, browser, bob, settings, django_assert_num_queries):
+    if not middleware:
+        settings.MIDDLEWARE = []
+    browser.cookies[REFRESH] = open_session(bob).refresh_token
+    with django_assert_num_queries(0):
+        response = browser.get(WHOAMI, headers={"Sec-Purpose": "prefetch"} if middleware else {})
+    assert (response.status_code, response.json()["code"]) == (401, "not_authenticated")
+    assert not response.cookies
+
+
 def test_two_refresh_cookies_renew_nothing(credentials):
     header = f"{REFRESH}={credentials.refresh_token}; {REFRESH}={credentials.refresh_token}"
     response = APIClient().get(WHOAMI, headers={"Cookie": header})

@@ -23,8 +23,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from django.core.checks import run_checks
 from django.core.handlers.wsgi import WSGIHandler
 from django.urls import reverse
+from rest_framework.request import Request
+from rest_framework.test import APIRequestFactory
 
+from authx.api.authentication import CookieAuthentication
 from authx.checks.verifier import check_verifier
+from authx.conf import conf
 from authx.core.access_token import write_access_token
 from authx.core.keys import Key, KeySet
 from authx.errors import KeyInvalid, KeyUnknown, SessionEnded, StoreUnavailable, TokenMalformed
@@ -926,6 +930,19 @@ def test_its_introspection_does_too(remote, issuer_site, ada):
     end_session(gone.session, "kicked")
     with pytest.raises(SessionEnded):
         verify_access_token(gone.access_token)
+
+
+def test_a_cookie_is_introspected_as_a_bearer_token_is(remote, issuer_site, ada):
+    remote.AUTHX_INTROSPECTION_URL = issuer_site.url + reverse("authx-api:introspect")
+    opened = open_session(ada)
+
+    def caller():
+        request = APIRequestFactory().get("/", HTTP_COOKIE=f"{conf.ACCESS_COOKIE}={opened.access_token}")
+        return CookieAuthentication().authenticate(Request(request))
+
+    assert caller()[1].sid == opened.claims.sid
+    end_session(opened.session, "kicked")
+    assert caller() is None
 
 
 def test_with_neither_a_token_lives_its_life(remote, ada):

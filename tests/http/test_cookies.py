@@ -7,7 +7,7 @@ from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory
 
 from authx.http.cookies import has_credentials, read_cookie, set_access_cookie
 from authx.http.device_cookie import browser_device
-from authx.http.request_state import notes
+from authx.http.request_state import request_state
 from authx.models import DeviceSession
 from authx.sessions import open_session
 
@@ -213,10 +213,10 @@ def test_ours_is_doubled_in_several_cookie_headers_too(first):
 def test_a_request_is_parsed_once(made):
     request = made(b"__Host-authx_access=ours")
     assert (read_cookie(request, ACCESS), read_cookie(request, REFRESH)) == ("ours", None)
-    parsed = notes(request).cookies
+    parsed = request_state(request).cookies
     assert has_credentials(request)
-    assert notes(request).cookies is parsed
-    assert "ours" not in repr(notes(request))
+    assert request_state(request).cookies is parsed
+    assert "ours" not in repr(request_state(request))
 
 
 @either

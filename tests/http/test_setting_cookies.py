@@ -8,15 +8,11 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 from django.views.debug import ExceptionReporter
 
-from authx.core.refresh_token import write_refresh_token
-from authx.errors import RefreshMalformed, StoreUnavailable, TokenMalformed
 from authx.http.cookies import (
     came_back,
     clear_cookies,
     has_credentials,
     read_cookie,
-    read_refresh_cookie,
-    read_token,
     set_access_cookie,
     set_cookies,
     set_device_cookie,
@@ -201,54 +197,6 @@ def test_what_a_fallback_secret_encrypted_is_read_and_what_no_secret_did_is_not(
     assert read_cookie(sent(ACCESS, encrypted), ACCESS) == encrypted
 
 
-# Tokens
-
-
-def test_a_token_is_read_once_per_request_and_cookie(encrypted):
-    request, asked = sent(ACCESS, encrypted), []
-    for _time in range(2):
-        assert read_token(request, ACCESS, lambda value: asked.append(value) or len(asked)) == 1
-    assert read_token(request, REFRESH, lambda value: [value]) == [None]
-    assert asked == ["an-access"]
-
-
-@pytest.mark.parametrize("error", [TokenMalformed, RefreshMalformed])
-def test_a_refusal_is_given_again_without_being_asked(error):
-    request, refusal = sent(ACCESS, "anything"), error("it is none")
-    asked = []
-
-    def refuse(value):
-        asked.append(value)
-        raise refusal
-
-    for _time in range(2):
-        with pytest.raises(error) as caught:
-            read_token(request, ACCESS, refuse)
-        assert caught.value is refusal
-    assert asked == ["anything"]
-
-
-def test_another_error_is_no_answer_and_is_not_kept():
-    request = sent(ACCESS, "anything")
-    with pytest.raises(StoreUnavailable):
-        read_token(request, ACCESS, fail_to_read)
-    assert read_token(request, ACCESS, len) == len("anything")
-
-
-def fail_to_read(value):
-    raise StoreUnavailable("no keys")
-
-
-def test_the_refresh_cookie_is_read_with_the_sites_secrets(settings):
-    sid = uuid4()
-    token = write_refresh_token(sid, 7, 5, b"salt", [settings.SECRET_KEY])
-    claims = read_refresh_cookie(sent(REFRESH, token))
-    assert (claims.sid, claims.generation, claims.branch) == (sid, 7, 5)
-    for request in (sent(REFRESH, token[:-1]), sent(ACCESS, token)):
-        with pytest.raises(RefreshMalformed):
-            read_refresh_cookie(request)
-
-
 # What came back
 
 
@@ -310,12 +258,6 @@ def test_nor_one_that_was_being_decrypted(encrypted, settings):
     request = sent(ACCESS, encrypted)
     settings.SECRET_KEY_FALLBACKS = [object()]  # no secret
     assert encrypted not in reported(lambda: read_cookie(request, ACCESS))
-
-
-def test_nor_the_token_in_it(settings):
-    request = sent(REFRESH, CANARY)
-    settings.SECRET_KEY_FALLBACKS = [object()]
-    assert CANARY not in reported(lambda: read_refresh_cookie(request))
 
 
 def test_nor_one_that_was_being_set(response, settings):

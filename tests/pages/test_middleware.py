@@ -683,10 +683,82 @@ def test_swapped_cookies_are_an_anonymous_visitor(credentials):
     assert_nobody(ask_with(header))
 
 
-def test_the_cookies_of_two_sessions_are_the_one_of_the_access_cookie(credentials, ada, bob):
-    bobs = open_session(bob)
-    header = f"{ACCESS}={credentials.access_token}; {REFRESH}={bobs.refresh_token}"
-    assert_is(ask_with(header), ada)
+# Cookies of two sessions: the access cookie is no credential
+
+
+@pytest.fixture
+def mixed(credentials, bobs):
+    """A browser with ada's access cookie beside bob's refresh cookie, both good."""
+    return browser_with({ACCESS: credentials.access_token, REFRESH: bobs.refresh_token})
+
+
+@pytest.fixture
+def bobs(bob):
+    return open_session(bob)
+
+
+def test_the_cookies_of_two_sessions_are_renewed_as_the_refresh_cookies(mixed, credentials, bobs, bob):
+    response = mixed.get("/whoami/")
+    assert_is(response, bob)
+    assert_renewed(response)
+    assert_is(mixed.get("/whoami/"), bob)
+    assert DeviceSession.objects.get(pk=credentials.session.pk).confirmed_generation == 0
+
+
+@pytest.mark.parametrize("mine", [True, False], ids=["same user", "another's"])
+def test_whoever_the_two_belong_to(mine, credentials, ada, bob):
+    other = open_session(ada if mine else bob)
+    response = browser_with({ACCESS: credentials.access_token, REFRESH: other.refresh_token}).get("/whoami/")
+    assert response.json()["session"] == str(other.session.pk)
+    assert_renewed(response)
+
+
+@pytest.mark.parametrize("reason", ["kicked", "logout", "password_changed"])
+def test_the_access_cookie_does_not_rescue_an_ended_session(reason, mixed, bobs):
+    end_session(bobs.session, reason)
+    assert_nobody(mixed.get("/whoami/"))
+    assert_nobody(mixed.get("/whoami/", headers={"Sec-Purpose": "prefetch"}))
+
+
+def test_nor_a_renewal_that_came_too_late(late, bob):
+    late.cookies[ACCESS] = open_session(bob).access_token
+    assert late.get("/whoami/", headers=NAVIGATION).status_code == 302
+    assert_nobody(late.get("/whoami/", headers=FETCH))
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [("options", {}), ("get", {"Sec-Purpose": "prefetch"}), ("get", {"Sec-Fetch-Site": "cross-site"})],
+    ids=["OPTIONS", "prefetch", "cross-site"],
+)
+def test_where_nothing_is_renewed_the_two_let_nobody_in(method, headers, mixed, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        response = getattr(mixed, method)("/whoami/", headers=headers)
+    assert_nobody(response)
+    assert_sets_nothing(response)
+
+
+def test_too_often_the_visitor_is_still_that_of_the_refresh_cookie(mixed, bob, settings):
+    settings.AUTHX_REFRESH_RATE = "1/day"
+    mixed.get("/whoami/")
+    mixed.cookies[ACCESS] = ""
+    again = browser_with({name: mixed.cookies[name].value for name in OURS})
+    again.cookies[ACCESS] = open_session(get_user_model().objects.get(username="ada")).access_token
+    response = again.get("/whoami/")
+    assert_is(response, bob)
+    assert_sets_nothing(response)
+
+
+def test_signing_out_ends_the_session_of_the_refresh_cookie(mixed, credentials, bobs):
+    mixed.post("/account/logout/")
+    ended = dict(DeviceSession.objects.values_list("pk", "end_reason"))
+    assert ended == {bobs.session.pk: "logout", credentials.session.pk: ""}
+
+
+@pytest.mark.parametrize("refresh", ["garbage", ""], ids=["garbage", "empty"])
+def test_a_refresh_cookie_that_names_no_session_says_nothing_of_the_access_cookie(refresh, browser, ada):
+    browser.cookies[REFRESH] = refresh
+    assert_is(browser.get("/whoami/"), ada)
 
 
 def test_a_token_of_a_session_that_was_pruned_is_an_anonymous_visitor(browser, due):

@@ -22,7 +22,7 @@ from authx.gate.keys import keyring
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import Device, end_session, open_session, recognize, refresh_session
 from authx.sessions.activity import record_use
-from authx.sessions.liveness import find_live, is_current
+from authx.sessions.liveness import find_live
 from authx.sessions.lookup import find_by_sid
 from authx.sessions.step_up import is_recent, record_proof
 from authx.store.database import run_pending
@@ -382,20 +382,6 @@ def test_read_again_an_ended_session_is_still_there_and_a_missing_one_is_none(ad
     end_session(session, "kicked")
     assert find_by_sid(session.pk).session.end_reason == "kicked"
     assert find_by_sid(DeviceSession._meta.pk.get_default()) is None
-
-
-def test_credentials_are_current_until_the_session_moves_on_or_ends(ada, django_assert_num_queries):
-    opened = open_session(ada)
-    with django_assert_num_queries(1):
-        assert is_current(opened.session, opened.claims)
-    DeviceSession.objects.update(generation=2)
-    assert not is_current(opened.session, opened.claims)
-    DeviceSession.objects.update(generation=1, idle_expires_at=START)
-    assert not is_current(opened.session, opened.claims)
-    DeviceSession.objects.update(idle_expires_at=opened.session.idle_expires_at)
-    assert is_current(opened.session, opened.claims)
-    end_session(opened.session, "kicked")
-    assert not is_current(opened.session, opened.claims)
 
 
 def test_any_generation_finds_its_session_live_or_ended_and_changes_nothing(opened):

@@ -419,11 +419,12 @@ def test_the_password_again_is_a_method_too(client, ada, password):
 
 
 def test_the_very_visitor_is_known_however_often_wrapped():
-    from authx.pages.visit import Visit
+    from authx.identity.identity import Identity
+    from authx.identity.visit import Visit
 
     visit, ada = Visit(RequestFactory().get("/")), object()
     assert not visit.is_visitor(None)
-    visit.identify(None, ada)
+    visit.identify(Identity(ada))
     wrapped = SimpleLazyObject(lambda: SimpleLazyObject(lambda: ada))
     assert str(wrapped)
     assert visit.is_visitor(ada)

@@ -21,11 +21,12 @@ from authx.gate import verify_access_token
 from authx.gate.revocation import sources
 from authx.gate.revocation.window import window
 from authx.http.django_session import BOUND_KEY
+from authx.http.request_state import request_state
+from authx.identity.password_change import own_password_change
+from authx.identity.visit import visit_of
 from authx.issuer.introspection import introspect
 from authx.issuer.revocation_feed import endings_since
 from authx.models import DeviceSession, NotBeforeMark, RevocationLogEntry, SessionEvent
-from authx.pages import response
-from authx.pages.visit import visit_of
 from authx.sessions import (
     end_everyone,
     end_session,
@@ -228,8 +229,7 @@ def test_who_changes_a_password_after_the_kick_is_not_let_back_in(ada, only_mark
     ada.save()
     update_session_auth_hash(request, ada)
     end_user_sessions(ada, "kicked")
-    response.keep_own_password_change(visit)
-    assert visit.delivery is None
+    assert own_password_change(request, visit.identity, request_state(request)) is None
 
 
 def test_the_api_says_why(marked, api):

@@ -156,7 +156,7 @@ def copied(opened):
 def late_replay(opened):
     """The spent token comes back after the grace, and its successor is in use."""
     second = refresh(opened, from_())
-    refresh_session(second.refresh_token, from_(), now=opened.session.database_now + LATER)
+    refresh_session(second.refresh_token, from_(), now=opened.now + LATER)
     return opened.refresh_token, 2 * LATER
 
 
@@ -175,7 +175,7 @@ def present(opened, noticed):
     """Do what is noticed; return the generation that was handed out, or the error."""
     token, after = NOTICED[noticed](opened)
     try:
-        return refresh_session(token, from_(), now=opened.session.database_now + after).claims.gen
+        return refresh_session(token, from_(), now=opened.now + after).claims.gen
     except (RefreshConflict, RefreshReused) as error:
         return type(error)
 
@@ -219,7 +219,7 @@ def test_an_ignored_twin_ends_the_session_all_the_same_in_the_second_generation(
     settings.AUTHX_ALARMS = {"copied": "ignore"}
     present(opened, "copied")
     DeviceSession.objects.update(twin_generation=0, twin_streak=1)
-    at = opened.session.database_now + LATER
+    at = opened.now + LATER
     with pytest.raises(RefreshReused):
         refresh_session(another_branch(opened), from_(), now=at)
     assert heard == ["refresh_reused"]

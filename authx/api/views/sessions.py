@@ -74,8 +74,7 @@ class SessionDetail(SessionAPIView):
         end_session(session, reason, by=actor_of(request, request.user))
         response = Response(status=204)
         if own and not has_bearer(request._request):
-            cookies.clear_cookies(response)
-            browser.signed_out(request)
+            browser.sign_out(request, response)
         return response
 
     def _find(self, request: Request, sid: UUID) -> DeviceSession:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.models import update_last_login
-from django.middleware.csrf import get_token, rotate_token
+from django.middleware.csrf import get_token
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
@@ -18,19 +18,19 @@ from authx.api.authentication import bearer_token, enforce_csrf
 from authx.api.exceptions import Refused
 from authx.api.serializers import LoginSerializer
 from authx.api.views.base import AuthxAPIView
-from authx.conf import conf, secret_keys
-from authx.core.actor import Actor
+from authx.conf import secret_keys
 from authx.core.reasons import EndReason
 from authx.core.refresh_token import RefreshClaims, read_refresh_token
-from authx.errors import RefreshReused, SessionEnded, TokenError
+from authx.errors import RefreshMalformed, RefreshReused, SessionEnded, TokenError
 from authx.http import cookies, django_session
 from authx.http.actor import actor_of
-from authx.http.device_cookie import browser_device, remember_login
+from authx.http.device_cookie import browser_device
 from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.renewal import has_bearer
-from authx.http.request_state import notes
+from authx.http.request_state import request_state
 from authx.logins.attempts import authenticate_within_limit
 from authx.logins.browser import browser_session
+from authx.logins.presented import presented_by
 from authx.models import DeviceSession
 from authx.sessions import (
     Credentials,
@@ -39,7 +39,6 @@ from authx.sessions import (
     open_session,
     recognize,
 )
-from authx.sessions.liveness import is_current
 from authx.sessions.lookup import find_by_refresh_token
 from authx.sessions.methods import password_methods
 from authx.sessions.refreshing import exchange
@@ -62,20 +61,6 @@ def token_body(credentials: Credentials, *, with_refresh: bool) -> dict[str, Any
     return body
 
 
-def set_token_cookies(response: Response, credentials: Credentials) -> None:
-    """Give the browser its cookies, unless the session has ended or moved on meanwhile."""
-    session = credentials.session
-    if not is_current(session, credentials.claims):
-        return
-    cookies.set_cookies(
-        response,
-        access_token=credentials.access_token,
-        access_expires_in=credentials.expires_in,
-        refresh_token=credentials.refresh_cookie,
-        refresh_expires_in=credentials.refresh_expires_in if session.persistent else None,
-    )
-
-
 @sensitive_variables("password")
 def check_credentials(
     request: Request, username: str, password: str, *, proof_of: DeviceSession | None = None
@@ -88,11 +73,11 @@ def check_credentials(
         Throttled: too many failures for this account, from this address or in this browser.
         Refused: ``invalid_credentials``, the same for an unknown or inactive user and a wrong password (P4).
     """
-    noted = notes(request._request)
-    noted.proof_of = proof_of
+    state = request_state(request._request)
+    state.proof_of = proof_of
     user = authenticate_within_limit(request._request, username=username, password=password)
-    if user is None and noted.login_wait:
-        raise Throttled(noted.login_wait)
+    if user is None and state.login_wait:
+        raise Throttled(state.login_wait)
     if user is None:
         raise Refused("invalid_credentials")
     return user
@@ -137,11 +122,7 @@ class Login(AuthxAPIView):
             update_last_login(type(user), user)
         response = Response(token_body(credentials, with_refresh=not by_cookie))
         if by_cookie:
-            browser.signed_in(request, credentials.session, came_with)
-            rotate_token(request._request)
-            set_token_cookies(response, credentials)
-            session = credentials.session
-            remember_login(request._request, response, session.subject, login=str(session.pk))
+            browser.sign_in(request, response, credentials, came_with)
         return response
 
 
@@ -152,37 +133,41 @@ class Refresh(AuthxAPIView):
     @sensitive_variables()
     def post(self, request: Request) -> Response:
         by_cookie = "refresh_token" not in self.body()
-        if by_cookie:
-            if cookies.read_cookie(request._request, conf.REFRESH_COOKIE) is None:
-                raise Refused("not_authenticated")
-            enforce_csrf(request)
-            presented = cookies.read_refresh_cookie(request._request)
-        else:
-            presented = read_refresh_token(self.body()["refresh_token"], secret_keys())
+        presented = _from_cookie(request) if by_cookie else _from_body(self.body())
         actor = actor_of(request)
         if wait := count_refresh(presented, actor):
             raise Throttled(wait)
-        credentials = _refresh(presented, request, actor, by_cookie=by_cookie)
+        try:
+            credentials = exchange(presented, actor)
+        except (SessionEnded, RefreshReused) as error:
+            if by_cookie:
+                django_session.flush_with(request._request, error.sid)
+            raise
         response = Response(token_body(credentials, with_refresh=not by_cookie))
         if by_cookie:
-            set_token_cookies(response, credentials)
+            browser.renew(request, response, credentials)
         return response
 
 
+def _from_cookie(request: Request) -> RefreshClaims:
+    """Return what the refresh cookie holds, after the CSRF check.
+
+    Raises:
+        Refused: there is none, or two.
+        RefreshMalformed: it was never one of ours.
+    """
+    found = presented_by(request._request)
+    if found.refresh is None and found.refresh_error is None:
+        raise Refused("not_authenticated")
+    enforce_csrf(request)
+    if found.refresh is None:
+        raise found.refresh_error or RefreshMalformed("there is none")
+    return found.refresh
+
+
 @sensitive_variables()
-def _refresh(presented: RefreshClaims, request: Request, actor: Actor, *, by_cookie: bool) -> Credentials:
-    """Return the next pair; keep or flush the browser's Django session with its device session."""
-    try:
-        credentials = exchange(presented, actor)
-    except (SessionEnded, RefreshReused) as error:
-        if by_cookie:
-            django_session.flush_with(request._request, error.sid)
-        raise
-    if by_cookie:
-        session = credentials.session
-        here, sid = request._request, str(session.pk)
-        django_session.claim(here, session.user, sid, persistent=session.persistent)
-    return credentials
+def _from_body(body: dict[str, Any]) -> RefreshClaims:
+    return read_refresh_token(body["refresh_token"], secret_keys())
 
 
 @method_decorator(sensitive_post_parameters(), name="dispatch")
@@ -206,8 +191,7 @@ class Logout(AuthxAPIView):
             end_session(session, EndReason.LOGOUT, by=actor_of(request, session.user))
         response = Response(status=204)
         if by_cookie:
-            cookies.clear_cookies(response)
-            browser.signed_out(request)
+            browser.sign_out(request, response)
         return response
 
 
@@ -218,5 +202,5 @@ def _by_bearer(request: Request) -> DeviceSession | None:
     except SessionEnded:
         return None
     except TokenError as error:
-        notes(request._request).refusal = error
+        request_state(request._request).refusal = error
         raise

@@ -3,62 +3,53 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 from uuid import UUID
 
-from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
 from django.utils import timezone
 
 from authx.core.auth_time import AUTH_TIME_UNKNOWN
 from authx.core.reasons import EndReason
-from authx.errors import LoginRefused, SessionLimitReached
+from authx.errors import LoginRefused, SessionEnded, SessionLimitReached
 from authx.http import django_session
 from authx.http.device_cookie import browser_device
-from authx.pages import django_login
-from authx.sessions import Device, open_session
+from authx.identity import django_login
+from authx.identity.identity import Delivery, Identity
+from authx.sessions import Credentials, Device, open_session
 from authx.sessions.credentials import credentials_for
 from authx.sessions.liveness import end_of
 from authx.sessions.lookup import Snapshot, find_adopted, find_by_sid
-
-if TYPE_CHECKING:
-    from authx.pages.visit import Visit
 
 #: How long after its login or adoption a Django session alone is a credential and fetches our cookies.
 DELIVERY_WINDOW = timedelta(minutes=10)
 
 
-def find_by_django_login(visit: Visit) -> None:
-    """Identify a visitor who brought no cookie of ours, by the Django session alone.
+def identity_of_django_login(request: HttpRequest) -> Identity:
+    """Return who a visitor is that brought no cookie of ours, by the Django session alone.
 
     It is a credential until the first of our cookies has come back from that browser, and for ten minutes at
     most.
     """
-    request = visit.request
     bound = django_session.bound_to(request)
     if bound:
-        _follow(visit, find_by_sid(UUID(bound)))
-    elif not django_session.is_present(request):
-        visit.identify(None, AnonymousUser())
-    elif bound is None:
-        _adopt(visit)
-    elif django_session.lies_on(request):  # the session beneath was not presented
-        visit.identify(None, AnonymousUser())
-    else:
-        visit.identify(None, django_login.own_user(request))
+        return _follow(request, find_by_sid(UUID(bound)))
+    if not django_session.is_present(request):
+        return Identity()
+    if bound is None:
+        return _adopt(request)
+    if django_session.beneath_sid(request):  # the session beneath was not presented
+        return Identity()
+    return Identity(django_login.own_user(request))
 
 
-def _adopt(visit: Visit) -> None:
+def _adopt(request: HttpRequest) -> Identity:
     """Open a device session for a login older than authx, at most once ever."""
-    request = visit.request
     user = django_login.own_user(request)
     if not user.is_authenticated or not django_login.wants_device_session(request, user):
-        visit.identify(None, user)
-        return
+        return Identity(user)
     mark = django_login.adoption_mark(request)
     if mark is None:
-        visit.identify(None, user)
-        return
-    persistent = not request.session.get_expire_at_browser_close()
+        return Identity(user)
     try:
         credentials = open_session(
             user,
@@ -66,40 +57,39 @@ def _adopt(visit: Visit) -> None:
             Device(id=browser_device(request).id),
             amr=(),
             auth_time=AUTH_TIME_UNKNOWN,  # ``last_login`` may be another device's
-            persistent=persistent,
+            persistent=not request.session.get_expire_at_browser_close(),
             adopted_from=mark,
         )
     except SessionLimitReached:
-        visit.identify(None, AnonymousUser())
-        return
+        return Identity()
     except LoginRefused:  # another tab was first, or it was adopted and ended long ago
-        _follow(visit, find_adopted(mark))
-        return
-    visit.delivery, visit.binds = credentials, True
-    visit.identify(credentials.session, user)
+        return _follow(request, find_adopted(mark))
+    return _delivered(credentials, user)
 
 
-def _follow(visit: Visit, found: Snapshot | None) -> None:
-    """Identify the visitor by the session that this Django login belongs to, or refuse."""
+def _follow(request: HttpRequest, found: Snapshot | None) -> Identity:
+    """Return the visitor of the session that this Django login belongs to, or why there is none."""
     reason = EndReason.EXPIRED if found is None else end_of(found)
     if found is None or reason:
         lost = found is not None and found.session.answers_lost
-        visit.refuse(reason or EndReason.EXPIRED, None, answers_lost=lost)
-        return
-    request, session = visit.request, found.session
+        django_session.flush_ended(request, None)
+        return Identity(refusal=SessionEnded(reason or EndReason.EXPIRED, answers_lost=lost))
+    session = found.session
     if not django_session.is_present(request):  # it only holds the session's data: no login
-        visit.identify(None, AnonymousUser())
-    elif not django_session.belongs_to(request, session.user):
+        return Identity()
+    if not django_session.belongs_to(request, session.user):
         django_session.flush(request)
-        visit.identify(None, AnonymousUser())
-    elif session.confirmed_generation or not _is_recent(found):
+        return Identity()
+    if session.confirmed_generation or not _is_recent(found):
         if django_session.bound_to(request) is None:  # else every request would try to adopt it
             django_session.bind(request, str(session.pk))
-        visit.identify(None, AnonymousUser())
-    else:
-        visit.delivery = credentials_for(session, generation=session.generation, now=timezone.now())
-        visit.binds = True
-        visit.identify(session, session.user)
+        return Identity()
+    credentials = credentials_for(session, generation=session.generation, now=timezone.now())
+    return _delivered(credentials, session.user)
+
+
+def _delivered(credentials: Credentials, user: object) -> Identity:
+    return Identity(user, credentials.session, delivery=Delivery(credentials, binds_django_session=True))
 
 
 def _is_recent(found: Snapshot) -> bool:

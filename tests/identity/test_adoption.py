@@ -1,4 +1,4 @@
-"""authx.pages.adoption: Django sessions that were logged in before authx was installed."""
+"""authx.identity.adoption: Django sessions that were logged in before authx was installed."""
 
 import re
 from contextlib import contextmanager

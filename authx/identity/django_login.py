@@ -1,4 +1,4 @@
-"""A Django login as pages see it: its user, whether to bind it, and how it is adopted only once."""
+"""A Django login as we see it: its user, whether to bind it, and how it is adopted only once."""
 
 from __future__ import annotations
 

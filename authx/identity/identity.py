@@ -1,0 +1,58 @@
+"""The identity of a request, as a value: who it is, or why not, and what the response delivers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+
+from authx.core.claims import AccessClaims
+from authx.core.reasons import EndReason
+from authx.errors import AuthxError, RefreshReused, SessionEnded
+from authx.models import DeviceSession
+from authx.sessions import Credentials
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What the response does to the browser."""
+
+    #: The tokens that become its cookies, unless their session has ended or moved on by then.
+    credentials: Credentials | None = None
+    #: Whether its Django session is bound to their session, should that still exist then.
+    binds_django_session: bool = False
+    #: Whether its cookies are deleted; nothing is set then.
+    clears_cookies: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a request is; as it stands, an anonymous visitor who presented nothing."""
+
+    user: Any = field(default_factory=AnonymousUser)
+    #: The live device session; None without one.
+    session: DeviceSession | None = None
+    #: The claims of the access token, presented or just made, that names the session; None without one.
+    claims: AccessClaims | None = None
+    #: Why what was presented identifies nobody: its session has ended, its refresh token is spent, the store
+    #: cannot be asked. None if it does identify somebody, or if nothing was presented.
+    refusal: AuthxError | None = None
+    delivery: Delivery = Delivery()
+
+    @property
+    def ended_reason(self) -> str:
+        """Return the ``EndReason`` for which the presented session has ended; ``""`` if it has not."""
+        if isinstance(self.refusal, RefreshReused):
+            return EndReason.REUSED.value
+        return str(self.refusal.reason) if isinstance(self.refusal, SessionEnded) else ""
+
+    @property
+    def replaced_by(self) -> str:
+        """Return the device type of the login in its place; ``""`` unless the reason is ``replaced``."""
+        return self.refusal.replaced_by if isinstance(self.refusal, SessionEnded) else ""
+
+    @property
+    def answers_lost(self) -> bool:
+        """Return whether it ended because answers kept getting lost, where the reason is ``reused``."""
+        return isinstance(self.refusal, SessionEnded | RefreshReused) and self.refusal.answers_lost
