@@ -231,6 +231,19 @@ class OddManager:
         raise self.error
 
 
+class Plain:
+    """A site's own manager, which knows no natural keys."""
+
+    def get(self, **query):
+        return get_user_model()._base_manager.get(**query)
+
+
+def test_where_there_are_no_natural_keys_the_column_is_asked(ada, monkeypatch):
+    monkeypatch.setitem(vars(get_user_model()._meta), "default_manager", Plain())
+    assert found(username="ada") == [ada]
+    assert found(username="nobody") == [None]
+
+
 @pytest.mark.parametrize("keyword", ["username", "id"])
 @pytest.mark.parametrize(
     "error",
