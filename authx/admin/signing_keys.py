@@ -18,7 +18,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from authx.admin.read_only import ReadOnlyAdmin
-from authx.admin.recent import has_signed_in_recently
+from authx.admin.recent import ask_again
 from authx.core.key_schedule import IN_USE, LEAD_TIME, KeyState
 from authx.errors import StoreUnavailable
 from authx.issuer.key_rows import KeyringSnapshot, read_keyring
@@ -122,8 +122,10 @@ class SigningKeyAdmin(ReadOnlyAdmin):
         """Ask for confirmation, then make the next key."""
         self._check(request)
         form = RotateForm(request.POST or None)
-        if form.is_valid() and has_signed_in_recently(self, request):
-            return self._act(request, lambda: self._rotate(request, form.cleaned_data))
+        if form.is_valid():
+            return ask_again(self, request) or self._act(
+                request, lambda: self._rotate(request, form.cleaned_data)
+            )
         waiting = read_keyring().first(KeyState.NEXT)
         extra = {"form": form, "waiting": waiting, "lead": LEAD_TIME.seconds // 60, "title": _("Rotate now")}
         return self._ask(request, extra)
@@ -134,8 +136,8 @@ class SigningKeyAdmin(ReadOnlyAdmin):
         key = self.get_object(request, str(number))
         if key is None:
             raise Http404("there is no such key")
-        if request.method == "POST" and has_signed_in_recently(self, request):
-            return self._act(request, lambda: self._withdraw(request, key.kid))
+        if request.method == "POST":
+            return ask_again(self, request) or self._act(request, lambda: self._withdraw(request, key.kid))
         keyring = read_keyring()
         state, signs = _state_text(keyring, key), keyring.state_of(key) is KeyState.SIGNING
         return self._ask(request, {"key": key, "state": state, "signs": signs, "title": _("Withdraw")})
