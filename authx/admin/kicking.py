@@ -21,7 +21,7 @@ from authx.core.reasons import EndReason
 from authx.http.actor import actor_of
 from authx.models import DeviceSession, DeviceSessionQuerySet
 from authx.sessions import end_sessions, end_user_sessions
-from authx.sessions.kicking import may_kick_superusers, of_superusers
+from authx.sessions.kick_permissions import may_kick_superusers, of_superusers
 from authx.sessions.queries import live_or_continued
 
 #: Rows listed on a confirmation page; the rest are counted.
