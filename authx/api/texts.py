@@ -1,4 +1,4 @@
-"""The texts of the API's errors, by code; an exception with a status of its own has its own in ``exceptions``."""
+"""The texts of the API's errors, by code; an exception with a status of its own has its text beside it."""
 
 from __future__ import annotations
 
