@@ -161,6 +161,14 @@ def test_the_shell_blocks_are_shell(page):
             subprocess.run(["bash", "-n"], input=text, text=True, check=True)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_files_that_are_named_are_there(page):
+    named = set(re.findall(r"`([\w.-]+(?:/[\w.-]+)+\.py)`", page.read_text()))
+    assert {
+        name for name in named if not ((ROOT / name).is_file() or (ROOT / "authx" / name).is_file())
+    } == set()
+
+
 @pytest.mark.parametrize("text", python_blocks())
 def test_a_python_block_compiles_and_names_what_is_there(text):
     tree = ast.parse(text)
