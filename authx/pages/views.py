@@ -27,7 +27,7 @@ from authx.http.actor import actor_of
 from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.request_state import request_state
 from authx.identity.visit import identity_of, session_of, visit_of
-from authx.logins.outcome import say_wait
+from authx.logins.outcome import set_retry_after
 from authx.models import DeviceSession
 from authx.pages.forms import LoginForm
 from authx.pages.other_login_page import OurLoginPage, other_login_page, to_other_login_page
@@ -78,7 +78,7 @@ class LoginView(OurLoginPage, auth_views.LoginView):
         response: HttpResponse = super().form_invalid(form)
         if self.refusal_code:
             response.status_code = 401
-        say_wait(response, request_state(self.request).login_wait)  # for a site without our middleware
+        set_retry_after(response, request_state(self.request).login_wait)  # for a site without our middleware
         return response
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class Uses:
     def __len__(self) -> int:
         return len(self._written)
 
-    def note(self, claims: AccessClaims) -> None:
+    def record(self, claims: AccessClaims) -> None:
         """Record a use as ``record_use`` does; a write is remembered once it has succeeded."""
         now, generation = self._clock(), claims.gen or 0
         known = self._written.get(claims.sid)

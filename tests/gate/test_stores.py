@@ -457,7 +457,7 @@ def test_memory_of_uses_is_bounded(opened, monkeypatch):
 
     monkeypatch.setattr(uses, "max_sessions", 3)
     for _ in range(10):
-        uses.note(replace(opened.claims, sid=str(uuid.uuid4())))
+        uses.record(replace(opened.claims, sid=str(uuid.uuid4())))
     assert len(uses) == 3
 
 

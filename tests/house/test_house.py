@@ -234,6 +234,21 @@ def test_the_authentication_classes_do_not_import_drf_views():
     """)
 
 
+def identifiers(path: Path) -> list[str]:
+    """List the names of a file's functions, their arguments, and its variables."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = [node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    names += [node.id for node in nodes if isinstance(node, ast.Name)]
+    return names + [node.arg for node in nodes if isinstance(node, ast.arg)]
+
+
+def test_nothing_is_named_for_being_told():
+    """What a function returns has a noun, such as the entries or the text."""
+    verbs = {"tell", "told", "say", "said"}
+    named = {name: path.name for path in (ROOT / "authx").rglob("*.py") for name in identifiers(path)}
+    assert {name: file for name, file in named.items() if verbs & set(name.lower().split("_"))} == {}
+
+
 def test_every_module_imports_without_any_extra():
     python(
         f"""
