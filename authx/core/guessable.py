@@ -18,7 +18,7 @@ MIN_FRESH_CHARACTERS: Final = 16
 #: Characters examined: a text that has repeated itself for this long goes on repeating.
 _MAX_LENGTH: Final = 4096
 #: Least length of a series or a repetition.
-_RUN: Final = 4
+_MIN_RUN_LENGTH: Final = 4
 #: What ``startproject`` puts before a random key.
 _PREFIX: Final = "django-insecure-"
 _SERIES: Final = "\n".join([*ROWS, *(row[::-1] for row in ROWS)])
@@ -86,10 +86,10 @@ def _word_at(text: str, place: int, is_border: bool) -> str:
 
 def _series_at(text: str, place: int) -> int:
     """Return how many characters of a keyboard's row begin at ``place``."""
-    length = _RUN
+    length = _MIN_RUN_LENGTH
     while place + length <= len(text) and text[place : place + length] in _SERIES:
         length += 1
-    return length - 1 if length > _RUN else 0
+    return length - 1 if length > _MIN_RUN_LENGTH else 0
 
 
 def _repetition_at(steps: list[int], place: int) -> int:
@@ -100,4 +100,4 @@ def _repetition_at(steps: list[int], place: int) -> int:
         while place - 1 + length < len(steps) and steps[before + length] == steps[place - 1 + length]:
             length += 1
         longest = max(longest, length)
-    return longest if longest >= _RUN else 0
+    return longest if longest >= _MIN_RUN_LENGTH else 0

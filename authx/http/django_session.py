@@ -15,7 +15,7 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
-from authx.http.proof_notes import SEEN_KEY, mark_seen_if_first
+from authx.http.proof_notes import SEEN_KEY, see_if_first
 
 #: In a Django session: the sid it is bound to; ``""`` if its login deliberately opened none.
 BOUND_KEY = "_authx_session"
@@ -85,7 +85,7 @@ def bind(request: HttpRequest, sid: str, *, beneath: str = "") -> None:
     request.session[BOUND_KEY] = sid
     request.session.pop(BENEATH_KEY, None)
     if sid:
-        mark_seen_if_first(request)
+        see_if_first(request)
     if beneath:
         request.session[BENEATH_KEY] = beneath
 

@@ -16,15 +16,15 @@ SEEN_KEY = "_authx_proofs"
 ALLAUTH, OTP, MFA2 = "account_authentication_methods", "otp_device_id", "mfa"
 
 
-def mark_seen(request: HttpRequest) -> None:
+def see(request: HttpRequest) -> None:
     """Mark all notes so far as seen: they are known, or are not to count."""
-    request.session[SEEN_KEY] = newest_notes(request)
+    request.session[SEEN_KEY] = state(request)
 
 
-def mark_seen_if_first(request: HttpRequest) -> None:
+def see_if_first(request: HttpRequest) -> None:
     """Mark all notes so far as seen, unless some were before: those so far come from no login of ours."""
     if SEEN_KEY not in request.session:
-        mark_seen(request)
+        see(request)
 
 
 def has_news(request: HttpRequest) -> bool:
@@ -32,10 +32,10 @@ def has_news(request: HttpRequest) -> bool:
     session = getattr(request, "session", None)
     if session is None or not session.modified:
         return False
-    return bool(newest_notes(request) != session.get(SEEN_KEY, {}))
+    return bool(state(request) != session.get(SEEN_KEY, {}))
 
 
-def newest_notes(request: HttpRequest) -> dict[str, Any]:
+def state(request: HttpRequest) -> dict[str, Any]:
     """Return what to compare: the time of allauth's newest record, django-otp's device, mfa2's proof."""
     session = request.session
     newest = max((at for at, _record in allauth_records(request)), default=0)

@@ -15,7 +15,7 @@ from authx.http import django_session
 from authx.http.actor import actor_of
 from authx.http.cookies import has_credentials
 from authx.http.device_cookie import browser_device
-from authx.http.proof_notes import mark_seen
+from authx.http.proof_notes import see
 from authx.http.request_state import request_state
 from authx.identity import django_login
 from authx.identity.identity import Delivery, Identity
@@ -68,7 +68,7 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
         persistent=not request.session.get_expire_at_browser_close(),
         overwrites=overwrites,
     )
-    mark_seen(request)
+    see(request)
     if visit is None or request_state(request).is_finished:  # as in a test: no cookies will be set
         django_session.bind(request, str(credentials.session.pk))
         return

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
-from authx.http.proof_notes import MFA2, SEEN_KEY, newest_notes
+from authx.http.proof_notes import MFA2, SEEN_KEY, state
 from authx.pages import allauth_records
 from authx.sessions.methods import is_backend
 
@@ -24,8 +24,8 @@ _PASSKEYS_BACKEND = "passkeys.backend.PasskeyModelBackend"
 
 
 def proofs_since(request: HttpRequest, user: Any) -> list[str]:
-    """Return the names of what ``user`` has proved since ``proof_notes.mark_seen``."""
-    seen, now = request.session.get(SEEN_KEY, {}), newest_notes(request)
+    """Return the names of what ``user`` has proved since ``proof_notes.see``."""
+    seen, now = request.session.get(SEEN_KEY, {}), state(request)
     names = [name for at, name in allauth_records.of_user(request, user) if at > seen.get("allauth", 0)]
     if now.get("otp") != seen.get("otp"):
         names += _otp_device(_device(now.get("otp"), user))
@@ -43,7 +43,7 @@ def login_proofs(request: HttpRequest, user: Any) -> tuple[list[str], bool]:
     names = [name for at, name in allauth_records.of_user(request, user) if at > _oldest(request)]
     if is_backend(user, _PASSKEYS_BACKEND) and _flag(request, _PASSKEYS, "passkey"):
         names.append("passkeys.passkey")
-    is_new = newest_notes(request).get("mfa2") != request.session.get(SEEN_KEY, {}).get("mfa2")
+    is_new = state(request).get("mfa2") != request.session.get(SEEN_KEY, {}).get("mfa2")
     second = _mfa2(request, user) if is_new else []
     doubtful = bool(names) or (bool(second) and "base_username" not in request.session)
     if not _is_remembered(request):

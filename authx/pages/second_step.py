@@ -52,7 +52,7 @@ def _note(visit: Visit, session: DeviceSession) -> None:
     else:
         at = _time(request, session)
         visit.identify(continued(request, visit.identity, session, methods, auth_time=at))
-    proof_notes.mark_seen(request)
+    proof_notes.see(request)
 
 
 def _add(visit: Visit, session: DeviceSession, methods: tuple[str, ...], delivered: Credentials) -> None:
