@@ -17,6 +17,7 @@ from authx.core.reasons import EndReason
 from authx.errors import KeyUnknown, TokenMalformed
 from authx.gate.verify import ensure_live, read_claims
 from authx.models import DeviceSession
+from authx.sessions.ending import end_session
 from authx.sessions.lookup import Snapshot, find_by_access_token
 from authx.store.after_transaction import run_even_on_rollback
 
@@ -88,8 +89,6 @@ class DatabaseSource:
 
 def _record_end(session: DeviceSession, reason: str, now: datetime | None) -> None:
     """Record at this read what the user's state has ended: a bulk update sent no signal."""
-    from authx.sessions.ending import end_session
-
     run_even_on_rollback(lambda: end_session(session, reason, NOBODY, now=now))
 
 
