@@ -67,11 +67,11 @@ def configure(database: dict[str, Any]) -> None:
     from authx.gate.keys import managed
     from authx.issuer import signing_keys
 
-    key_schedule.POLL = timedelta(seconds=POLL)  # type: ignore[misc]
+    key_schedule.POLL_INTERVAL = timedelta(seconds=POLL)  # type: ignore[misc]
     for name in ("_SIGNING", "_VERIFYING", "_MISSING", "_UNREAD"):
         policy = getattr(managed, name)
         setattr(managed, name, replace(policy, renew_after=POLL, rest=min(policy.rest, POLL)))
-    signing_keys.LEAD = timedelta(seconds=LEAD)  # type: ignore[misc]
+    signing_keys.LEAD_TIME = timedelta(seconds=LEAD)  # type: ignore[misc]
 
 
 @dataclass(frozen=True)

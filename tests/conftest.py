@@ -40,7 +40,7 @@ def _nothing_left_over() -> Iterator[None]:
     yield
     from authx.gate.keys import keyring  # not before Django is set up
     from authx.logins.outcome import take_last
-    from authx.store import database
+    from authx.store.after_transaction import _PENDING
 
     take_last()
 
@@ -48,7 +48,7 @@ def _nothing_left_over() -> Iterator[None]:
         keyring.keyset_of.cache_clear()
 
     for connection in connections.all(initialized_only=True):
-        connection.__dict__.pop(database._PENDING, None)
+        connection.__dict__.pop(_PENDING, None)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from authx.admin.searching import BoundedPaginator, found_by
 from authx.models import DeviceSession, DeviceSessionQuerySet
 
 #: The columns that a URL may filter by; the values of the others could be guessed that way.
-FILTERED = ("status", "device_type", "end_reason", "created_at")
+FILTER_FIELDS = ("status", "device_type", "end_reason", "created_at")
 
 
 @admin.register(DeviceSession)
@@ -90,7 +90,7 @@ class DeviceSessionAdmin(ReadOnlyAdmin):
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         """Allow only the lookups of the filters beside the list (Django allows every column)."""
-        return lookup.partition("__")[0] in FILTERED and "\x00" not in str(value)
+        return lookup.partition("__")[0] in FILTER_FIELDS and "\x00" not in str(value)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [str(name) for _title, options in self.fieldsets for name in options["fields"]]

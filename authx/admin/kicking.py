@@ -21,11 +21,11 @@ from authx.core.reasons import EndReason
 from authx.http.actor import actor_of
 from authx.models import DeviceSession, DeviceSessionQuerySet
 from authx.sessions import end_sessions, end_user_sessions
-from authx.sessions.kicking import may_kick_superusers, of_superusers
+from authx.sessions.kick_permissions import may_kick_superusers, of_superusers
 from authx.sessions.queries import live_or_continued
 
 #: Rows listed on a confirmation page; the rest are counted.
-LISTED = 100
+MAX_LISTED = 100
 
 TITLES = {"kick": _("Kick out"), "kick_everywhere": _("Kick out everywhere")}
 
@@ -80,7 +80,7 @@ def kick_or_ask(
         _kick(model_admin, request, chosen.sessions, form.cleaned_data["reason"], end)
         _report_left_out(model_admin, request, chosen, include_own=include_own)
         return None
-    listed = list(chosen.sessions.select_related("user")[:LISTED])
+    listed = list(chosen.sessions.select_related("user")[:MAX_LISTED])
     context = {
         **model_admin.admin_site.each_context(request),
         "title": TITLES[action],

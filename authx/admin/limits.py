@@ -14,20 +14,20 @@ from authx.conf import conf
 from authx.sessions.limits import over_the_limits
 
 #: How many sessions are listed at most.
-LISTED = 200
+MAX_LISTED = 200
 
 
 def limits_page(model_admin: Any, request: HttpRequest) -> HttpResponse:
     """Show the configured limits, and the live sessions beyond them."""
     if not model_admin.has_view_permission(request):
         raise PermissionDenied
-    found = list(islice(over_the_limits(), LISTED + 1))
+    found = list(islice(over_the_limits(), MAX_LISTED + 1))
     context = {
         **model_admin.admin_site.each_context(request),
         "title": _("Session limits"),
         "opts": model_admin.opts,
         "limits": conf.SESSION_LIMITS,
-        "beyond": found[:LISTED],
-        "more": len(found) > LISTED,
+        "beyond": found[:MAX_LISTED],
+        "more": len(found) > MAX_LISTED,
     }
     return TemplateResponse(request, "admin/authx/devicesession/limits.html", context)

@@ -1,4 +1,4 @@
-"""What is looked at in the admin, and changed by acts of its own alone."""
+"""The admin of rows that are only shown: nobody may add, edit or delete them there."""
 
 from __future__ import annotations
 

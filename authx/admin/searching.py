@@ -16,16 +16,16 @@ from django.utils.text import smart_split, unescape_string_literal
 from authx.conf import conf
 
 #: How many rows a list counts and pages through at most; a narrower search shows the others.
-COUNTED: Final = 10_000
+MAX_COUNTED: Final = 10_000
 
 
 class BoundedPaginator(Paginator):
-    """Counts no further than ``COUNTED``: counting a million rows takes longer than showing fifty."""
+    """Counts no further than ``MAX_COUNTED``: counting a million rows takes longer than showing fifty."""
 
     @cached_property
     def count(self) -> int:
         rows: Any = self.object_list
-        counted: int = rows.order_by()[:COUNTED].count()
+        counted: int = rows.order_by()[:MAX_COUNTED].count()
         return counted
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
-from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -19,9 +19,9 @@ from django.utils.translation import gettext_lazy as _
 
 from authx.admin.read_only import ReadOnlyAdmin
 from authx.admin.recent import ask_again
-from authx.core.key_schedule import IN_USE, LEAD, KeyState
+from authx.core.key_schedule import IN_USE, LEAD_TIME, KeyState
 from authx.errors import StoreUnavailable
-from authx.issuer.key_rows import all_keys, judge
+from authx.issuer.key_rows import KeyringSnapshot, read_keyring
 from authx.issuer.private_keys import ALGORITHMS, key_of
 from authx.issuer.signing_keys import KeyringRefused, rotate, settings_keys, withdraw
 from authx.models import SigningKey
@@ -44,14 +44,6 @@ class RotateForm(forms.Form):
         required=False,
         help_text=_("Services that keep our published keys may refuse its tokens for five minutes."),
     )
-
-
-class KeyList(ChangeList):
-    """The list of keys, with the state of each."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        _judge(self.result_list)
 
 
 @admin.register(SigningKey)
@@ -80,9 +72,17 @@ class SigningKeyAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("state"))
     def state_now(self, key: SigningKey) -> str:
-        state = STATES[KeyState(key.state)]
-        is_lost = key.state in IN_USE and key_of(key, {}) is None
-        return _("%s, cannot be decrypted") % state if is_lost else str(state)
+        return _state_text(read_keyring(), key)
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """Return the columns; that of the states reads the keyring once for all rows."""
+        keyring = cache(read_keyring)
+
+        @admin.display(description=_("state"))
+        def state_now(key: SigningKey) -> str:
+            return _state_text(keyring(), key)
+
+        return [state_now if name == "state_now" else name for name in self.list_display]
 
     # Permissions: whoever may manage keys may also view them.
 
@@ -95,15 +95,6 @@ class SigningKeyAdmin(ReadOnlyAdmin):
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         """Allow none: an encrypted private key could be guessed from the answers, letter by letter."""
         return False
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return KeyList
-
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        key = super().get_object(request, object_id, from_field)
-        if key is not None:
-            _judge([key])
-        return key
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.readonly_fields
@@ -135,8 +126,8 @@ class SigningKeyAdmin(ReadOnlyAdmin):
             return ask_again(self, request) or self._act(
                 request, lambda: self._rotate(request, form.cleaned_data)
             )
-        waiting = next((key for key in all_keys() if key.state == KeyState.NEXT), None)
-        extra = {"form": form, "waiting": waiting, "lead": LEAD.seconds // 60, "title": _("Rotate now")}
+        waiting = read_keyring().first(KeyState.NEXT)
+        extra = {"form": form, "waiting": waiting, "lead": LEAD_TIME.seconds // 60, "title": _("Rotate now")}
         return self._ask(request, extra)
 
     def withdraw_page(self, request: HttpRequest, number: int) -> HttpResponse:
@@ -147,7 +138,9 @@ class SigningKeyAdmin(ReadOnlyAdmin):
             raise Http404("there is no such key")
         if request.method == "POST":
             return ask_again(self, request) or self._act(request, lambda: self._withdraw(request, key.kid))
-        return self._ask(request, {"key": key, "state": self.state_now(key), "title": _("Withdraw")})
+        keyring = read_keyring()
+        state, signs = _state_text(keyring, key), keyring.state_of(key) is KeyState.SIGNING
+        return self._ask(request, {"key": key, "state": state, "signs": signs, "title": _("Withdraw")})
 
     def _check(self, request: HttpRequest) -> None:
         if not self.has_manage_permission(request):
@@ -180,16 +173,15 @@ class SigningKeyAdmin(ReadOnlyAdmin):
         return f"{message} {_('The key %s signs from now on.') % successor.kid}" if successor else message
 
 
-def _judge(keys: Any) -> None:
-    """Set the state of each of ``keys``, which depends on all keys that there are."""
-    states = {key.kid: key.state for key in all_keys()}
-    for key in keys:
-        key.state = states.get(key.kid, KeyState.RETIRED)
+def _state_text(keyring: KeyringSnapshot, key: SigningKey) -> str:
+    state = keyring.state_of(key)
+    is_lost = state in IN_USE and key_of(key, {}) is None
+    return _("%s, cannot be decrypted") % STATES[state] if is_lost else str(STATES[state])
 
 
 def _given() -> dict[str, Any]:
     """Return the settings' keys and their state; ``{}`` once they no longer verify."""
-    state = judge(all_keys()).settings
+    state = read_keyring().judged.settings
     if state is KeyState.RETIRED:
         return {}
     return {"state": STATES[state], "signs": state is KeyState.SIGNING, "keys": settings_keys()}

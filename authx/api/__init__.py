@@ -11,7 +11,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Any:
     For ``REST_FRAMEWORK["EXCEPTION_HANDLER"]``. Imports the handler only when called: DRF's views read their
     settings, which name this function, while they are being imported.
     """
-    from authx.api.errors import handle
+    from authx.api.handler import handle
 
     return handle(exc, context)
 

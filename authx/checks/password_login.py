@@ -30,7 +30,7 @@ def check_password_login(**kwargs: Any) -> list[CheckMessage]:
 
 def _where() -> str:
     """Return what is wrong with where LOGIN_URL leads; ``""`` if it is another page than ours."""
-    from authx.pages.elsewhere import is_our_login_page
+    from authx.pages.other_login_page import is_our_login_page
 
     try:
         return "our login page" if is_our_login_page(resolve_url(settings.LOGIN_URL)) else ""

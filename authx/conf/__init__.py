@@ -8,9 +8,9 @@ from typing import Any
 
 from django.conf import settings
 
-from authx.conf import rules, secret_rules, values
+from authx.conf import parsers, rules, secret_rules
+from authx.conf.parsers import DottedPath
 from authx.conf.setting import ParsedSettings, Setting
-from authx.conf.values import DottedPath
 from authx.core.limits import Limit
 from authx.core.rates import Rate
 from authx.core.risk import Action, Alarm
@@ -36,7 +36,7 @@ class Conf(ParsedSettings):
         None,
         rules.filled_or_list,
         "The aud put in and demanded of our tokens.",
-        parse=values.texts,
+        parse=parsers.texts,
         follows=ISSUER,
     )
     ACCESS_TOKEN_LIFETIME = Setting(timedelta(minutes=15), rules.lifetime, "Life of an access token.")
@@ -80,7 +80,7 @@ class Conf(ParsedSettings):
         [],
         rules.session_limits(DEVICE_TYPES.configured),
         "How many sessions a user may have per device type or group of types.",
-        parse=values.limits,
+        parse=parsers.limits,
     )
     REVOCATION_STORE = Setting("database", rules.store, "Where the gate asks whether a session has ended.")
     REVOCATION_LAG = Setting(
@@ -109,19 +109,19 @@ class Conf(ParsedSettings):
         True,
         rules.boolean_or_dotted,
         "Open a device session at every Django login; or a function that decides.",
-        parse=values.flag_or_path,
+        parse=parsers.flag_or_path,
     )
     PASSWORD_LOGIN = Setting(
         True,
         rules.boolean_or_word,
         "Whether our login page and login/ take a password; or a function that may refuse one login.",
-        parse=values.flag_or_path,
+        parse=parsers.flag_or_path,
     )
     AMR = Setting(
         {},
         rules.methods,
         "What a backend or another proof puts into amr, beside the built-in table.",
-        parse=values.methods,
+        parse=parsers.methods,
     )
     ACCESS_COOKIE = Setting("__Host-authx_access", rules.cookie_name, "Name of the access token's cookie.")
     REFRESH_COOKIE = Setting("__Host-authx_refresh", rules.cookie_name, "Name of the refresh token's cookie.")
@@ -159,7 +159,7 @@ class Conf(ParsedSettings):
         {},
         rules.alarm_actions,
         'What each alarm but refresh_reused does: "flag", "end" or "ignore".',
-        parse=values.alarm_actions,
+        parse=parsers.alarm_actions,
     )
     COUNTRY: Setting[DottedPath | None] = Setting(
         None,

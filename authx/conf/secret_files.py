@@ -14,7 +14,7 @@ from authx.errors import KeyInvalid
 
 _SCHEME: Final = "file:"
 #: Octets; no secret in a setting is larger.
-_LARGEST: Final = 64 * 1024
+_MAX_FILE_BYTES: Final = 64 * 1024
 
 
 def is_file(value: Any) -> bool:
@@ -51,7 +51,7 @@ def read_secret(value: Any) -> bytes:
         raise KeyInvalid(f"the file {path} cannot be read ({why})") from None
     if not octets.strip():
         raise KeyInvalid(f"the file {path} is empty")
-    if len(octets) > _LARGEST:
+    if len(octets) > _MAX_FILE_BYTES:
         raise KeyInvalid(f"the file {path} is too large for a secret")
     return octets.removesuffix(b"\n").removesuffix(b"\r")
 
@@ -98,7 +98,7 @@ def _read(path: str) -> bytes:
     with open(path, "rb", opener=_open) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("no regular file")
-        return file.read(_LARGEST + 1)
+        return file.read(_MAX_FILE_BYTES + 1)
 
 
 def _open(path: str, flags: int) -> int:

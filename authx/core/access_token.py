@@ -14,7 +14,7 @@ from authx.core.claims import AccessClaims
 from authx.core.keys import Key, Keys
 from authx.errors import KeyUnknown, TokenExpired, TokenMalformed, TokenNotForUs
 
-MAX_LENGTH: Final = 8192  # characters
+MAX_TOKEN_LENGTH: Final = 8192  # characters
 MAX_KID_LENGTH: Final = 64  # characters
 
 #: Three segments, none empty, none padded; 1366 characters hold a header of 1 KiB.
@@ -41,14 +41,14 @@ def write_access_token(claims: AccessClaims, key: Key) -> str:
     header = {"typ": "at+jwt", "alg": key.alg, "kid": key.kid}
     signed = b".".join(base64url_encode(strict_json.dumps(part)) for part in (header, payload))
     token = b".".join([signed, base64url_encode(key.sign(signed))]).decode()
-    if len(token) > MAX_LENGTH:
-        raise ValueError(f"the token would be longer than {MAX_LENGTH} characters")
+    if len(token) > MAX_TOKEN_LENGTH:
+        raise ValueError(f"the token would be longer than {MAX_TOKEN_LENGTH} characters")
     return token
 
 
 def is_access_token(token: str) -> bool:
     """Return whether the header's ``typ`` says so (RFC 9068 §4); the rest of the token may be anything."""
-    match = _COMPACT.fullmatch(token) if len(token) <= MAX_LENGTH else None
+    match = _COMPACT.fullmatch(token) if len(token) <= MAX_TOKEN_LENGTH else None
     try:
         return match is not None and _has_our_type(_object(match[1]))
     except TokenMalformed:
@@ -64,7 +64,7 @@ def read_signed(token: object, keys: Keys) -> tuple[AccessClaims, Key]:
         TokenMalformed: it is not a well-made access token, or its signature is not the key's.
         KeyUnknown: none of ``keys`` has its ``kid``.
     """
-    if not isinstance(token, str) or len(token) > MAX_LENGTH:
+    if not isinstance(token, str) or len(token) > MAX_TOKEN_LENGTH:
         raise TokenMalformed("the token is not text of at most 8 KiB")
     match = _COMPACT.fullmatch(token)
     if match is None:

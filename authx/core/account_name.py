@@ -6,7 +6,7 @@ import unicodedata
 from typing import Final
 
 #: Characters of a name that are compared; no account has a longer one.
-MAX_NAME: Final = 254
+MAX_NAME_LENGTH: Final = 254
 
 #: Letters that PostgreSQL's UPPER or MariaDB's newer collations treat as others, though Unicode does not
 #: decompose them.
@@ -21,11 +21,11 @@ def fold_account_name(name: str) -> str:
     Two accounts that differ in nothing else share one counter, which costs a try now and then.
     """
     # Cut first: normalizing megabytes of a stranger's input would make a denial of service cheap.
-    decomposed = unicodedata.normalize("NFKD", name[: 4 * MAX_NAME]).casefold().translate(_SAME)
+    decomposed = unicodedata.normalize("NFKD", name[: 4 * MAX_NAME_LENGTH]).casefold().translate(_SAME)
     # Folding can compose again, and some combining characters appear only after that.
     folded = unicodedata.normalize("NFKD", decomposed)
     kept = (character for character in folded if _counts(character))
-    return "".join(kept)[:MAX_NAME]
+    return "".join(kept)[:MAX_NAME_LENGTH]
 
 
 def _counts(character: str) -> bool:

@@ -11,8 +11,8 @@ WEB: Final = "web"
 OTHER: Final = "other"
 UNKNOWN: Final = "Unknown device"
 
-MAX_USER_AGENT: Final = 512  # characters; more only costs time
-MAX_LABEL: Final = 100  # characters
+MAX_USER_AGENT_LENGTH: Final = 512  # characters; more only costs time
+MAX_LABEL_LENGTH: Final = 100  # characters
 
 #: Only browsers name an engine; WebKit and Blink write "like Gecko".
 _ENGINE: Final = re.compile(r"Gecko|Trident|MSIE|Presto")
@@ -44,7 +44,7 @@ def _shown(character: str) -> str:
 
 def describe_user_agent(user_agent: str) -> tuple[str, str]:
     """Return the device type, "web" or "other", and a label such as "Firefox on Windows"."""
-    return _describe(clean_text(user_agent, MAX_USER_AGENT))
+    return _describe(clean_text(user_agent, MAX_USER_AGENT_LENGTH))
 
 
 @lru_cache(maxsize=1024)
@@ -61,4 +61,4 @@ def _describe(user_agent: str) -> tuple[str, str]:
     on_apple = seen.device.family in _APPLE
     place = seen.device.family if on_apple else _NAMES.get(seen.os.family, seen.os.family)
     label = " on ".join(part for part in (name, place) if part not in ("", "Other"))
-    return WEB if is_browser else OTHER, label[:MAX_LABEL].rstrip() or UNKNOWN
+    return WEB if is_browser else OTHER, label[:MAX_LABEL_LENGTH].rstrip() or UNKNOWN

@@ -24,7 +24,7 @@ MAX_USERS: Final = 8
 
 #: 128 bits of id; then 96 bits of nonce and 128 of MAC for each user. All base64url.
 _WIRE: Final = re.compile(r"[A-Za-z0-9_-]{22}(?:\.[A-Za-z0-9_-]{16}[A-Za-z0-9_-]{22}){0,8}")
-_NONCE: Final = 16  # characters
+_NONCE_LENGTH: Final = 16  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class BrowserDevice:
     def login_nonce(self, subject: str, site_secrets: Sequence[str | bytes]) -> str | None:
         """Return the nonce of the last login of ``subject`` from this browser; None if there was none."""
         for login in self.logins:
-            nonce, mac = login[:_NONCE], login[_NONCE:]
+            nonce, mac = login[:_NONCE_LENGTH], login[_NONCE_LENGTH:]
             expected = (_mac(subject, nonce, secret) for secret in site_secrets)
             if any(hmac.compare_digest(mac, each) for each in expected):
                 return nonce

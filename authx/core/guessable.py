@@ -9,16 +9,16 @@ from typing import Final
 from authx.core.placeholders import PUBLISHED, ROWS, SHORT_WORDS, WORDS
 
 #: Least number of characters in a secret.
-SHORTEST: Final = 32
+MIN_LENGTH: Final = 32
 #: Least number of different ones. Less than one in ten million random keys of 32 hex digits has fewer.
-FEWEST_DIFFERENT: Final = 8
+MIN_DIFFERENT_CHARACTERS: Final = 8
 #: Least number of characters that do not follow from those before them; in a random key, nearly all.
-FEWEST_FRESH: Final = 16
+MIN_FRESH_CHARACTERS: Final = 16
 
 #: Characters examined: a text that has repeated itself for this long goes on repeating.
-_LONGEST: Final = 4096
+_MAX_LENGTH: Final = 4096
 #: Least length of a series or a repetition.
-_RUN: Final = 4
+_MIN_RUN_LENGTH: Final = 4
 #: What ``startproject`` puts before a random key.
 _PREFIX: Final = "django-insecure-"
 _SERIES: Final = "\n".join([*ROWS, *(row[::-1] for row in ROWS)])
@@ -38,14 +38,14 @@ def complaint(secret: str | bytes) -> str | None:
     The text contains no part of the secret.
     """
     text = _as_text(secret).removeprefix(_PREFIX)
-    if len(text) < SHORTEST:
-        return f"is shorter than {SHORTEST} characters ({len(text)})"
-    lowered = text[:_LONGEST].lower()
+    if len(text) < MIN_LENGTH:
+        return f"is shorter than {MIN_LENGTH} characters ({len(text)})"
+    lowered = text[:_MAX_LENGTH].lower()
     if lowered in PUBLISHED:
         return "is a published one"
-    if (different := len(set(text))) < FEWEST_DIFFERENT:
-        return f"has fewer than {FEWEST_DIFFERENT} different characters ({different})"
-    if _count_fresh(lowered) < FEWEST_FRESH:
+    if (different := len(set(text))) < MIN_DIFFERENT_CHARACTERS:
+        return f"has fewer than {MIN_DIFFERENT_CHARACTERS} different characters ({different})"
+    if _count_fresh(lowered) < MIN_FRESH_CHARACTERS:
         return "is made of words, series or repetitions"
     return None
 
@@ -58,7 +58,7 @@ def _as_text(secret: str | bytes) -> str:
 
 
 def _count_fresh(text: str) -> int:
-    """Count the characters that do not follow from those before them, up to ``FEWEST_FRESH``.
+    """Count the characters that do not follow from those before them, up to ``MIN_FRESH_CHARACTERS``.
 
     A word, a series or a sign between words counts as one, and when it is repeated as none.
     """
@@ -66,7 +66,7 @@ def _count_fresh(text: str) -> int:
     leet, seen = text.translate(_LEET), set[str]()
     place = count = 0
     is_border = True
-    while place < len(text) and count < FEWEST_FRESH:
+    while place < len(text) and count < MIN_FRESH_CHARACTERS:
         word = _word_at(text, place, is_border) or _word_at(leet, place, is_border)
         run = max(_series_at(text, place), _repetition_at(steps, place))
         token = text[place : place + max(len(word), run, 1)]
@@ -86,10 +86,10 @@ def _word_at(text: str, place: int, is_border: bool) -> str:
 
 def _series_at(text: str, place: int) -> int:
     """Return how many characters of a keyboard's row begin at ``place``."""
-    length = _RUN
+    length = _MIN_RUN_LENGTH
     while place + length <= len(text) and text[place : place + length] in _SERIES:
         length += 1
-    return length - 1 if length > _RUN else 0
+    return length - 1 if length > _MIN_RUN_LENGTH else 0
 
 
 def _repetition_at(steps: list[int], place: int) -> int:
@@ -100,4 +100,4 @@ def _repetition_at(steps: list[int], place: int) -> int:
         while place - 1 + length < len(steps) and steps[before + length] == steps[place - 1 + length]:
             length += 1
         longest = max(longest, length)
-    return longest if longest >= _RUN else 0
+    return longest if longest >= _MIN_RUN_LENGTH else 0

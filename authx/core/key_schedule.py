@@ -10,10 +10,10 @@ from itertools import pairwise
 from typing import Final
 
 #: How often processes look for changes in the keyring.
-POLL: Final = timedelta(seconds=5)
+POLL_INTERVAL: Final = timedelta(seconds=5)
 #: How long a key is published before it signs: the JWK Set's max-age (300 s), the greatest clock leeway
 #: (60 s) twice and the polling interval, with room to spare.
-LEAD: Final = timedelta(seconds=600)
+LEAD_TIME: Final = timedelta(seconds=600)
 
 
 class KeyState(StrEnum):
@@ -64,19 +64,19 @@ class KeyringState:
 def verifies_for(*, lifetime: timedelta, leeway: timedelta) -> timedelta:
     """Return how long a superseded key verifies, for access tokens of that ``lifetime``.
 
-    The last token signed with it comes from a process that has not looked for ``POLL`` and whose clock is
-    behind by the leeway; the process that verifies it grants the leeway again.
+    The last token signed with it comes from a process that has not looked for ``POLL_INTERVAL`` and whose
+    clock is behind by the leeway; the process that verifies it grants the leeway again.
     """
-    return lifetime + 2 * leeway + POLL
+    return lifetime + 2 * leeway + POLL_INTERVAL
 
 
-def judge_keys(keys: Iterable[KeyTimes], *, now: datetime, hold: timedelta) -> KeyringState:
-    """Judge the state of each key at ``now``; a superseded key verifies for another ``hold``."""
+def judge_keys(keys: Iterable[KeyTimes], *, now: datetime, verify_period: timedelta) -> KeyringState:
+    """Judge the state of each key at ``now``; a superseded key verifies for another ``verify_period``."""
     keys = _in_turn(keys)
     begun = [key for key in keys if _has_begun(key, now)]
     signing = _signing(keys, begun)
-    ends = _ends(begun, hold)
-    settings_end = begun[0].signs_at + hold if begun else None
+    ends = _ends(begun, verify_period)
+    settings_end = begun[0].signs_at + verify_period if begun else None
     instants = [*(key.signs_at for key in keys), *ends.values(), settings_end]
     return KeyringState(
         {key.kid: _state(key, signing, ends.get(key.kid), now) for key in keys},
@@ -86,7 +86,7 @@ def judge_keys(keys: Iterable[KeyTimes], *, now: datetime, hold: timedelta) -> K
 
 
 def finished_for_long(
-    keys: Iterable[KeyTimes], *, now: datetime, hold: timedelta, keep: timedelta
+    keys: Iterable[KeyTimes], *, now: datetime, verify_period: timedelta, keep: timedelta
 ) -> list[str]:
     """Return the ``kid`` of each key that may be deleted: the oldest ones, each out of use for ``keep``.
 
@@ -94,22 +94,22 @@ def finished_for_long(
     settings' keys no longer verify.
     """
     keys = _in_turn(keys)
-    states = judge_keys(keys, now=now, hold=hold).states
+    states = judge_keys(keys, now=now, verify_period=verify_period).states
     begun = [key for key in keys if _has_begun(key, now)]
-    ends = _ends(begun, hold)
+    ends = _ends(begun, verify_period)
     found: list[str] = []
     for key in keys[:-1]:
         is_last_begun = key in begun and key.kid not in ends
         changed = [at for at in (ends.get(key.kid), key.withdrawn_at) if at is not None]
-        if states[key.kid] in IN_USE or is_last_begun or max(changed) > now - max(keep, hold):
+        if states[key.kid] in IN_USE or is_last_begun or max(changed) > now - max(keep, verify_period):
             break
         found.append(key.kid)
     return found
 
 
-def _ends(begun: Sequence[KeyTimes], hold: timedelta) -> dict[str, datetime]:
+def _ends(begun: Sequence[KeyTimes], verify_period: timedelta) -> dict[str, datetime]:
     """Return when the last token of each superseded key will have expired, by ``kid``."""
-    return {key.kid: successor.signs_at + hold for key, successor in pairwise(begun)}
+    return {key.kid: successor.signs_at + verify_period for key, successor in pairwise(begun)}
 
 
 def _in_turn(keys: Iterable[KeyTimes]) -> list[KeyTimes]:

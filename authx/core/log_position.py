@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 #: Seconds. A transaction that has taken a number and not committed by then never will.
-LONGEST_TRANSACTION: Final = 3600.0
+MAX_TRANSACTION_SECONDS: Final = 3600.0
 #: Most gaps that are watched one by one; more are joined, which reads some rows again and misses none.
-MOST_GAPS: Final = 200
+MAX_GAPS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class LogPosition:
         """Return the position after reading ``rows``, ascending: all in the gaps and beyond ``last``."""
         found = list(rows)
         numbers = [number for number, _mark in found]
-        gaps = [gap for gap in self.gaps if now - gap.since < LONGEST_TRANSACTION]
+        gaps = [gap for gap in self.gaps if now - gap.since < MAX_TRANSACTION_SECONDS]
         gaps = [part for gap in gaps for part in _without(gap, numbers)]
         last, mark = self.last, self.mark
         for number, text in found:
@@ -65,7 +65,7 @@ class LogPosition:
             found = cls(_number(last), str(mark), watched)
         except (TypeError, ValueError, OverflowError) as error:
             raise ValueError("not a position in a log") from error
-        if len(watched) > MOST_GAPS:
+        if len(watched) > MAX_GAPS:
             raise ValueError("not a position in a log: too many gaps")
         return found
 
@@ -93,7 +93,7 @@ def _without(gap: Gap, numbers: Iterable[int]) -> Iterator[Gap]:
 def _few(gaps: list[Gap]) -> list[Gap]:
     """Join neighboring gaps until there are few enough to ask for in one statement."""
     gaps = sorted(gaps, key=lambda gap: gap.first)
-    while len(gaps) > MOST_GAPS:
+    while len(gaps) > MAX_GAPS:
         gaps = [_joined(gaps[start : start + 2]) for start in range(0, len(gaps), 2)]
     return gaps
 

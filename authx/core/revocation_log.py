@@ -74,7 +74,7 @@ def read_mark(value: str) -> Mark:
     return Mark(int(number), reason, kept)
 
 
-def merged(entries: Iterable[tuple[str, str]], into: dict[str, str] | None = None) -> dict[str, str]:
+def merge_entries(entries: Iterable[tuple[str, str]], into: dict[str, str] | None = None) -> dict[str, str]:
     """Return what a copy keeps of these entries, added to ``into`` if that is given.
 
     Raises:
@@ -91,13 +91,13 @@ def _is_latest(value: str, before: str | None) -> bool:
     return read_mark(value).number >= (read_mark(before).number if before is not None else 0)
 
 
-def asked_of(claims: AccessClaims) -> tuple[str, str, str, str]:
+def names_for_token(claims: AccessClaims) -> tuple[str, str, str, str]:
     """Return the names of all entries that can concern a token."""
     return claims.sid, f"@{claims.sub}", EVERYBODY, f"!{claims.kid}"
 
 
 def is_hit(claims: AccessClaims, values: Sequence[str | None]) -> bool:
-    """Return whether the values under ``asked_of`` end a token's session or withdraw its key.
+    """Return whether the values under ``names_for_token`` end a token's session or withdraw its key.
 
     Raises:
         ValueError: a value is not one that we have written.
@@ -109,7 +109,7 @@ def is_hit(claims: AccessClaims, values: Sequence[str | None]) -> bool:
 
 
 def end_reason(claims: AccessClaims, values: Sequence[str | None]) -> str | None:
-    """Return why a token's session has ended, given the values under ``asked_of``; None if it has not.
+    """Return why a token's session has ended, given the values under ``names_for_token``; None if it has not.
 
     Raises:
         KeyUnknown: its key was withdrawn.

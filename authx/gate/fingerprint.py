@@ -16,7 +16,7 @@ from authx.core.derivation import derive_secret
 from authx.gate.keys import keyring
 
 #: The settings in which a process that issues and one that accepts must agree.
-AGREED = (
+AGREED_SETTINGS = (
     "ISSUER",
     "AUDIENCE",
     "ACCESS_TOKEN_LIFETIME",
@@ -43,8 +43,8 @@ AGREED = (
 
 
 def parts() -> dict[str, str]:
-    """Return a hash for each of ``AGREED``, for the keys and for the secrets; none reveals its input."""
-    hashes = {f"AUTHX_{name}": _short_hash(getattr(conf, name)) for name in AGREED}
+    """Return a hash of each of ``AGREED_SETTINGS``, of the keys and the secrets; none reveals its input."""
+    hashes = {f"AUTHX_{name}": _short_hash(getattr(conf, name)) for name in AGREED_SETTINGS}
     hashes["AUTHX_SIGNING_KEYS"] = _short_hash([(key.kid, key.alg) for key in keyring.keyset().given])
     marks = [derive_secret(secret, "agreement") for secret in secret_keys()]
     hashes["SECRET_KEY"] = _short_hash([sha256(mark).hexdigest() for mark in marks])

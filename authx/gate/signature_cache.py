@@ -7,7 +7,7 @@ from collections import deque
 from hashlib import sha256
 from threading import Lock
 
-from authx.core.access_token import MAX_LENGTH, read_signed
+from authx.core.access_token import MAX_TOKEN_LENGTH, read_signed
 from authx.core.claims import AccessClaims
 from authx.core.keys import Key, Keys
 
@@ -41,7 +41,7 @@ class SignatureCache:
         Raises:
             TokenMalformed, KeyUnknown: see ``read_signed``.
         """
-        if not isinstance(token, str) or len(token) > MAX_LENGTH:
+        if not isinstance(token, str) or len(token) > MAX_TOKEN_LENGTH:
             return read_signed(token, keys)[0]  # refused there
         digest = sha256(token.encode(errors="surrogatepass")).digest()
         known = self._found.get(digest)

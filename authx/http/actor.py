@@ -1,4 +1,4 @@
-"""The actor of an event, as a request tells it."""
+"""The actor of an event, built from a request."""
 
 from __future__ import annotations
 

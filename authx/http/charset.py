@@ -24,7 +24,7 @@ _ORDINARY: Final = re.compile(
     r"|big5(hkscs)?|gb2312|gbk|gb18030|euc_\w+|shift_jis\w*|iso2022_\w+|johab"
 )
 #: The longest name of a charset (RFC 2978 §2.3).
-_LONGEST: Final = 40
+_MAX_NAME_LENGTH: Final = 40
 _FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 #: Replaces a Content-Type with which Django would decode by a codec that is no text encoding.
 _UNREADABLE: Final = "application/x-authx-unreadable"
@@ -34,7 +34,7 @@ REFUSAL: Final = "The request's charset is none that text is written in."
 
 def is_ordinary(charset: str) -> bool:
     """Return whether ``charset`` is a text encoding; False also for one that Python does not know."""
-    return len(charset) <= _LONGEST and bool(_ORDINARY.fullmatch(_codec(charset) or ""))
+    return len(charset) <= _MAX_NAME_LENGTH and bool(_ORDINARY.fullmatch(_codec(charset) or ""))
 
 
 def is_unreadable(request: HttpRequest) -> bool:

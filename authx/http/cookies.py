@@ -16,8 +16,8 @@ from authx.core.derivation import fernet
 from authx.http.request_state import request_state
 
 #: Browsers keep no cookie longer than 400 days (RFC 6265bis §5.5), nor one over 4096 octets.
-DEVICE_LIFETIME = 400 * 86400
-LARGEST = 4096
+DEVICE_COOKIE_SECONDS = 400 * 86400
+MAX_COOKIE_BYTES = 4096
 
 #: The start of every Fernet token (its version and the high bits of its time), and of no token of ours.
 _ENCRYPTED = "gAAAA"
@@ -26,12 +26,12 @@ _ENCRYPTED = "gAAAA"
 _BLANK = " \t"
 
 #: What Django's test clients, which delete no cookies, send for one that was cleared.
-_TAKEN_BACK = '""'
+_CLEARED = '""'
 
 logger = logging.getLogger("authx")
 
 #: The cookies whose size this process has warned about.
-_told: set[str] = set()
+_reported: set[str] = set()
 
 
 @sensitive_variables()
@@ -75,7 +75,7 @@ def has_credentials(request: HttpRequest) -> bool:
 
 @sensitive_variables()
 def _holds_any(access: list[str], refresh: list[str]) -> bool:
-    return any(value != _TAKEN_BACK for value in [*access, *refresh])
+    return any(value != _CLEARED for value in [*access, *refresh])
 
 
 def came_back(request: HttpRequest) -> bool:
@@ -152,14 +152,14 @@ def clear_cookies(response: HttpResponseBase) -> None:
 
 def set_device_cookie(response: HttpResponseBase, device_id: str) -> None:
     """Set the cookie that recognizes this browser at its next login; it is not a credential."""
-    _set(response, conf.DEVICE_COOKIE, device_id, DEVICE_LIFETIME)
+    _set(response, conf.DEVICE_COOKIE, device_id, DEVICE_COOKIE_SECONDS)
 
 
 def _set(response: HttpResponseBase, name: str, value: str, max_age: int | None) -> None:
     if value and conf.COOKIE_ENCRYPTION:
         value = _fernet().encrypt(value.encode()).decode().rstrip("=")
-    if len(name) + len(value) > LARGEST and name not in _told:
-        _told.add(name)
+    if len(name) + len(value) > MAX_COOKIE_BYTES and name not in _reported:
+        _reported.add(name)
         logger.warning("The cookie %s is too large for browsers: put fewer claims in AUTHX_CLAIMS.", name)
     response.set_cookie(
         name,

@@ -3,4 +3,4 @@
 from typing import Final
 
 #: Seconds after which the client may try again.
-RETRY_AFTER: Final = 5
+RETRY_AFTER_SECONDS: Final = 5

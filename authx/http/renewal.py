@@ -49,6 +49,11 @@ def is_admin_logout(request: HttpRequest) -> bool:
     return bool(getattr(match.func, "__wrapped__", None) == site.logout)
 
 
+def is_logout(request: HttpRequest) -> bool:
+    """Return whether the request goes to a logout of Django's: its view, or an admin site's."""
+    return is_admin_logout(request) or _is_logout_view(_match(request))
+
+
 def is_api_view(request: HttpRequest) -> bool:
     """Return whether the request goes to a DRF view, whose errors are JSON."""
     match = _match(request)
@@ -60,11 +65,14 @@ def _renews_itself(request: HttpRequest) -> bool:
     match = _match(request)
     if match is None:
         return False
-    if getattr(match.func, "authx_never_renew", False) or is_admin_logout(request):
-        return True
+    marked = getattr(match.func, "authx_never_renew", False)
+    return marked or is_admin_logout(request) or _is_logout_view(match)
+
+
+def _is_logout_view(match: ResolverMatch | None) -> bool:
     from django.contrib.auth.views import LogoutView  # needs the user model, so not while apps load
 
-    return issubclass(getattr(match.func, "view_class", object), LogoutView)
+    return match is not None and issubclass(getattr(match.func, "view_class", object), LogoutView)
 
 
 def _match(request: HttpRequest) -> ResolverMatch | None:

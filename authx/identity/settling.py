@@ -30,7 +30,7 @@ from authx.logins.browser import cookie_session
 from authx.logins.presented import Presented, presented_by
 from authx.sessions.activity import record_use
 from authx.sessions.liveness import end_of, find_live
-from authx.sessions.refreshing import exchange, find_refreshable, hold_session
+from authx.sessions.refreshing import admit_without_refresh, exchange, find_refreshable
 from authx.sessions.risk import count_refresh
 from authx.store.database import store_errors
 
@@ -71,7 +71,7 @@ def _renew(request: HttpRequest, presented: Presented) -> Identity:
     try:
         if count_refresh(presented.refresh, actor):
             # Too often: the visitor is let in unchanged, and no cookies are set.
-            session, claims = hold_session(presented.refresh, actor)
+            session, claims = admit_without_refresh(presented.refresh, actor)
             return Identity(session.user, session, claims)
         credentials = exchange(presented.refresh, actor)
     except RefreshError as error:
@@ -81,6 +81,8 @@ def _renew(request: HttpRequest, presented: Presented) -> Identity:
 
 
 def _settle(request: HttpRequest, known: Identity) -> Identity:
+    if isinstance(known.refusal, StoreUnavailable) and renewal.is_logout(request):
+        return _leaving(request)
     if known.refusal is not None:
         return known
     if known.session is not None:
@@ -119,6 +121,15 @@ def _by_refresh_cookie(request: HttpRequest) -> Identity:
     if found is None or end_of(found):
         return Identity()
     return _admitted(request, Identity(found.session.user, found.session))
+
+
+def _leaving(request: HttpRequest) -> Identity:
+    """Return who logs out while the access cookie cannot be read.
+
+    The admin's logout needs its user. Any other finds the session to end itself (``cookie_session``), for
+    which the refresh cookie is enough.
+    """
+    return _by_refresh_cookie(request) if renewal.is_admin_logout(request) else Identity()
 
 
 def _admitted(request: HttpRequest, identity: Identity) -> Identity:

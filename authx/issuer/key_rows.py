@@ -1,8 +1,9 @@
-"""The rows of the managed signing keys: read, locked, added and tidied, each with its state."""
+"""The rows of the managed signing keys: read, judged, locked, added and tidied."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from django.db import OperationalError, ProgrammingError, connections, models
 from django.utils import timezone
 
 from authx.conf import conf
-from authx.core.key_schedule import KeyringState, finished_for_long, judge_keys
+from authx.core.key_schedule import KeyringState, KeyState, finished_for_long, judge_keys
 from authx.core.keys import Key
 from authx.errors import StoreUnavailable
 from authx.gate.keys.managed import verify_period
@@ -19,25 +20,38 @@ from authx.models import SigningKey
 from authx.store import database
 
 
-def judge(rows: Iterable[SigningKey], now: datetime | None = None) -> KeyringState:
-    """Judge what each key is for; set ``state`` on the rows."""
-    rows = list(rows)
-    keyring_state = judge_keys((row.times() for row in rows), now=now or timezone.now(), hold=verify_period())
-    for row in rows:
-        row.state = keyring_state.states[row.kid]
-    return keyring_state
+@dataclass(frozen=True, slots=True)
+class KeyringSnapshot:
+    """The managed keys as one statement read them, and what each was for at that moment."""
+
+    #: Oldest first.
+    rows: tuple[SigningKey, ...]
+    judged: KeyringState
+
+    def state_of(self, row: SigningKey) -> KeyState:
+        """Return what a key is for; ``RETIRED`` if its row has been deleted meanwhile."""
+        return self.judged.states.get(row.kid, KeyState.RETIRED)
+
+    def first(self, state: KeyState) -> SigningKey | None:
+        """Return the first key in ``state``, in the order of their turns; None if there is none."""
+        kid = self.judged.first(state)
+        return next((row for row in self.rows if row.kid == kid), None)
 
 
-def all_keys() -> list[SigningKey]:
-    """Return the keyring as the writing database has it, oldest first, each row with its ``state``.
+def read_keyring() -> KeyringSnapshot:
+    """Return the keyring as the writing database has it now.
 
     Raises:
         StoreUnavailable: the database cannot be read.
     """
     with database.store_errors():
-        rows = list(key_rows().order_by("number"))
-    judge(rows)
-    return rows
+        rows = tuple(key_rows().order_by("number"))
+    return KeyringSnapshot(rows, judge(rows, timezone.now()))
+
+
+def judge(rows: Iterable[SigningKey], now: datetime) -> KeyringState:
+    """Judge what each key is for at ``now``."""
+    return judge_keys((row.times() for row in rows), now=now, verify_period=verify_period())
 
 
 def key_rows() -> models.QuerySet[SigningKey]:
@@ -54,7 +68,7 @@ def locked_rows() -> list[SigningKey]:
 def insert_row(
     rows: list[SigningKey], pair: tuple[Key, str, bytes], *, by: Any, at: datetime, signs_at: datetime
 ) -> SigningKey:
-    """Add a key to the keyring that is ``rows``, and judge all of them.
+    """Add a key to the keyring that is ``rows``.
 
     ``pair`` is the key, its public PEM text and its private PEM bytes.
     """
@@ -70,14 +84,13 @@ def insert_row(
         created_by=by,
     )
     row.save(using=database.alias(), force_insert=True)
-    judge([*rows, row], at)
     return row
 
 
 def tidy(rows: list[SigningKey], at: datetime) -> None:
     """Delete keys that are long out of use; encrypt the rest under the first SECRET_KEY."""
     times = [row.times() for row in rows]
-    gone = finished_for_long(times, now=at, hold=verify_period(), keep=conf.RETENTION)
+    gone = finished_for_long(times, now=at, verify_period=verify_period(), keep=conf.RETENTION)
     if gone:
         key_rows().filter(kid__in=gone).delete()
     for row in rows:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from django.db import IntegrityError
 from django.utils import timezone
 
-from authx.core.key_schedule import IN_USE, LEAD, KeyringState, KeyState
+from authx.core.key_schedule import IN_USE, LEAD_TIME, KeyringState, KeyState
 from authx.core.keys import Key
 from authx.errors import StoreUnavailable
 from authx.gate.keys import keyring
@@ -46,7 +46,7 @@ def settings_keys() -> tuple[Key, ...]:
 def rotate(
     *, alg: str = "ES256", at_once: bool = False, by: Any = None, now: datetime | None = None
 ) -> SigningKey:
-    """Make the next key: published now, it signs after ``LEAD``, or now with ``at_once``.
+    """Make the next key: published now, it signs after ``LEAD_TIME``, or now with ``at_once``.
 
     Also encrypts anew what a fallback of SECRET_KEY had encrypted, and deletes keys that have been out of use
     for AUTHX_RETENTION, even if no key may be made. ``at_once`` withdraws a waiting key that cannot be
@@ -67,10 +67,10 @@ def rotate(
         keyring_state = judge(rows, at)
         tidy(rows, at)
         if at_once:
-            _withdraw_lost(rows, by, at)
+            _withdraw_lost(rows, keyring_state, by, at)
         elif refusal := _refusal(rows, keyring_state):
             return refusal
-        return insert_row(rows, pair, by=by, at=at, signs_at=at if at_once else at + LEAD)
+        return insert_row(rows, pair, by=by, at=at, signs_at=at if at_once else at + LEAD_TIME)
 
     done = _change(write)
     if isinstance(done, str):
@@ -92,10 +92,10 @@ def _refusal(rows: list[SigningKey], keyring_state: KeyringState) -> str:
     return ""
 
 
-def _withdraw_lost(rows: list[SigningKey], by: Any, at: datetime) -> None:
+def _withdraw_lost(rows: list[SigningKey], keyring_state: KeyringState, by: Any, at: datetime) -> None:
     """Withdraw waiting keys that cannot be decrypted: such a key could sign nothing when its turn comes."""
     for row in rows:
-        if row.state == KeyState.NEXT and key_of(row, {}) is None:
+        if keyring_state.states[row.kid] is KeyState.NEXT and key_of(row, {}) is None:
             row.withdrawn_at, row.withdrawn_by = at, by
             row.save(using=database.alias(), update_fields=["withdrawn_at", "withdrawn_by"])
 
@@ -122,7 +122,6 @@ def withdraw(
         row.save(using=database.alias(), update_fields=["withdrawn_at", "withdrawn_by"])
         revocation_log.write_withdrawal(row.kid)
         successor = _succeed(rows, keyring_state, row, by, at) if keyring_state.signing == row.kid else None
-        judge([*rows, *([successor] if successor and successor not in rows else [])], at)
         return row, successor
 
     return _change(write)
@@ -132,7 +131,7 @@ def _succeed(
     rows: list[SigningKey], keyring_state: KeyringState, withdrawn: SigningKey, by: Any, at: datetime
 ) -> SigningKey:
     """Return the waiting key, which signs from now on, or a new one of the same algorithm."""
-    _withdraw_lost(rows, by, at)
+    _withdraw_lost(rows, keyring_state, by, at)
     waiting = keyring_state.first(KeyState.NEXT)
     for row in rows:
         if row.kid == waiting and row.withdrawn_at is None:
@@ -157,7 +156,7 @@ def _named(kid: str, rows: list[SigningKey]) -> SigningKey:
 
 def _change(write: Callable[[], T]) -> T:
     """Run ``write`` in one transaction, again if another was first; then reload this process's keys."""
-    for _ in range(database.ATTEMPTS):
+    for _ in range(database.MAX_ATTEMPTS):
         try:
             done = database.transact(write)
         except IntegrityError:

@@ -19,6 +19,8 @@ from authx.sessions.lookup import Snapshot, find_by_access_token, find_by_refres
 def cookie_session(request: HttpRequest) -> Snapshot | None:
     """Return the session, live or ended, of a browser's cookies, whatever their age; either cookie is enough.
 
+    The access cookie is not read where the refresh cookie is enough: that needs no signing keys.
+
     Raises:
         StoreUnavailable: the database cannot be read.
     """

@@ -13,6 +13,7 @@ from authx.http.client_address import client_network
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
 from authx.store import database
+from authx.store.after_transaction import run_even_on_rollback
 from authx.store.counters import count
 
 logger = logging.getLogger("authx")
@@ -45,7 +46,7 @@ def record_failure(
         except Exception:  # any error: refusing must not depend on it
             logger.exception("%s could not be recorded.", kind)
 
-    database.run_even_on_rollback(write)
+    run_even_on_rollback(write)
 
 
 def _is_within_bounds(kind: SessionEvent.Kind, request: HttpRequest | None, subject: str | None) -> bool:

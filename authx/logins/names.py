@@ -16,7 +16,7 @@ from django.core.exceptions import (
 )
 from django.views.decorators.debug import sensitive_variables
 
-from authx.core.account_name import MAX_NAME
+from authx.core.account_name import MAX_NAME_LENGTH
 
 #: The keywords that name an account in the credentials of Django's backends, allauth's and most others.
 _NAMES: Final = ("username", "email", "login", "phone")
@@ -54,11 +54,11 @@ def names_in(credentials: Mapping[str, Any]) -> dict[str, str]:
         for key, value in sorted(credentials.items())
         if isinstance(value, str | int) and not _SECRET.search(key)
     }
-    told = {key: _text(value) for key, value in others.items() if value != ""}
-    unique = {key: name for key, name in told.items() if _is_unique_column(key)}
-    if unique or not told:
+    named = {key: _text(value) for key, value in others.items() if value != ""}
+    unique = {key: name for key, name in named.items() if _is_unique_column(key)}
+    if unique or not named:
         return unique or dict.fromkeys([key for key in others if key in _usual_names()][:1], "")
-    return {"": _text(" ".join(f"{key}:{name}" for key, name in told.items()))}
+    return {"": _text(" ".join(f"{key}:{name}" for key, name in named.items()))}
 
 
 def find_users(names: Mapping[str, str]) -> list[Any]:
@@ -78,7 +78,7 @@ def _known_names(credentials: Mapping[str, Any]) -> dict[str, str]:
 
 def _text(value: Any) -> str:
     text = str(value)
-    return text if len(text) <= 4 * MAX_NAME else _TOO_LONG
+    return text if len(text) <= 4 * MAX_NAME_LENGTH else _TOO_LONG
 
 
 def _is_unique_column(keyword: str) -> bool:

@@ -57,10 +57,10 @@ def answered(request: HttpRequest, response: HttpResponseBase) -> None:
     for attempt in state.attempts:
         attempt.settle(failed=failed)
     settle(failed=failed)
-    say_wait(response, state.login_wait)
+    set_retry_after(response, state.login_wait)
 
 
-def say_wait(response: HttpResponseBase, wait: int) -> None:
+def set_retry_after(response: HttpResponseBase, wait: int) -> None:
     """Add Retry-After where there are seconds to ``wait``; then a page is a 429 (RFC 6585 §4)."""
     if not wait:
         return

@@ -1,8 +1,8 @@
-"""What a browser presents: its two session cookies, read once per request and without I/O."""
+"""What a browser presents: its two session cookies, each read once per request."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
@@ -15,61 +15,87 @@ from authx.gate.verify import read_claims
 from authx.http.cookies import session_cookies
 from authx.http.request_state import request_state
 
+#: What an access token holds, or why it is unusable; both None where there is none.
+_Access = tuple[AccessClaims | None, TokenError | None]
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Presented:
-    """The tokens in the session cookies; whether their sessions are alive has not been asked."""
+    """The tokens in the session cookies; whether their sessions are alive has not been asked.
+
+    The access token is read at the first use of what it holds: that may need the managed signing keys, which
+    are in the database. Where the refresh token is enough, an outage of theirs does not matter.
+    """
 
     #: Whether one of the cookies was sent, whatever it is worth.
     is_sent: bool = False
-    #: The claims of the access token, if it is a credential.
-    access: AccessClaims | None = None
-    #: Why the access token is none; None also where it belongs to another session than the refresh token.
-    access_error: TokenError | None = None
     #: The content of the refresh token, if its signature is ours.
     refresh: RefreshClaims | None = None
     #: Why the refresh token is unusable; None if it may be usable, or if there is none.
     refresh_error: RefreshMalformed | None = None
-    #: The claims of the access token, a credential or not.
-    any_access: AccessClaims | None = None
-    #: Whether the session is to be renewed before anybody is identified.
-    is_due: bool = False
+    _access_token: str | None = field(default=None, repr=False)
+    _access_read: _Access | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def access(self) -> AccessClaims | None:
+        """Return the claims of the access token, if it is a credential.
+
+        Raises:
+            StoreUnavailable: the keys that sign access tokens cannot be read.
+        """
+        claims = self.any_access
+        if claims is not None and self.refresh is not None and claims.sid != str(self.refresh.sid):
+            return None  # two sessions in one jar: the one that can go on counts
+        return claims
+
+    @property
+    def any_access(self) -> AccessClaims | None:
+        """Return the claims of the access token, a credential or not; raises as ``access`` does."""
+        claims, _error = self._read_access_token()
+        return claims
+
+    @property
+    def access_error(self) -> TokenError | None:
+        """Return why the access token is unusable; raises as ``access`` does.
+
+        None where there is none, and where it belongs to another session than the refresh token.
+        """
+        _claims, error = self._read_access_token()
+        return error
+
+    @property
+    def is_due(self) -> bool:
+        """Return whether to renew the session before anybody is identified; raises as ``access`` does."""
+        has_refresh_token = self.refresh is not None or self.refresh_error is not None
+        return has_refresh_token and self.access is None
+
+    @sensitive_variables()
+    def _read_access_token(self) -> _Access:
+        if self._access_read is None:
+            token = self._access_token
+            try:
+                self._access_read = (None, None) if token is None else (read_claims(token), None)
+            except TokenError as error:
+                self._access_read = None, error
+        return self._access_read
 
 
 def presented_by(request: HttpRequest) -> Presented:
-    """Return what the cookies of a request hold, read at the first call.
-
-    Raises:
-        StoreUnavailable: the keys that sign access tokens cannot be read.
-    """
+    """Return what the session cookies of a request hold: the same object at every call."""
     state = request_state(request)
     if state.presented is None:
-        state.presented = _read(request)
+        state.presented = _read(session_cookies(request))
     presented: Presented = state.presented
     return presented
 
 
 @sensitive_variables()
-def _read(request: HttpRequest) -> Presented:
-    sent = session_cookies(request)
+def _read(sent: tuple[str | None, str | None] | None) -> Presented:
     if sent is None:
         return Presented()
     access_token, refresh_token = sent
-    refresh, refresh_error = _read_refresh_token(refresh_token)
-    any_access, access_error = _read_access_token(access_token)
-    access = any_access
-    if access is not None and refresh is not None and access.sid != str(refresh.sid):
-        access = None  # two sessions in one jar: the one that can go on counts
-    is_due = access is None and refresh_token is not None
-    return Presented(True, access, access_error, refresh, refresh_error, any_access, is_due)
-
-
-@sensitive_variables()
-def _read_access_token(token: str | None) -> tuple[AccessClaims | None, TokenError | None]:
-    try:
-        return (None, None) if token is None else (read_claims(token), None)
-    except TokenError as error:
-        return None, error
+    refresh, error = _read_refresh_token(refresh_token)
+    return Presented(True, refresh, error, access_token)
 
 
 @sensitive_variables()

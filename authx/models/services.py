@@ -58,9 +58,6 @@ class SigningKey(models.Model):
         verbose_name=_("withdrawn by"),
     )
 
-    #: Its ``KeyState``, where ``issuer.signing_keys`` has read it.
-    state: str = ""
-
     class Meta:
         verbose_name = _("signing key")
         verbose_name_plural = _("signing keys")

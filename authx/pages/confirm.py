@@ -27,7 +27,7 @@ from authx.identity.step_up import continued
 from authx.identity.visit import Visit, visit_of
 from authx.logins.attempts import authenticate_within_limit
 from authx.logins.browser import cookie_session
-from authx.logins.outcome import say_wait
+from authx.logins.outcome import set_retry_after
 from authx.models import DeviceSession
 from authx.pages.step_up import to_login
 from authx.sessions.continuing import is_continued
@@ -106,7 +106,7 @@ class ConfirmView(RedirectURLMixin, FormView):  # type: ignore[type-arg]
 
     def form_invalid(self, form: Any) -> HttpResponse:
         response: HttpResponse = super().form_invalid(form)
-        say_wait(response, form.wait)
+        set_retry_after(response, form.wait)
         return response
 
     def get_form_kwargs(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from django.utils.http import escape_leading_slashes
 from authx.errors import AuthxError, LoginRefused, RefreshConflict, SessionLimitReached, StoreUnavailable
 from authx.http import charset, cookies, renewal
 from authx.http.error_reports import keep_secrets
-from authx.http.outage import RETRY_AFTER
+from authx.http.outage import RETRY_AFTER_SECONDS
 from authx.http.request_state import RequestState, request_state
 from authx.identity.password_change import own_password_change
 from authx.identity.response import apply, restrict_caches
@@ -26,7 +26,7 @@ from authx.identity.visit import Visit, begin_visit
 from authx.logins.outcome import answered
 from authx.pages.second_step import note_proofs
 from authx.pages.texts import refusal_text
-from authx.store.database import run_pending
+from authx.store.after_transaction import run_pending
 
 logger = logging.getLogger("authx")
 
@@ -153,9 +153,9 @@ def _take_mark(request: HttpRequest) -> bool:
 
 def unavailable(request: HttpRequest) -> HttpResponseBase:
     """Return the page for an outage: 503, cookies left alone."""
-    context = {"retry_after": RETRY_AFTER}
+    context = {"retry_after": RETRY_AFTER_SECONDS}
     # Without the request: context processors might ask for the user.
     response = HttpResponse(render_to_string("authx/unavailable.html", context), status=503)
-    response["Retry-After"] = str(RETRY_AFTER)
+    response["Retry-After"] = str(RETRY_AFTER_SECONDS)
     cookies.never_cache(response)
     return response

@@ -39,8 +39,8 @@ def demand_recent(
     if confirmation is None:
         return to_login(wanted)
     if request.method not in {"GET", "HEAD"}:
-        said = _("Nothing has been changed yet. Confirm that it is you, then try again.")
-        messages.warning(request, said, fail_silently=True)
+        text = _("Nothing has been changed yet. Confirm that it is you, then try again.")
+        messages.warning(request, text, fail_silently=True)
     return confirmation
 
 

@@ -20,8 +20,8 @@ def ended_message(identity: Identity | None) -> str:
     """Return the message for a visitor whose last session has ended; ``""`` if none has."""
     reason = "" if identity is None else identity.ended_reason
     if identity is not None and reason == EndReason.REPLACED and identity.replaced_by:
-        said = _("You were signed out because of a newer sign-in (%(device)s).")
-        return said % {"device": identity.replaced_by}
+        text = _("You were signed out because of a newer sign-in (%(device)s).")
+        return text % {"device": identity.replaced_by}
     if identity is not None and reason == EndReason.REUSED and identity.answers_lost:
         return _("You were signed out because answers to your device kept getting lost.")
     return str(EndReason(reason).label) if reason in EndReason.values else ""

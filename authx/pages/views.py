@@ -27,10 +27,10 @@ from authx.http.actor import actor_of
 from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.request_state import request_state
 from authx.identity.visit import identity_of, session_of, visit_of
-from authx.logins.outcome import say_wait
+from authx.logins.outcome import set_retry_after
 from authx.models import DeviceSession
-from authx.pages.elsewhere import other_login_page, to_other_login_page
 from authx.pages.forms import LoginForm
+from authx.pages.other_login_page import OurLoginPage, other_login_page, to_other_login_page
 from authx.pages.step_up import demand_recent
 from authx.pages.texts import ended_message, refusal_text
 from authx.sessions import end_session, end_sessions
@@ -39,7 +39,7 @@ from authx.store.database import store_errors
 
 
 @method_decorator(login_not_required, name="dispatch")
-class LoginView(auth_views.LoginView):
+class LoginView(OurLoginPage, auth_views.LoginView):
     """Django's login, which says why the last session ended and deletes cookies that are of no use."""
 
     template_name = "authx/login.html"
@@ -78,7 +78,7 @@ class LoginView(auth_views.LoginView):
         response: HttpResponse = super().form_invalid(form)
         if self.refusal_code:
             response.status_code = 401
-        say_wait(response, request_state(self.request).login_wait)  # for a site without our middleware
+        set_retry_after(response, request_state(self.request).login_wait)  # for a site without our middleware
         return response
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -92,8 +92,12 @@ class LoginView(auth_views.LoginView):
         return context
 
 
+@method_decorator(login_not_required, name="dispatch")
 class LogoutView(auth_views.LogoutView):
-    """Ends this device's session (POST), and says so."""
+    """Ends this device's session (POST), and says so.
+
+    It needs no login: the refresh cookie is enough, and it is not renewed for this.
+    """
 
     template_name = "authx/logged_out.html"
 
@@ -131,8 +135,8 @@ def end_device(request: HttpRequest, sid: UUID) -> HttpResponse:
     if refusal := _demand_recent(request, current):
         return refusal
     end_session(session, EndReason.ENDED_BY_USER, by=actor_of(request, request.user))
-    said = _("%(device)s has been signed out.") % {"device": session}
-    messages.success(request, said, fail_silently=True)
+    text = _("%(device)s has been signed out.") % {"device": session}
+    messages.success(request, text, fail_silently=True)
     return redirect("authx:devices")
 
 
@@ -145,8 +149,8 @@ def end_others(request: HttpRequest) -> HttpResponse:
         return refusal
     others = other_sessions(request.user, current.pk if current else None)
     ended = end_sessions(others, EndReason.ENDED_BY_USER, by=actor_of(request, request.user))
-    said = ngettext("%d other device has been signed out.", "%d other devices have been signed out.", ended)
-    messages.success(request, said % ended, fail_silently=True)
+    text = ngettext("%d other device has been signed out.", "%d other devices have been signed out.", ended)
+    messages.success(request, text % ended, fail_silently=True)
     return redirect("authx:devices")
 
 

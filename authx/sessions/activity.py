@@ -17,11 +17,11 @@ from authx.models import DeviceSession
 from authx.store import database
 
 #: How stale ``last_seen_at`` may get before a request writes it.
-LAST_SEEN_EVERY = timedelta(seconds=60)
+LAST_SEEN_INTERVAL = timedelta(seconds=60)
 #: Sessions whose last use one process remembers; about 200 bytes each.
-LARGEST = 100_000
+MAX_SESSIONS = 100_000
 #: Seconds without a write after one has failed, so that not every request tries a database that is down.
-REST = 5.0
+REST_SECONDS = 5.0
 
 _COUNTER = models.PositiveBigIntegerField()
 
@@ -32,15 +32,15 @@ def record_use(session: DeviceSession, claims: AccessClaims, *, now: datetime) -
     Written after the surrounding transaction commits; a failure is logged, and the next request tries again.
     """
     confirms = claims.gen == session.generation and session.rotation_state().is_pending
-    if confirms or now - session.last_seen_at >= LAST_SEEN_EVERY:
+    if confirms or now - session.last_seen_at >= LAST_SEEN_INTERVAL:
         database.after_commit(lambda: _write(claims, now))
 
 
 class Uses:
     """The uses that this process has written, for sessions whose rows were not read."""
 
-    def __init__(self, largest: int = LARGEST, clock: Callable[[], float] = time.monotonic) -> None:
-        self.largest, self._clock = largest, clock
+    def __init__(self, max_sessions: int = MAX_SESSIONS, clock: Callable[[], float] = time.monotonic) -> None:
+        self.max_sessions, self._clock = max_sessions, clock
         #: By sid: the newest generation written, and when (seconds of ``clock``).
         self._written: dict[str, tuple[int, float]] = {}
         self._rest_until = float("-inf")
@@ -49,11 +49,12 @@ class Uses:
     def __len__(self) -> int:
         return len(self._written)
 
-    def note(self, claims: AccessClaims) -> None:
+    def record(self, claims: AccessClaims) -> None:
         """Record a use as ``record_use`` does; a write is remembered once it has succeeded."""
         now, generation = self._clock(), claims.gen or 0
         known = self._written.get(claims.sid)
-        if known is not None and known[0] >= generation and now - known[1] < LAST_SEEN_EVERY.total_seconds():
+        interval = LAST_SEEN_INTERVAL.total_seconds()
+        if known is not None and known[0] >= generation and now - known[1] < interval:
             return
         if now >= self._rest_until:
             database.after_commit(lambda: self._write(claims, generation, now))
@@ -62,12 +63,12 @@ class Uses:
         try:
             _write(claims, timezone.now())
         except Exception:
-            self._rest_until = now + REST
+            self._rest_until = now + REST_SECONDS
             raise
         with self._lock:
             known = self._written.pop(claims.sid, (0, now))  # to the end of the dict
             self._written[claims.sid] = max(known[0], generation), now
-            while len(self._written) > self.largest:
+            while len(self._written) > self.max_sessions:
                 del self._written[next(iter(self._written))]
 
     def clear(self) -> None:

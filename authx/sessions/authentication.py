@@ -61,7 +61,7 @@ class Caller:
         if self._found is not None:
             record_use(self._found.session, self.claims, now=self._found.now)
         else:
-            uses.note(self.claims)
+            uses.record(self.claims)
 
 
 class KnownCaller:

@@ -174,9 +174,9 @@ def _open(old: DeviceSession, sid: UUID, user: Any, at: datetime, columns: dict[
 def _announced(before: DeviceSession, write: Callable[[], Credentials | None]) -> Credentials | None:
     credentials = database.transact(write)
     if credentials is not None:
-        told = {"session": credentials.session, "before": before}
+        arguments = {"session": credentials.session, "before": before}
         signal = signals.device_session_continued
-        database.after_commit(lambda: signal.send_robust(DeviceSession, **told))
+        database.after_commit(lambda: signal.send_robust(DeviceSession, **arguments))
     return credentials
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from authx.models import DeviceSession, NotBeforeMark
-from authx.sessions.ending import CHUNK, Ending, end_all
+from authx.sessions.ending import Ending, end_all
 from authx.sessions.not_before import EVERYBODY, catch_up_with, write_mark
 from authx.sessions.ports import actor_of
 from authx.sessions.subjects import find_subject
@@ -51,7 +51,9 @@ def end_user_sessions(
         return mark, end_all(_under_another(key, subject, keep), ending)
 
     mark, ended = database.transact(write)
-    return ended + (sum(catch_up_with(mark, ending, CHUNK)) if mark is not None else 0)
+    if mark is not None:
+        ended += sum(catch_up_with(mark, ending, database.ROWS_PER_TRANSACTION))
+    return ended
 
 
 def end_everyone(
@@ -60,7 +62,7 @@ def end_everyone(
     """End everybody's sessions, as ``end_user_sessions`` does for one user; those of ``by`` included."""
     ending = Ending.of(reason, actor_of(request, by), note, now)
     mark = database.transact(lambda: write_mark(EVERYBODY, ending))
-    return sum(catch_up_with(mark, ending, CHUNK))
+    return sum(catch_up_with(mark, ending, database.ROWS_PER_TRANSACTION))
 
 
 def _under_another(key: Any, subject: str | None, keep: DeviceSession | None) -> list[UUID]:

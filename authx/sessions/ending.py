@@ -19,9 +19,6 @@ from authx.sessions import audit
 from authx.sessions.ports import actor_of
 from authx.store import database, revocation_log
 
-#: Sessions ended in one transaction: large enough to be quick, small enough not to block a login.
-CHUNK = 500
-
 
 @dataclass(frozen=True, slots=True)
 class Ending:
@@ -108,8 +105,7 @@ def end_sessions(
 
 def end_all(keys: Sequence[UUID], ending: Ending) -> int:
     """End the live ones among these sessions; return how many ended now."""
-    chunks = (keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK))
-    return sum(database.transact(partial(_end, chunk, ending)) for chunk in chunks)
+    return sum(database.transact(partial(_end, chunk, ending)) for chunk in database.chunks(keys))
 
 
 def _end(keys: Sequence[UUID], ending: Ending) -> int:
@@ -192,7 +188,7 @@ def _announce(keys: Sequence[UUID], ending: Ending) -> None:
         return
     rows = DeviceSession.objects.using(database.alias()).select_related("user").in_bulk(list(keys))
     for session in rows.values():
-        told = {"session": session, "reason": ending.reason.value, "by": ending.actor.user}
-        ended.send_robust(DeviceSession, **told)
+        arguments = {"session": session, "reason": ending.reason.value, "by": ending.actor.user}
+        ended.send_robust(DeviceSession, **arguments)
         if ending.reason is EndReason.REUSED:
             reused.send_robust(DeviceSession, session=session)

@@ -5,18 +5,17 @@ What happened, when, and to which subject stays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID
 
 from django.apps import apps
-from django.db.models import Case, F, Model, Q, QuerySet, Value, When
+from django.db.models import Case, F, Q, QuerySet, Value, When
 
 from authx.core.device import UNKNOWN
 from authx.models import DeviceSession, NotBeforeMark
 from authx.models.exactly import is_exactly
-from authx.sessions.ending import CHUNK
 from authx.sessions.people import Person, all_events, events_about, events_by
 from authx.sessions.personal_columns import (
     DEVICE_ID,
@@ -26,12 +25,10 @@ from authx.sessions.personal_columns import (
     is_unerased,
     unerased,
 )
+from authx.sessions.row_changes import Change, at_once, count_only, in_batches
 from authx.sessions.subjects import in_use
 from authx.store import database
 from authx.store.database import DatabaseNow
-
-#: Changes the rows of a query, or only counts them; returns how many.
-Change = Callable[[QuerySet[Any], dict[str, Any]], int]
 
 
 @dataclass(slots=True)
@@ -61,7 +58,7 @@ def forget(who: Any, *, dry_run: bool = False) -> Erased:
         person = Person.of(who)
         keys = list(person.sessions().order_by("pk").values_list("pk", flat=True))
         live = set(person.sessions().live(DatabaseNow()).exclude(user=None).values_list("pk", flat=True))
-        return _erase(person, keys, live, _counting() if dry_run else _batches)
+        return _erase(person, keys, live, count_only() if dry_run else in_batches)
 
 
 def forget_deleted(user: Any, owned: Mapping[UUID, str]) -> Erased:
@@ -69,7 +66,7 @@ def forget_deleted(user: Any, owned: Mapping[UUID, str]) -> Erased:
 
     ``owned`` maps the ids of the sessions to their subjects. Five statements, rolled back with the deletion.
     """
-    return _erase(Person.of(user, had=set(owned.values())), list(owned), set(), _at_once)
+    return _erase(Person.of(user, had=set(owned.values())), list(owned), set(), at_once)
 
 
 def forget_gone(batch: int, *, acts: bool = False, dry_run: bool = False) -> Iterator[Erased]:
@@ -78,7 +75,7 @@ def forget_gone(batch: int, *, acts: bool = False, dry_run: bool = False) -> Ite
     With ``acts``, erase also the names of deleted actors in events on others' sessions, which reads all
     events. Yields the counts each time that something was erased.
     """
-    change = _counting() if dry_run else _batches
+    change = count_only() if dry_run else in_batches
     gone = DeviceSession.objects.using(database.alias()).filter(user=None).order_by("pk")
     last = UUID(int=0)
     while keys := list(gone.filter(pk__gt=last).values_list("pk", flat=True)[:batch]):
@@ -109,7 +106,7 @@ def _of_nobody(found: QuerySet[Any], columns: dict[str, Any], batch: int) -> Ite
 
 def _erase(person: Person, keys: Sequence[UUID], live: set[UUID], change: Change) -> Erased:
     erased = Erased()
-    chunks = [keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK)] or [[]]
+    chunks = list(database.chunks(keys)) or [[]]
     for chunk in chunks:
         # Events they caused elsewhere come with the last chunk: those of their own sessions are done by then.
         found = _erase_sessions(chunk, person.key, change, live=live, acts=chunk is chunks[-1])
@@ -162,7 +159,7 @@ def _events(keys: Sequence[UUID], user_key: Any, *, acts: bool) -> tuple[QuerySe
 
 def erase_log(keys: Sequence[UUID]) -> int:
     """Erase the admin's log entries about sessions that will be deleted: they could not be found later."""
-    return _change_log(keys, _at_once)
+    return _change_log(keys, at_once)
 
 
 def _change_log(keys: Sequence[UUID], change: Change) -> int:
@@ -176,30 +173,3 @@ def _change_log(keys: Sequence[UUID], change: Change) -> int:
     kind = ContentType.objects.db_manager(database.alias()).get_for_model(DeviceSession)
     entries = LogEntry._base_manager.using(database.alias()).filter(content_type=kind)
     return change(unerased(entries.filter(object_id__in=[str(key) for key in keys]), columns), columns)
-
-
-def _at_once(found: QuerySet[Any], columns: dict[str, Any]) -> int:
-    return found.update(**columns)
-
-
-def _batches(found: QuerySet[Any], columns: dict[str, Any]) -> int:
-    """Change the rows in batches, with one transaction and one UPDATE each; return how many."""
-    keys = list(found.order_by("pk").values_list("pk", flat=True))
-    chunks = (keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK))
-    return sum(_batch(found.filter(pk__in=chunk), columns) for chunk in chunks)
-
-
-def _batch(found: QuerySet[Any], columns: dict[str, Any]) -> int:
-    return database.transact(lambda: found.update(**columns))
-
-
-def _counting() -> Change:
-    """Return a ``Change`` that changes nothing, and counts each row once."""
-    seen: set[tuple[type[Model], Any]] = set()
-
-    def count(found: QuerySet[Any], columns: dict[str, Any]) -> int:
-        before = len(seen)
-        seen.update((found.model, key) for key in found.order_by().values_list("pk", flat=True))
-        return len(seen) - before
-
-    return count

@@ -15,9 +15,9 @@ from authx.sessions.people import Person, all_events, events_about, events_by
 from authx.store import database
 
 #: Incremented when a member is removed or changes its meaning, not when one is added.
-VERSION: Final = 1
+FORMAT_VERSION: Final = 1
 #: Rows read in one statement and held in memory.
-PAGE: Final = 500
+ROWS_PER_PAGE: Final = 500
 
 
 def export(who: Any, *, now: datetime | None = None) -> Iterator[str]:
@@ -38,7 +38,7 @@ def export(who: Any, *, now: datetime | None = None) -> Iterator[str]:
 def _document(person: Person, now: datetime | None) -> Iterator[str]:
     with database.store_errors():
         head = {
-            "authx_export": VERSION,
+            "authx_export": FORMAT_VERSION,
             "exported_at": _time(now or database.database_now()),
             "subject": person.subject,
             "username": person.username,
@@ -65,7 +65,7 @@ def _array(name: str, items: Iterator[Any]) -> Iterator[str]:
 def _pages(found: QuerySet[Any], last: Any) -> Iterator[Any]:
     """Yield all rows in the order of their keys, in pages: no cursor is held open, on any database."""
     found = found.order_by("pk")
-    while rows := list(found.filter(pk__gt=last)[:PAGE]):
+    while rows := list(found.filter(pk__gt=last)[:ROWS_PER_PAGE]):
         yield from rows
         last = rows[-1].pk
 
@@ -76,7 +76,7 @@ def _sessions(person: Person) -> Iterator[DeviceSession]:
 
 def _session(row: DeviceSession, person: Person) -> Iterator[str]:
     end = row.recorded_end()
-    told = {
+    head = {
         "id": str(row.pk),
         "device": {
             "id": row.device_id,
@@ -102,7 +102,7 @@ def _session(row: DeviceSession, person: Person) -> Iterator[str]:
         "ended_by": _who(row.ended_by_id, person),
         "successor": str(row.successor) if row.successor not in {None, row.pk} else None,
     }
-    yield json.dumps(told).removesuffix("}") + ', "events": ['
+    yield json.dumps(head).removesuffix("}") + ', "events": ['
     before = "\n      "
     for event in _pages(all_events().filter(events_about([row.pk])), 0):
         yield before + json.dumps(_event(event, person))

@@ -17,8 +17,9 @@ from authx.core.reasons import EndReason
 from authx.errors import KeyUnknown, TokenMalformed
 from authx.gate.verify import ensure_live, read_claims
 from authx.models import DeviceSession
+from authx.sessions.ending import end_session
 from authx.sessions.lookup import Snapshot, find_by_access_token
-from authx.store import database
+from authx.store.after_transaction import run_even_on_rollback
 
 
 def fingerprint(user: AbstractBaseUser) -> str:
@@ -60,7 +61,7 @@ def end_of(found: Snapshot, now: datetime | None = None) -> str | None:
     session = found.session
     reason = session.ended_reason(now or found.now)
     if reason is None and (reason := user_end(session)):
-        _write_down(session, reason, now)
+        _record_end(session, reason, now)
     return reason
 
 
@@ -86,11 +87,9 @@ class DatabaseSource:
         return Liveness(end_of(found, now), found, session.replaced_by, session.answers_lost)
 
 
-def _write_down(session: DeviceSession, reason: str, now: datetime | None) -> None:
+def _record_end(session: DeviceSession, reason: str, now: datetime | None) -> None:
     """Record at this read what the user's state has ended: a bulk update sent no signal."""
-    from authx.sessions.ending import end_session
-
-    database.run_even_on_rollback(lambda: end_session(session, reason, NOBODY, now=now))
+    run_even_on_rollback(lambda: end_session(session, reason, NOBODY, now=now))
 
 
 @sensitive_variables("access_token")

@@ -20,7 +20,7 @@ from authx.store import database, revocation_log
 from authx.store.database import DatabaseNow
 
 #: The number of a row that is no mark: writers of marks update it first, so that they wait for each other.
-_TURN = 0
+_LOCK_NUMBER = 0
 EVERYBODY = ""
 
 
@@ -29,7 +29,7 @@ def write_mark(subject: str, ending: Ending, keep: DeviceSession | None = None) 
 
     Marks commit in the order of their numbers: a session was opened after all marks up to its number.
     """
-    _take_turn(ending.at)
+    _lock_marks(ending.at)
     number = _next_number(subject)
     kept = str(keep.pk) if keep is not None and _lift(keep, subject, number, ending.at) else ""
     revocation_log.write_mark(subject, number, ending.reason.value, kept)
@@ -54,19 +54,19 @@ def _lift(keep: DeviceSession, subject: str, number: int, at: datetime) -> bool:
     return this.update(not_before_number=number) == 1
 
 
-def _take_turn(at: datetime) -> None:
+def _lock_marks(at: datetime) -> None:
     """Make writers of marks wait for each other until the transaction ends, by an UPDATE as ``lock_user``."""
-    turn = NotBeforeMark(number=_TURN, reason="", at=at)
-    if not _rows().filter(number=_TURN).update(at=at):
+    turn = NotBeforeMark(number=_LOCK_NUMBER, reason="", at=at)
+    if not _rows().filter(number=_LOCK_NUMBER).update(at=at):
         _rows().bulk_create([turn], ignore_conflicts=True)
-        _rows().filter(number=_TURN).update(at=at)
+        _rows().filter(number=_LOCK_NUMBER).update(at=at)
 
 
 def _next_number(subject: str) -> int:
     """Return a number above the newest mark's and the sessions' to end: the table may have been lost."""
     newest = _rows().select_for_update().order_by("-number").first()  # the latest, not the snapshot's
     opened = _of(subject).aggregate(newest=Max("not_before_number"))
-    return max(newest.number if newest else _TURN, opened["newest"] or 0) + 1
+    return max(newest.number if newest else _LOCK_NUMBER, opened["newest"] or 0) + 1
 
 
 def catch_up(batch: int) -> Iterator[int]:
@@ -97,7 +97,7 @@ def prune_marks(*, now: datetime | None = None) -> int:
     but loses its note when it is as old.
     """
     before = (now or timezone.now()) - 2 * window()
-    newest = _marks().order_by("-number").values_list("number", flat=True).first() or _TURN
+    newest = _marks().order_by("-number").values_list("number", flat=True).first() or _LOCK_NUMBER
     old = _marks().filter(at__lt=before)
 
     def write() -> int:
@@ -135,7 +135,7 @@ def _of(subject: str) -> DeviceSessionQuerySet:
 
 
 def _marks() -> models.QuerySet[NotBeforeMark]:
-    return _rows().exclude(number=_TURN)
+    return _rows().exclude(number=_LOCK_NUMBER)
 
 
 def _rows() -> models.QuerySet[NotBeforeMark]:

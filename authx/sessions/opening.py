@@ -33,7 +33,7 @@ from authx.sessions.subjects import subject_of
 from authx.store import database
 
 #: How often a login under limits is tried before the response is a 503.
-TURNS = 50
+MAX_ATTEMPTS_UNDER_LIMITS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +147,8 @@ def open_session(
         return credentials_for(session, generation=1, now=now or timezone.now())
 
     # A login that waits for others may have to start again once for each of them.
-    credentials = database.transact(write, attempts=TURNS if limits else database.ATTEMPTS)
+    attempts = MAX_ATTEMPTS_UNDER_LIMITS if limits else database.MAX_ATTEMPTS
+    credentials = database.transact(write, attempts=attempts)
     opened = {"session": credentials.session, "user": user, "request": request}
     database.after_commit(lambda: signals.device_session_opened.send_robust(DeviceSession, **opened))
     return credentials

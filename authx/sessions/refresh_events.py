@@ -18,7 +18,7 @@ from authx.store import database
 
 logger = logging.getLogger("authx")
 
-#: Not recorded, for they repeat what has been said already: a burst of tabs, or a thief, could write events
+#: Not recorded, for they repeat what is recorded already: a burst of tabs, or a thief, could write events
 #: forever. A twin among them is recorded all the same.
 SILENT = {Transition.KEEP, Transition.REPLAY, Transition.STRIKE_AGAIN}
 

@@ -1,22 +1,18 @@
-"""Exchanging a refresh token: read, judge, write once, answer."""
+"""Exchanging a refresh token: read it, have it judged, answer with tokens or an error."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from authx.conf import conf, secret_keys
+from authx.conf import secret_keys
 from authx.core.actor import NOBODY, Actor
 from authx.core.claims import AccessClaims
-from authx.core.reasons import EndReason
 from authx.core.refresh_token import RefreshClaims, read_refresh_token
-from authx.core.risk import Action, Alarm
-from authx.core.rotation import Refusal, Transition, Verdict, judge
+from authx.core.rotation import Refusal, Transition, Verdict
 from authx.errors import (
     RefreshConflict,
     RefreshError,
@@ -26,11 +22,9 @@ from authx.errors import (
 )
 from authx.models import DeviceSession
 from authx.sessions.credentials import Credentials, claims_of, credentials_for
-from authx.sessions.liveness import fingerprint, user_end
 from authx.sessions.lookup import Snapshot, find_by_refresh_token
 from authx.sessions.ports import actor_of
-from authx.sessions.refresh_events import SILENT, record_refusal_once, record_verdict
-from authx.sessions.risk import action_of, alarms_of, new_context, record_alarm
+from authx.sessions.refresh_verdicts import carry_out, decide, judge_token
 from authx.store import database
 
 
@@ -65,7 +59,7 @@ def exchange(presented: RefreshClaims, actor: Actor = NOBODY, *, now: datetime |
 
 
 @sensitive_variables()
-def hold_session(
+def admit_without_refresh(
     presented: RefreshClaims, actor: Actor = NOBODY, *, now: datetime | None = None
 ) -> tuple[DeviceSession, AccessClaims]:
     """Return the session that ``exchange`` would renew, and access claims for this request alone.
@@ -77,24 +71,24 @@ def hold_session(
     Raises: as ``refresh_session``.
     """
     with database.store_errors():
-        session, _verdict = _exchange(presented, actor, now, holds=True)
+        session, _verdict = _exchange(presented, actor, now, if_it_counts=True)
         return session, claims_of(session, generation=session.generation, now=now or timezone.now())
 
 
 @sensitive_variables()
 def _exchange(
-    presented: RefreshClaims, actor: Actor, now: datetime | None, *, holds: bool = False
+    presented: RefreshClaims, actor: Actor, now: datetime | None, *, if_it_counts: bool = False
 ) -> tuple[DeviceSession, Verdict]:
     """Return the session of a genuine token and the verdict that serves it, after carrying that out.
 
-    ``holds``: the verdict is carried out only if it counts against the token.
+    ``if_it_counts``: the verdict is carried out only if it counts against the token.
     """
-    for _ in range(database.ATTEMPTS):
+    for _ in range(database.MAX_ATTEMPTS):
         found = find_by_refresh_token(presented)
         session = found.session
-        decision = _decide(session, presented, now or found.now, actor)
+        decision = decide(session, presented, now or found.now, actor)
         verdict = decision.verdict
-        if (holds and not verdict.counts_against) or _carry_out(session, decision, actor):
+        if (if_it_counts and not verdict.counts_against) or carry_out(session, decision, actor):
             if verdict.issue is None:
                 raise _refusal(session, verdict)
             return session, verdict
@@ -112,118 +106,8 @@ def find_refreshable(presented: RefreshClaims) -> Snapshot | None:
         StoreUnavailable: the database cannot be read.
     """
     found = find_by_refresh_token(presented)
-    verdict = _judge(found.session, presented, found.now)
+    verdict = judge_token(found.session, presented, found.now)
     return found if verdict.issue is not None and not verdict.is_twin else None
-
-
-def _judge(session: DeviceSession, presented: RefreshClaims, now: datetime) -> Verdict:
-    return judge(
-        session.rotation_state(),
-        presented.generation,
-        branch=presented.branch,
-        now=now,
-        grace=conf.REFRESH_GRACE,
-        idle=conf.IDLE_LIFETIME,
-        user_end=user_end(session),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Decision:
-    """What to do, and for whom; the verdict includes what the site's alarms add."""
-
-    verdict: Verdict
-    at: datetime
-    #: Who refreshes, where the decision needed to know.
-    actor: Actor | None = None
-    alarms: tuple[Alarm, ...] = ()
-    #: The new values of the columns that record where the session is used from.
-    context: Mapping[str, Any] = field(default_factory=dict)
-
-
-def _decide(session: DeviceSession, presented: RefreshClaims, at: datetime, actor: Actor) -> _Decision:
-    verdict = _judge(session, presented, at)
-    found, known = alarms_of(verdict), None
-    context: dict[str, Any] = {}
-    if verdict.issue is not None:
-        known = replace(actor, user=session.user)
-        elsewhere, context = new_context(session, known)
-        found += elsewhere
-    if verdict.end is None and any(action_of(alarm) is Action.END for alarm in found):
-        verdict = _ended_by_alarm(verdict)
-    if verdict.refusal is Refusal.REUSED:
-        found.append(Alarm.REFRESH_REUSED)
-    return _Decision(verdict, at, known, tuple(found), context)
-
-
-def _ended_by_alarm(verdict: Verdict) -> Verdict:
-    return Verdict(
-        transition=verdict.transition,
-        end=EndReason.REUSED.value,
-        refusal=Refusal.REUSED,
-        is_twin=verdict.is_twin,
-    )
-
-
-def _carry_out(session: DeviceSession, decision: _Decision, actor: Actor) -> bool:
-    """Write the verdict and its events, if any, in one transaction; return False if another was first."""
-    verdict, at = decision.verdict, decision.at
-    if verdict.transition is Transition.ENDED:
-        record_refusal_once(session, verdict, at, actor)
-        return True
-    changes = _changes(session, verdict, at) | dict(decision.context)
-    if verdict.transition in SILENT and not changes:
-        database.demand_no_transaction()
-        return True
-    # Nothing that was erased with a deleted user is recorded again.
-    actor = decision.actor or (NOBODY if session.user is None else replace(actor, user=session.user))
-
-    def write() -> bool:
-        if changes and not _swap(session, changes, decision.context):
-            return False
-        for alarm in decision.alarms:
-            record_alarm(session, alarm, at=at, actor=actor)
-        record_verdict(session, verdict, at, actor)
-        return True
-
-    if not database.transact(write, durable=True):
-        return False
-    for name, value in changes.items():
-        setattr(session, name, value)
-    return True
-
-
-def _changes(session: DeviceSession, verdict: Verdict, at: datetime) -> dict[str, Any]:
-    changes = dict(verdict.changes)
-    if verdict.end:
-        reason, lost = EndReason(verdict.end).value, verdict.answers_lost
-        return {**changes, "ended_at": at, "end_reason": reason, "answers_lost": lost}
-    if verdict.transition in {Transition.ROTATE, Transition.ROLLBACK}:
-        changes["last_seen_at"] = at
-        # A fingerprint taken under a fallback SECRET_KEY would stop matching when that key is dropped.
-        if session.user is not None:
-            changes["fingerprint"] = fingerprint(session.user)
-    return changes
-
-
-def _swap(session: DeviceSession, changes: Mapping[str, Any], context: Mapping[str, Any]) -> bool:
-    """Update the row in one conditional statement: only if the session is still as it was judged.
-
-    The columns of ``context`` must be unchanged too, or each tab of a burst would raise the same alarm.
-    """
-    state = session.rotation_state()
-    this = DeviceSession.objects.using(database.alias()).filter(
-        pk=session.pk,
-        ended_at=None,
-        generation=state.generation,
-        confirmed_generation=state.confirmed_generation,
-        strike_generation=state.strike_generation,
-        late_streak=state.late_streak,
-        twin_generation=state.twin_generation,
-        fingerprint=session.fingerprint,
-        **{name: getattr(session, name) for name in context},
-    )
-    return this.update(**changes) == 1
 
 
 def _refusal(session: DeviceSession, verdict: Verdict) -> RefreshError:

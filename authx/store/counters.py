@@ -109,7 +109,7 @@ def refresh_wait(sid: str, *, now: float | None = None) -> int:
 def is_first(purpose: str, subject: str, period: int) -> bool:
     """Return True once per ``period`` seconds: for what should be reported once, however often it happens."""
     try:
-        return bool(cache.add(f"authx:said:{purpose}:{subject}", 1, timeout=period))
+        return bool(cache.add(f"authx:reported:{purpose}:{subject}", 1, timeout=period))
     except Exception:  # each cache backend has its own errors
-        logger.exception("The cache is down: what was said already is not known.")
+        logger.exception("The cache is down: what was reported already is not known.")
         return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,7 +11,6 @@ from datetime import datetime
 from functools import reduce
 from typing import Any, TypeVar
 
-from django.core.signals import request_finished
 from django.db import Error, InterfaceError, OperationalError, connections, models, router, transaction
 from django.db.models.functions import Now
 
@@ -21,16 +20,14 @@ from authx.models import DeviceSession
 logger = logging.getLogger("authx")
 
 T = TypeVar("T")
-
-#: The attribute in which a connection keeps what must run after its transaction, even if that is rolled back.
-_PENDING = "_authx_pending"
-#: The ids of connections with something pending: mostly none, and then a request need not look at them.
-_keeping: set[int] = set()
+K = TypeVar("K")
 
 #: PostgreSQL's error code (SQLSTATE) for a transaction that may not write.
 READ_ONLY = "25006"
 #: How often a write that loses to another, or ends in a deadlock, is tried before the response is a 503.
-ATTEMPTS = 3
+MAX_ATTEMPTS = 3
+#: Rows changed in one transaction: enough of them to be quick, few enough not to block a login.
+ROWS_PER_TRANSACTION = 500
 
 
 class DatabaseNow(Now):
@@ -63,7 +60,7 @@ def pinned(chosen: str) -> Iterator[None]:
         _pinned.reset(token)
 
 
-def _pin(function: Callable[[], T]) -> Callable[[], T]:
+def pin_to_alias(function: Callable[[], T]) -> Callable[[], T]:
     """Return a function that does the same later, or in another thread, in the database of this request."""
     chosen = alias()
 
@@ -123,7 +120,7 @@ def is_outage(error: Exception) -> bool:
     return READ_ONLY in {getattr(error.__cause__, name, None) for name in ("sqlstate", "pgcode")}
 
 
-def transact(write: Callable[[], T], *, durable: bool = False, attempts: int = ATTEMPTS) -> T:
+def transact(write: Callable[[], T], *, durable: bool = False, attempts: int = MAX_ATTEMPTS) -> T:
     """Run ``write`` in one transaction; after a deadlock, or if the database is busy, try again.
 
     ``durable``: no surrounding transaction may undo it; Django raises RuntimeError if there is one.
@@ -145,6 +142,11 @@ def transact(write: Callable[[], T], *, durable: bool = False, attempts: int = A
             return write()
 
 
+def chunks(keys: Sequence[K]) -> Iterator[Sequence[K]]:
+    """Yield the keys of the rows to change in each transaction."""
+    return (keys[start : start + ROWS_PER_TRANSACTION] for start in range(0, len(keys), ROWS_PER_TRANSACTION))
+
+
 def demand_no_transaction() -> None:
     """Refuse to run inside a transaction, as a durable one does, although nothing will be written.
 
@@ -159,7 +161,7 @@ def demand_no_transaction() -> None:
 def after_commit(function: Callable[[], Any]) -> None:
     """Run ``function`` after the surrounding transaction commits, or now; errors are logged, not raised."""
     try:
-        transaction.on_commit(_pin(function), using=alias(), robust=True)
+        transaction.on_commit(pin_to_alias(function), using=alias(), robust=True)
     except (OperationalError, InterfaceError):  # outside a transaction Django connects first
         logger.exception("The database has gone before what follows a commit could be done.")
 
@@ -170,10 +172,10 @@ def outside_transactions(read: Callable[[], T]) -> T:
     A transaction may see an old snapshot (REPEATABLE READ): inside one, another thread reads. A test's own
     transaction does not count: no other connection sees what happens in it.
     """
-    return on_own_connection(read) if _is_in_transaction(connections[alias()]) else read()
+    return on_own_connection(read) if is_in_transaction(connections[alias()]) else read()
 
 
-def _is_in_transaction(connection: Any) -> bool:
+def is_in_transaction(connection: Any) -> bool:
     """Return whether a transaction is open, other than the one that Django's TestCase opens around a test."""
     blocks = getattr(connection, "atomic_blocks", [])
     return connection.in_atomic_block and not all(block._from_testcase for block in blocks)
@@ -191,7 +193,7 @@ def on_own_connection(read: Callable[[], T]) -> T:
     connection = connections[alias()]
     if getattr(connection, "is_in_memory_db", bool)():
         return read()  # there is no other connection to it
-    read = _pin(read)
+    read = pin_to_alias(read)
 
     def run() -> T:
         try:
@@ -205,43 +207,3 @@ def on_own_connection(read: Callable[[], T]) -> T:
         except RuntimeError as error:
             raise StoreUnavailable("no thread can be started") from error
         return running.result()
-
-
-def run_even_on_rollback(function: Callable[[], Any]) -> None:
-    """Run ``function`` once: now, or after the surrounding transaction, even if that is rolled back.
-
-    Errors are logged. A refused request is rolled back (ATOMIC_REQUESTS), and with it what only waits for a
-    commit.
-    """
-    connection = connections[alias()]
-    if not _is_in_transaction(connection):
-        _run_logged(function)
-        return
-    function = _pin(function)
-    pending = connection.__dict__.setdefault(_PENDING, [])
-    pending.append(function)
-    _keeping.add(id(connection))
-    after_commit(lambda: function in pending and (pending.remove(function), function()))
-
-
-def run_pending(**kwargs: Any) -> None:
-    """Run what ``run_even_on_rollback`` has left for after the transaction; errors are logged."""
-    if not _keeping:
-        return
-    for connection in connections.all(initialized_only=True):
-        if _is_in_transaction(connection):
-            continue  # not a real request: a test client inside a transaction
-        pending = connection.__dict__.get(_PENDING, [])
-        while pending:
-            _run_logged(pending.pop(0))
-        _keeping.discard(id(connection))
-
-
-def _run_logged(function: Callable[[], Any]) -> None:
-    try:
-        function()
-    except Exception:
-        logger.exception("What follows a request could not be done.")
-
-
-request_finished.connect(run_pending, dispatch_uid="authx.store.database")

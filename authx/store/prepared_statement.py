@@ -9,7 +9,7 @@ from typing import Any
 from django.db import Error, OperationalError
 
 #: The run on one connection at which a statement is prepared; with CONN_MAX_AGE 0 few get that far.
-THRESHOLD = 5
+RUNS_BEFORE_PREPARING = 5
 #: The attribute in which a connection keeps, by name, the driver's connection and its number of runs.
 _USES = "_authx_prepared"
 
@@ -49,7 +49,7 @@ class Prepared:
         raw, count = uses.get(self.name, (None, 0))
         count = count + 1 if raw is connection.connection else 1
         uses[self.name] = connection.connection, count
-        return count > THRESHOLD or (count == THRESHOLD and self._prepare(connection))
+        return count > RUNS_BEFORE_PREPARING or (count == RUNS_BEFORE_PREPARING and self._prepare(connection))
 
     def _prepare(self, connection: Any) -> bool:
         """Prepare on the driver's own cursor: the statement belongs to the connection, not to the request."""

@@ -113,7 +113,7 @@ class EndedLog:
         more = len(rows) > self._limit
         rows = late + rows[: self._limit]
         self.position = before.advanced((row[:2] for row in rows), self._clock())
-        ended = revocation_log.merged(row[2:] for row in rows)
+        ended = revocation_log.merge_entries(row[2:] for row in rows)
         return Endings(ended, self.position, whole, more)
 
 

@@ -20,13 +20,13 @@ from authx.gate.fingerprint import agrees, fingerprint
 from authx.gate.keys.keyring import keyset
 from authx.http.charset import REFUSAL, is_unreadable
 from authx.http.etag import entity_tag
-from authx.http.outage import RETRY_AFTER
+from authx.http.outage import RETRY_AFTER_SECONDS
 from authx.store.database import database_now
 
 View = Callable[..., HttpResponse]
 
 #: Seconds for which other services may cache our keys; a new key is published longer before it signs.
-MAX_AGE = 300
+MAX_AGE_SECONDS = 300
 
 
 def _published(request: HttpRequest) -> dict[str, Any]:
@@ -47,9 +47,8 @@ def _or_unavailable(view: View) -> View:
             return view(*args, **kwargs)
         except StoreUnavailable:
             body = {"detail": "The keys cannot be read.", "code": StoreUnavailable.code}
-            return JsonResponse(
-                body, status=503, headers={"Retry-After": str(RETRY_AFTER), "Cache-Control": "no-store"}
-            )
+            headers = {"Retry-After": str(RETRY_AFTER_SECONDS), "Cache-Control": "no-store"}
+            return JsonResponse(body, status=503, headers=headers)
 
     return wrapped
 
@@ -62,7 +61,7 @@ def _etag(made: Callable[..., dict[str, Any]]) -> Callable[..., str]:
 @csrf_exempt
 @require_safe
 @_or_unavailable
-@cache_control(public=True, max_age=MAX_AGE)
+@cache_control(public=True, max_age=MAX_AGE_SECONDS)
 @condition(etag_func=_etag(_published))
 def jwks(request: HttpRequest) -> HttpResponse:
     """Return our public keys: those that will sign, the one that does, and those that still verify."""
@@ -95,7 +94,7 @@ def _metadata(request: HttpRequest, issuer_path: str = "") -> dict[str, Any]:
 @csrf_exempt
 @require_safe
 @_or_unavailable
-@cache_control(public=True, max_age=MAX_AGE)
+@cache_control(public=True, max_age=MAX_AGE_SECONDS)
 @condition(etag_func=_etag(_metadata))
 def authorization_server(request: HttpRequest, **issuer_path: str) -> HttpResponse:
     """Return what is really served; 404 while AUTHX_ISSUER is not a URL, or has another path."""
@@ -140,5 +139,5 @@ def ready(request: HttpRequest) -> HttpResponse:
         body["ready"] = False
     response = JsonResponse(body, status=200 if body["ready"] else 503)
     if not body["ready"]:
-        response["Retry-After"] = str(RETRY_AFTER)
+        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response

@@ -20,7 +20,7 @@ from authx.issuer import signing_keys
 from authx.models import SessionEvent
 from authx.sessions import end_everyone, end_session, end_user_sessions, open_session, refresh_session
 from authx.sessions.activity import uses
-from authx.store import database
+from authx.store import after_transaction, database
 from tests.gate.test_stores import choose
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
@@ -203,9 +203,9 @@ def test_what_follows_a_transaction_goes_to_the_database_of_its_request(tenants)
     """The tenant is known while the request is; what a rollback leaves to be done is done later."""
     done = []
     with at("acme"), transaction.atomic(using="acme"):
-        database.run_even_on_rollback(lambda: done.append(database.alias()))
+        after_transaction.run_even_on_rollback(lambda: done.append(database.alias()))
         transaction.set_rollback(True, using="acme")
-    database.run_pending()
+    after_transaction.run_pending()
     assert done == ["acme"]
 
 

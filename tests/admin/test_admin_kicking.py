@@ -8,7 +8,7 @@ from django.contrib.auth import get_user_model
 
 from authx.models import DeviceSession
 from authx.sessions import open_session
-from authx.sessions.kicking import may_kick, may_kick_superusers, of_superusers
+from authx.sessions.kick_permissions import may_kick, may_kick_superusers, of_superusers
 from tests.admin.test_admin import LIST, Form, boss, desk, said, sign_in, status_of  # noqa: F401
 
 ACTIONS = ["kick", "kick_everywhere"]
@@ -214,7 +214,7 @@ def test_superusers_may_be_told_by_a_property(ada, admin, monkeypatch):
     kept = get_user_model()._base_manager
     has_no_column = SimpleNamespace(concrete_fields=[])
     model = SimpleNamespace(_meta=has_no_column, _base_manager=kept, is_superuser=property(bool))
-    monkeypatch.setattr("authx.sessions.kicking.get_user_model", lambda: model)
+    monkeypatch.setattr("authx.sessions.kick_permissions.get_user_model", lambda: model)
     assert list(found.filter(of_superusers(found))) == [sessions[1]]
     assert list(found.exclude(of_superusers(found))) == [sessions[0]]
     del model.is_superuser

@@ -42,10 +42,10 @@ def open_many(user, *names):
 def test_the_list_counts_no_further_than_it_pages(boss, ada, monkeypatch):
     open_many(ada, *map(str, range(8)))
     monkeypatch.setattr(DeviceSessionAdmin, "list_per_page", 2)
-    monkeypatch.setattr(searching, "COUNTED", 5)
+    monkeypatch.setattr(searching, "MAX_COUNTED", 5)
     found, _ = look(boss, q="ada")
     assert (found.result_count, found.paginator.num_pages, names(found)) == (5, 3, ["7", "6"])
-    monkeypatch.setattr(searching, "COUNTED", 50)
+    monkeypatch.setattr(searching, "MAX_COUNTED", 50)
     assert look(boss, q="ada")[0].result_count == 8
 
 
@@ -56,7 +56,7 @@ def test_every_statement_of_the_list_is_bounded(boss, ada, query):
     _, statements = look(boss, **query)
     counts = [sql for sql in statements if "COUNT(" in sql]
     assert len(counts) == 1
-    assert f"LIMIT {searching.COUNTED}" in counts[0]
+    assert f"LIMIT {searching.MAX_COUNTED}" in counts[0]
     assert not any("DISTINCT" in sql for sql in statements)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from authx.core.account_name import MAX_NAME, fold_account_name
+from authx.core.account_name import MAX_NAME_LENGTH, fold_account_name
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_folding_what_is_folded_changes_nothing():
 
 
 def test_a_name_is_cut_as_no_account_has_a_longer_one():
-    assert MAX_NAME == 254
+    assert MAX_NAME_LENGTH == 254
     assert fold_account_name("x" * 253 + "yz") == "x" * 253 + "y"
     assert fold_account_name("\ufdfa" * 100) == fold_account_name("\ufdfa" * 1000)
     assert len(fold_account_name("\ufdfa" * 100)) == 254

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authx.core.log_position import LONGEST_TRANSACTION, MOST_GAPS, Gap, LogPosition
+from authx.core.log_position import MAX_GAPS, MAX_TRANSACTION_SECONDS, Gap, LogPosition
 
 
 def lines(*numbers):
@@ -42,8 +42,8 @@ def test_a_late_number_closes_its_gap_and_splits_what_is_left():
 
 def test_a_gap_is_forgotten_when_no_transaction_can_be_that_long():
     position = LogPosition().advanced(lines(1, 3), 0)
-    assert position.advanced(lines(3), LONGEST_TRANSACTION - 1).gaps == (Gap(2, 2, 0),)
-    assert position.advanced(lines(3), LONGEST_TRANSACTION).gaps == ()
+    assert position.advanced(lines(3), MAX_TRANSACTION_SECONDS - 1).gaps == (Gap(2, 2, 0),)
+    assert position.advanced(lines(3), MAX_TRANSACTION_SECONDS).gaps == ()
 
 
 def test_below_the_first_line_of_a_window_somebody_may_still_be_writing():
@@ -52,16 +52,16 @@ def test_below_the_first_line_of_a_window_somebody_may_still_be_writing():
 
 
 def test_many_gaps_are_joined_and_still_cover_every_missing_number():
-    numbers = range(1, 4 * MOST_GAPS, 2)
+    numbers = range(1, 4 * MAX_GAPS, 2)
     position = LogPosition().advanced(lines(*numbers), 0)
-    assert len(position.gaps) <= MOST_GAPS
+    assert len(position.gaps) <= MAX_GAPS
     covered = {n for gap in position.gaps for n in range(gap.first, gap.last + 1)}
-    assert covered >= set(range(2, 4 * MOST_GAPS - 1, 2))
+    assert covered >= set(range(2, 4 * MAX_GAPS - 1, 2))
 
 
 def test_joined_gaps_live_as_long_as_the_younger_one():
-    old = LogPosition().advanced(lines(*range(1, 2 * MOST_GAPS, 2)), 0)
-    young = old.advanced(lines(*range(old.last, old.last + 4 * MOST_GAPS, 2)), 100)
+    old = LogPosition().advanced(lines(*range(1, 2 * MAX_GAPS, 2)), 0)
+    young = old.advanced(lines(*range(old.last, old.last + 4 * MAX_GAPS, 2)), 100)
     assert max(gap.since for gap in young.gaps) == 100
     assert all(gap.since == 100 for gap in young.gaps if gap.last > old.last)
 

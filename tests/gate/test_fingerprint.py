@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from authx.gate.fingerprint import AGREED, agrees, fingerprint, parts
+from authx.gate.fingerprint import AGREED_SETTINGS, agrees, fingerprint, parts
 from tests.faults_in_database import outage
 
 READY = "/.well-known/authx-ready"
@@ -66,7 +66,7 @@ def test_what_only_one_process_cares_for_is_not_compared(settings):
     settings.AUTHX_LOGIN_RATE = None
     settings.AUTHX_RETENTION = timedelta(days=1)
     assert fingerprint() == before
-    assert "TRUSTED_PROXIES" not in AGREED
+    assert "TRUSTED_PROXIES" not in AGREED_SETTINGS
 
 
 def test_what_means_the_same_is_the_same_however_it_is_written(settings):

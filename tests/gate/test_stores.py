@@ -19,7 +19,7 @@ from authx.gate import verify_access_token
 from authx.gate.revocation import sources
 from authx.models import DeviceSession
 from authx.sessions import end_session, open_session, recognize, refresh_session
-from authx.sessions.activity import LAST_SEEN_EVERY, uses
+from authx.sessions.activity import LAST_SEEN_INTERVAL, uses
 from authx.sessions.authentication import Caller
 from authx.sessions.known_user import KnownUser
 from tests.reading import admit
@@ -428,7 +428,7 @@ def test_last_seen_is_written_once_a_minute(quick, bearer, opened, monkeypatch):
     bearer.get(WHOAMI)
     long_ago = row(opened).last_seen_at - timedelta(hours=1)
     DeviceSession.objects.update(last_seen_at=long_ago)
-    clock[0] += LAST_SEEN_EVERY.total_seconds() - 1
+    clock[0] += LAST_SEEN_INTERVAL.total_seconds() - 1
     _, asked = queries(lambda: bearer.get(WHOAMI))
     assert (row(opened).last_seen_at, asked) == (long_ago, 0)
     clock[0] += 1
@@ -455,9 +455,9 @@ def test_a_session_that_has_ended_is_not_touched(quick, opened):
 def test_memory_of_uses_is_bounded(opened, monkeypatch):
     from dataclasses import replace
 
-    monkeypatch.setattr(uses, "largest", 3)
+    monkeypatch.setattr(uses, "max_sessions", 3)
     for _ in range(10):
-        uses.note(replace(opened.claims, sid=str(uuid.uuid4())))
+        uses.record(replace(opened.claims, sid=str(uuid.uuid4())))
     assert len(uses) == 3
 
 

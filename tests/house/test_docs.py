@@ -15,7 +15,7 @@ import pytest
 from django.utils.module_loading import import_string
 
 from authx import errors
-from authx.api import exceptions
+from authx.api import exceptions, texts
 from authx.api.urls import urlpatterns
 from authx.conf import Conf
 from authx.models import EndReason
@@ -115,7 +115,7 @@ def test_the_errors_table_has_every_code_and_no_ghost():
         if kind.__module__ == exceptions.__name__ and "default_code" in vars(kind)
     }
     told = [bare(code) for code, _, _ in table("code")]
-    assert sorted(told) == sorted(named | answered | set(exceptions.DETAILS))
+    assert sorted(told) == sorted(named | answered | set(texts.DETAILS))
 
 
 def test_the_errors_table_has_the_status_of_each_code():
@@ -124,7 +124,7 @@ def test_the_errors_table_has_the_status_of_each_code():
         if error is not errors.KeyInvalid:  # the site's fault: no answer is made of it
             assert told[error.code] == str(exceptions.refusal(error()).status_code), error
     assert told[exceptions.InvalidRequest.default_code] == str(exceptions.InvalidRequest.status_code)
-    for code in exceptions.DETAILS.keys() - {error.code for error in declared_errors()}:
+    for code in texts.DETAILS.keys() - {error.code for error in declared_errors()}:
         assert told[code] == str(exceptions.Refused(code).status_code)
 
 
@@ -159,6 +159,14 @@ def test_the_shell_blocks_are_shell(page):
     for language, text in FENCE.findall(page.read_text()):
         if language == "sh":
             subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_files_that_are_named_are_there(page):
+    named = set(re.findall(r"`([\w.-]+(?:/[\w.-]+)+\.py)`", page.read_text()))
+    assert {
+        name for name in named if not ((ROOT / name).is_file() or (ROOT / "authx" / name).is_file())
+    } == set()
 
 
 @pytest.mark.parametrize("text", python_blocks())

@@ -14,9 +14,11 @@ import tarfile
 import tomllib
 import venv
 import zipfile
+from graphlib import TopologicalSorter
 from pathlib import Path
 from textwrap import dedent
 
+import grimp
 import pytest
 
 import authx
@@ -94,6 +96,13 @@ def modules() -> list[str]:
 
 def test_the_import_contracts_hold():
     run(BIN / "lint-imports", "--no-cache")
+
+
+def test_no_modules_import_one_another_in_a_circle():
+    """Nor inside functions, nor for types alone. The contracts compare rings, not the files of one ring."""
+    graph = grimp.build_graph("authx", cache_dir=None)
+    arrows = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    TopologicalSorter(arrows).prepare()  # raises CycleError, which names them
 
 
 def test_authx_imports_nothing():
@@ -223,6 +232,21 @@ def test_the_authentication_classes_do_not_import_drf_views():
         import authx.api.authentication
         assert "rest_framework.views" not in sys.modules
     """)
+
+
+def identifiers(path: Path) -> list[str]:
+    """List the names of a file's functions, their arguments, and its variables."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = [node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    names += [node.id for node in nodes if isinstance(node, ast.Name)]
+    return names + [node.arg for node in nodes if isinstance(node, ast.arg)]
+
+
+def test_nothing_is_named_for_being_told():
+    """What a function returns has a noun, such as the entries or the text."""
+    verbs = {"tell", "told", "say", "said"}
+    named = {name: path.name for path in (ROOT / "authx").rglob("*.py") for name in identifiers(path)}
+    assert {name: file for name, file in named.items() if verbs & set(name.lower().split("_"))} == {}
 
 
 def test_every_module_imports_without_any_extra():

@@ -24,7 +24,7 @@ ANSWERS = {
     "sessions/liveness.py",  # the answer
     "models/device_sessions.py",  # its parts, and the same for queries
     "core/rotation.py",  # the state machine, which writes what it decides in its own swap
-    "sessions/refreshing.py",
+    "sessions/refresh_verdicts.py",
     "identity/password_change.py",  # which of the reasons it was, of a session known to be over
     "admin/device_sessions.py",  # a list, judged row by row by the same method
     "sessions/not_before.py",  # what a mark has found live when it was made

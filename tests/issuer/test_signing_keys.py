@@ -30,7 +30,7 @@ from authx.conf import conf, secret_keys
 from authx.core.access_token import check_claims, read_signed, write_access_token
 from authx.core.claims import AccessClaims
 from authx.core.derivation import derive_secret
-from authx.core.key_schedule import LEAD, POLL, KeyState
+from authx.core.key_schedule import LEAD_TIME, POLL_INTERVAL, KeyState
 from authx.core.keys import Key, KeySet
 from authx.errors import KeyUnknown, StoreUnavailable
 from authx.gate import shared_copy, verify_access_token
@@ -46,6 +46,7 @@ from authx.gate.revocation import sources
 from authx.gate.signature_cache import SignatureCache
 from authx.gate.verify import read_claims
 from authx.issuer import private_keys, signing_keys
+from authx.issuer.key_rows import judge
 from authx.issuer.signing_keys import KeyringRefused, rotate, withdraw
 from authx.models import DeviceSession, SigningKey
 from authx.sessions import open_session, recognize
@@ -167,6 +168,11 @@ def counted():
         connection_created.disconnect(wrap)
 
 
+def state_of(key, at):
+    """What a key is for, by the rows that there are."""
+    return judge(SigningKey.objects.all(), at).states[key.kid]
+
+
 # Rotation
 
 
@@ -174,21 +180,21 @@ def test_a_rotated_key_is_published_then_signs_and_the_one_before_it_retires():
     process = Process()
     old = process.sign()
     key = rotate(now=START)
-    assert (key.state, key.signs_at) == (KeyState.NEXT, START + LEAD)
+    assert (state_of(key, START), key.signs_at) == (KeyState.NEXT, START + LEAD_TIME)
     between = process.after(seconds=6).sign()
     assert kid_of(old) == kid_of(between) == derived().kid
     assert [each.kid for each in process.keys] == [derived().kid, key.kid]
-    process.at = START + LEAD
+    process.at = START + LEAD_TIME
     assert kid_of(process.sign()) == key.kid
     assert [each.kid for each in process.keys] == [key.kid, derived().kid]
-    process.at = START + LEAD + verify_period()
+    process.at = START + LEAD_TIME + verify_period()
     assert [each.kid for each in process.keys] == [key.kid]
 
 
 def test_whoever_steals_the_secret_key_later_forges_no_access_token():
     process, fresh = Process(), Process()
     rotate(now=START)
-    process.at = fresh.at = START + LEAD + verify_period()
+    process.at = fresh.at = START + LEAD_TIME + verify_period()
     forged = token(derived(), process.clock)
     assert process.refuses(forged)
     # Also of a process that has neither signed nor seen a token before.
@@ -198,14 +204,14 @@ def test_whoever_steals_the_secret_key_later_forges_no_access_token():
 def test_only_one_key_waits_and_the_refusal_says_until_when():
     key = rotate(now=START)
     with pytest.raises(KeyringRefused, match=rf"{key.kid} signs from 2026-03-01 12:10:00 UTC on"):
-        rotate(now=START + LEAD - timedelta(seconds=1))
-    assert rotate(now=START + LEAD).number == 2
+        rotate(now=START + LEAD_TIME - timedelta(seconds=1))
+    assert rotate(now=START + LEAD_TIME).number == 2
 
 
 def test_an_emergency_waits_for_nobody():
     waiting = rotate(now=START)
     urgent = rotate(at_once=True, now=START + timedelta(seconds=30))
-    assert urgent.state is KeyState.SIGNING
+    assert state_of(urgent, START + timedelta(seconds=30)) is KeyState.SIGNING
     process = Process(START + timedelta(seconds=30))
     assert kid_of(process.sign()) == urgent.kid
     assert kid_of(process.after(seconds=600).sign()) == waiting.kid
@@ -242,7 +248,7 @@ def test_rotation_refuses_no_unexpired_token(seed):
         for process in fleet:
             process.at = now
         if dice.random() < 0.1:
-            urgent = dice.random() < 0.3 and now > urgent_at + 2 * POLL
+            urgent = dice.random() < 0.3 and now > urgent_at + 2 * POLL_INTERVAL
             try:
                 rotate(at_once=urgent, now=now)
                 urgent_at = now if urgent else urgent_at
@@ -262,7 +268,7 @@ def test_rotation_refuses_no_unexpired_token(seed):
 
 def test_a_token_is_good_to_its_last_second_after_its_key_was_superseded():
     key = rotate(now=START)
-    stale = Process(START + LEAD - timedelta(seconds=1), skew=-float(conf.CLOCK_LEEWAY.total_seconds()))
+    stale = Process(START + LEAD_TIME - timedelta(seconds=1), skew=-float(conf.CLOCK_LEEWAY.total_seconds()))
     verifier = Process(START, skew=float(conf.CLOCK_LEEWAY.total_seconds()) - 1)
     last = stale.after(seconds=conf.CLOCK_LEEWAY.total_seconds()).sign()
     assert kid_of(last) == derived().kid  # by its own clock, the turn of the new key has not come
@@ -279,11 +285,11 @@ def test_a_withdrawn_keys_tokens_are_refused_at_once_in_this_process(ada):
     made = rotate(at_once=True)
     opened = open_session(ada)
     assert verify_access_token(opened.access_token)  # and its signature is remembered
-    _row, heir = withdraw(made.kid)
+    _row, successor = withdraw(made.kid)
     with pytest.raises(KeyUnknown):
         verify_access_token(opened.access_token)
     again = open_session(ada)
-    assert kid_of(again.access_token) == heir.kid != made.kid
+    assert kid_of(again.access_token) == successor.kid != made.kid
     assert verify_access_token(again.access_token)
     assert made.kid not in [key["kid"] for key in Client().get(JWKS).json()["keys"]]
 
@@ -432,8 +438,8 @@ def test_the_waiting_key_takes_the_place_of_the_withdrawn_one():
     first = rotate(at_once=True, now=START - timedelta(hours=1))
     waiting = rotate(now=START)
     at = START + timedelta(seconds=10)
-    _row, heir = withdraw(first.kid, now=at)
-    assert (heir.kid, heir.signs_at, heir.state) == (waiting.kid, at, KeyState.SIGNING)
+    _row, successor = withdraw(first.kid, now=at)
+    assert (successor.kid, successor.signs_at, state_of(successor, at)) == (waiting.kid, at, KeyState.SIGNING)
     assert kid_of(Process(at).sign()) == waiting.kid
     # And a process whose clock is behind agrees.
     assert kid_of(Process(at, skew=-60).sign()) == waiting.kid
@@ -442,15 +448,15 @@ def test_the_waiting_key_takes_the_place_of_the_withdrawn_one():
 
 def test_a_new_key_of_the_same_kind_takes_its_place_where_none_is_waiting():
     first = rotate(alg="EdDSA", at_once=True, now=START)
-    _row, heir = withdraw(first.kid, now=START)
-    assert (heir.alg, heir.number, heir.signs_at) == ("EdDSA", 2, START)
+    _row, successor = withdraw(first.kid, now=START)
+    assert (successor.alg, successor.number, successor.signs_at) == ("EdDSA", 2, START)
 
 
 def test_to_withdraw_a_key_that_does_not_sign_makes_no_other():
     waiting = rotate(now=START)
     assert withdraw(waiting.kid, now=START)[1] is None
-    assert kid_of(Process(START + 2 * LEAD).sign()) == derived().kid
-    assert rotate(now=START).state is KeyState.NEXT
+    assert kid_of(Process(START + 2 * LEAD_TIME).sign()) == derived().kid
+    assert state_of(rotate(now=START), START) is KeyState.NEXT
 
 
 def test_what_cannot_be_withdrawn_is_refused_with_the_reason():
@@ -841,10 +847,10 @@ def test_a_waiting_key_that_is_lost_inherits_nothing(ada, settings):
     old = rotate(at_once=True)
     lost = rotate()
     SigningKey.objects.filter(kid=lost.kid).update(encrypted_private_key="lost")
-    _, heir = withdraw(old.kid)
-    assert heir.kid != lost.kid
-    assert verify_access_token(open_session(ada).access_token).kid == heir.kid
-    assert kid_of(Process(datetime.now(UTC)).after(hours=1).sign()) == heir.kid
+    _, successor = withdraw(old.kid)
+    assert successor.kid != lost.kid
+    assert verify_access_token(open_session(ada).access_token).kid == successor.kid
+    assert kid_of(Process(datetime.now(UTC)).after(hours=1).sign()) == successor.kid
 
 
 def test_a_worker_that_cannot_read_the_waiting_key_withdraws_another_and_leaves_it(settings):
@@ -1091,7 +1097,7 @@ def test_rotate_now_asks_and_makes_the_next_key(desk, staff):
     (said,) = act(client, f"{ADMIN}rotate/", alg="EdDSA")
     row = SigningKey.objects.get()
     assert said.startswith(f"The key {row.kid} is published, and signs from ")
-    assert (row.alg, row.created_by, row.signs_at - row.created_at) == ("EdDSA", staff, LEAD)
+    assert (row.alg, row.created_by, row.signs_at - row.created_at) == ("EdDSA", staff, LEAD_TIME)
     assert LogEntry.objects.get().object_id == "1"
     (said,) = act(client, f"{ADMIN}rotate/", alg="ES256")
     assert said.startswith("A key is waiting already")
@@ -1193,7 +1199,7 @@ def test_rotate_says_which_key_and_from_when_it_signs():
     assert (
         said == f"{row.kid} (EdDSA) is published, and signs from {row.signs_at:%Y-%m-%d %H:%M:%S} UTC on.\n"
     )
-    assert row.signs_at - row.created_at == LEAD
+    assert row.signs_at - row.created_at == LEAD_TIME
     with pytest.raises(CommandError, match=f"A key is waiting already: {row.kid} signs from"):
         run("rotate")
     said = run("rotate", "--now")

@@ -21,7 +21,7 @@ from rest_framework.test import APIClient
 from rest_framework.views import APIView
 
 from authx.checks.logins import check_counting, check_login_backend, check_proxies
-from authx.core.account_name import MAX_NAME, fold_account_name
+from authx.core.account_name import MAX_NAME_LENGTH, fold_account_name
 from authx.core.device_cookie import BrowserDevice, read_device, write_device
 from authx.http.device_cookie import browser_device, login_nonce, remember_login
 from authx.models import DeviceSession, SessionEvent
@@ -337,8 +337,8 @@ def test_other_names_stay_others():
 
 
 def test_the_longest_name_is_cut_and_costs_no_more():
-    assert len(fold_account_name("x" * 10_000_000)) == MAX_NAME
-    assert len(fold_account_name("\ufdfa" * 1000)) == MAX_NAME
+    assert len(fold_account_name("x" * 10_000_000)) == MAX_NAME_LENGTH
+    assert len(fold_account_name("\ufdfa" * 1000)) == MAX_NAME_LENGTH
     assert fold_account_name("\ud800a") == "a"
 
 

@@ -15,7 +15,7 @@ from authx.logins.outcome import (
     answered,
     keep_unfinished,
     last_attempt,
-    say_wait,
+    set_retry_after,
     settle,
     settle_when_closed,
     take_last,
@@ -297,7 +297,7 @@ def test_one_after_the_request_was_closed_is_given_back_when_it_is_closed_again(
 
 def said(*, wait=42, status=200, **headers):
     response = HttpResponse(status=status, headers=headers)
-    say_wait(response, wait)
+    set_retry_after(response, wait)
     return response
 
 
@@ -326,7 +326,7 @@ def test_and_so_does_what_is_no_page(kind):
 def test_also_without_a_content_type():
     response = HttpResponse()
     del response["Content-Type"]
-    say_wait(response, 42)
+    set_retry_after(response, 42)
     assert (response.status_code, response["Retry-After"]) == (200, "42")
 
 

@@ -1,4 +1,4 @@
-"""authx.logins.presented: what two cookies hold, which counts, and whether to renew; without I/O."""
+"""authx.logins.presented: what two cookies hold, which counts, and whether to renew."""
 
 import sys
 from datetime import timedelta
@@ -89,6 +89,15 @@ def test_it_is_read_at_the_first_call_alone(credentials):
     request = RequestFactory().get("/")
     request.META["HTTP_COOKIE"] = f"{ACCESS}={credentials.access_token}"
     assert presented_by(request) is presented_by(request)
+
+
+def test_the_access_token_is_read_when_it_is_needed_and_once(credentials):
+    request = RequestFactory().get("/")
+    request.META["HTTP_COOKIE"] = f"{ACCESS}={credentials.access_token}"
+    found = presented_by(request)
+    assert found._access_read is None
+    assert found.access == credentials.claims
+    assert found.access is found.any_access
 
 
 def test_a_token_that_was_being_read_is_in_no_error_report(settings):

@@ -904,6 +904,13 @@ def test_where_every_view_needs_a_login_the_login_page_needs_none(client, ada, p
     assert_is(client.get("/whoami/"), ada)
 
 
+def test_where_every_view_needs_a_login_logging_out_needs_none(due, credentials, settings):
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, LOGIN_REQUIRED]
+    assert due.post("/account/logout/").status_code == 200
+    credentials.session.refresh_from_db()
+    assert credentials.session.end_reason == "logout"
+
+
 # The database is down
 
 

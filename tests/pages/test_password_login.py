@@ -15,7 +15,7 @@ from django.urls import clear_script_prefix, reverse_lazy, set_script_prefix
 
 from authx.checks.password_login import check_password_login
 from authx.models import DeviceSession, SessionEvent
-from authx.pages.elsewhere import is_our_login_page
+from authx.pages.other_login_page import is_our_login_page
 from authx.sessions import open_session
 from authx.signals import device_session_opened
 from tests.site import password_rules

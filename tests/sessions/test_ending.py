@@ -11,7 +11,7 @@ from authx import signals
 from authx.errors import SessionEnded, StoreUnavailable
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import end_session, end_sessions, open_session, recognize, refresh_session
-from authx.sessions.ending import CHUNK
+from authx.store.database import ROWS_PER_TRANSACTION
 from tests.faults_in_database import broken_audit, deadlocks, outage
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -189,15 +189,15 @@ def test_any_queryset_of_sessions_will_do(ada, admin):
 
 
 def test_more_than_a_transactions_worth_are_all_ended_each_with_its_event(crowd):
-    sessions = crowd(2 * CHUNK + 3)
-    assert end_sessions(sessions, "kicked", now=LATER) == 2 * CHUNK + 3
-    assert sessions.filter(end_reason="kicked", ended_at=LATER).count() == 2 * CHUNK + 3
-    assert endings().count() == 2 * CHUNK + 3
+    sessions = crowd(2 * ROWS_PER_TRANSACTION + 3)
+    assert end_sessions(sessions, "kicked", now=LATER) == 2 * ROWS_PER_TRANSACTION + 3
+    assert sessions.filter(end_reason="kicked", ended_at=LATER).count() == 2 * ROWS_PER_TRANSACTION + 3
+    assert endings().count() == 2 * ROWS_PER_TRANSACTION + 3
 
 
 @pytest.mark.django_db(transaction=True)
 def test_each_chunk_is_a_transaction_of_its_own_and_says_so_as_it_commits(crowd, heard):
-    sessions, seen = crowd(CHUNK + 1), []
+    sessions, seen = crowd(ROWS_PER_TRANSACTION + 1), []
 
     def count(sender, **told):
         seen.append(sessions.filter(ended_at=None).count())
@@ -207,8 +207,8 @@ def test_each_chunk_is_a_transaction_of_its_own_and_says_so_as_it_commits(crowd,
         end_sessions(sessions, "kicked", now=LATER)
     finally:
         signals.device_session_ended.disconnect(count)
-    assert seen == CHUNK * [1] + [0]
-    assert len({pk for _, pk, *_ in heard}) == len(heard) == CHUNK + 1
+    assert seen == ROWS_PER_TRANSACTION * [1] + [0]
+    assert len({pk for _, pk, *_ in heard}) == len(heard) == ROWS_PER_TRANSACTION + 1
 
 
 # What is announced
@@ -292,18 +292,18 @@ def test_a_deadlock_in_somebody_elses_transaction_is_theirs_to_begin_again(opene
 
 @pytest.mark.django_db(transaction=True)
 def test_of_many_only_the_chunks_before_the_failure_have_ended(crowd, heard):
-    sessions, seen = crowd(CHUNK + 5), []
+    sessions, seen = crowd(ROWS_PER_TRANSACTION + 5), []
 
     def fail_later(execute, sql, params, many, context):
         seen.append(sql.startswith("UPDATE"))
-        if sum(seen) > CHUNK:
+        if sum(seen) > ROWS_PER_TRANSACTION:
             raise OperationalError("server has gone away")
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(fail_later), pytest.raises(StoreUnavailable):
         end_sessions(sessions, "kicked", now=LATER)
     assert sessions.filter(ended_at=None).count() == 5
-    assert len(heard) == endings().count() == CHUNK
+    assert len(heard) == endings().count() == ROWS_PER_TRANSACTION
 
 
 @pytest.mark.django_db(transaction=True)

@@ -34,6 +34,7 @@ from authx.sessions.not_before import prune_marks
 from authx.sessions.people import Person
 from authx.sessions.queries import rename_session
 from authx.sessions.user_changes import end_before_delete
+from authx.store import database
 from tests.racing import race
 
 FOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
@@ -613,7 +614,7 @@ def test_and_so_are_the_names_of_staff_who_were(ada, admin, life):
 
 
 def test_it_goes_by_a_few_hundred_rows(ada, monkeypatch):
-    monkeypatch.setattr(erasure, "CHUNK", 3)
+    monkeypatch.setattr(database, "ROWS_PER_TRANSACTION", 3)
     for _ in range(4):
         opened = open_session(ada, came_from("203.0.113.7"), Device(name="Ada's"))
         rename_session(opened.session, "Lovelace's", Actor(ada))

@@ -232,7 +232,7 @@ def test_two_exports_of_the_same_rows_are_the_same(ada):
 
 
 def test_it_reads_a_page_at_a_time(ada, admin, monkeypatch):
-    monkeypatch.setattr(exporting, "PAGE", 3)
+    monkeypatch.setattr(exporting, "ROWS_PER_PAGE", 3)
     for _ in range(7):
         opened = open_session(ada, came_from("203.0.113.7"))
         end_session(open_session(admin).session, "kicked", by=ada)

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from django.test import Client
 
-from authx.core.revocation_log import asked_of, end_reason, mark, read_mark
+from authx.core.revocation_log import end_reason, mark, names_for_token, read_mark
 from authx.errors import SessionEnded
 from authx.gate import verify_access_token
 from authx.gate.revocation.remote import RemoteFeed
@@ -56,7 +56,7 @@ def reasons_at_service(*all_credentials):
 
     known = RemoteFeed("https://issuer.example/revocations/", fetch=fetch).read().ended
     found = [credentials.claims for credentials in all_credentials]
-    return [end_reason(claims, [known.get(name) for name in asked_of(claims)]) for claims in found]
+    return [end_reason(claims, [known.get(name) for name in names_for_token(claims)]) for claims in found]
 
 
 def test_the_others_end_and_this_one_does_not(store, ada, hers):

@@ -24,7 +24,7 @@ from authx.sessions.activity import record_use
 from authx.sessions.liveness import find_live
 from authx.sessions.lookup import find_by_sid
 from authx.sessions.step_up import is_recent
-from authx.store.database import run_pending
+from authx.store.after_transaction import run_pending
 from tests.faults_in_database import outage
 from tests.reading import find_by_refresh_token
 

@@ -12,7 +12,7 @@ from authx.models import DeviceSession
 from authx.sessions import Device, lookup, open_session
 from authx.sessions.lookup import find_by_sid
 from authx.store.database import database_now
-from authx.store.prepared_statement import THRESHOLD
+from authx.store.prepared_statement import RUNS_BEFORE_PREPARING
 from tests.sessions.test_refreshing import outage
 
 
@@ -66,7 +66,7 @@ def test_a_database_that_is_down_is_said_so(ada):
 # --- prepared, on PostgreSQL
 
 
-def read_often(sid, times=THRESHOLD + 2):
+def read_often(sid, times=RUNS_BEFORE_PREPARING + 2):
     with CaptureQueriesContext(connection) as asked:
         found = [find_by_sid(sid).session for _ in range(times)]
     return found, [query["sql"].split()[0] for query in asked.captured_queries]
@@ -82,7 +82,7 @@ def sid(transactional_db, ada):
 def test_what_is_read_often_is_prepared_once_and_reads_the_same(sid):
     expected = columns(DeviceSession.objects.get(pk=sid))
     found, asked = read_often(sid)
-    assert asked == ["SELECT"] * (THRESHOLD - 1) + ["EXECUTE"] * 3
+    assert asked == ["SELECT"] * (RUNS_BEFORE_PREPARING - 1) + ["EXECUTE"] * 3
     assert [columns(session) for session in found] == [expected] * len(found)
 
 

@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from authx.core.actor import NOBODY
-from authx.core.revocation_log import EVERYBODY, asked_of, end_reason, mark, merged
+from authx.core.revocation_log import EVERYBODY, end_reason, mark, merge_entries, names_for_token
 from authx.errors import KeyUnknown, SessionEnded
 from authx.gate import verify_access_token
 from authx.gate.revocation import sources
@@ -611,7 +611,7 @@ def test_marks_that_commit_out_of_order_are_both_told(transactional_db):
     assert log.read().ended == {EVERYBODY: "7:kicked"}
     RevocationLogEntry.objects.create(pk=1005, subject_key=EVERYBODY, value="5:logout", at=timezone.now())
     assert log.read().ended == {EVERYBODY: "5:logout"}
-    assert merged([(EVERYBODY, "5:logout")], {EVERYBODY: "7:kicked"}) == {EVERYBODY: "7:kicked"}
+    assert merge_entries([(EVERYBODY, "5:logout")], {EVERYBODY: "7:kicked"}) == {EVERYBODY: "7:kicked"}
 
 
 # --- facts
@@ -634,14 +634,14 @@ def test_marks_that_commit_out_of_order_are_both_told(transactional_db):
 )
 def test_a_mark_ends_what_is_of_an_earlier_era(era, told, reason):
     claims = replace(CLAIMS, sid="own", sub="7", era=era)
-    assert end_reason(claims, [told.get(name) for name in asked_of(claims)]) == reason
+    assert end_reason(claims, [told.get(name) for name in names_for_token(claims)]) == reason
 
 
 def test_a_withdrawn_key_ends_the_matter():
     claims = replace(CLAIMS, kid="k1")
     with pytest.raises(KeyUnknown):
-        end_reason(claims, [{"!k1": ""}.get(name) for name in asked_of(claims)])
-    assert end_reason(claims, [{"!k2": ""}.get(name) for name in asked_of(claims)]) is None
+        end_reason(claims, [{"!k1": ""}.get(name) for name in names_for_token(claims)])
+    assert end_reason(claims, [{"!k2": ""}.get(name) for name in names_for_token(claims)]) is None
 
 
 # --- the command

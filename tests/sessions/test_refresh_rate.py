@@ -14,7 +14,7 @@ from authx.errors import RefreshReused, SessionEnded
 from authx.http.actor import actor_of
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import end_session, open_session, refresh_session
-from authx.sessions.refreshing import hold_session
+from authx.sessions.refreshing import admit_without_refresh
 from authx.signals import session_flagged
 from tests.branches import another_branch
 from tests.reading import refresh_claims
@@ -314,14 +314,14 @@ def test_nor_another_browser_where_that_ends_the_session(ada, settings):
     opened = open_session(ada, RequestFactory().get("/", headers={"User-Agent": FIREFOX}))
     request = RequestFactory().get("/", headers={"User-Agent": CHROME})
     with pytest.raises(RefreshReused):
-        hold_session(refresh_claims(opened.refresh_token), actor_of(request))
+        admit_without_refresh(refresh_claims(opened.refresh_token), actor_of(request))
     assert row().end_reason == "reused"
 
 
 def test_a_held_session_is_told_why_it_has_ended(credentials):
     end_session(credentials.session, "kicked")
     with pytest.raises(SessionEnded) as ended:
-        hold_session(refresh_claims(credentials.refresh_token))
+        admit_without_refresh(refresh_claims(credentials.refresh_token))
     assert ended.value.reason == "kicked"
 
 

@@ -20,7 +20,7 @@ from authx.api.views.base import SessionAPIView
 from authx.core.reasons import EndReason
 from authx.http.actor import actor_of
 from authx.sessions import end_session, end_user_sessions
-from authx.sessions.kicking import KICK_SUPERUSER, may_kick
+from authx.sessions.kick_permissions import KICK_SUPERUSER, may_kick
 from authx.sessions.queries import find_session, search_sessions
 from authx.store import database
 

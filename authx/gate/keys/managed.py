@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from authx.conf import conf
 from authx.core.freshness import FOREVER, NEVER, Policy
-from authx.core.key_schedule import IN_USE, POLL, KeyState, KeyTimes, judge_keys, verifies_for
+from authx.core.key_schedule import IN_USE, POLL_INTERVAL, KeyState, KeyTimes, judge_keys, verifies_for
 from authx.core.keys import Key, KeySet
 from authx.errors import StoreUnavailable
 from authx.gate.shared_copy import SharedCopy
@@ -27,7 +27,7 @@ TOO_OLD_SECONDS = 60.0
 #: Seconds that a process which has not read the keys yet waits between two tries.
 RETRY_SECONDS = 0.5
 
-_POLL: Final = POLL.total_seconds()
+_POLL: Final = POLL_INTERVAL.total_seconds()
 #: Just below the polling interval: a copy is due once it is as old as that, and not only when it is older.
 _POLLED: Final = nextafter(_POLL, 0.0)
 #: A caller that signs waits for the current keys, also while the database fails.
@@ -59,9 +59,9 @@ class Keyring(KeySet):
     """A key set that follows the managed keyring: the same object, other keys as time goes by.
 
     Without managed keys it holds the settings' keys, and the database is read only for an unknown ``kid`` and
-    before signing, once in ``POLL``; with them also before verifying. A database that cannot be read leaves
-    the keys as they were. Before it has been read once it is unknown which keys are valid, and every use of
-    one raises StoreUnavailable.
+    before signing, once in ``POLL_INTERVAL``; with them also before verifying. A database that cannot be read
+    leaves the keys as they were. Before it has been read once it is unknown which keys are valid, and every
+    use of one raises StoreUnavailable.
     """
 
     def __init__(self, given: KeySet, load: Loader, clock: Callable[[], float] = time.time) -> None:
@@ -163,7 +163,7 @@ class Keyring(KeySet):
             self._judge_rows(now)
 
     def _judge_rows(self, now: float) -> None:
-        judged = judge_keys((row.times for row in self._rows), now=_time(now), hold=verify_period())
+        judged = judge_keys((row.times for row in self._rows), now=_time(now), verify_period=verify_period())
         ours = {row.times.kid: row.key for row in self._rows}
         in_use = {kid for kid, state in judged.states.items() if state in IN_USE}
         order = [judged.signing, *(kid for kid in judged.states if kid in in_use)]

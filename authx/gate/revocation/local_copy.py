@@ -10,7 +10,7 @@ from functools import lru_cache
 from threading import Lock
 
 from authx.core.freshness import NEVER, Policy
-from authx.core.revocation_log import merged
+from authx.core.revocation_log import merge_entries
 from authx.errors import StoreUnavailable
 from authx.gate.background import RunInBackground
 from authx.gate.revocation.window import MAX_ENDINGS, PAUSE_SECONDS, Endings, Feed
@@ -85,7 +85,7 @@ class LocalCopy:
         """Add endings that this process has just committed; the next reading brings them again."""
         with self._changing:
             self._added.append((self._clock(), ended))
-            merged(ended.items(), self._ended)
+            merge_entries(ended.items(), self._ended)
 
     def _read(self, now: float) -> None:
         """Add what is new; a reading that fails changes nothing. The feed logs why."""
@@ -107,9 +107,9 @@ class LocalCopy:
         if found.whole:
             self._ended, self._readings = dict(found.ended), deque()
             for _, ended in self._added:  # this reading may not have seen them
-                merged(ended.items(), self._ended)
+                merge_entries(ended.items(), self._ended)
         else:
-            merged(found.ended.items(), self._ended)
+            merge_entries(found.ended.items(), self._ended)
         if found.ended:
             self._readings.append((started, found.ended))
         oldest = started - self._keep()

@@ -55,7 +55,7 @@ class RedisFeed:
                 ended, line, whole = {}, "", True
             lines = [text(part) for part in answer[4:]]
             parts = (part.split(" ", 2) for part in lines if part)
-            revocation_log.merged(((name, entry) for _at, entry, name in parts), ended)
+            revocation_log.merge_entries(((name, entry) for _at, entry, name in parts), ended)
             line = lines[-1] if lines else line
             if number >= last:
                 break

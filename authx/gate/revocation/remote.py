@@ -62,7 +62,7 @@ class RemoteFeed:
             entries, cursor, keep = _checked(page)
             if page.get("whole") is True:
                 ended, whole = {}, True
-            revocation_log.merged(entries.items(), ended)
+            revocation_log.merge_entries(entries.items(), ended)
             self.keep = max(self.keep, keep)
             if page.get("more") is not True:
                 self._cursor = cursor
@@ -84,7 +84,7 @@ class RemoteFeed:
 def _checked(page: Mapping[str, Any]) -> tuple[dict[str, str], str, float]:
     """Check a page, and return its entries, its cursor and how many seconds an ending matters."""
     try:
-        entries = revocation_log.merged(_entries(page))
+        entries = revocation_log.merge_entries(_entries(page))
         cursor, keep = page["cursor"], float(page["keep"])
     except (KeyError, TypeError, ValueError) as error:
         raise StoreUnavailable("the feed of endings is not what it should be") from error

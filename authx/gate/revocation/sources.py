@@ -73,7 +73,7 @@ class CachedSource:
         if claims.issued_by != current_database():
             return ask(database_source.provider(), claims, now)
         try:
-            entries = self._entries(revocation_log.asked_of(claims))
+            entries = self._entries(revocation_log.names_for_token(claims))
             if not revocation_log.is_hit(claims, entries):
                 return LIVE
         except (StoreUnavailable, ValueError):  # unknown, or not as we write it
@@ -104,7 +104,7 @@ class FeedSource:
         self._token = token
 
     def answer(self, claims: AccessClaims, now: datetime | None) -> Liveness:
-        names, lag = revocation_log.asked_of(claims), conf.REVOCATION_LAG.total_seconds()
+        names, lag = revocation_log.names_for_token(claims), conf.REVOCATION_LAG.total_seconds()
         try:
             return Liveness(revocation_log.end_reason(claims, _copy("remote").entries(names, lag=lag)))
         except TooManyEndings as error:

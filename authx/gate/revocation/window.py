@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, Final, Protocol
 
 from authx.conf import conf
-from authx.core.log_position import LONGEST_TRANSACTION
+from authx.core.log_position import MAX_TRANSACTION_SECONDS
 
 #: Seconds without a copy, after there were too many endings to keep.
 PAUSE_SECONDS: Final = 60.0
@@ -53,5 +53,5 @@ def window() -> timedelta:
 
     An ending is written up to one transaction before it takes effect.
     """
-    longest = timedelta(seconds=LONGEST_TRANSACTION)
+    longest = timedelta(seconds=MAX_TRANSACTION_SECONDS)
     return conf.ACCESS_TOKEN_LIFETIME + 2 * conf.CLOCK_LEEWAY + longest

@@ -8,8 +8,8 @@ from django.core.management.base import CommandParser
 
 from authx.management.base import DatabaseCommand
 from authx.management.people import add_user_arguments, find_person
-from authx.sessions.ending import CHUNK
 from authx.sessions.erasure import forget, forget_gone
+from authx.store.database import ROWS_PER_TRANSACTION
 
 _WORDS = (
     ("sessions", "session", "sessions"),
@@ -39,7 +39,7 @@ class Command(DatabaseCommand):
     def handle(self, *args: Any, dry_run: bool = False, **options: Any) -> None:
         person = find_person(options)
         if person is None:
-            erased = list(forget_gone(CHUNK, acts=True, dry_run=dry_run))
+            erased = list(forget_gone(ROWS_PER_TRANSACTION, acts=True, dry_run=dry_run))
         else:
             erased = [forget(person, dry_run=dry_run)]
         parts = [_counted(sum(getattr(one, name) for one in erased), *words) for name, *words in _WORDS]

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from authx.core.key_schedule import IN_USE, KeyState
-from authx.issuer.key_rows import all_keys, judge
+from authx.core.key_schedule import IN_USE
+from authx.issuer.key_rows import read_keyring
 from authx.issuer.private_keys import ALGORITHMS, key_of
 from authx.issuer.signing_keys import KeyringRefused, rotate, settings_keys, withdraw
 from authx.management.base import DatabaseCommand
@@ -44,21 +44,22 @@ class Command(DatabaseCommand):
             raise CommandError(str(error)) from error
 
     def _list(self) -> None:
-        rows = all_keys()
-        given = judge(rows).settings
+        keyring = read_keyring()
+        given = keyring.judged.settings
         for key in settings_keys():
             self.stdout.write(f"{key.kid}  {key.alg}  {given:<9}  from the settings")
-        for row in rows:
+        for row in keyring.rows:
+            state = keyring.state_of(row)
             dates = [f"published {_when(row.created_at)}", f"signs from {_when(row.signs_at)}"]
             if row.withdrawn_at is not None:
                 dates.append(f"withdrawn {_when(row.withdrawn_at)}")
-            if row.state in IN_USE and key_of(row, {}) is None:
+            if state in IN_USE and key_of(row, {}) is None:
                 dates.append("cannot be decrypted with SECRET_KEY or a fallback")
-            self.stdout.write(f"{row.kid}  {row.alg}  {row.state:<9}  {', '.join(dates)}")
+            self.stdout.write(f"{row.kid}  {row.alg}  {state:<9}  {', '.join(dates)}")
 
     def _rotate(self, alg: str, at_once: bool) -> None:
         row = rotate(alg=alg, at_once=at_once)
-        since = "now" if row.state == KeyState.SIGNING else _when(row.signs_at)
+        since = "now" if at_once else _when(row.signs_at)
         self.stdout.write(f"{row.kid} ({row.alg}) is published, and signs from {since} on.")
 
     def _withdraw(self, kid: str) -> None:

@@ -18,7 +18,11 @@ from django.views.generic import RedirectView
 from authx.http import cookies
 
 #: How many of the site's own redirects are followed to see where LOGIN_URL leads.
-_HOPS = 5
+_MAX_REDIRECTS = 5
+
+
+class OurLoginPage:
+    """Marks a view as authx's own login page."""
 
 
 def to_other_login_page(request: HttpRequest, wanted: str) -> HttpResponseRedirect:
@@ -52,13 +56,11 @@ def other_login_page(request: HttpRequest, wanted: str) -> str | None:
 
 def is_our_login_page(url: str, request: HttpRequest | None = None) -> bool:
     """Return whether ``url`` is our login page, or one of the site's redirects to it."""
-    from authx.pages.views import LoginView
-
-    for _hop in range(_HOPS):
+    for _hop in range(_MAX_REDIRECTS):
         view: Any = _view(url, request)
         kind = getattr(view, "view_class", None)
         if kind is None or not issubclass(kind, RedirectView):
-            return kind is not None and issubclass(kind, LoginView)
+            return kind is not None and issubclass(kind, OurLoginPage)
         if not (url := _target(view.view_initkwargs)):
             return False
     return True
