@@ -21,7 +21,7 @@ from authx.core.actor import Actor
 from authx.core.methods import combined
 from authx.core.reasons import EndReason
 from authx.errors import SessionEnded
-from authx.models import DeviceSession, DeviceSessionQuerySet, SessionEvent, uuid7
+from authx.models import DeviceSession, DeviceSessionQuerySet, SessionEvent, is_marked, uuid7
 from authx.sessions import audit
 from authx.sessions.credentials import Credentials, credentials_for
 from authx.sessions.ending import Ending, record
@@ -106,7 +106,7 @@ def continue_after_password_change(
     """Open a session that continues ``session``, which its own device has ended by changing the password.
 
     ``session`` has been read after that, with its user. Returns None if it may not be continued: somebody has
-    ended it by its id since, or it is continued already.
+    ended it by its id or with all others since, or it is continued already.
 
     Raises:
         StoreUnavailable: the database cannot be written; nothing was opened.
@@ -117,7 +117,7 @@ def continue_after_password_change(
     sid = uuid7()
 
     def write() -> Credentials | None:
-        ended = _row(session.pk).filter(end_reason=EndReason.PASSWORD_CHANGED, successor=None)
+        ended = _row(session.pk).filter(~is_marked(), end_reason=EndReason.PASSWORD_CHANGED, successor=None)
         if not ended.update(successor=sid):
             return None
         columns = {
