@@ -25,7 +25,7 @@ from authx.models import DeviceSession, DeviceSessionQuerySet, SessionEvent, is_
 from authx.sessions import audit
 from authx.sessions.credentials import Credentials, credentials_for
 from authx.sessions.ending import Ending, record
-from authx.sessions.liveness import end_of, fingerprint
+from authx.sessions.liveness import end_of, fingerprint, renewed_fingerprint
 from authx.sessions.lookup import Snapshot, find_by_sid
 from authx.sessions.not_before import opening_moment
 from authx.sessions.opening import new_life
@@ -35,7 +35,7 @@ from authx.store import database
 #: proves the password elsewhere does not hush the alarms about that.
 _KEPT = (
     *("user_id", "subject", "device_id", "device_name", "device_type", "device_label"),
-    *("user_agent", "ip", "country", "amr", "auth_time", "persistent", "fingerprint"),
+    *("user_agent", "ip", "country", "amr", "auth_time", "persistent"),
 )
 
 
@@ -77,6 +77,7 @@ def continue_session(
             "amr": list(combined(old.amr, methods)),
             "auth_time": max(old.auth_time, min(auth_time or at, at)),
             "confirmed_generation": _confirmed(old, came_back=came_back),
+            "fingerprint": renewed_fingerprint(session.user, old.fingerprint),
             "not_before_number": max(number, old.not_before_number),
         }
         new = _open(old, sid, session.user, at, columns)
