@@ -1,173 +1,189 @@
 import json, re
 from datetime import timedelta
 import pytest
+from django.db import connection
+from django.http import HttpResponse
 from django.test import Client
+from django.urls import path
 from django.utils import timezone
 from rest_framework.test import APIClient
 from authx.conf import conf
 from authx.core.actor import NOBODY
 from authx.errors import *
-from authx.gate import verify_access_token
+from authx import signals
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import *
 from authx.sessions import Device
 from authx.sessions.continuing import continue_session
-from tests.gate.test_stores import NAMES, QUICK, choose
+from authx.pages.decorators import recently_authenticated
+from tests import urls as site
+from tests.racing import race
 from tests.branches import another_branch, read
 
 pytestmark = pytest.mark.django_db(transaction=True)
 AUTH="/api/auth/"; CONFIRM="/account/confirm/"; LOGIN="/account/login/"
 ACCESS, REFRESH = "__Host-authx_access", "__Host-authx_refresh"
 
+@recently_authenticated(timedelta(minutes=5))
+def secrets(request): return HttpResponse("secrets")
+urlpatterns=[path("secrets/",secrets), *site.urlpatterns]
+@pytest.fixture(autouse=True)
+def _u(settings): settings.ROOT_URLCONF=__name__
+@pytest.fixture(params=[False,True],ids=["plain","atomic"],autouse=True)
+def atomic(request):
+    connection.settings_dict["ATOMIC_REQUESTS"]=request.param; yield; connection.settings_dict["ATOMIC_REQUESTS"]=False
+
 def bearer(t): 
     c=APIClient(); c.credentials(HTTP_AUTHORIZATION=f"Bearer {t}"); return c
 def page(user,password):
     c=Client(); assert c.post(LOGIN,{"username":user.get_username(),"password":password}).status_code==302
     c.get("/whoami/"); return c
+def past(): DeviceSession.objects.update(rotated_at=timezone.now()-timedelta(hours=1))
+def jar(c, **kw):
+    n=Client(**kw)
+    for k,v in c.cookies.items(): n.cookies[k]=v.value
+    return n
+def visit(c, path="/whoami/"):
+    c.cookies.pop(ACCESS,None); return c.get(path, headers={"accept":"text/html"})
+def kinds(**f): return list(SessionEvent.objects.filter(**f).order_by("pk").values_list("kind","outcome"))
 
-@pytest.mark.parametrize("st", [("database", timedelta(0)), *QUICK], ids=["database", *NAMES])
-def test_old_tokens_dead_at_once(settings, st, ada, password):
-    choose(settings,*st)
-    c=open_session(ada); api=bearer(c.access_token)
-    assert api.get("/api/whoami/").status_code==200
-    a=api.post(AUTH+"reauthenticate/",{"password":password}).json()
-    r=api.get("/api/whoami/"); assert (r.status_code, r.json()["code"], r.json()["reason"])==(401,"session_ended","superseded")
-    assert api.get(AUTH+"session/").status_code==401
-    r=APIClient().post(AUTH+"refresh/",{"refresh_token":c.refresh_token}); assert (r.status_code,r.json()["reason"])==(401,"superseded")
-    new=bearer(a["access_token"]); assert new.get("/api/whoami/").json()["sid"]==a["session_id"]
-    b=new.post(AUTH+"reauthenticate/",{"password":password}).json()
-    assert new.get("/api/whoami/").status_code==401
-    assert bearer(b["access_token"]).get("/api/whoami/").status_code==200
-    # a second: page by cookies
-    cl=page(ada,password); old=cl.cookies[ACCESS].value; oldr=cl.cookies[REFRESH].value
-    cl.post(CONFIRM,{"password":password})
-    assert bearer(old).get("/api/whoami/").status_code==401
-    thief=Client(); thief.cookies[ACCESS]=old; thief.cookies[REFRESH]=oldr
-    assert thief.get("/api/whoami/").status_code==401
-    assert cl.get("/api/whoami/").status_code==200
+def test_two_jars_pages(ada,password):
+    flagged=[]
+    def h(sender,session,alarm,**k): flagged.append(alarm)
+    signals.session_flagged.connect(h)
+    owner=page(ada,password); thief=jar(owner, REMOTE_ADDR="198.51.100.9", HTTP_USER_AGENT="curl/8")
+    past()
+    served=[]
+    for n in range(4):
+        past()
+        visit(owner)   # rotates
+        r=visit(thief) # only after
+        served.append(r.json()["user"] if r.status_code==200 and r["Content-Type"].startswith("application/json") else r.status_code)
+        r2=visit(thief)
+    print(served, flagged, kinds())
+    signals.session_flagged.disconnect(h)
+    assert flagged.count("copied")==2 and DeviceSession.objects.get().end_reason=="reused"
+    e=SessionEvent.objects.filter(kind="copied")
+    assert {(x.ip,x.other_ip,x.user_agent,x.other_user_agent) for x in e}=={("198.51.100.9","127.0.0.1","curl/8","")}
+    assert visit(owner).json()["user"] is None
+    assert "copied" in owner.get(LOGIN).content.decode()
 
-def chain(user,n=3):
-    c=open_session(user, device=Device(id="d1")); line=[c]
-    for _ in range(n): line.append(continue_session(line[-1].session,NOBODY,methods=["pwd"],came_back=True))
-    return line
+def test_api_twins(ada):
+    c=open_session(ada); t=another_branch(c)
+    api=APIClient()
+    past(); r=api.post(AUTH+"refresh/",{"refresh_token":c.refresh_token}).json()
+    r2=api.post(AUTH+"refresh/",{"refresh_token":t}); assert r2.status_code==200
+    past(); r3=api.post(AUTH+"refresh/",{"refresh_token":r["refresh_token"]}).json()
+    r4=api.post(AUTH+"refresh/",{"refresh_token":r2.json()["refresh_token"]}); assert (r4.status_code,r4.json()["code"])==(401,"refresh_reused")
+    r5=api.post(AUTH+"refresh/",{"refresh_token":r3["refresh_token"]}); assert (r5.json()["code"],r5.json()["reason"])==("session_ended","reused")
+    assert bearer(r3["access_token"]).get("/api/whoami/").status_code==401
+    assert DeviceSession.objects.get().end_reason=="reused"
 
-def left(): return DeviceSession.objects.live()
+def test_conflict(ada):
+    c=open_session(ada); api=APIClient(); past()
+    r=api.post(AUTH+"refresh/",{"refresh_token":c.refresh_token}).json()
+    bearer(r["access_token"]).get("/api/whoami/"); past()
+    x=api.post(AUTH+"refresh/",{"refresh_token":c.refresh_token}); assert (x.status_code,x.json()["code"])==(409,"refresh_conflict")
+    y=api.post(AUTH+"refresh/",{"refresh_token":another_branch(c)}); assert y.status_code==409
+    print(kinds())
+    assert api.post(AUTH+"logout/",{"refresh_token":c.refresh_token}).status_code==204
+    assert DeviceSession.objects.get().end_reason=="logout"
 
-def test_chain_api_delete(ada):
-    line=chain(ada); me=open_session(ada)
-    assert bearer(me.access_token).delete(f"{AUTH}sessions/{line[0].session.pk}/").status_code==204
-    assert list(left())==[me.session]
-    assert DeviceSession.objects.get(pk=line[-1].session.pk).end_reason=="ended_by_user"
-    assert bearer(me.access_token).delete(f"{AUTH}sessions/{line[0].session.pk}/").status_code==404
-def test_chain_api_own_delete(ada):
-    line=chain(ada)
-    assert bearer(line[-1].access_token).delete(f"{AUTH}sessions/{line[0].session.pk}/").status_code==204
-    assert DeviceSession.objects.get(pk=line[-1].session.pk).end_reason=="logout"
-def test_chain_staff(ada,admin):
-    line=chain(ada); me=open_session(admin)
-    for n in (1,0):
-        r=bearer(me.access_token).post(f"{AUTH}staff/sessions/{line[0].session.pk}/kick/",{}); assert r.json()=={"ended":n}
-    line=chain(ada); me2=bearer(me.access_token)
-    assert me2.post(f"{AUTH}staff/users/{ada.pk}/kick/",{}).json()=={"ended":1}
-def test_chain_admin(ada,admin,password):
-    line=chain(ada); cl=page(admin,password)
-    d={"action":"kick","_selected_action":[str(line[0].session.pk), str(line[1].session.pk)],"post":"yes","reason":"x"}
-    r=cl.post("/admin/authx/devicesession/",d,follow=True)
-    assert "1 session was ended" in r.content.decode()
-    assert not left().filter(user=ada).exists()
-    r=cl.post("/admin/authx/devicesession/",d,follow=True)
-    assert "0 sessions were ended" in r.content.decode()
-def test_chain_admin_everywhere(ada,admin,password):
-    line=chain(ada); cl=page(admin,password)
-    d={"action":"kick_everywhere","_selected_action":[str(line[0].session.pk)],"post":"yes","reason":"x"}
-    r=cl.post("/admin/authx/devicesession/",d,follow=True)
-    assert "1 session was ended" in r.content.decode()
-def test_chain_others(ada,bob,password):
-    line=chain(ada); me=open_session(bob)
-    assert bearer(me.access_token).delete(f"{AUTH}sessions/{line[0].session.pk}/").status_code==404
-    assert left().count()==2
-def test_patch_old_id(ada):
-    line=chain(ada)
-    r=bearer(line[-1].access_token).patch(f"{AUTH}sessions/{line[0].session.pk}/",{"name":"x"}); assert r.status_code==200 and r.json()["id"]==str(line[-1].session.pk) and r.json()["current"]
+@pytest.mark.parametrize("alarm",["copied","late_replay","state_rollback"])
+def test_end_alarm_api(ada,settings,alarm):
+    settings.AUTHX_ALARMS={alarm:"end"}
+    c=open_session(ada); api=APIClient(); past()
+    old=c.refresh_token
+    if alarm=="state_rollback":
+        r=api.post(AUTH+"refresh/",{"refresh_token":old}).json(); old=r["refresh_token"]
+        DeviceSession.objects.update(generation=1,confirmed_generation=1)
+    else:
+        r=api.post(AUTH+"refresh/",{"refresh_token":old}).json()
+        if alarm=="late_replay": bearer(r["access_token"]).get("/api/whoami/"); past()
+        else: old=another_branch(c)
+    x=api.post(AUTH+"refresh/",{"refresh_token":old}); assert (x.status_code,x.json()["code"])==(401,"refresh_reused"), x.json()
+    assert "access_token" not in x.json()
+    print(kinds())
+    assert DeviceSession.objects.get().end_reason=="reused"
+    assert not DeviceSession.objects.get().answers_lost
 
-def test_bearer_with_cookies_beside(ada,bob,password):
-    cl=page(bob,password); c=open_session(ada)
-    before={k:v.value for k,v in cl.cookies.items()}
-    r=cl.post(AUTH+"reauthenticate/",{"password":password},content_type="application/json",headers={"authorization":f"Bearer {c.access_token}"})
-    assert r.status_code==200 and "refresh_token" in r.json() and not r.cookies
-    assert {k:v.value for k,v in cl.cookies.items()}==before
-    assert cl.get("/whoami/").json()["user"]=="bob"
-def test_bearer_of_same_session_as_cookies(ada,password):
-    cl=page(ada,password)
-    r=cl.post(AUTH+"reauthenticate/",{"password":password},content_type="application/json",headers={"authorization":f"Bearer {cl.cookies[ACCESS].value}"})
-    assert r.status_code==200
-    print(r.cookies, cl.get("/whoami/").json())
-
-@pytest.mark.parametrize("atomic",[False,True])
-def test_confirm_doors(ada,password,settings,atomic):
-    from django.db import connection
-    settings.DATABASES["default"]["ATOMIC_REQUESTS"]=atomic
-    connection.settings_dict["ATOMIC_REQUESTS"]=atomic
-    try:
-        cl=page(ada,password); sid=left().get().pk
-        for r in (cl.get(CONFIRM,{"password":password}), cl.head(CONFIRM), cl.head(CONFIRM,{"password":password}), cl.options(CONFIRM), cl.put(CONFIRM,json.dumps({"password":password}),content_type="application/json"), cl.put(CONFIRM,f"password={password}",content_type="application/x-www-form-urlencoded"), cl.post(CONFIRM+"?password="+password), cl.post(CONFIRM,json.dumps({"password":password}),content_type="application/json"), cl.delete(CONFIRM), cl.patch(CONFIRM)):
-            assert r.status_code in (200,405), r.status_code
-            assert "no-store" in r["Cache-Control"] and "private" in r["Cache-Control"], r.headers
-            assert "Cookie" in r["Vary"], r.headers
-            assert left().get().pk==sid
-        r=cl.post(CONFIRM,{"password":password}); assert r.status_code==302 and "no-store" in r["Cache-Control"]
-        assert left().get().pk!=sid
-        anon=Client().get(CONFIRM); assert "no-store" in anon["Cache-Control"]; print(anon.headers)
-        anon=Client().head(CONFIRM); assert anon.status_code==302
-    finally:
-        connection.settings_dict["ATOMIC_REQUESTS"]=False
-        settings.DATABASES["default"]["ATOMIC_REQUESTS"]=False
-
-HOSTILE=["https://evil.example/","//evil.example","///evil.example","/\\evil.example","\\\\evil.example","http:///evil.example","https:evil.example","javascript:alert(1)","data:text/html,x"," //evil.example","\t//evil.example","/\t/evil.example","/\n/evil.example","//testserver@evil.example/","http://testserver:80@evil.example/","\x00//evil","http://[::1","/%0d%0aSet-Cookie:a=b","/\r\nSet-Cookie: a=b", "ſ//evil.example", "/x"*5000, "http://testserver.evil.example/","ftp://testserver/","﹨﹨evil.example"]
-@pytest.mark.parametrize("wanted",range(len(HOSTILE)))
-@pytest.mark.parametrize("where",["get","post"])
-def test_hostile(ada,password,wanted,where):
-    cl=page(ada,password); w=HOSTILE[wanted]
-    g=cl.get(CONFIRM,{"next":w}); assert g.status_code==200
-    r=cl.post(CONFIRM,{"password":password,"next":w}) if where=="post" else cl.post(CONFIRM+"?"+__import__("urllib.parse",fromlist=["x"]).urlencode({"next":w}),{"password":password})
-    assert r.status_code==302
-    loc=r["Location"]; assert "\n" not in loc and "\r" not in loc
-    from urllib.parse import urljoin, urlsplit
-    j=urlsplit(urljoin("http://testserver/account/confirm/",loc.replace("\\","/").replace("\t","").strip()))
-    assert (j.scheme in("http","https") and j.netloc=="testserver"),loc
-
-def test_locked(ada,password,django_user_model):
-    cl=page(ada,password)
-    django_user_model.objects.filter(pk=ada.pk).update(is_active=False)
-    r=cl.post(CONFIRM,{"password":password}); assert r.status_code==302 and LOGIN in r["Location"]
-    assert not left().exists()
-    assert DeviceSession.objects.get().end_reason=="user_disabled"
-
-def test_locked_between(ada,password,django_user_model,monkeypatch):
-    "disabled while the password is being hashed"
-    cl=page(ada,password)
-    api=bearer(cl.cookies[ACCESS].value)
-    r=api.post(AUTH+"reauthenticate/",{"password":"wrong"}); assert r.status_code==401, r.json()
-    assert r.json()["code"]=="invalid_credentials"
-
-def test_secret_key_rotation_t1b(ada,settings):
+def test_recent(ada,password):
+    assert Client().get("/secrets/")["Location"]=="/account/login/?next=/secrets/"
     c=open_session(ada)
-    settings.SECRET_KEY_FALLBACKS=[settings.SECRET_KEY]; settings.SECRET_KEY="new-"+"k"*60
-    r=APIClient().post(AUTH+"refresh/",{"refresh_token":c.refresh_token}); assert r.status_code==200
-    t=r.json()["refresh_token"]; print(t==c.refresh_token)
-    assert read(t).branch==read(c.refresh_token).branch
-    new=continue_session(c.session,NOBODY,methods=["pwd"],came_back=True)
-    settings.SECRET_KEY_FALLBACKS=[]
-    assert APIClient().post(AUTH+"refresh/",{"refresh_token":new.refresh_token}).status_code==200
+    assert Client().get("/secrets/",headers={"authorization":f"Bearer {c.access_token}"})["Location"]=="/account/login/?next=/secrets/"
+    cl=page(ada,password); assert cl.get("/secrets/").status_code==200
+    from authx.core.auth_time import AUTH_TIME_UNKNOWN
+    DeviceSession.objects.update(auth_time=AUTH_TIME_UNKNOWN)
+    assert cl.get("/secrets/")["Location"].startswith(CONFIRM)
+    r=cl.get("/secrets/",headers={"authorization":f"Bearer {c.access_token}"}); assert r.status_code==302 and LOGIN in r["Location"]
+    assert cl.post(CONFIRM,{"password":password,"next":"/secrets/"}).status_code==302
+    assert cl.get("/secrets/").status_code==200
+    # bearer permission
+    for m in ("head","options","put","patch","delete"):
+        DeviceSession.objects.update(auth_time=AUTH_TIME_UNKNOWN)
+        assert getattr(cl,m)("/secrets/").status_code==302
 
-def test_t1b_cookies(ada,password):
-    cl=page(ada,password); before=cl.cookies[REFRESH].value
-    del cl.cookies[ACCESS]
-    r=cl.get("/whoami/"); assert ACCESS in r.cookies and REFRESH not in r.cookies
-    r=cl.post(AUTH+"refresh/",content_type="application/json"); assert r.status_code==200 and REFRESH not in r.cookies and ACCESS in r.cookies and "refresh_token" not in r.json()
-    DeviceSession.objects.update(rotated_at=timezone.now()-timedelta(hours=1))
-    del cl.cookies[ACCESS]
-    r=cl.get("/whoami/"); assert REFRESH in r.cookies and r.cookies[REFRESH].value!=before
+def test_adopted(ada,password,settings):
+    mw=settings.MIDDLEWARE
+    settings.AUTHX_BIND_DJANGO_LOGIN=False; settings.MIDDLEWARE=[m for m in mw if "authx" not in m]
+    cl=Client(); cl.force_login(ada)
+    s=cl.session
+    for k in [k for k in dict(s.items()) if k.startswith("_authx")]: del s[k]
+    s.save()
+    settings.AUTHX_BIND_DJANGO_LOGIN=True; settings.MIDDLEWARE=mw
+    r=cl.get("/secrets/"); print(r.get("Location")); assert r["Location"].startswith(CONFIRM)
+    assert DeviceSession.objects.get().auth_time.year==1970
+    assert cl.post(CONFIRM,{"password":password,"next":"/secrets/"})["Location"]=="/secrets/"
+    assert cl.get("/secrets/").status_code==200
+    assert DeviceSession.objects.live().get().amr==["pwd"]
 
-@pytest.mark.parametrize("path",["/whoami/"])
-def test_1970(client,ada,settings,path): pass
+def test_own_password_change_inside(ada,password):
+    cl=page(ada,password); first=DeviceSession.objects.live().get()
+    cl.post(CONFIRM,{"password":password})
+    new="another-Horse-9-staple"
+    r=cl.post("/password-change/",{"old_password":password,"new_password1":new,"new_password2":new}); assert r.status_code==302
+    assert cl.get("/whoami/").json()["user"]=="ada"
+    assert cl.post(CONFIRM,{"password":new}).status_code==302
+    assert cl.get("/whoami/").json()["user"]=="ada"
+    other=open_session(ada.__class__.objects.get(pk=ada.pk))
+    r=bearer(other.access_token).delete(f"{AUTH}sessions/{first.pk}/"); assert r.status_code==204
+    assert cl.get("/whoami/").json()["user"] is None
+    assert "another of your devices" in cl.get(LOGIN).content.decode()
+
+def test_admin_posts(admin,ada,password,settings):
+    settings.AUTHX_STAFF_MAX_AUTH_AGE=timedelta(minutes=5)
+    cl=page(admin,password); s=open_session(ada).session
+    DeviceSession.objects.update(auth_time=timezone.now()-timedelta(days=1))
+    d={"action":"kick","_selected_action":[str(s.pk)],"post":"yes","reason":"x"}
+    r=cl.post("/admin/authx/devicesession/",d,headers={"referer":"http://testserver/admin/authx/devicesession/?q=ada"})
+    assert r.status_code==302 and r["Location"].startswith(CONFIRM), r["Location"]
+    assert DeviceSession.objects.live().filter(pk=s.pk).exists()
+    assert "admin/authx/devicesession/%3Fq%3Dada" in r["Location"], r["Location"]
+    g=cl.get(r["Location"]); assert "signed in too long ago" in g.content.decode()
+    r=cl.post(CONFIRM,{"password":password,"next":"/admin/authx/devicesession/?q=ada"}); assert r["Location"]=="/admin/authx/devicesession/?q=ada"
+    r=cl.post("/admin/authx/devicesession/",d,follow=True); assert "1 session was ended" in r.content.decode()
+    # service clients / keys
+    DeviceSession.objects.update(auth_time=timezone.now()-timedelta(days=1))
+    for u in ("/admin/authx/serviceclient/add/",):
+        r=cl.post(u,{}); assert r.status_code==302 and r["Location"].startswith(CONFIRM),r
+    r=bearer(open_session(admin,auth_time=timezone.now()-timedelta(days=1)).access_token).post(f"{AUTH}staff/sessions/{s.pk}/kick/",{}); print(r.status_code,r.json(),r.get("WWW-Authenticate"))
+
+def test_remember_through(ada,password):
+    a=Client()
+    r=a.post(AUTH+"login/",{"username":"ada","password":password,"transport":"cookie","remember":False},content_type="application/json"); assert r.status_code==200
+    r=a.post(AUTH+"reauthenticate/",{"password":password},content_type="application/json")
+    assert r.status_code==200 and r.cookies[REFRESH]["max-age"]=="" and r.cookies[ACCESS]["max-age"]=="" and "refresh_token" not in r.json()
+    assert r["Cache-Control"]=="private, no-store" and "Cookie" in r["Vary"]
+    r=a.post(CONFIRM,{"password":password}); assert r.cookies[REFRESH]["max-age"]==""
+    a=Client()
+    r=a.post(AUTH+"login/",{"username":"ada","password":password,"transport":"cookie"},content_type="application/json"); print(r.cookies[REFRESH]["max-age"])
+    r=a.post(AUTH+"reauthenticate/",{"password":password},content_type="application/json"); assert r.cookies[REFRESH]["max-age"]==r.json()["refresh_expires_in"]
+
+def test_device_known(ada,password):
+    a=page(ada,password); dev=DeviceSession.objects.live().get().device_id; assert dev
+    a.post(CONFIRM,{"password":password}); assert DeviceSession.objects.live().get().device_id==dev
+    mine=DeviceSession.objects.live().get()
+    b=Client(); b.cookies["__Host-authx_device"]=a.cookies["__Host-authx_device"].value
+    b.post(LOGIN,{"username":"ada","password":password})
+    assert DeviceSession.objects.live().count()==1
+    mine.refresh_from_db(); assert mine.end_reason=="replaced", mine.end_reason
