@@ -90,7 +90,7 @@ def end_after_save(
 
 
 def _outdated(live: DeviceSessionQuerySet, user: Any, before: Any) -> Iterator[UUID]:
-    """Yield the sessions that another password opened; note the new hash in those of ``before``, the same one."""
+    """Yield the sessions of another password; those of ``before``, the same one, get its new hash."""
     for session in live.only("pk", "fingerprint"):
         if has_fingerprint(user, session.fingerprint):
             continue

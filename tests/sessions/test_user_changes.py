@@ -125,7 +125,7 @@ def test_a_session_opened_with_the_new_password_stays(ada, opened):
 
 @pytest.mark.parametrize("steps", [1, 2])
 def test_what_continues_a_session_while_its_end_is_written_is_ended_too(transactional_db, ada, opened, steps):
-    """A thief who knows the old password must not be a step ahead of the new one, not even in a cached store."""
+    """A thief who knows the old password must not stay a step ahead of the new one."""
     line = [opened]
 
     def step_up_meanwhile(execute, sql, params, many, context):
