@@ -63,6 +63,7 @@ def continue_session(
         SessionEnded: it had ended before, or ended meanwhile; nothing was opened.
         StoreUnavailable: the database cannot be written; nothing has changed.
     """
+    user: Any = session.user
     moment, number = opening_moment()
     at = now or moment
     sid = uuid7()
@@ -77,10 +78,10 @@ def continue_session(
             "amr": list(combined(old.amr, methods)),
             "auth_time": max(old.auth_time, min(auth_time or at, at)),
             "confirmed_generation": _confirmed(old, came_back=came_back),
-            "fingerprint": renewed_fingerprint(session.user, old.fingerprint),
+            "fingerprint": renewed_fingerprint(user, old.fingerprint),
             "not_before_number": max(number, old.not_before_number),
         }
-        new = _open(old, sid, session.user, at, columns)
+        new = _open(old, sid, user, at, columns)
         added = " ".join(word for word in new.amr if word not in old.amr)
         audit.record(SessionEvent.Kind.REAUTHENTICATED, new, at=at, actor=actor, note=added)
         return credentials_for(new, generation=1, now=now or timezone.now())
