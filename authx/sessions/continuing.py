@@ -21,11 +21,11 @@ from authx.core.actor import Actor
 from authx.core.methods import combined
 from authx.core.reasons import EndReason
 from authx.errors import SessionEnded
-from authx.models import DeviceSession, DeviceSessionQuerySet, SessionEvent, uuid7
+from authx.models import DeviceSession, DeviceSessionQuerySet, SessionEvent, is_marked, uuid7
 from authx.sessions import audit
 from authx.sessions.credentials import Credentials, credentials_for
 from authx.sessions.ending import Ending, record
-from authx.sessions.liveness import end_of, fingerprint
+from authx.sessions.liveness import end_of, fingerprint, renewed_fingerprint
 from authx.sessions.lookup import Snapshot, find_by_sid
 from authx.sessions.not_before import opening_moment
 from authx.sessions.opening import new_life
@@ -35,7 +35,7 @@ from authx.store import database
 #: proves the password elsewhere does not hush the alarms about that.
 _KEPT = (
     *("user_id", "subject", "device_id", "device_name", "device_type", "device_label"),
-    *("user_agent", "ip", "country", "amr", "auth_time", "persistent", "fingerprint"),
+    *("user_agent", "ip", "country", "amr", "auth_time", "persistent"),
 )
 
 
@@ -63,6 +63,7 @@ def continue_session(
         SessionEnded: it had ended before, or ended meanwhile; nothing was opened.
         StoreUnavailable: the database cannot be written; nothing has changed.
     """
+    user: Any = session.user
     moment, number = opening_moment()
     at = now or moment
     sid = uuid7()
@@ -77,9 +78,10 @@ def continue_session(
             "amr": list(combined(old.amr, methods)),
             "auth_time": max(old.auth_time, min(auth_time or at, at)),
             "confirmed_generation": _confirmed(old, came_back=came_back),
+            "fingerprint": renewed_fingerprint(user, old.fingerprint),
             "not_before_number": max(number, old.not_before_number),
         }
-        new = _open(old, sid, session.user, at, columns)
+        new = _open(old, sid, user, at, columns)
         added = " ".join(word for word in new.amr if word not in old.amr)
         audit.record(SessionEvent.Kind.REAUTHENTICATED, new, at=at, actor=actor, note=added)
         return credentials_for(new, generation=1, now=now or timezone.now())
@@ -106,7 +108,7 @@ def continue_after_password_change(
     """Open a session that continues ``session``, which its own device has ended by changing the password.
 
     ``session`` has been read after that, with its user. Returns None if it may not be continued: somebody has
-    ended it by its id since, or it is continued already.
+    ended it by its id or with all others since, or it is continued already.
 
     Raises:
         StoreUnavailable: the database cannot be written; nothing was opened.
@@ -117,7 +119,7 @@ def continue_after_password_change(
     sid = uuid7()
 
     def write() -> Credentials | None:
-        ended = _row(session.pk).filter(end_reason=EndReason.PASSWORD_CHANGED, successor=None)
+        ended = _row(session.pk).filter(~is_marked(), end_reason=EndReason.PASSWORD_CHANGED, successor=None)
         if not ended.update(successor=sid):
             return None
         columns = {

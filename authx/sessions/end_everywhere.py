@@ -10,6 +10,7 @@ from authx.models import DeviceSession, NotBeforeMark
 from authx.sessions.ending import Ending, end_all
 from authx.sessions.not_before import EVERYBODY, catch_up_with, write_mark
 from authx.sessions.ports import actor_of
+from authx.sessions.queries import continuing
 from authx.sessions.subjects import find_subject
 from authx.store import database
 
@@ -26,8 +27,8 @@ def end_user_sessions(
 ) -> int:
     """End every session of ``user`` that was opened before now, in one write; return how many ended.
 
-    ``keep`` is the session that goes on, that of the device from which the user acts; one that is over, or
-    another user's, keeps none.
+    ``keep`` is the session that goes on, that of the device from which the user acts, or the one that has
+    continued it since; one that is over, or another user's, keeps none.
 
     The write is a not-before mark. All these sessions are refused from then on, by authx and by every
     service, and so is a login in progress. The rows, their events and signals follow in transactions of a few
@@ -72,5 +73,5 @@ def _under_another(key: Any, subject: str | None, keep: DeviceSession | None) ->
     """
     owned = DeviceSession.objects.using(database.alias()).filter(user=key, ended_at=None).order_by("pk")
     if keep is not None:
-        owned = owned.exclude(pk=keep.pk)
+        owned = owned.exclude(pk__in={keep.pk, *continuing([keep.pk])})
     return [sid for sid, stored in owned.values_list("pk", "subject") if stored != subject]

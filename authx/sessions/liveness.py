@@ -40,6 +40,15 @@ def has_fingerprint(user: AbstractBaseUser, stored: str) -> bool:
     return any(constant_time_compare(stored, fingerprint_of(found)) for found in fallbacks)
 
 
+def renewed_fingerprint(user: AbstractBaseUser, stored: str) -> str:
+    """Return ``stored`` as taken under the current key; as it is, where it is not of this user's password.
+
+    One taken under a fallback SECRET_KEY stops matching when that key is dropped, so a session that lives on
+    needs a new one.
+    """
+    return fingerprint(user) if has_fingerprint(user, stored) else stored
+
+
 def user_end(session: DeviceSession) -> str | None:
     """Return why the user's own state ends ``session``, or None (its user must be loaded)."""
     user: Any = session.user

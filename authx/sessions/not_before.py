@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from uuid import UUID
 
 from django.db import models
 from django.db.models import Max, Subquery
@@ -31,7 +32,7 @@ def write_mark(subject: str, ending: Ending, keep: DeviceSession | None = None) 
     """
     _lock_marks(ending.at)
     number = _next_number(subject)
-    kept = str(keep.pk) if keep is not None and _lift(keep, subject, number, ending.at) else ""
+    kept = "" if keep is None else _lift(keep, subject, number, ending.at)
     revocation_log.write_mark(subject, number, ending.reason.value, kept)
     mark = NotBeforeMark(
         number=number,
@@ -45,13 +46,18 @@ def write_mark(subject: str, ending: Ending, keep: DeviceSession | None = None) 
     return mark
 
 
-def _lift(keep: DeviceSession, subject: str, number: int, at: datetime) -> bool:
-    """Let a session count as opened after mark ``number``; return False if it is over or another subject's.
+def _lift(keep: DeviceSession, subject: str, number: int, at: datetime) -> str:
+    """Let a session, or the live one that continues it, count as opened after mark ``number``.
 
-    Its tokens still carry the number from before: the mark's entry in the log names it for them.
+    Returns its id; ``""`` if it is over or another subject's. Its tokens still carry the number from before:
+    the mark's entry in the log names it for them.
     """
-    this = _of(subject).live(at).filter(pk=keep.pk)
-    return this.update(not_before_number=number) == 1
+    of_subject, live = _of(subject), _of(subject).live(at)
+    found: UUID | None = keep.pk
+    while found is not None and not live.filter(pk=found).update(not_before_number=number):
+        line = of_subject.filter(pk=found).exclude(successor=found)
+        found = line.select_for_update().values_list("successor", flat=True).first()
+    return "" if found is None else str(found)
 
 
 def _lock_marks(at: datetime) -> None:

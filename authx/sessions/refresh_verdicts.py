@@ -106,9 +106,9 @@ def _changes(session: DeviceSession, verdict: Verdict, at: datetime) -> dict[str
         return {**changes, "ended_at": at, "end_reason": reason, "answers_lost": lost}
     if verdict.transition in {Transition.ROTATE, Transition.ROLLBACK}:
         changes["last_seen_at"] = at
-        # A fingerprint taken under a fallback SECRET_KEY would stop matching when that key is dropped.
-        if session.user is not None:
-            changes["fingerprint"] = fingerprint(session.user)
+    # It lives on: a fingerprint taken under a fallback SECRET_KEY stops matching when that key is dropped.
+    if "idle_expires_at" in changes and session.user is not None:
+        changes["fingerprint"] = fingerprint(session.user)
     return changes
 
 

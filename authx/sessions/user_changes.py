@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
@@ -11,7 +13,7 @@ from django.db.models.signals import class_prepared, post_save, pre_delete, pre_
 
 from authx.core.actor import NOBODY
 from authx.core.reasons import EndReason
-from authx.models import DeviceSession
+from authx.models import DeviceSession, DeviceSessionQuerySet
 from authx.sessions.ending import Ending, end_all, end_sessions
 from authx.sessions.erasure import forget_deleted
 from authx.sessions.liveness import fingerprint, has_fingerprint
@@ -79,19 +81,26 @@ def end_after_save(
     if not instance.is_active:
         end_sessions(live, EndReason.USER_DISABLED, NOBODY)
         return
-    outdated = []
+    # Again where one of them has been continued meanwhile: what continues it is outdated, too.
+    for _ in range(database.MAX_ATTEMPTS):
+        outdated = list(_outdated(live, instance, before))
+        found = live.filter(pk__in=outdated)
+        if not outdated or end_sessions(found, EndReason.PASSWORD_CHANGED, NOBODY) == len(outdated):
+            return
+
+
+def _outdated(live: DeviceSessionQuerySet, user: Any, before: Any) -> Iterator[UUID]:
+    """Yield the sessions of another password; those of ``before``, the same one, get its new hash."""
     for session in live.only("pk", "fingerprint"):
-        if has_fingerprint(instance, session.fingerprint):
+        if has_fingerprint(user, session.fingerprint):
             continue
         if before is not None and has_fingerprint(before, session.fingerprint):
             # This column alone: a refresh that was judged by the old fingerprint reads the row again.
             DeviceSession.objects.using(database.alias()).filter(
                 pk=session.pk, fingerprint=session.fingerprint
-            ).update(fingerprint=fingerprint(instance))
+            ).update(fingerprint=fingerprint(user))
         else:
-            outdated.append(session.pk)
-    if outdated:
-        end_sessions(live.filter(pk__in=outdated), EndReason.PASSWORD_CHANGED, NOBODY)
+            yield session.pk
 
 
 def end_before_delete(sender: Any, instance: Any, using: str, **kwargs: Any) -> None:

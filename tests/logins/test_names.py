@@ -205,9 +205,11 @@ def test_what_is_no_address_is_not_looked_for_among_them(ada, settings):
 def test_where_people_sign_in_by_address_it_is_found_as_django_finds_it(ada, monkeypatch, settings):
     settings.AUTHENTICATION_BACKENDS = ["somebody.elses.Backend"]
     monkeypatch.setattr(get_user_model(), "USERNAME_FIELD", "email")
+    # A database may compare without regard to case.
+    other_case = list(get_user_model().objects.filter(email=ada.email.upper())) or [None]
     for keyword in ("email", "username", "login"):
         assert found(**{keyword: ada.email}) == [ada]
-        assert found(**{keyword: ada.email.upper()}) == [None]
+        assert found(**{keyword: ada.email.upper()}) == other_case
 
 
 def test_a_user_model_without_addresses_has_none_to_find(ada, monkeypatch, settings):

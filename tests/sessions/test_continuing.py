@@ -184,6 +184,40 @@ def no_claims(session):
     raise ZeroDivisionError
 
 
+@committing
+def test_it_outlives_the_key_under_which_the_old_one_was_opened(live, settings):
+    """The old key is dropped once the sessions of its time have been idle too long; this one has not."""
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another-secret" * 4, [settings.SECRET_KEY]
+    new = step_up(live)
+    settings.SECRET_KEY_FALLBACKS = []
+    assert recognize(new.access_token) == new.session
+    assert refresh_session(new.refresh_token).session == new.session
+
+
+@committing
+def test_another_password_is_not_taken_for_the_one_it_was_opened_with(live, settings, django_user_model):
+    """A bulk update between the look at the user and the proof."""
+    django_user_model.objects.update(password="!")
+    new = step_up(live)
+    with pytest.raises(SessionEnded, match="password_changed"):
+        recognize(new.access_token)
+
+
+@committing
+def test_a_hasher_upgrade_at_the_proof_ends_nobody(live, ada, password, settings, api):
+    settings.PASSWORD_HASHERS = [
+        "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+        *settings.PASSWORD_HASHERS,
+    ]
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another-secret" * 4, [settings.SECRET_KEY]
+    headers = {"Authorization": f"Bearer {open_session(ada).access_token}"}
+    answer = api.post("/api/auth/reauthenticate/", {"password": password}, headers=headers).json()
+    ada.refresh_from_db()
+    assert ada.password.startswith("pbkdf2_sha256$")
+    settings.SECRET_KEY_FALLBACKS = []
+    assert str(recognize(answer["access_token"]).pk) == answer["session_id"]
+
+
 # What can no longer be continued
 
 

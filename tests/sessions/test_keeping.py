@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 from django.test import Client
 
+from authx.core.actor import NOBODY
 from authx.core.revocation_log import end_reason, mark, names_for_token, read_mark
 from authx.errors import SessionEnded
 from authx.gate import verify_access_token
@@ -23,6 +24,7 @@ from authx.sessions import (
     recognize,
     refresh_session,
 )
+from authx.sessions.continuing import continue_session
 from authx.signals import device_session_ended
 from tests.gate.test_stores import NAMES, QUICK, choose
 from tests.racing import race
@@ -239,6 +241,63 @@ def test_the_one_that_is_kept_may_refresh_meanwhile(seed, ada, hers):
     assert recognize(renewed.access_token) == kept.session
     assert renewed.claims.gen == 2
     assert reasons_at_service(kept, renewed) == [None, None]
+
+
+def step_up(credentials):
+    return continue_session(credentials.session, NOBODY, methods=["pwd"], came_back=True)
+
+
+def test_what_has_continued_it_since_is_kept(store, ada, hers):
+    """The request had begun with the old session when another tab confirmed the password."""
+    kept, *others = hers
+    last = step_up(step_up(kept))
+    assert end_user_sessions(ada, REASON, keep=kept.session) == 2
+    assert list(DeviceSession.objects.live()) == [last.session]
+    assert verify_access_token(last.access_token)
+    assert reasons_at_service(last, *others) == [None, REASON, REASON]
+    assert reason_of(lambda: verify_access_token(kept.access_token)) == "superseded"
+
+
+def test_also_where_the_sessions_end_one_by_one(ada, hers):
+    """AUTHX_SUBJECT_FIELD was changed since."""
+    last = step_up(step_up(hers[0]))
+    DeviceSession.objects.update(subject="former")
+    assert end_user_sessions(ada, REASON, keep=hers[0].session) == 2
+    assert list(DeviceSession.objects.live()) == [last.session]
+
+
+def test_what_continues_it_afterwards_goes_on(store, ada, hers):
+    kept = hers[0]
+    end_user_sessions(ada, REASON, keep=kept.session)
+    last = step_up(kept)
+    assert verify_access_token(last.access_token)
+    assert reasons_at_service(last) == [None]
+
+
+def test_what_continues_somebody_elses_keeps_none(ada, bob, hers):
+    his = open_session(bob)
+    new = step_up(his)
+    assert end_user_sessions(ada, REASON, by=bob, keep=his.session) == 3
+    assert list(DeviceSession.objects.live()) == [new.session]
+    assert recognize(new.access_token).not_before_number == 0
+
+
+def test_one_that_nothing_may_continue_keeps_none(ada, hers):
+    first = hers[0].session
+    end_session(first, "password_changed")
+    end_session(first, "kicked")  # before the response to the change
+    assert end_user_sessions(ada, REASON, keep=first) == 2
+    assert not DeviceSession.objects.live().exists()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_one_that_is_kept_may_be_continued_meanwhile(seed, ada, hers):
+    kept = hers[0]
+    new, ended = race(partial(step_up, kept), partial(end_user_sessions, ada, REASON, keep=kept.session))
+    assert ended == 2
+    assert list(DeviceSession.objects.live()) == [new.session]
+    assert recognize(new.access_token) == new.session
+    assert reasons_at_service(new, *hers[1:]) == [None, REASON, REASON]
 
 
 # --- facts

@@ -37,7 +37,7 @@ from authx.sessions import (
     recognize,
     refresh_session,
 )
-from authx.sessions.continuing import continue_session
+from authx.sessions.continuing import continue_after_password_change, continue_session
 from authx.sessions.liveness import end_of
 from authx.sessions.lookup import find_by_sid
 from authx.sessions.not_before import catch_up, prune_marks
@@ -232,6 +232,17 @@ def test_who_changes_a_password_after_the_kick_is_not_let_back_in(ada, only_mark
     update_session_auth_hash(request, ada)
     end_user_sessions(ada, "kicked")
     assert own_password_change(request, visit.identity, request_state(request)) is None
+
+
+@pytest.mark.parametrize("everybody", [False, True])
+def test_nor_where_the_kick_comes_between_that_look_and_the_new_session(ada, only_mark, everybody):
+    session = open_session(ada).session
+    end_session(session, "password_changed")
+    found = find_by_sid(session.pk)
+    assert not found.is_marked
+    end_everyone("kicked") if everybody else end_user_sessions(ada, "kicked")
+    assert continue_after_password_change(found.session, NOBODY, came_back=True) is None
+    assert not DeviceSession.objects.live().exists()
 
 
 def test_the_api_says_why(marked, api):

@@ -242,6 +242,15 @@ def test_t4_an_answer_lost_days_ago_is_replayed_and_the_idle_limit_extended(open
     assert events(opened)[1:] == [("refreshed", "T4", "")]
 
 
+def test_t4_a_session_that_lives_on_outlives_the_key_that_it_was_opened_under(opened, rotated, settings):
+    """The old key is dropped once the sessions of its time have been idle too long; this one has not."""
+    days = timedelta(days=1)
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another-secret" * 4, [settings.SECRET_KEY]
+    replayed = refresh_session(opened.refresh_token, now=START + 6 * days)
+    settings.SECRET_KEY_FALLBACKS = []
+    assert refresh_session(replayed.refresh_token, now=START + 8 * days).session == opened.session
+
+
 def test_t4_each_counts_and_only_the_first_of_a_generation_is_recorded(opened, rotated):
     first = START + timedelta(days=5)
     refresh_session(opened.refresh_token, now=first)

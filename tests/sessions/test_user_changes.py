@@ -5,12 +5,14 @@ from asgiref.sync import async_to_sync
 from django.contrib.auth import authenticate, get_user_model
 from django.contrib.auth.hashers import make_password
 from django.contrib.sessions.models import Session
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
+from authx.core.actor import NOBODY
 from authx.errors import SessionEnded
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import end_session, open_session, recognize, refresh_session
+from authx.sessions.continuing import continue_session
 
 STRONGER = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
@@ -119,6 +121,24 @@ def test_a_session_opened_with_the_new_password_stays(ada, opened):
     later = open_session(ada)
     ada.save()
     assert_goes_on(later)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_what_continues_a_session_while_its_end_is_written_is_ended_too(transactional_db, ada, opened, steps):
+    """A thief who knows the old password must not stay a step ahead of the new one."""
+    line = [opened]
+
+    def step_up_meanwhile(execute, sql, params, many, context):
+        result = execute(sql, params, many, context)
+        asks_which = sql.startswith("SELECT") and "fingerprint" in sql and "generation" not in sql
+        if asks_which and len(line) <= steps:
+            line.append(continue_session(line[-1].session, NOBODY, methods=["pwd"], came_back=True))
+        return result
+
+    with connection.execute_wrapper(step_up_meanwhile):
+        ada.set_password("another")
+        ada.save()
+    assert [row(each).end_reason for each in line] == [*["superseded"] * steps, "password_changed"]
 
 
 def test_a_password_changed_by_sql_is_noticed_by_the_next_save_of_anything(ada, opened):
