@@ -101,7 +101,7 @@ def keep_failed(sender: Any, credentials: Any, request: Any = None, **kwargs: An
     names = names_in(credentials)
     attempt = take_last() if is_guess(credentials) else None
     if attempt is not None and attempt.names != names:
-        attempt.settle(failed=False)  # an earlier one, of another account; this one was never counted
+        attempt.settle()  # an earlier one, of another account; this one was never counted
         attempt = None
     if attempt is None:
         subject = next(filter(None, map(_subject, find_users(names))), None)

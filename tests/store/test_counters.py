@@ -43,6 +43,11 @@ def test_whoever_waits_as_told_is_let_in():
         assert waits(1, subject=f"user-{n}", now=at + wait) == [0]
 
 
+def test_a_wait_is_rounded_up_to_a_whole_second():
+    waits(3, now=NOON)
+    assert [waits(1, now=NOON + second) for second in (20, 29.999, 30, 59.999)] == [[40], [31], [30], [1]]
+
+
 def test_who_is_refused_has_tried_nothing():
     waits(50)
     assert waits(1, rate="4/min") == [0]
@@ -251,6 +256,15 @@ def test_the_tries_after_it_belong_to_that_period(at):
     assert waits(3, now=NOON + 30) == [0, 0, 30]
 
 
+@pytest.mark.parametrize("period", [60, 3600])
+def test_what_was_said_may_be_said_again_after_its_period(period, at):
+    assert is_first("flag", "sid-1", period)
+    at(NOON + period - 0.1)
+    assert not is_first("flag", "sid-1", period)
+    at(NOON + period)
+    assert is_first("flag", "sid-1", period)
+
+
 class Asked(LocMemCache):
     """Counts what it is asked."""
 
@@ -361,3 +375,4 @@ def test_neither_does_one_that_hides_that_it_is_down(settings):
         }
     }
     assert waits(9) == 9 * [0]
+    assert not count("test", "ada", Rate(3, 60), now=NOON).is_within
