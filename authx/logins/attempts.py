@@ -85,7 +85,7 @@ def begin(request: Any, credentials: Mapping[str, Any], *, by_door: bool = False
     attempt = Attempt(counted, names, next(filter(None, subjects), None), by_door)
     last_attempt.set(attempt)
     if wait := counted.wait:
-        attempt.settle(failed=True)
+        attempt.settle()  # which gives nothing back: a try that has to wait is not counted
         if request is not None:
             request_state(request).login_wait = wait
         record_failure(SessionEvent.Kind.LOGIN_LIMITED, request, attempt.subject, outcome=counted.limit)
