@@ -113,7 +113,12 @@ def test_a_clock_that_was_put_back_locks_nobody_out_for_longer_than_a_period():
     assert waits(1, now=NOON) == [0]
 
 
-def test_after_it_periods_begin_by_the_clock_as_it_is_now():
+def test_servers_whose_clocks_differ_a_little_count_in_one_period():
+    waits(3, now=NOON + 0.5)
+    assert waits(1, now=NOON) == [61]
+
+
+def test_after_a_clock_was_put_back_periods_begin_by_the_clock_as_it_is_now():
     waits(3, now=NOON + 7200)
     waits(3, now=NOON)
     assert waits(1, now=NOON + 59) == [1]
