@@ -80,6 +80,20 @@ def test_a_hundred_an_hour_for_all_strangers_together(record):
     assert (recorded(subject=""), recorded(subject="7")) == (100, 1)
 
 
+def test_of_strangers_too_every_kind_is_counted_apart(record):
+    for n in range(101):
+        record(address=f"203.0.113.{n + 1}")
+    record(address="198.51.100.7", kind=Kind.LOGIN_LIMITED)
+    assert (recorded(kind=Kind.LOGIN_FAILED), recorded(kind=Kind.LOGIN_LIMITED)) == (100, 1)
+
+
+def test_one_kind_from_an_address_leaves_room_for_another(record):
+    for _try in range(11):
+        record(address="198.51.100.7")
+    record(address="198.51.100.7", kind=Kind.LOGIN_LIMITED)
+    assert recorded() == 11
+
+
 def test_strangers_do_not_use_up_what_an_account_has(record):
     for _try in range(10):
         record(address="203.0.113.7")
