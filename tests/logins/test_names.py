@@ -235,7 +235,9 @@ def test_where_people_sign_in_by_address_it_is_found_as_django_finds_it(ada, mon
         assert found(**{keyword: ada.email.upper()}) == [None]
 
 
-def test_where_mail_goes_to_another_address_one_signs_in_with_the_first(ada, make_user, monkeypatch, settings):
+def test_where_mail_goes_to_another_address_one_signs_in_with_the_first(
+    ada, make_user, monkeypatch, settings
+):
     eve = make_user("eve", last_name="Ada@example.com")
     monkeypatch.setattr(get_user_model(), "USERNAME_FIELD", "email")
     monkeypatch.setattr(get_user_model(), "EMAIL_FIELD", "last_name")  # stands for a column of addresses
