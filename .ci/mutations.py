@@ -105,4 +105,4 @@ def difference(source: str, code: str) -> tuple[int, str]:
         last += 1
     was, is_now = (lines[first : len(lines) - last] for lines in (old, new))
     before, after = (" ".join(" ".join(lines).split()) for lines in (was, is_now))
-    return first + 1, f"{before} -> {after}"
+    return first + 1, f"{before} -> {after}".rstrip()

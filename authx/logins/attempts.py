@@ -85,7 +85,7 @@ def begin(request: Any, credentials: Mapping[str, Any], *, by_door: bool = False
     attempt = Attempt(counted, names, next(filter(None, subjects), None), by_door)
     last_attempt.set(attempt)
     if wait := counted.wait:
-        attempt.settle(failed=True)
+        attempt.settle()  # which gives nothing back: a try that has to wait is not counted
         if request is not None:
             request_state(request).login_wait = wait
         record_failure(SessionEvent.Kind.LOGIN_LIMITED, request, attempt.subject, outcome=counted.limit)
@@ -101,7 +101,7 @@ def keep_failed(sender: Any, credentials: Any, request: Any = None, **kwargs: An
     names = names_in(credentials)
     attempt = take_last() if is_guess(credentials) else None
     if attempt is not None and attempt.names != names:
-        attempt.settle(failed=False)  # an earlier one, of another account; this one was never counted
+        attempt.settle()  # an earlier one, of another account; this one was never counted
         attempt = None
     if attempt is None:
         subject = next(filter(None, map(_subject, find_users(names))), None)

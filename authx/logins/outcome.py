@@ -32,7 +32,7 @@ class Attempt:
     by_door: bool = False
     is_settled: bool = False
 
-    def settle(self, *, failed: bool) -> None:
+    def settle(self, *, failed: bool = False) -> None:
         if not self.is_settled and not failed:
             self.counted.give_back()
         self.is_settled = True
@@ -94,7 +94,7 @@ def take_last() -> Attempt | None:
     return attempt
 
 
-def settle_all(request: HttpRequest, *, failed: bool) -> None:
+def settle_all(request: HttpRequest, *, failed: bool = False) -> None:
     for attempt in request_state(request).attempts:
         attempt.settle(failed=failed)
 
@@ -113,7 +113,7 @@ def settle_when_closed(request: HttpRequest, attempt: Attempt) -> None:
 
     def settle_and_close() -> None:
         vars(request).pop("close", None)  # it may be called again
-        settle_all(request, failed=False)
+        settle_all(request)
         request.close()
 
     request.close = settle_and_close  # type: ignore[method-assign]

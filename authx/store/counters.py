@@ -57,8 +57,9 @@ def count(purpose: str, subject: str, rate: Rate | None, *, now: float | None = 
     # The cache holds no name and no address.
     digest = hashlib.sha256(subject.encode("utf-8", "surrogatepass")).hexdigest()
     stem = f"authx:count:{purpose}:{digest}"
+    now_ms = int(now * 1000)
     try:
-        since = _since(stem, int(now * 1000), rate.period * 1000)
+        since = _since(stem, now_ms, rate.period)
         this = Count(0, f"{stem}:{since}")
         tries = _increment(this._key, rate.period)
     except Exception:  # each cache backend has its own errors
@@ -69,27 +70,30 @@ def count(purpose: str, subject: str, rate: Rate | None, *, now: float | None = 
     if tries <= rate.limit:
         return this
     this.give_back()
-    return Count(max(1, math.ceil(since / 1000 + rate.period - now)))
+    return Count(math.ceil((since - now_ms) / 1000 + rate.period))
 
 
 def _since(stem: str, now: int, period: int) -> int:
-    """Return when the running period began, in milliseconds since 1970; ``now`` if there was none."""
+    """Return when the running period of so many seconds began; ``now`` if there was none.
+
+    Both are in milliseconds since 1970.
+    """
     since = cache.get(stem)
     if since is None:
-        begins = cache.add(stem, now, timeout=period // 1000)  # of many at once, one succeeds
+        begins = cache.add(stem, now, timeout=period)  # of many at once, one succeeds
         since = now if begins else _begun(stem) or now
-    if abs(now - since) >= period:  # by a clock that does not agree with the cache's
-        cache.set(stem, now, timeout=period // 1000)
+    if abs(now - since) >= period * 1000:  # by a clock that does not agree with the cache's
+        cache.set(stem, now, timeout=period)
         since = now
     return int(since)
 
 
-def _begun(stem: str) -> int:
-    """Return the period's start from the primary, as a replica may lag behind; 0 if the period is over."""
+def _begun(stem: str) -> int | None:
+    """Return the period's start from the primary, as a replica may lag behind; None if the period is over."""
     try:
-        return cache.incr(stem, 0) or 0
+        return cache.incr(stem, 0)  # None too from a cache that hides its errors
     except ValueError:
-        return 0
+        return None
 
 
 def _increment(key: str, period: int) -> int:

@@ -1,8 +1,12 @@
 """authx.logins.attempts: what begins an attempt, what it is taken for, and what a failure records."""
 
+from functools import partial
+
 import pytest
 from django.contrib.auth import user_logged_in, user_login_failed
+from django.db import DatabaseError, connection
 from django.http import HttpRequest
+from django.views.debug import ExceptionReporter
 from rest_framework.request import Request
 
 from authx.http.request_state import request_state
@@ -21,6 +25,7 @@ LIMIT, MODEL = "authx.backends.LoginLimitBackend", "django.contrib.auth.backends
 Kind = SessionEvent.Kind
 WRONG = {"username": "ada", "password": "wrong"}
 ANOTHER = {"username": "bob", "password": "wrong"}
+CANARY = "correct-horse-battery-staple"
 pytestmark = [pytest.mark.django_db, pytest.mark.user_model("auth.User")]
 
 
@@ -298,3 +303,30 @@ def test_a_backend_that_raises_has_perhaps_tried_it(limited, request_, settings)
     request_.close()
     settings.AUTHENTICATION_BACKENDS = [LIMIT, MODEL]
     assert left() == 1
+
+
+# What goes wrong
+
+
+def gone(execute, sql, params, many, context):
+    raise DatabaseError("no connection")
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        partial(authenticate_within_limit, username="ada", password=CANARY),
+        partial(wait_unless_first, credentials={"username": "ada", "password": CANARY}),
+        partial(begin, credentials={"username": "ada", "password": CANARY}),
+        partial(keep_failed, credentials={"username": "ada", "password": CANARY}),
+    ],
+    ids=["authenticate_within_limit", "wait_unless_first", "begin", "keep_failed"],
+)
+def test_no_error_report_shows_a_password_that_was_tried(attempt, settings):
+    settings.AUTHENTICATION_BACKENDS = [MODEL]
+    with connection.execute_wrapper(gone), pytest.raises(DatabaseError) as raised:
+        attempt(None)
+    below = raised.value.__traceback__.tb_next  # this test's own frame holds it
+    report = ExceptionReporter(None, raised.type, raised.value, below).get_traceback_html()
+    assert "authx/logins/attempts.py" in report
+    assert CANARY not in report

@@ -2,7 +2,7 @@
 
 import pytest
 from django.core.signals import request_finished
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 
 from authx.logins.events import record_failure
 from authx.models import DeviceSession, SessionEvent
@@ -80,6 +80,20 @@ def test_a_hundred_an_hour_for_all_strangers_together(record):
     assert (recorded(subject=""), recorded(subject="7")) == (100, 1)
 
 
+def test_of_strangers_too_every_kind_is_counted_apart(record):
+    for n in range(101):
+        record(address=f"203.0.113.{n + 1}")
+    record(address="198.51.100.7", kind=Kind.LOGIN_LIMITED)
+    assert (recorded(kind=Kind.LOGIN_FAILED), recorded(kind=Kind.LOGIN_LIMITED)) == (100, 1)
+
+
+def test_one_kind_from_an_address_leaves_room_for_another(record):
+    for _try in range(11):
+        record(address="198.51.100.7")
+    record(address="198.51.100.7", kind=Kind.LOGIN_LIMITED)
+    assert recorded() == 11
+
+
 def test_strangers_do_not_use_up_what_an_account_has(record):
     for _try in range(10):
         record(address="203.0.113.7")
@@ -102,6 +116,19 @@ def test_they_are_counted_by_the_hour(record, monkeypatch):
     record("7")
     record(address="203.0.113.7")
     assert recorded() == 22
+
+
+def test_so_are_all_strangers_together(record, monkeypatch):
+    now = 1_772_366_400.0
+    monkeypatch.setattr("time.time", lambda: now)
+    for n in range(101):
+        record(address=f"203.0.113.{n + 1}")
+    now += 3599
+    record(address="198.51.100.7")
+    assert recorded() == 100
+    now += 1
+    record(address="198.51.100.7")
+    assert recorded() == 101
 
 
 def test_without_a_cache_none_is_written_lest_there_be_no_end(record, settings):
@@ -132,4 +159,21 @@ def test_one_that_cannot_be_written_is_logged_and_refuses_nobody(record, caplog)
     (said,) = caplog.records
     assert (said.name, said.levelname, said.exc_info[0]) == ("authx", "ERROR", DatabaseError)
     assert "login_failed could not be recorded" in said.getMessage()
+    assert recorded() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_that_a_busy_database_refuses_is_not_tried_again_while_somebody_waits(record, caplog):
+    tries = []
+
+    def refuse(execute, sql, params, many, context):
+        if "sessionevent" in sql:
+            tries.append(sql)
+            raise OperationalError("database is locked")
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(refuse):
+        record("7")
+        request_finished.send(sender=None)
+    assert (len(tries), len(caplog.records)) == (1, 1)
     assert recorded() == 0

@@ -1,8 +1,11 @@
 """authx.logins.names: which names an attempt tries, and whom each of them finds."""
 
+import sys
+
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.exceptions import MultipleObjectsReturned, ValidationError
+from django.views.debug import ExceptionReporter
 
 from authx.logins.names import find_users, is_guess, names_in
 
@@ -10,6 +13,7 @@ pytestmark = pytest.mark.user_model("auth.User")  # whose columns they name
 
 DJANGOS = "django.contrib.auth.backends.ModelBackend"
 OURS = "authx.backends.LoginLimitBackend"
+CANARY = "correct-horse-battery-staple"
 
 
 # What is a guess
@@ -135,6 +139,23 @@ def test_names_longer_than_any_form_lets_through_are_one():
     assert together[0] == together[1] == {"": longer[0]["username"]}
 
 
+class Unreadable:
+    """A name that fails when it is read."""
+
+    def __str__(self):
+        raise RuntimeError("no name")
+
+
+@pytest.mark.parametrize("read", [is_guess, names_in])
+def test_no_error_report_shows_the_secrets_beside_a_name_that_cannot_be_read(read):
+    try:
+        read({"username": Unreadable(), "pin": CANARY})
+    except RuntimeError:
+        report = ExceptionReporter(None, *sys.exc_info()).get_traceback_html()
+    assert "authx/logins/names.py" in report
+    assert CANARY not in report
+
+
 # Whom they find
 
 
@@ -164,10 +185,14 @@ def test_an_address_of_several_users_finds_none_of_them(ada, make_user):
 
 
 @pytest.mark.parametrize("keyword", ["username", "email", "login", "id", "phone", ""])
-@pytest.mark.parametrize("name", ["", "\0", "ada\0", "\ud800", "9" * 400], ids=ascii)
+@pytest.mark.parametrize("name", ["", "\0", "ada\0", "\ud800", "\ud800\uffff", "9" * 400], ids=ascii)
 def test_what_no_database_stores_finds_nobody_and_raises_nothing(keyword, name, ada):
     get_user_model().objects.filter(pk=ada.pk).update(email="")
     assert find_users({keyword: name}) == [None]
+
+
+def test_several_values_together_are_no_address(ada):
+    assert find_users({"": ada.email}) == [None]
 
 
 def test_a_column_that_is_not_unique_names_nobody(ada):
@@ -210,6 +235,17 @@ def test_where_people_sign_in_by_address_it_is_found_as_django_finds_it(ada, mon
     for keyword in ("email", "username", "login"):
         assert found(**{keyword: ada.email}) == [ada]
         assert found(**{keyword: ada.email.upper()}) == other_case
+
+
+def test_where_mail_goes_to_another_address_one_signs_in_with_the_first(
+    ada, make_user, monkeypatch, settings
+):
+    eve = make_user("eve", last_name="Ada@example.com")
+    monkeypatch.setattr(get_user_model(), "USERNAME_FIELD", "email")
+    monkeypatch.setattr(get_user_model(), "EMAIL_FIELD", "last_name")  # stands for a column of addresses
+    assert found(email="ada@example.com") == [ada]
+    settings.AUTHENTICATION_BACKENDS = ["somebody.elses.Backend"]
+    assert found(email="ada@example.com", username="ADA@example.com") == [ada, eve]
 
 
 def test_a_user_model_without_addresses_has_none_to_find(ada, monkeypatch, settings):

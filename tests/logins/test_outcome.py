@@ -64,18 +64,18 @@ def request_(rf):
 
 
 def test_it_is_given_back_unless_it_has_failed(begun):
-    begun("ada").settle(failed=False)
+    begun("ada").settle()
     begun("bob").settle(failed=True)
     assert (counts("ada"), counts("bob")) == (False, True)
 
 
 def test_whatever_is_said_first_holds(begun):
     given_back, failed = begun("ada"), begun("bob")
-    given_back.settle(failed=False)
+    given_back.settle()
     failed.settle(failed=True)
     another = begun("ada")
     for attempt in (given_back, failed):
-        attempt.settle(failed=False)
+        attempt.settle()
     assert not another.is_settled
     assert (counts("ada"), counts("bob")) == (True, True)
     assert failed.is_settled
@@ -271,6 +271,13 @@ def test_whoever_has_kept_its_close_may_call_it_twice(request_, begun):
     close()
     close()
     assert not counts("ada")
+
+
+def test_its_close_is_replaced_once_however_many_attempts_there_are(request_, begun):
+    settle_when_closed(request_, begun("ada"))
+    close = request_.close
+    settle_when_closed(request_, begun("bob"))
+    assert request_.close is close
 
 
 def test_attempts_that_are_settled_already_are_forgotten(request_, begun):

@@ -43,6 +43,11 @@ def test_whoever_waits_as_told_is_let_in():
         assert waits(1, subject=f"user-{n}", now=at + wait) == [0]
 
 
+def test_a_wait_is_rounded_up_to_a_whole_second():
+    waits(3, now=NOON)
+    assert [waits(1, now=NOON + second) for second in (20, 29.999, 30, 59.999)] == [[40], [31], [30], [1]]
+
+
 def test_who_is_refused_has_tried_nothing():
     waits(50)
     assert waits(1, rate="4/min") == [0]
@@ -108,7 +113,12 @@ def test_a_clock_that_was_put_back_locks_nobody_out_for_longer_than_a_period():
     assert waits(1, now=NOON) == [0]
 
 
-def test_after_it_periods_begin_by_the_clock_as_it_is_now():
+def test_servers_whose_clocks_differ_a_little_count_in_one_period():
+    waits(3, now=NOON + 0.5)
+    assert waits(1, now=NOON) == [61]
+
+
+def test_after_a_clock_was_put_back_periods_begin_by_the_clock_as_it_is_now():
     waits(3, now=NOON + 7200)
     waits(3, now=NOON)
     assert waits(1, now=NOON + 59) == [1]
@@ -251,6 +261,15 @@ def test_the_tries_after_it_belong_to_that_period(at):
     assert waits(3, now=NOON + 30) == [0, 0, 30]
 
 
+@pytest.mark.parametrize("period", [60, 3600])
+def test_what_was_said_may_be_said_again_after_its_period(period, at):
+    assert is_first("flag", "sid-1", period)
+    at(NOON + period - 0.1)
+    assert not is_first("flag", "sid-1", period)
+    at(NOON + period)
+    assert is_first("flag", "sid-1", period)
+
+
 class Asked(LocMemCache):
     """Counts what it is asked."""
 
@@ -361,3 +380,4 @@ def test_neither_does_one_that_hides_that_it_is_down(settings):
         }
     }
     assert waits(9) == 9 * [0]
+    assert not count("test", "ada", Rate(3, 60), now=NOON).is_within
