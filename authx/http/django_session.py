@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
 from authx.http.proof_notes import SEEN_KEY, see_if_first
+from authx.http.session_deletions import ending_nothing
 
 #: In a Django session: the sid it is bound to; ``""`` if its login deliberately opened none.
 BOUND_KEY = "_authx_session"
@@ -90,6 +91,12 @@ def bind(request: HttpRequest, sid: str, *, beneath: str = "") -> None:
         request.session[BENEATH_KEY] = beneath
 
 
+def renew_key(request: HttpRequest) -> None:
+    """Store the data of the Django session under a new key; its first one, where it has none yet."""
+    with ending_nothing():
+        request.session.cycle_key()
+
+
 def claim(request: HttpRequest, user: Any, sid: str, *, persistent: bool) -> None:
     """Bind a Django session that belongs to nobody, and holds no login, to a device session of ``user``.
 
@@ -102,7 +109,7 @@ def claim(request: HttpRequest, user: Any, sid: str, *, persistent: bool) -> Non
             flush(request)
     elif bound_to(request) is None and not is_present(request):
         if key_of(request) is not None:
-            request.session.cycle_key()
+            renew_key(request)
         bind(request, sid)
         last_as_long(request, persistent)
 
@@ -139,7 +146,7 @@ def take_over(request: HttpRequest, user: Any, sid: str, *, is_anothers: bool, p
     if is_anothers or (is_present(request) and not _is_login_of(request, user)):
         flush(request)
         return
-    request.session.cycle_key()
+    renew_key(request)
     bind(request, sid)
     last_as_long(request, persistent)
 
@@ -158,7 +165,8 @@ def keep_login_alone(request: HttpRequest) -> None:
     session = request.session
     before = type(session)(session.session_key).load() if session.session_key else {}
     since = {key: value for key, value in session.items() if key in LOGIN_KEYS or _is_new(key, value, before)}
-    session.flush()
+    with ending_nothing():
+        session.flush()
     session.update(since)
 
 
@@ -173,10 +181,11 @@ def keeps_more(request: HttpRequest) -> bool:
 
 
 def flush(request: HttpRequest) -> None:
-    """End the Django login, and delete all the data of its session."""
+    """End the Django login, and delete all the data of its session; that alone ends no device session."""
     session = getattr(request, "session", None)
     if session is not None and not session.is_empty():
-        session.flush()
+        with ending_nothing():
+            session.flush()
 
 
 def flush_ended(request: HttpRequest, sid: UUID | None) -> None:
