@@ -38,10 +38,11 @@ class RequestState:
     login_wait: int = 0
     #: Attempts to sign in whose outcome is not known yet.
     attempts: list[Any] = field(default_factory=list, repr=False)
-    #: The keys that its own Django session has had; which of them it has deleted; which of those a login or a
-    #: logout has answered for.
+    #: The keys that its own Django session has had.
     django_keys: set[str | None] = field(default_factory=set, repr=False)
-    deleted_keys: set[str | None] = field(default_factory=set, repr=False)
+    #: Those that it has deleted, with the query that finds them again after a rollback; and those that a login
+    #: or a logout has deleted, which ends by itself what it ends.
+    deleted_sessions: dict[str, Any] = field(default_factory=dict, repr=False)
     released_keys: set[str | None] = field(default_factory=set, repr=False)
     #: The device session whose user is to authenticate again, while that is tried.
     proof_of: Any = None

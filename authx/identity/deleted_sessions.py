@@ -11,11 +11,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import datetime
 from functools import partial
 from types import FrameType
 from typing import Any, Final
 
 from django.apps import apps
+from django.conf import settings
 from django.contrib.auth import login
 from django.contrib.sessions.backends.base import SessionBase
 from django.db.models.signals import class_prepared, post_delete, pre_delete
@@ -81,9 +83,19 @@ def gather(sender: Any, instance: Any, origin: Any = None, **kwargs: Any) -> Non
 
     All these signals of one deletion come before the first ``post_delete``.
     """
-    if not ends_nothing() and instance.expire_date > timezone.now():
+    if not ends_nothing() and not _has_expired(instance.expire_date):
         keys = vars(instance if origin is None else origin).setdefault(_KEYS, [])
         keys.append(instance.session_key)
+
+
+def _has_expired(expires_at: datetime | None) -> bool:
+    """Return whether that time is over; None, in an instance that only names the row, says that it is not."""
+    if expires_at is None:
+        return False
+    now = timezone.now()
+    return expires_at <= (
+        timezone.make_naive(now) if timezone.is_naive(expires_at) and settings.USE_TZ else now
+    )
 
 
 def end_bound(sender: Any, instance: Any, using: str, origin: Any = None, **kwargs: Any) -> None:
@@ -97,7 +109,8 @@ def end_bound(sender: Any, instance: Any, using: str, origin: Any = None, **kwar
         return
     state, key = request_state(request), django_session.key_of(request)
     own = state.django_keys | {key}
-    state.deleted_keys.update(own.intersection(keys))
+    for each in own.intersection(keys):
+        state.deleted_sessions[each] = sender._base_manager.using(using).filter(session_key=each)
     if others := [each for each in keys if each not in own]:
         actor = actor_of(request, getattr(request, "user", None))
         database.with_transaction_of(using, lambda: end_bound_sessions(others, by=actor))
@@ -116,10 +129,10 @@ def _outside_requests(keys: list[str]) -> Callable[[], Any]:
     return partial(end_bound_sessions, keys)
 
 
-def release(request: HttpRequest) -> None:
-    """Let a login or logout alone decide on the device session, whatever it deletes of the Django session."""
+def release(request: HttpRequest, *keys: str | None) -> None:
+    """Let a login or logout that has deleted the Django session, or soon will, end by itself what it ends."""
     state = request_state(request)
-    state.released_keys |= state.deleted_keys | {django_session.key_of(request)}
+    state.released_keys.update(state.deleted_sessions, keys)
 
 
 def conclude(request: HttpRequest, visit: Visit | None, state: RequestState) -> None:
@@ -128,11 +141,11 @@ def conclude(request: HttpRequest, visit: Visit | None, state: RequestState) -> 
     Raises:
         StoreUnavailable: the database cannot be asked or written; nothing has ended.
     """
-    deleted = state.deleted_keys - state.released_keys
+    deleted = state.deleted_sessions.keys() - state.released_keys
     if not deleted or _lives_on(request, deleted):
         return
     with database.store_errors():  # the view's transaction may have been rolled back
-        gone = [key for key in deleted if not request.session.exists(key)]
+        gone = [key for key in deleted if not state.deleted_sessions[key].exists()]
     actor = actor_of(request, getattr(request, "user", None))
     if not end_bound_sessions(gone, EndReason.LOGOUT, by=actor) or visit is None:
         return
