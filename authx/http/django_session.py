@@ -117,14 +117,11 @@ def claim(request: HttpRequest, user: Any, sid: str, *, persistent: bool) -> Non
 def hand_on(request: HttpRequest, before: str, after: str) -> None:
     """Give what is bound to session ``before``, or made under it, to ``after``, which continues it.
 
-    It gets a new key, as with Django's own ``update_session_auth_hash``: a copy of the old one ends with the
-    old session's tokens.
+    Its key should be new by then, as after Django's own ``update_session_auth_hash``: a copy of the old one
+    ends with the old session's tokens.
     """
-    if not is_used(request) or owner(request) != before:
-        return
-    key = BOUND_KEY if bound_to(request) == before else BENEATH_KEY
-    renew_key(request)
-    request.session[key] = after
+    if is_used(request) and owner(request) == before:
+        request.session[BOUND_KEY if bound_to(request) == before else BENEATH_KEY] = after
 
 
 def leave_no_other(request: HttpRequest, user: Any, sid: str) -> bool:

@@ -40,8 +40,8 @@ class RequestState:
     attempts: list[Any] = field(default_factory=list, repr=False)
     #: The keys that its own Django session has had.
     django_keys: set[str | None] = field(default_factory=set, repr=False)
-    #: Those that it has deleted, with the query that finds them again after a rollback; and those that a login
-    #: or a logout has deleted, which ends by itself what it ends.
+    #: Those that it has deleted, with the query that finds them again after a rollback; and those that were
+    #: deleted by a login or a logout, which ends by itself what it ends.
     deleted_sessions: dict[str, Any] = field(default_factory=dict, repr=False)
     released_keys: set[str | None] = field(default_factory=set, repr=False)
     #: The device session whose user is to authenticate again, while that is tried.

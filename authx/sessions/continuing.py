@@ -48,13 +48,15 @@ def continue_session(
     methods: Sequence[str],
     came_back: bool,
     auth_time: datetime | None = None,
+    django_key: str | None = None,
     now: datetime | None = None,
 ) -> Credentials:
     """End ``session`` as superseded, and open one that continues it: its user has just proved who they are.
 
     ``methods`` are added to its ``amr`` (RFC 8176), with ``mfa`` if there are now two factors. ``auth_time``
     is the time of the proof, if it was not now; the session never goes back behind its own. ``came_back``
-    says that the client has used a token of ``session``. Session limits are not asked, and no other session
+    says that the client has used a token of ``session``. ``django_key`` is the key of the Django session that
+    is bound to the new one, if not that of ``session``. Session limits are not asked, and no other session
     ends.
 
     A second proof for the same session, made meanwhile or within AUTHX_REFRESH_GRACE after it, such as a form
@@ -79,6 +81,7 @@ def continue_session(
             "auth_time": max(old.auth_time, min(auth_time or at, at)),
             "confirmed_generation": _confirmed(old, came_back=came_back),
             "not_before_number": max(number, old.not_before_number),
+            **_mark(django_key),
         }
         new = _open(old, sid, session.user, at, columns)
         added = " ".join(word for word in new.amr if word not in old.amr)
@@ -127,9 +130,8 @@ def continue_after_password_change(
             "fingerprint": fingerprint(user),
             "confirmed_generation": _confirmed(session, came_back=came_back),
             "not_before_number": max(number, session.not_before_number),
+            **_mark(django_key),
         }
-        if django_key is not None:
-            columns["django_session"] = mark_of(django_key)
         new = _open(session, sid, user, at, columns)
         audit.record(SessionEvent.Kind.OPENED, new, at=at, actor=actor)
         return credentials_for(new, generation=1, now=now or timezone.now())
@@ -166,6 +168,10 @@ def _confirmed(old: DeviceSession, *, came_back: bool) -> int:
     The state machine treats both alike. A Django session alone is a credential only while it is 0.
     """
     return int(came_back or old.confirmed_generation > 0)
+
+
+def _mark(django_key: str | None) -> dict[str, Any]:
+    return {} if django_key is None else {"django_session": mark_of(django_key)}
 
 
 def _open(old: DeviceSession, sid: UUID, user: Any, at: datetime, columns: dict[str, Any]) -> DeviceSession:

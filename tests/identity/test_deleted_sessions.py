@@ -5,7 +5,7 @@ from http.cookies import SimpleCookie
 from importlib import import_module
 
 import pytest
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import async_to_sync
 from django.conf import settings as site
 from django.contrib.auth import authenticate, login, logout, update_session_auth_hash
 from django.contrib.sessions.models import Session
@@ -368,6 +368,25 @@ def test_an_engine_without_a_model_says_so_by_a_call(ada, password, settings, tm
     assert end_bound_sessions([]) == 0
 
 
+@pytest.mark.parametrize("door", ["page", "api"])
+def test_after_a_step_up_the_new_session_is_known_by_the_new_key(browser, password, door):
+    old = session_of(browser)
+    if door == "page":
+        browser.post(reverse("authx:confirm"), {"password": password})
+    else:
+        csrf = browser.get("/api/auth/login/").cookies["csrftoken"].value
+        browser.post(
+            "/api/auth/reauthenticate/",
+            {"password": password},
+            "application/json",
+            headers={"X-CSRFToken": csrf},
+        )
+    new = DeviceSession.objects.get(ended_at=None)
+    assert ended(old) == "superseded"
+    Session.objects.get(pk=key_of(browser)).delete()
+    assert ended(new) == "ended_by_user"
+
+
 # What ends nothing
 
 
@@ -441,7 +460,7 @@ def test_a_request_whose_own_deletion_is_rolled_back_signs_nobody_out(browser):
 @pytest.mark.django_db(transaction=True)
 def test_a_deletion_that_fails_ends_nothing_later(browser):
     """What it had gathered is not taken for part of the next one."""
-    from django.db.models.signals import post_delete, pre_delete
+    from django.db.models.signals import pre_delete
 
     session = session_of(browser)
 
