@@ -147,23 +147,13 @@ def last_as_long(request: HttpRequest, persistent: bool) -> None:
         request.session.set_expiry(settings.SESSION_COOKIE_AGE)
 
 
-def take_over(request: HttpRequest, user: Any, sid: str, *, is_anothers: bool, persistent: bool) -> None:
-    """Do what Django's own ``login`` does, for a login that is not Django's and has opened session ``sid``.
-
-    Another user's Django session is flushed, and so is one of this user under another password. Data of this
-    user or of nobody stays, under a new key: somebody who planted the old one cannot read it.
-    """
-    if is_anothers or (is_present(request) and not _is_login_of(request, user)):
-        flush(request)
-        return
-    renew_key(request)
-    bind(request, sid)
-    last_as_long(request, persistent)
-
-
-def _is_login_of(request: HttpRequest, user: Any) -> bool:
+def is_other_login(request: HttpRequest, user: Any) -> bool:
+    """Return whether another user is logged in with it, or this user under another password."""
+    if not is_present(request):
+        return False
     auth_hash = request.session.get(HASH_SESSION_KEY, "")
-    return belongs_to(request, user) and constant_time_compare(auth_hash, user.get_session_auth_hash())
+    is_same = belongs_to(request, user) and constant_time_compare(auth_hash, user.get_session_auth_hash())
+    return not is_same
 
 
 def keep_login_alone(request: HttpRequest) -> None:

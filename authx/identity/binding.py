@@ -9,11 +9,18 @@ from django.http import HttpRequest
 
 from authx.http import django_session
 from authx.http.request_state import RequestState
-from authx.identity import django_login
+from authx.identity import deleted_sessions, django_login
 from authx.identity.identity import Identity
 from authx.models import DeviceSession
 from authx.sessions.django_sessions import is_marked_with, rebind
 from authx.store import database
+
+
+def renew_key(request: HttpRequest) -> str | None:
+    """Store the Django session under a new key, and return it: for a device session that is opened now."""
+    django_session.renew_key(request)
+    deleted_sessions.add_key(request)
+    return django_login.stored_key(request)
 
 
 def mark_binding(request: HttpRequest, session: DeviceSession) -> None:

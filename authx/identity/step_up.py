@@ -10,8 +10,7 @@ from django.http import HttpRequest
 
 from authx.http import django_session
 from authx.http.actor import actor_of
-from authx.identity import deleted_sessions
-from authx.identity.django_login import stored_key
+from authx.identity.binding import renew_key
 from authx.identity.identity import Identity
 from authx.models import DeviceSession
 from authx.sessions.continuing import continue_session
@@ -56,11 +55,8 @@ def new_key(request: HttpRequest, session: DeviceSession) -> str | None:
     sid = str(session.pk)
     if not django_session.is_used(request) or django_session.owner(request) != sid:
         return None
-    django_session.renew_key(request)
-    if django_session.bound_to(request) != sid:
-        return None
-    deleted_sessions.add_key(request)
-    return stored_key(request)
+    key = renew_key(request)
+    return key if django_session.bound_to(request) == sid else None
 
 
 def came_back(identity: Identity) -> bool:
