@@ -1,5 +1,6 @@
 """authx.identity.deleted_sessions: who deletes a Django session ends the device session bound to it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from http.cookies import SimpleCookie
 from importlib import import_module
@@ -9,9 +10,11 @@ from asgiref.sync import async_to_sync
 from django.conf import settings as site
 from django.contrib.auth import authenticate, login, logout, update_session_auth_hash
 from django.contrib.sessions.models import Session
+from django.core.cache import cache
 from django.core.management import call_command
-from django.db import connection, transaction
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.db import connection, connections, transaction
+from django.db.models.signals import pre_delete
+from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import path, reverse
@@ -19,6 +22,8 @@ from django.utils import timezone
 
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import end_bound_sessions, end_session, open_session
+from authx.sessions.django_sessions import mark_of
+from tests.identity.test_adoption import logged_in_before
 from tests.more_urls import urlpatterns as more_urls
 
 pytestmark = pytest.mark.django_db
@@ -26,7 +31,6 @@ ATOMIC = site.DATABASES["default"].get("ATOMIC_REQUESTS", False)
 
 ACCESS, REFRESH = "__Host-authx_access", "__Host-authx_refresh"
 STORED = ["db", "cached_db"]
-NOBODY = {"user": None, "session": None}
 
 
 def store(key=None):
@@ -39,6 +43,7 @@ def flush(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
+@transaction.non_atomic_requests
 async def aflush(request: HttpRequest) -> HttpResponse:
     await request.session.aflush()
     return HttpResponse()
@@ -65,6 +70,7 @@ def cycle(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
+@transaction.non_atomic_requests
 async def acycle(request: HttpRequest) -> HttpResponse:
     await request.session.acycle_key()
     return HttpResponse()
@@ -90,13 +96,13 @@ def fail_after_flush(request: HttpRequest) -> HttpResponse:
 
 
 def login_then_flush(request: HttpRequest) -> HttpResponse:
-    login(request, authenticate(request, username="ada", password=request.POST["password"]))
+    login(request, authenticate(request, **request.POST.dict()))
     request.session.flush()
     return HttpResponse()
 
 
 def login_then_cycle(request: HttpRequest) -> HttpResponse:
-    login(request, authenticate(request, username="ada", password=request.POST["password"]))
+    login(request, authenticate(request, **request.POST.dict()))
     request.session.cycle_key()
     return HttpResponse()
 
@@ -113,11 +119,21 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
-def own_key(request: HttpRequest) -> JsonResponse:
-    return JsonResponse({"key": request.session.session_key})
+def be_deleted(request: HttpRequest) -> HttpResponse:
+    """Have somebody else delete all Django sessions while this request is under way."""
+    assert request.user.is_authenticated
+
+    def delete():
+        Session.objects.all().delete()
+        connections.close_all()
+
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(delete).result()
+    return HttpResponse()
 
 
 urlpatterns = [
+    path("be-deleted/", be_deleted),
     *more_urls,
     path("flush/", flush),
     path("aflush/", aflush),
@@ -146,13 +162,28 @@ def engine(request, settings):
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{request.param}"
 
 
+def typed(user, password):
+    return {"username": user.get_username(), "password": password}
+
+
+def api_login(client, user, password):
+    csrf = client.get("/api/auth/login/").cookies["csrftoken"].value
+    body = {**typed(user, password), "transport": "cookie"}
+    answer = client.post("/api/auth/login/", body, "application/json", headers={"X-CSRFToken": csrf})
+    assert answer.status_code == 200
+
+
 def signed_in(user, password):
     """A browser in which ``user`` has signed in, and whose cookies have come back."""
     client = Client()
-    typed = {"username": user.get_username(), "password": password}
-    assert client.post("/django-login/", typed).status_code == 302
-    assert client.get("/whoami/").json()["user"] == user.get_username()
+    assert client.post("/django-login/", typed(user, password)).status_code == 302
+    assert whoami(client) == user.get_username()
     return client
+
+
+def whoami(client):
+    """Return the name of the user that a page shows; None if nobody is signed in."""
+    return client.get("/whoami/").json()["user"]
 
 
 @pytest.fixture
@@ -197,7 +228,7 @@ def test_a_deleted_django_session_ends_its_device_session(browser, act):
     act(key_of(browser))
     assert ended(session) == "ended_by_user"
     assert events(session) == ["ended_by_user"]
-    assert browser.get("/whoami/").json()["user"] is None
+    assert whoami(browser) is None
     assert b"another of your devices" in browser.get(reverse("authx:login")).content
 
 
@@ -222,7 +253,7 @@ def test_so_it_does_under_asgi(browser, url):
 
 def test_while_no_cookie_of_ours_has_come_back_too(ada, password):
     client = Client()
-    client.post("/django-login/", {"username": "ada", "password": password})
+    client.post("/django-login/", typed(ada, password))
     alone = Client()
     alone.cookies = SimpleCookie({site.SESSION_COOKIE_NAME: key_of(client)})
     alone.get("/flush/")
@@ -235,7 +266,7 @@ def test_a_request_that_deletes_anothers_ends_it(browser, ada, password):
     browser.get(f"/delete/{key_of(phone)}/")
     assert ended(session) == "ended_by_user"
     assert session.ended_by == ada
-    assert browser.get("/whoami/").json()["user"] == "ada"
+    assert whoami(browser)
     assert SessionEvent.objects.get(kind="ended").ip == "127.0.0.1"
 
 
@@ -249,9 +280,7 @@ def test_of_all_that_a_request_deletes_its_own_is_a_logout(browser, ada, bob, pa
 
 def test_one_that_only_holds_data_after_a_login_through_the_api_ends_too(ada, password):
     client = Client()
-    body = {"username": "ada", "password": password, "transport": "cookie"}
-    csrf = client.get("/api/auth/login/").cookies["csrftoken"].value
-    client.post("/api/auth/login/", body, "application/json", headers={"X-CSRFToken": csrf})
+    api_login(client, ada, password)
     client.get("/keep-cart/")
     session = session_of(client)
     Session.objects.all().delete()
@@ -261,9 +290,7 @@ def test_one_that_only_holds_data_after_a_login_through_the_api_ends_too(ada, pa
 def test_a_login_over_data_in_the_django_session_is_known_by_the_new_key(ada, password):
     client = Client()
     client.get("/keep-cart/")
-    body = {"username": "ada", "password": password, "transport": "cookie"}
-    csrf = client.get("/api/auth/login/").cookies["csrftoken"].value
-    client.post("/api/auth/login/", body, "application/json", headers={"X-CSRFToken": csrf})
+    api_login(client, ada, password)
     Session.objects.all().delete()
     assert ended(DeviceSession.objects.get()) == "ended_by_user"
 
@@ -290,7 +317,7 @@ def test_a_new_key_outside_a_request_ends_nothing_and_is_known(browser):
 
 def test_a_new_key_after_the_login_in_its_request_is_known(ada, password, engine):
     client = Client()
-    client.post("/login-then-cycle/", {"password": password})
+    client.post("/login-then-cycle/", typed(ada, password))
     session = DeviceSession.objects.get()
     assert ended(session) == ""
     Session.objects.all().delete()
@@ -298,7 +325,7 @@ def test_a_new_key_after_the_login_in_its_request_is_known(ada, password, engine
 
 
 def test_a_login_undone_in_its_request_has_ended(ada, password, engine):
-    Client().post("/login-then-flush/", {"password": password})
+    Client().post("/login-then-flush/", typed(ada, password))
     assert ended(DeviceSession.objects.get()) == "logout"
 
 
@@ -313,9 +340,9 @@ def test_a_changed_password_keeps_the_device_which_is_known_by_the_new_key(brows
 
 
 @pytest.mark.parametrize("again", ["ada", "bob"])
-def test_a_login_over_another_ends_it_as_superseded_alone(browser, bob, password, again):
+def test_a_login_over_another_ends_it_as_superseded_alone(browser, ada, bob, password, again):
     old = session_of(browser)
-    browser.post("/django-login/", {"username": again, "password": password})
+    browser.post("/django-login/", typed({"ada": ada, "bob": bob}[again], password))
     new = session_of(browser)
     assert (ended(old), events(old)) == ("superseded", ["superseded"])
     assert ended(new) == ""
@@ -324,8 +351,6 @@ def test_a_login_over_another_ends_it_as_superseded_alone(browser, bob, password
 
 
 def test_a_login_before_authx_is_known_once_it_is_adopted(ada, password):
-    from tests.identity.test_adoption import logged_in_before
-
     client = logged_in_before(ada, password)
     session = session_of(client)
     Session.objects.all().delete()
@@ -396,17 +421,15 @@ def test_an_expired_one_that_is_cleared_ends_nothing(browser):
     call_command("clearsessions")
     assert not Session.objects.exists()
     assert ended(session) == ""
-    assert browser.get("/whoami/").json()["user"] == "ada"
+    assert whoami(browser)
 
 
 def test_an_evicted_one_ends_nothing(ada, password, settings):
-    from django.core.cache import cache
-
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
     client = signed_in(ada, password)
     session = session_of(client)
     cache.clear()
-    assert client.get("/whoami/").json()["user"] == "ada"
+    assert whoami(client)
     client.get("/keep-cart/")
     assert ended(session) == ""
 
@@ -447,7 +470,7 @@ def test_a_deletion_that_is_rolled_back_has_ended_nothing(browser):
         transaction.set_rollback(True)
     assert ended(session) == ""
     assert events(session) == []
-    assert browser.get("/whoami/").json()["user"] == "ada"
+    assert whoami(browser)
 
 
 def test_a_request_whose_own_deletion_is_rolled_back_signs_nobody_out(browser):
@@ -460,8 +483,6 @@ def test_a_request_whose_own_deletion_is_rolled_back_signs_nobody_out(browser):
 @pytest.mark.django_db(transaction=True)
 def test_a_deletion_that_fails_ends_nothing_later(browser):
     """What it had gathered is not taken for part of the next one."""
-    from django.db.models.signals import pre_delete
-
     session = session_of(browser)
 
     def refuse(**kwargs):
@@ -480,13 +501,22 @@ def test_a_deletion_that_fails_ends_nothing_later(browser):
     assert ended(session) == ""
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(ATOMIC, reason="the view's transaction would wait for the other's")
+def test_one_deleted_while_its_request_is_under_way_has_ended(browser):
+    session = session_of(browser)
+    assert browser.get("/be-deleted/").status_code == 200
+    assert (ended(session), events(session)) == ("ended_by_user", ["ended_by_user"])
+    assert whoami(browser) is None
+
+
 # Who has ended it already
 
 
 def test_a_kicked_browser_has_one_end_alone(browser):
     session = session_of(browser)
     end_session(session, "kicked")
-    assert browser.get("/whoami/").json()["user"] is None
+    assert whoami(browser) is None
     assert not Session.objects.exists()
     assert events(session) == ["kicked"]
 
@@ -521,8 +551,6 @@ def statements(act):
 
 def many(user, count, *, days=1):
     """So many Django sessions of the user, each with a device session."""
-    from authx.sessions.django_sessions import mark_of
-
     first = open_session(user, django_key="0" * 32).session
     keys = [f"{number:032}" for number in range(1, count)]
     rows = [DeviceSession.objects.get(pk=first.pk) for _ in keys]
