@@ -412,6 +412,19 @@ def test_after_a_step_up_the_new_session_is_known_by_the_new_key(browser, passwo
     assert ended(new) == "ended_by_user"
 
 
+def test_an_engine_with_a_model_of_its_own_ends_them_too(ada, bob, password, settings):
+    settings.SESSION_ENGINE = "tests.site.sessions"
+    browser, another = signed_in(ada, password), signed_in(ada, password)
+    session, other = session_of(browser), session_of(another)
+    ada.sitesession_set.exclude(pk=key_of(browser)).delete()
+    assert (ended(other), ended(session)) == ("ended_by_user", "")
+    browser.post("/django-login/", typed(bob, password))
+    assert ended(session) == "superseded"
+    session = session_of(browser)
+    bob.delete()  # which deletes his Django sessions before him
+    assert (ended(session), events(session)) == ("user_deleted", ["user_deleted"])
+
+
 # What ends nothing
 
 
