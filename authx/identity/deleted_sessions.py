@@ -92,10 +92,9 @@ def _has_expired(expires_at: datetime | None) -> bool:
     """Return whether that time is over; None, in an instance that only names the row, says that it is not."""
     if expires_at is None:
         return False
-    now = timezone.now()
-    return expires_at <= (
-        timezone.make_naive(now) if timezone.is_naive(expires_at) and settings.USE_TZ else now
-    )
+    if settings.USE_TZ and timezone.is_naive(expires_at):
+        expires_at = timezone.make_aware(expires_at)
+    return expires_at <= timezone.now()
 
 
 def end_bound(sender: Any, instance: Any, using: str, origin: Any = None, **kwargs: Any) -> None:
@@ -107,11 +106,12 @@ def end_bound(sender: Any, instance: Any, using: str, origin: Any = None, **kwar
     if request is None:
         database.with_transaction_of(using, _outside_requests(keys))
         return
-    state, key = request_state(request), django_session.key_of(request)
-    own = state.django_keys | {key}
-    for each in own.intersection(keys):
-        state.deleted_sessions[each] = sender._base_manager.using(using).filter(session_key=each)
-    if others := [each for each in keys if each not in own]:
+    state = request_state(request)
+    own = state.django_keys | {django_session.key_of(request)}
+    others = [key for key in keys if key not in own]
+    for key in set(keys).difference(others):
+        state.deleted_sessions[key] = sender._base_manager.using(using).filter(session_key=key)
+    if others:
         actor = actor_of(request, getattr(request, "user", None))
         database.with_transaction_of(using, lambda: end_bound_sessions(others, by=actor))
 
@@ -120,11 +120,12 @@ def _outside_requests(keys: list[str]) -> Callable[[], Any]:
     """Return what follows from a deletion by no request of a browser: by a script or a test's client."""
     frame: FrameType | None = sys._getframe()
     while frame is not None:
-        store = frame.f_locals.get("self")
         if frame.f_code is _LOGIN:
             return lambda: None
-        if frame.f_code.co_name == "cycle_key" and isinstance(store, SessionBase):
-            return partial(move_mark, keys, store.session_key)
+        if frame.f_code.co_name == "cycle_key":
+            store = frame.f_locals.get("self")
+            if isinstance(store, SessionBase) and store.session_key:
+                return partial(move_mark, keys, store.session_key)
         frame = frame.f_back
     return partial(end_bound_sessions, keys)
 

@@ -562,6 +562,25 @@ def statements(act):
     return [sql for sql in found if "authx_" in sql.split("WHERE")[0]]
 
 
+@pytest.mark.parametrize("act", ["page", "page over data", "api over data", "step-up", "password"])
+def test_the_key_is_stored_with_the_row_of_the_session_itself(ada, password, act):
+    client, before = Client(), 0
+    if act in {"step-up", "password"}:
+        client, before = signed_in(ada, password), 1
+    elif act != "page":
+        client.get("/keep-cart/")
+    acts = {
+        "page": lambda: client.post("/django-login/", typed(ada, password)),
+        "page over data": lambda: client.post("/django-login/", typed(ada, password)),
+        "api over data": lambda: api_login(client, ada, password),
+        "step-up": lambda: client.post(reverse("authx:confirm"), {"password": password}),
+        "password": lambda: client.get("/change-password/"),
+    }
+    asked = [sql.replace("`", '"') for sql in statements(acts[act])]
+    assert DeviceSession.objects.exclude(django_session=None).count() == before + 1
+    assert not [sql for sql in asked if 'SET "django_session"' in sql]
+
+
 def many(user, count, *, days=1):
     """So many Django sessions of the user, each with a device session."""
     first = open_session(user, django_key="0" * 32).session
