@@ -26,6 +26,7 @@ class AuthxConfig(AppConfig):
         from authx import checks
         from authx.http import charset
         from authx.http.actor import actor_of
+        from authx.identity import deleted_sessions
         from authx.logins import attempts
         from authx.pages import login_signals
         from authx.sessions import ports, user_changes
@@ -37,6 +38,7 @@ class AuthxConfig(AppConfig):
         user_changes.connect()
         attempts.connect()
         login_signals.connect()
+        deleted_sessions.connect()
 
 
 def _connect_gate_early() -> None:

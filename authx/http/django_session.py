@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
 from authx.http.proof_notes import SEEN_KEY, see_if_first
+from authx.http.session_deletions import ending_nothing
 
 #: In a Django session: the sid it is bound to; ``""`` if its login deliberately opened none.
 BOUND_KEY = "_authx_session"
@@ -90,6 +91,12 @@ def bind(request: HttpRequest, sid: str, *, beneath: str = "") -> None:
         request.session[BENEATH_KEY] = beneath
 
 
+def renew_key(request: HttpRequest) -> None:
+    """Store the data of the Django session under a new key; its first one, where it has none yet."""
+    with ending_nothing():
+        request.session.cycle_key()
+
+
 def claim(request: HttpRequest, user: Any, sid: str, *, persistent: bool) -> None:
     """Bind a Django session that belongs to nobody, and holds no login, to a device session of ``user``.
 
@@ -102,7 +109,7 @@ def claim(request: HttpRequest, user: Any, sid: str, *, persistent: bool) -> Non
             flush(request)
     elif bound_to(request) is None and not is_present(request):
         if key_of(request) is not None:
-            request.session.cycle_key()
+            renew_key(request)
         bind(request, sid)
         last_as_long(request, persistent)
 
@@ -110,14 +117,11 @@ def claim(request: HttpRequest, user: Any, sid: str, *, persistent: bool) -> Non
 def hand_on(request: HttpRequest, before: str, after: str) -> None:
     """Give what is bound to session ``before``, or made under it, to ``after``, which continues it.
 
-    It gets a new key, as with Django's own ``update_session_auth_hash``: a copy of the old one ends with the
-    old session's tokens.
+    Its key should be new by then, as after Django's own ``update_session_auth_hash``: a copy of the old one
+    ends with the old session's tokens.
     """
-    if not is_used(request) or owner(request) != before:
-        return
-    key = BOUND_KEY if bound_to(request) == before else BENEATH_KEY
-    request.session.cycle_key()
-    request.session[key] = after
+    if is_used(request) and owner(request) == before:
+        request.session[BOUND_KEY if bound_to(request) == before else BENEATH_KEY] = after
 
 
 def leave_no_other(request: HttpRequest, user: Any, sid: str) -> bool:
@@ -143,23 +147,13 @@ def last_as_long(request: HttpRequest, persistent: bool) -> None:
         request.session.set_expiry(settings.SESSION_COOKIE_AGE)
 
 
-def take_over(request: HttpRequest, user: Any, sid: str, *, is_anothers: bool, persistent: bool) -> None:
-    """Do what Django's own ``login`` does, for a login that is not Django's and has opened session ``sid``.
-
-    Another user's Django session is flushed, and so is one of this user under another password. Data of this
-    user or of nobody stays, under a new key: somebody who planted the old one cannot read it.
-    """
-    if is_anothers or (is_present(request) and not _is_login_of(request, user)):
-        flush(request)
-        return
-    request.session.cycle_key()
-    bind(request, sid)
-    last_as_long(request, persistent)
-
-
-def _is_login_of(request: HttpRequest, user: Any) -> bool:
+def is_other_login(request: HttpRequest, user: Any) -> bool:
+    """Return whether another user is logged in with it, or this user under another password."""
+    if not is_present(request):
+        return False
     auth_hash = request.session.get(HASH_SESSION_KEY, "")
-    return belongs_to(request, user) and constant_time_compare(auth_hash, user.get_session_auth_hash())
+    is_same = belongs_to(request, user) and constant_time_compare(auth_hash, user.get_session_auth_hash())
+    return not is_same
 
 
 def keep_login_alone(request: HttpRequest) -> None:
@@ -171,7 +165,8 @@ def keep_login_alone(request: HttpRequest) -> None:
     session = request.session
     before = type(session)(session.session_key).load() if session.session_key else {}
     since = {key: value for key, value in session.items() if key in LOGIN_KEYS or _is_new(key, value, before)}
-    session.flush()
+    with ending_nothing():
+        session.flush()
     session.update(since)
 
 
@@ -186,10 +181,11 @@ def keeps_more(request: HttpRequest) -> bool:
 
 
 def flush(request: HttpRequest) -> None:
-    """End the Django login, and delete all the data of its session."""
+    """End the Django login, and delete all the data of its session; that alone ends no device session."""
     session = getattr(request, "session", None)
     if session is not None and not session.is_empty():
-        session.flush()
+        with ending_nothing():
+            session.flush()
 
 
 def flush_ended(request: HttpRequest, sid: UUID | None) -> None:

@@ -38,6 +38,12 @@ class RequestState:
     login_wait: int = 0
     #: Attempts to sign in whose outcome is not known yet.
     attempts: list[Any] = field(default_factory=list, repr=False)
+    #: The keys that its own Django session has had.
+    django_keys: set[str | None] = field(default_factory=set, repr=False)
+    #: Those that it has deleted, with the query that finds them again after a rollback; and those that were
+    #: deleted by a login or a logout, which ends by itself what it ends.
+    deleted_sessions: dict[str, Any] = field(default_factory=dict, repr=False)
+    released_keys: set[str | None] = field(default_factory=set, repr=False)
     #: The device session whose user is to authenticate again, while that is tried.
     proof_of: Any = None
 

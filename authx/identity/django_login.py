@@ -27,11 +27,18 @@ def wants_device_session(request: HttpRequest, user: Any) -> bool:
 
 
 def adoption_mark(request: HttpRequest) -> str | None:
-    """Return HMAC-SHA256 hex of the Django session's key; None where the key does not identify it.
+    """Return HMAC-SHA256 hex of the Django session's key; None where it is stored under none."""
+    key = stored_key(request)
+    if key is None:
+        return None
+    secret = derive_secret(settings.SECRET_KEY, "adoption")
+    return hmac.new(secret, key.encode(), "sha256").hexdigest()
+
+
+def stored_key(request: HttpRequest) -> str | None:
+    """Return the key under which the Django session is stored, without loading it; None where none is.
 
     With ``signed_cookies`` the key is the content: a copy of it could be adopted again and again.
     """
-    if settings.SESSION_ENGINE.endswith("signed_cookies") or not request.session.session_key:
-        return None
-    secret = derive_secret(settings.SECRET_KEY, "adoption")
-    return hmac.new(secret, request.session.session_key.encode(), "sha256").hexdigest()
+    key = django_session.key_of(request)
+    return None if not key or settings.SESSION_ENGINE.endswith("signed_cookies") else key

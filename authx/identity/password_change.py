@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from authx.core.reasons import EndReason
 from authx.http.actor import actor_of
 from authx.http.request_state import RequestState
+from authx.identity.django_login import stored_key
 from authx.identity.identity import Delivery, Identity
 from authx.identity.step_up import came_back
 from authx.models import DeviceSession
@@ -43,7 +44,9 @@ def own_password_change(request: HttpRequest, identity: Identity, state: Request
     elif after.end_reason != EndReason.PASSWORD_CHANGED:
         return None
     actor = actor_of(request, user)
-    credentials = continue_after_password_change(after, actor, came_back=came_back(identity))
+    credentials = continue_after_password_change(
+        after, actor, came_back=came_back(identity), django_key=stored_key(request)
+    )
     if credentials is None:  # somebody has ended it by its id since
         return None
     return Identity(user, credentials.session, delivery=Delivery(credentials, binds_django_session=True))

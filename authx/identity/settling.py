@@ -25,6 +25,7 @@ from authx.http import django_session, renewal
 from authx.http.actor import actor_of
 from authx.identity import django_login
 from authx.identity.adoption import identity_of_django_login
+from authx.identity.binding import mark_binding
 from authx.identity.identity import Delivery, Identity
 from authx.logins.browser import cookie_session
 from authx.logins.presented import Presented, presented_by
@@ -138,6 +139,7 @@ def _admitted(request: HttpRequest, identity: Identity) -> Identity:
     assert session is not None
     if django_session.leave_no_other(request, session.user, str(session.pk)):
         return replace(identity, user=django_login.own_user(request))
+    mark_binding(request, session)
     return identity
 
 

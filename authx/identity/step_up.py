@@ -10,6 +10,7 @@ from django.http import HttpRequest
 
 from authx.http import django_session
 from authx.http.actor import actor_of
+from authx.identity.binding import renew_key
 from authx.identity.identity import Identity
 from authx.models import DeviceSession
 from authx.sessions.continuing import continue_session
@@ -31,17 +32,31 @@ def continued(
         SessionEnded: it had ended before, or ended meanwhile.
         StoreUnavailable: the database cannot be written.
     """
+    django_key = new_key(request, session)
     credentials = continue_session(
         session,
         actor_of(request, session.user),
         methods=methods,
         came_back=came_back(identity),
         auth_time=auth_time,
+        django_key=django_key,
     )
     django_session.hand_on(request, str(session.pk), str(credentials.session.pk))
     user = session.user if identity.session is None else identity.user  # perhaps an impersonated one
     delivery = replace(identity.delivery, credentials=credentials, clears_cookies=False)
     return Identity(user, credentials.session, credentials.claims, delivery=delivery)
+
+
+def new_key(request: HttpRequest, session: DeviceSession) -> str | None:
+    """Give the Django session that belongs to ``session`` a new key, for the session that will continue it.
+
+    Return that key; None if it was only made under ``session``, or is another's, or is stored nowhere.
+    """
+    sid = str(session.pk)
+    if not django_session.is_used(request) or django_session.owner(request) != sid:
+        return None
+    key = renew_key(request)
+    return key if django_session.bound_to(request) == sid else None
 
 
 def came_back(identity: Identity) -> bool:

@@ -129,6 +129,8 @@ class DeviceSession(models.Model):
     fingerprint = models.CharField(max_length=64)
     #: HMAC of the Django session key this session was adopted from; unique, so adopted once ever.
     adopted_from = models.CharField(max_length=64, null=True, unique=True)
+    #: HMAC of the key of the Django session it is bound to; None while it is bound to none.
+    django_session = models.CharField(max_length=64, null=True, editable=False)
 
     #: The number of the newest not-before mark when it was opened.
     not_before_number = models.PositiveBigIntegerField(default=0, db_default=0, editable=False)
@@ -161,6 +163,7 @@ class DeviceSession(models.Model):
             models.Index(fields=["user", "ended_at"], name="authx_user_ended"),
             models.Index(fields=["ended_at", "idle_expires_at"], name="authx_ended_idle"),
             models.Index(fields=["-created_at"], name="authx_created"),
+            models.Index(fields=["django_session"], name="authx_django_session"),
         ]
         permissions = [
             ("kick_devicesession", "Can kick out device sessions"),

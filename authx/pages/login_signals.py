@@ -17,7 +17,7 @@ from authx.http.cookies import has_credentials
 from authx.http.device_cookie import browser_device
 from authx.http.proof_notes import see
 from authx.http.request_state import request_state
-from authx.identity import django_login
+from authx.identity import deleted_sessions, django_login
 from authx.identity.identity import Delivery, Identity
 from authx.identity.visit import Visit, visit_of
 from authx.logins.browser import browser_session, cookie_session, is_left_by_another
@@ -42,6 +42,7 @@ def open_after_login(sender: Any, request: Any, user: Any, **kwargs: Any) -> Non
     if not django_session.is_present(request):
         return  # a login without a Django session, such as a token API's, is not ours to bind
     visit = visit_of(request)
+    deleted_sessions.release(request)
     try:
         if django_login.wants_device_session(request, user):
             _open(request, user, visit)
@@ -60,6 +61,9 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
     overwrites = _current(visit) or browser_session(request)  # T12
     amr = _methods(request, user, visit)  # before the data it is read from is dropped
     _leave_behind(request, user, visit, overwrites)
+    if django_session.key_of(request) is None:  # it has been flushed
+        django_session.renew_key(request)
+    deleted_sessions.add_key(request)
     credentials = open_session(
         user,
         request,
@@ -67,6 +71,7 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
         amr=amr,
         persistent=not request.session.get_expire_at_browser_close(),
         overwrites=overwrites,
+        django_key=django_login.stored_key(request),
     )
     see(request)
     if visit is None or request_state(request).is_finished:  # as in a test: no cookies will be set
@@ -109,7 +114,7 @@ def _leave_behind(request: Any, user: Any, visit: Visit | None, came_with: Devic
     if django_session.keeps_more(request) and is_left_by_another(request, user, came_with):
         django_session.keep_login_alone(request)
     elif visit is not None and visit.django_key and visit.django_key == django_session.key_of(request):
-        request.session.cycle_key()
+        django_session.renew_key(request)
 
 
 def _beneath(request: Any, visit: Visit | None) -> DeviceSession | None:
@@ -137,5 +142,6 @@ def end_at_logout(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
     session = (visit.settle().session if visit else None) or browser_session(request)
     if session is not None and session.ended_at is None:  # an old cookie does not end what continues it
         end_session(session, EndReason.LOGOUT, by=actor_of(request, user))
+    deleted_sessions.release(request, django_session.key_of(request))
     if visit is not None:
         visit.identify(Identity(delivery=Delivery(clears_cookies=True)))

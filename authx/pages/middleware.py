@@ -19,6 +19,8 @@ from authx.http import charset, cookies, renewal
 from authx.http.error_reports import keep_secrets
 from authx.http.outage import RETRY_AFTER_SECONDS
 from authx.http.request_state import RequestState, request_state
+from authx.identity.binding import follow_key
+from authx.identity.deleted_sessions import answering, conclude
 from authx.identity.password_change import own_password_change
 from authx.identity.response import apply, restrict_caches
 from authx.identity.stored_data import claim_stored_data
@@ -51,11 +53,19 @@ class DeviceSessionMiddleware:
         if iscoroutinefunction(self):
             return self.__acall__(request)
         early = begin(request)
-        return early or finish(request, self.get_response(request))
+        if early:
+            return early
+        with answering(request):
+            response = self.get_response(request)
+        return finish(request, response)
 
     async def __acall__(self, request: HttpRequest) -> Any:
         early = await sync_to_async(begin)(request)
-        return early or await sync_to_async(finish)(request, await self.get_response(request))
+        if early:
+            return early
+        with answering(request):
+            response = await self.get_response(request)
+        return await sync_to_async(finish)(request, response)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
         """Return an error page for a refused login or an outage that no view has caught; else None."""
@@ -88,12 +98,17 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
     if response.status_code == 500 and visit is not None and _is_outage(visit):
         response = unavailable(request)  # raised where Django calls no process_exception
     run_pending()
+    try:
+        conclude(request, visit, state)
+    except StoreUnavailable:
+        response = unavailable(request)
     state.is_finished = True
     answered(request, response)
     restrict_caches(request, response, state, visit)
     try:
         if visit is not None:
             _apply(visit, response, state)
+            follow_key(request, visit.identity, state)
     except AuthxError:
         logger.warning("Cookies were not delivered.", exc_info=True)
     return response

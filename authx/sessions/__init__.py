@@ -1,6 +1,7 @@
 """The only writer of device sessions: open, refresh, end, recognize."""
 
 from authx.sessions.credentials import Credentials
+from authx.sessions.django_sessions import end_bound_sessions
 from authx.sessions.end_everywhere import end_everyone, end_user_sessions
 from authx.sessions.ending import end_session, end_sessions
 from authx.sessions.erasure import Erased, forget
@@ -13,6 +14,7 @@ __all__ = [
     "Credentials",
     "Device",
     "Erased",
+    "end_bound_sessions",
     "end_everyone",
     "end_session",
     "end_sessions",

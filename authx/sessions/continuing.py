@@ -24,6 +24,7 @@ from authx.errors import SessionEnded
 from authx.models import DeviceSession, DeviceSessionQuerySet, SessionEvent, is_marked, uuid7
 from authx.sessions import audit
 from authx.sessions.credentials import Credentials, credentials_for
+from authx.sessions.django_sessions import mark_of
 from authx.sessions.ending import Ending, record
 from authx.sessions.liveness import end_of, fingerprint, renewed_fingerprint
 from authx.sessions.lookup import Snapshot, find_by_sid
@@ -35,7 +36,7 @@ from authx.store import database
 #: proves the password elsewhere does not hush the alarms about that.
 _KEPT = (
     *("user_id", "subject", "device_id", "device_name", "device_type", "device_label"),
-    *("user_agent", "ip", "country", "amr", "auth_time", "persistent"),
+    *("user_agent", "ip", "country", "amr", "auth_time", "persistent", "django_session"),
 )
 
 
@@ -47,13 +48,15 @@ def continue_session(
     methods: Sequence[str],
     came_back: bool,
     auth_time: datetime | None = None,
+    django_key: str | None = None,
     now: datetime | None = None,
 ) -> Credentials:
     """End ``session`` as superseded, and open one that continues it: its user has just proved who they are.
 
     ``methods`` are added to its ``amr`` (RFC 8176), with ``mfa`` if there are now two factors. ``auth_time``
     is the time of the proof, if it was not now; the session never goes back behind its own. ``came_back``
-    says that the client has used a token of ``session``. Session limits are not asked, and no other session
+    says that the client has used a token of ``session``. ``django_key`` is the key of the Django session that
+    is bound to the new one, if not that of ``session``. Session limits are not asked, and no other session
     ends.
 
     A second proof for the same session, made meanwhile or within AUTHX_REFRESH_GRACE after it, such as a form
@@ -80,6 +83,7 @@ def continue_session(
             "confirmed_generation": _confirmed(old, came_back=came_back),
             "fingerprint": renewed_fingerprint(user, old.fingerprint),
             "not_before_number": max(number, old.not_before_number),
+            **_mark(django_key),
         }
         new = _open(old, sid, user, at, columns)
         added = " ".join(word for word in new.amr if word not in old.amr)
@@ -103,11 +107,13 @@ def continue_after_password_change(
     actor: Actor,
     *,
     came_back: bool,
+    django_key: str | None = None,
     now: datetime | None = None,
 ) -> Credentials | None:
     """Open a session that continues ``session``, which its own device has ended by changing the password.
 
-    ``session`` has been read after that, with its user. Returns None if it may not be continued: somebody has
+    ``session`` has been read after that, with its user. ``django_key`` is the key of the Django session that
+    is bound to it now, if not that of ``session``. Returns None if it may not be continued: somebody has
     ended it by its id or with all others since, or it is continued already.
 
     Raises:
@@ -126,6 +132,7 @@ def continue_after_password_change(
             "fingerprint": fingerprint(user),
             "confirmed_generation": _confirmed(session, came_back=came_back),
             "not_before_number": max(number, session.not_before_number),
+            **_mark(django_key),
         }
         new = _open(session, sid, user, at, columns)
         audit.record(SessionEvent.Kind.OPENED, new, at=at, actor=actor)
@@ -163,6 +170,10 @@ def _confirmed(old: DeviceSession, *, came_back: bool) -> int:
     The state machine treats both alike. A Django session alone is a credential only while it is 0.
     """
     return int(came_back or old.confirmed_generation > 0)
+
+
+def _mark(django_key: str | None) -> dict[str, Any]:
+    return {} if django_key is None else {"django_session": mark_of(django_key)}
 
 
 def _open(old: DeviceSession, sid: UUID, user: Any, at: datetime, columns: dict[str, Any]) -> DeviceSession:

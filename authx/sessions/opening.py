@@ -23,6 +23,7 @@ from authx.errors import DeviceInvalid, LoginRefused
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
 from authx.sessions.credentials import Credentials, credentials_for
+from authx.sessions.django_sessions import mark_of
 from authx.sessions.ending import end_session
 from authx.sessions.limits import enforce_limits, lock_user, replace_same_device
 from authx.sessions.liveness import fingerprint
@@ -110,6 +111,7 @@ def open_session(
     overwrites: DeviceSession | None = None,
     auth_time: datetime | None = None,
     adopted_from: str | None = None,
+    django_key: str | None = None,
     now: datetime | None = None,
 ) -> Credentials:
     """Open a device session for a user who has just authenticated.
@@ -118,7 +120,7 @@ def open_session(
     or ``AUTH_TIME_UNKNOWN``. ``persistent`` says whether cookies outlive the browser. ``overwrites`` is the
     session whose cookies this login replaces: it ends as ``superseded`` (transition T12). A live session of
     the same user and ``device.id`` ends as ``replaced``, and so do those for which AUTHX_SESSION_LIMITS has
-    no room.
+    no room. ``django_key`` is the key of the Django session that it is bound to.
 
     Raises:
         SessionLimitReached: a limit that refuses logins is full; nothing was opened.
@@ -133,6 +135,8 @@ def open_session(
     moment, not_before_number = opening_moment()
     at = now or moment
     columns = {"amr": list(amr), "persistent": persistent, "adopted_from": adopted_from}
+    if django_key is not None:
+        columns["django_session"] = mark_of(django_key)
     columns |= {"subject": subject, "not_before_number": not_before_number}
     if auth_time is not None:
         columns["auth_time"] = auth_time

@@ -166,6 +166,14 @@ def after_commit(function: Callable[[], Any]) -> None:
         logger.exception("The database has gone before what follows a commit could be done.")
 
 
+def with_transaction_of(using: str, write: Callable[[], Any]) -> None:
+    """Run ``write`` in the transaction of database ``using``; after its commit, if authx writes another."""
+    if using == alias():
+        write()
+    else:
+        transaction.on_commit(pin_to_alias(write), using=using)
+
+
 def outside_transactions(read: Callable[[], T]) -> T:
     """Run ``read`` where it sees everything that has been committed by now.
 

@@ -1,5 +1,7 @@
 """The test site with the logins of allauth and django-otp."""
 
+from allauth.usersessions.internal.flows.sessions import end_sessions
+from allauth.usersessions.models import UserSession
 from django.contrib.auth import authenticate, get_user_model, login
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
@@ -44,7 +46,14 @@ def sign_in_again(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
+def end_all(request: HttpRequest) -> HttpResponse:
+    """End all the visitor's sessions that allauth knows, this one too."""
+    end_sessions(request, list(UserSession.objects.filter(user=request.user)))
+    return HttpResponse()
+
+
 urlpatterns = [
+    path("end-all/", end_all),
     path("accounts/", include("allauth.urls")),
     path("otp-login/", LoginView.as_view(template_name="site/form.html")),
     path("prove/", prove),

@@ -71,6 +71,7 @@ KEPT = {
         "salt",
         "fingerprint",
         "adopted_from",
+        "django_session",
         "not_before_number",
         "idle_expires_at",
         "expires_at",

@@ -8,6 +8,7 @@ INSTALLED_APPS += [
     "allauth.mfa",
     "allauth.socialaccount",
     "allauth.socialaccount.providers.dummy",
+    "allauth.usersessions",
     "django_otp",
     "django_otp.plugins.otp_static",
     "django_otp.plugins.otp_totp",

@@ -21,6 +21,7 @@ from authx.core.reasons import EndReason
 from authx.http.actor import actor_of
 from authx.http.renewal import has_bearer
 from authx.http.request_state import request_state
+from authx.identity.step_up import new_key
 from authx.models import DeviceSession
 from authx.sessions import end_session, end_sessions
 from authx.sessions.continuing import continue_session
@@ -105,10 +106,14 @@ class Reauthenticate(SessionAPIView):
         proved = check_credentials(request, user.get_username(), password, proof_of=session)
         if proved.pk != user.pk:
             raise Refused("invalid_credentials")
-        credentials = continue_session(
-            session, actor_of(request, session.user), methods=password_methods(proved), came_back=True
-        )
         by_cookie = request_state(request._request).by_cookie
+        credentials = continue_session(
+            session,
+            actor_of(request, session.user),
+            methods=password_methods(proved),
+            came_back=True,
+            django_key=new_key(request._request, session) if by_cookie else None,
+        )
         response = Response(token_body(credentials, with_refresh=not by_cookie))
         if by_cookie:
             browser.go_on(request, response, session, credentials)

@@ -28,6 +28,7 @@ from authx.http.device_cookie import browser_device
 from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.renewal import has_bearer
 from authx.http.request_state import request_state
+from authx.identity.django_login import stored_key
 from authx.logins.attempts import authenticate_within_limit
 from authx.logins.browser import browser_session
 from authx.logins.presented import presented_by
@@ -110,6 +111,7 @@ class Login(AuthxAPIView):
         if word := password_login_refusal(request._request, user):
             raise Refused(word)
         came_with = browser_session(request._request) if by_cookie else None
+        keeps_data = by_cookie and browser.keep_data(request, user, came_with)
         credentials = open_session(
             user,
             request,
@@ -117,12 +119,13 @@ class Login(AuthxAPIView):
             amr=password_methods(user),
             persistent=data["remember"],
             overwrites=came_with,
+            django_key=stored_key(request._request) if keeps_data else None,
         )
         if getattr(type(user), "last_login", None) is not None:  # a user model may lack it
             update_last_login(type(user), user)
         response = Response(token_body(credentials, with_refresh=not by_cookie))
         if by_cookie:
-            browser.sign_in(request, response, credentials, came_with)
+            browser.sign_in(request, response, credentials, keeps_data=keeps_data)
         return response
 
 
