@@ -15,6 +15,7 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
+from authx.core.user_model import session_auth_hash
 from authx.http.proof_notes import SEEN_KEY, see_if_first
 
 #: In a Django session: the sid it is bound to; ``""`` if its login deliberately opened none.
@@ -79,6 +80,12 @@ def ends_with(request: HttpRequest, sid: UUID | None) -> bool:
 def belongs_to(request: HttpRequest, user: Any) -> bool:
     """Return whether the Django session is logged in as ``user``."""
     return bool(request.session.get(SESSION_KEY) == user._meta.pk.value_to_string(user))
+
+
+def backend_path(request: HttpRequest) -> str | None:
+    """Return the path of the backend that its Django login was made with; None where it names none."""
+    path: str | None = request.session.get(BACKEND_SESSION_KEY)
+    return path
 
 
 def bind(request: HttpRequest, sid: str, *, beneath: str = "") -> None:
@@ -146,7 +153,7 @@ def take_over(request: HttpRequest, user: Any, sid: str, *, is_anothers: bool, p
 
 def _is_login_of(request: HttpRequest, user: Any) -> bool:
     auth_hash = request.session.get(HASH_SESSION_KEY, "")
-    return belongs_to(request, user) and constant_time_compare(auth_hash, user.get_session_auth_hash())
+    return belongs_to(request, user) and constant_time_compare(auth_hash, session_auth_hash(user))
 
 
 def keep_login_alone(request: HttpRequest) -> None:

@@ -66,6 +66,7 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
         Device(id=browser_device(request).id),
         amr=amr,
         persistent=not request.session.get_expire_at_browser_close(),
+        backend=django_session.backend_path(request),
         overwrites=overwrites,
     )
     see(request)

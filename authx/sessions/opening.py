@@ -26,6 +26,7 @@ from authx.sessions.credentials import Credentials, credentials_for
 from authx.sessions.ending import end_session
 from authx.sessions.limits import enforce_limits, lock_user, replace_same_device
 from authx.sessions.liveness import fingerprint
+from authx.sessions.login_backend import accepts_unread, path_of
 from authx.sessions.not_before import opening_moment
 from authx.sessions.ports import actor_of
 from authx.sessions.risk import country_of
@@ -33,7 +34,7 @@ from authx.sessions.subjects import subject_of
 from authx.store import database
 
 #: What a session takes over from the one it continues.
-_CONTINUED = ("amr", "auth_time", "persistent", "device_id", "device_name", "device_type")
+_CONTINUED = ("amr", "auth_time", "backend", "persistent", "device_id", "device_name", "device_type")
 
 #: How often a login under limits is tried before the response is a 503.
 TURNS = 50
@@ -103,6 +104,7 @@ def open_session(
     *,
     amr: Sequence[str] = ("pwd",),
     persistent: bool = True,
+    backend: str | None = None,
     overwrites: DeviceSession | None = None,
     continues: DeviceSession | None = None,
     auth_time: datetime | None = None,
@@ -112,30 +114,32 @@ def open_session(
     """Open a device session for a user who has just authenticated.
 
     ``amr`` holds the methods of that authentication (RFC 8176); ``auth_time`` is its time, if it was not now,
-    or ``AUTH_TIME_UNKNOWN``. ``persistent`` says whether cookies outlive the browser. ``overwrites`` is the
-    session whose cookies this login replaces: it ends as ``superseded`` (transition T12). A live session of
+    or ``AUTH_TIME_UNKNOWN``. ``persistent`` says whether cookies outlive the browser. ``backend`` is the path
+    of the authentication backend that accepted the user, ``user.backend`` unless given; it is asked about the
+    user at each request, and ``is_active`` where there is none. ``overwrites`` is the session whose cookies this login replaces: it ends as ``superseded`` (transition T12). A live session of
     the same user and ``device.id`` ends as ``replaced``, and so do those for which AUTHX_SESSION_LIMITS has
     no room. ``continues`` is a session of the same device that has just ended: its device and authentication
     are kept.
 
     Raises:
         SessionLimitReached: a limit that refuses logins is full; nothing was opened.
-        LoginRefused: the user is inactive, not saved, or without a value in AUTHX_SUBJECT_FIELD; or the
-            Django session was adopted before.
+        LoginRefused: the user is refused by ``backend``, inactive, not saved, or without a value in
+            AUTHX_SUBJECT_FIELD; or the Django session was adopted before.
         DeviceInvalid: the device is of an unknown type, or its id is malformed.
         StoreUnavailable: the database cannot be written; nothing was opened.
     """
-    if getattr(user, "pk", None) is None or not user.is_active:
-        raise LoginRefused("an inactive or unsaved user cannot have a session")
-    subject = subject_of(user)
-    moment, not_before_number = opening_moment()
-    at = now or moment
     columns = {"amr": list(amr), "persistent": persistent, "adopted_from": adopted_from}
-    columns |= {"subject": subject, "not_before_number": not_before_number}
+    columns["backend"] = path_of(user) if backend is None else backend
     if auth_time is not None:
         columns["auth_time"] = auth_time
     if continues is not None:
         columns |= {name: getattr(continues, name) for name in _CONTINUED}
+    if getattr(user, "pk", None) is None or not accepts_unread(columns["backend"], user):
+        raise LoginRefused("a user who is not saved, or whom their backend refuses, cannot have a session")
+    subject = subject_of(user)
+    moment, not_before_number = opening_moment()
+    at = now or moment
+    columns |= {"subject": subject, "not_before_number": not_before_number}
     actor = actor_of(request, user)
     columns["country"] = country_of(actor.ip)
     login = _Login(user, device or Device(), actor, at, columns)
