@@ -89,6 +89,18 @@ def test_an_inactive_user_signs_in_where_a_backend_lets_them_and_stays(client, a
     assert reasons() == [(ALL_USERS, "")]
 
 
+def test_our_login_page_leaves_inactive_users_to_the_backend(client, ada, password, settings):
+    update(ada, is_active=False)
+    typed = {"username": ada.get_username(), "password": password}
+    assert client.post("/account/login/", typed).status_code == 302
+    assert client.get("/whoami/").json()["user"] == ada.get_username()
+    settings.AUTHENTICATION_BACKENDS = ["tests.site.accepting.TakesAnybody"]
+    other = Client()
+    refused = other.post("/account/login/", typed)
+    assert "You cannot sign in with this account." in refused.content.decode()
+    assert other.get("/whoami/").json() == NOBODY
+
+
 def test_an_adopted_login_keeps_the_backend_of_the_django_session(client, ada):
     with before_authx():
         client.get(f"/log-in/{ada.get_username()}/", {"backend": BANNING})

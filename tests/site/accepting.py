@@ -52,6 +52,14 @@ class Based(BaseBackend):
         """Ask a directory."""
 
 
+class TakesAnybody(Bare):
+    """Asks nothing."""
+
+    def authenticate(self, request, username=None, password=None):
+        """Take the first user."""
+        return get_user_model()._default_manager.first()
+
+
 class Failing(ModelBackend):
     """Asks a server that is down."""
 
