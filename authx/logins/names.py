@@ -105,7 +105,7 @@ def _find(keyword: str, name: str) -> Any:
 
 
 def _email_field(model: Any) -> str:
-    """Return the name of the column with addresses; ``""`` if there is none beside the name to sign in with."""
+    """Return the column with addresses; ``""`` if there is none beside the name to sign in with."""
     found = getattr(model, "get_email_field_name", None)
     name: str = "" if found is None else found()
     columns = {field.name for field in model._meta.concrete_fields} - {model.USERNAME_FIELD}

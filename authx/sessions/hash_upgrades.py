@@ -7,6 +7,7 @@ saved is up to that caller: with ``update_fields`` or without, by ``set_password
 from __future__ import annotations
 
 import sys
+from types import FrameType
 from typing import Any
 
 from asgiref.sync import SyncToAsync
@@ -34,8 +35,8 @@ def find_upgraded(sender: Any, user: Any, update_fields: Any) -> Any:
 
 
 def _is_in_check_password() -> bool | None:
-    """Return whether ``check_password`` has called for this save; None if that cannot be seen, in async code."""
-    frame = sys._getframe(1)
+    """Return whether ``check_password`` asks for this save; None in async code, where its frame is hidden."""
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_code is check_password.__code__:
             return True

@@ -33,8 +33,8 @@ def path_of(user: Any) -> str:
 def accepts(path: str, user: Any) -> bool:
     """Return whether the backend at ``path`` accepts ``user``, whose row has just been read.
 
-    Its ``user_can_authenticate`` and ``get_user`` both decide, ``is_active`` in place of the first where it has
-    none; without a path ``is_active`` alone. One that is no longer in AUTHENTICATION_BACKENDS accepts nobody.
+    Its ``user_can_authenticate`` and ``get_user`` both decide, with ``is_active`` in place of the first where
+    it has none; without a path ``is_active`` alone does. One that is configured no more accepts nobody.
     Django's own methods need no statement, unless the user model's default manager may hide users.
 
     Raises:
@@ -81,7 +81,7 @@ def _is_needed(get_user: Any) -> bool:
 
 def _finds(get_user: Any, user: Any) -> bool:
     try:
-        return getattr(get_user(user.pk), "pk", None) == user.pk
+        return bool(getattr(get_user(user.pk), "pk", None) == user.pk)
     except type(user).DoesNotExist:
         return False
 

@@ -33,9 +33,6 @@ from authx.sessions.risk import country_of
 from authx.sessions.subjects import subject_of
 from authx.store import database
 
-#: What a session takes over from the one it continues.
-_CONTINUED = ("amr", "auth_time", "backend", "persistent", "device_id", "device_name", "device_type")
-
 #: How often a login under limits is tried before the response is a 503.
 TURNS = 50
 
@@ -75,7 +72,6 @@ class _Login:
 
     def row(self) -> DeviceSession:
         type_, label = describe_user_agent(self.actor.user_agent)
-        expires_at = self.now + conf.SESSION_LIFETIME
         columns: dict[str, Any] = {
             "user": self.user,
             "device_id": self.device.id,
@@ -85,15 +81,23 @@ class _Login:
             "user_agent": self.actor.user_agent,
             "ip": self.actor.ip,
             "auth_time": self.now,
-            "created_at": self.now,
-            "last_seen_at": self.now,
-            "rotated_at": self.now,
-            "idle_expires_at": idle_expiry(self.now, conf.IDLE_LIFETIME, expires_at),
-            "expires_at": expires_at,
-            "salt": secrets.token_bytes(32),
             "fingerprint": fingerprint(self.user),
+            **new_life(self.now),
         }
         return DeviceSession(**(columns | self.columns))
+
+
+def new_life(now: datetime) -> dict[str, Any]:
+    """Return the columns with which every session begins at ``now``: its times, and a salt of its own."""
+    expires_at = now + conf.SESSION_LIFETIME
+    return {
+        "created_at": now,
+        "last_seen_at": now,
+        "rotated_at": now,
+        "idle_expires_at": idle_expiry(now, conf.IDLE_LIFETIME, expires_at),
+        "expires_at": expires_at,
+        "salt": secrets.token_bytes(32),
+    }
 
 
 @sensitive_variables()
@@ -106,7 +110,6 @@ def open_session(
     persistent: bool = True,
     backend: str | None = None,
     overwrites: DeviceSession | None = None,
-    continues: DeviceSession | None = None,
     auth_time: datetime | None = None,
     adopted_from: str | None = None,
     now: datetime | None = None,
@@ -115,11 +118,10 @@ def open_session(
 
     ``amr`` holds the methods of that authentication (RFC 8176); ``auth_time`` is its time, if it was not now,
     or ``AUTH_TIME_UNKNOWN``. ``persistent`` says whether cookies outlive the browser. ``backend`` is the path
-    of the authentication backend that accepted the user, ``user.backend`` unless given; it is asked about the
-    user at each request, and ``is_active`` where there is none. ``overwrites`` is the session whose cookies this login replaces: it ends as ``superseded`` (transition T12). A live session of
-    the same user and ``device.id`` ends as ``replaced``, and so do those for which AUTHX_SESSION_LIMITS has
-    no room. ``continues`` is a session of the same device that has just ended: its device and authentication
-    are kept.
+    of the authentication backend that accepted the user, ``user.backend`` unless given: it goes on deciding
+    about the user, and ``is_active`` does where there is none. ``overwrites`` is the session whose cookies
+    this login replaces: it ends as ``superseded`` (transition T12). A live session of the same user and
+    ``device.id`` ends as ``replaced``, and so do those for which AUTHX_SESSION_LIMITS has no room.
 
     Raises:
         SessionLimitReached: a limit that refuses logins is full; nothing was opened.
@@ -128,18 +130,16 @@ def open_session(
         DeviceInvalid: the device is of an unknown type, or its id is malformed.
         StoreUnavailable: the database cannot be written; nothing was opened.
     """
-    columns = {"amr": list(amr), "persistent": persistent, "adopted_from": adopted_from}
-    columns["backend"] = path_of(user) if backend is None else backend
-    if auth_time is not None:
-        columns["auth_time"] = auth_time
-    if continues is not None:
-        columns |= {name: getattr(continues, name) for name in _CONTINUED}
-    if getattr(user, "pk", None) is None or not accepts_unread(columns["backend"], user):
+    path = path_of(user) if backend is None else backend
+    if getattr(user, "pk", None) is None or not accepts_unread(path, user):
         raise LoginRefused("a user who is not saved, or whom their backend refuses, cannot have a session")
     subject = subject_of(user)
     moment, not_before_number = opening_moment()
     at = now or moment
-    columns |= {"subject": subject, "not_before_number": not_before_number}
+    columns = {"amr": list(amr), "persistent": persistent, "adopted_from": adopted_from}
+    columns |= {"subject": subject, "not_before_number": not_before_number, "backend": path}
+    if auth_time is not None:
+        columns["auth_time"] = auth_time
     actor = actor_of(request, user)
     columns["country"] = country_of(actor.ip)
     login = _Login(user, device or Device(), actor, at, columns)
@@ -168,7 +168,7 @@ def _write(login: _Login, overwrites: DeviceSession | None, limits: Sequence[Lim
             raise
         raise LoginRefused("this Django session was adopted before") from error
     audit.record(SessionEvent.Kind.OPENED, session, at=login.now, actor=login.actor)
-    if overwrites is not None:
+    if overwrites is not None and overwrites.ended_at is None:  # not what continues it
         end_session(overwrites, EndReason.SUPERSEDED, Actor(login.user), now=login.now)
     replace_same_device(session, login.actor)
     if limits:

@@ -83,13 +83,15 @@ def _keep(session: DeviceSession, before: Any, user: Any) -> bool:
     if before is None or not has_fingerprint(before, session.fingerprint):
         return False
     # This column alone: a refresh that was judged by the old fingerprint reads the row again.
-    this = DeviceSession.objects.using(database.alias()).filter(pk=session.pk, fingerprint=session.fingerprint)
+    this = DeviceSession.objects.using(database.alias()).filter(
+        pk=session.pk, fingerprint=session.fingerprint
+    )
     this.update(fingerprint=fingerprint(user))
     return True
 
 
 def _is_refused(path: str, user: Any) -> bool:
-    """Return whether the backend is known to refuse the user now; one that fails is asked at the next request."""
+    """Return whether the backend refuses the user now; one that fails is asked again at the next request."""
     try:
         return not accepts_unread(path, user)
     except StoreUnavailable:

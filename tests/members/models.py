@@ -1,4 +1,4 @@
-"""A user model that is none of Django's: no password, no last login, no methods beyond what Django demands."""
+"""A user model that is none of Django's: no password, no last login, and no method."""
 
 from django.db import models
 

@@ -42,7 +42,9 @@ def test_the_api_signs_in_refreshes_and_lists(api, tokens):
     assert DeviceSession.objects.filter(ended_at=None).get().backend == BACKEND
 
 
-@pytest.mark.parametrize("typed", [{"password": "wrong"}, {"username": "8"}, {"username": "a@b.example"}], ids=str)
+@pytest.mark.parametrize(
+    "typed", [{"password": "wrong"}, {"username": "8"}, {"username": "a@b.example"}], ids=str
+)
 def test_a_wrong_card_is_refused(api, member, typed):
     answer = api.post("/api/auth/login/", CARD | typed)
     assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credentials")

@@ -3,10 +3,12 @@
 import pytest
 from django.contrib.auth import authenticate, get_user_model
 
+from authx.core.actor import NOBODY
 from authx.errors import LoginRefused, SessionEnded, StoreUnavailable
 from authx.issuer.introspection import introspect
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import open_session, recognize, refresh_session
+from authx.sessions.continuing import continue_session
 from authx.sessions.lookup import find_by_sid
 from tests.across.test_costs import kinds, statements
 from tests.site import accepting
@@ -83,7 +85,8 @@ def test_a_session_opened_without_a_backend_goes_by_is_active(ada):
 
 def test_a_session_that_continues_another_keeps_its_backend(ada, use):
     before = open_session(ada, backend=use(f"{SITE}.Banning")).session
-    assert open_session(ada, continues=before).session.backend == before.backend
+    after = continue_session(before, NOBODY, methods=("pwd",), came_back=True).session
+    assert DeviceSession.objects.get(pk=after.pk).backend == before.backend
 
 
 # A ban
@@ -188,7 +191,9 @@ def manage(monkeypatch):
     return put
 
 
-@pytest.mark.parametrize("kind", [accepting.Hiding, accepting.HidingByQuerySet], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [accepting.Hiding, accepting.HidingByQuerySet], ids=lambda kind: kind.__name__
+)
 def test_a_user_whom_the_default_manager_hides_is_refused(ada, manage, kind):
     opened = open_session(ada, backend=MODEL)
     manage(kind)
@@ -234,7 +239,7 @@ def test_only_a_get_user_of_the_sites_own_costs_a_statement(transactional_db, ad
     use(path)
     opened = open_session(ada, backend=path)
     for _ in range(6):  # PostgreSQL has prepared it by then
-        found, asked = statements(lambda: find_by_sid(opened.session.pk))
+        _, asked = statements(lambda: find_by_sid(opened.session.pk))
         _, all_asked = statements(lambda: recognize(opened.access_token))
     assert kinds(asked) == ["SELECT"]
     assert len(all_asked) == 1 + more

@@ -350,7 +350,9 @@ def test_another_password_saved_in_the_same_ways_is_a_change(ada, stronger, sett
     assert_ended(stronger, "password_changed")
 
 
-@pytest.mark.parametrize("setter", [by_set_password, with_other_fields, by_hash], ids=lambda setter: setter.__name__)
+@pytest.mark.parametrize(
+    "setter", [by_set_password, with_other_fields, by_hash], ids=lambda setter: setter.__name__
+)
 def test_so_it_is_in_async_code(ada, stronger, setter):
     """Where only Django's own sign of an upgrade, a hidden password, is taken without a proof."""
     async_to_sync(sync_to_async(setter))(fetched(ada), "another")
