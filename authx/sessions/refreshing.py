@@ -124,7 +124,7 @@ def _judge(session: DeviceSession, presented: RefreshClaims, now: datetime) -> V
         now=now,
         grace=conf.REFRESH_GRACE,
         idle=conf.IDLE_LIFETIME,
-        user_end=user_end(session),
+        user_end=user_end(session) if session.ended_reason(now) is None else None,
     )
 
 

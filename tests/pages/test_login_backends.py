@@ -2,8 +2,11 @@
 
 import pytest
 from django.contrib.auth import SESSION_KEY, get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.sessions.models import Session
+from django.db import models
 from django.test import Client
+from django.test.utils import isolate_apps
 
 from authx.models import DeviceSession
 from tests.identity.test_adoption import before_authx
@@ -141,3 +144,23 @@ def test_the_same_browser_may_sign_in_by_another_backend(browser, ada):
     assert browser.get(f"/log-in/{ada.get_username()}/", {"backend": MODEL}).status_code == 200
     assert browser.get("/whoami/").json()["user"] == ada.get_username()
     assert Client().get("/whoami/").json() == NOBODY
+
+
+def test_a_login_of_a_user_of_another_model_opens_no_session(client, ada):
+    """As tests do that swap AUTH_USER_MODEL: a device session names users of the model it was migrated with."""
+
+    with isolate_apps():
+
+        class Stranger(AbstractBaseUser):
+            name = models.CharField(max_length=20, unique=True)
+            USERNAME_FIELD = "name"
+
+            class Meta:
+                app_label = "strangers"
+
+            def save(self, **kwargs):
+                """Do nothing at Django's ``update_last_login``: there is no table."""
+
+        client.force_login(Stranger(pk=ada.pk, name="stranger"), backend=MODEL)
+    assert not DeviceSession.objects.exists()
+    assert client.session[SESSION_KEY] == str(ada.pk)

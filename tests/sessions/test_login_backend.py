@@ -7,7 +7,7 @@ from authx.core.actor import NOBODY
 from authx.errors import LoginRefused, SessionEnded, StoreUnavailable
 from authx.issuer.introspection import introspect
 from authx.models import DeviceSession, SessionEvent
-from authx.sessions import open_session, recognize, refresh_session
+from authx.sessions import end_session, open_session, recognize, refresh_session
 from authx.sessions.continuing import continue_session
 from authx.sessions.lookup import find_by_sid
 from tests.across.test_costs import kinds, statements
@@ -218,6 +218,16 @@ def test_a_backend_that_fails_ends_nobody_and_lets_nobody_in(ada, use, name, cap
     ada.save()
     DeviceSession.objects.update(backend=MODEL)
     assert_live(opened)
+
+
+def test_an_ended_session_says_why_without_asking_the_backend(ada, use):
+    opened = open_session(ada, backend=MODEL)
+    DeviceSession.objects.update(backend=use(f"{SITE}.Failing"))
+    end_session(opened.session, "logout")
+    for ask in (lambda: recognize(opened.access_token), lambda: refresh_session(opened.refresh_token)):
+        with pytest.raises(SessionEnded) as refused:
+            ask()
+        assert refused.value.reason == "logout"
 
 
 # What it costs
