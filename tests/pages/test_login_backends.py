@@ -147,7 +147,7 @@ def test_the_same_browser_may_sign_in_by_another_backend(browser, ada):
 
 
 def test_a_login_of_a_user_of_another_model_opens_no_session(client, ada):
-    """As in tests that swap AUTH_USER_MODEL: a device session names users of the model it was migrated with."""
+    """As in tests that swap AUTH_USER_MODEL: a session names users of the model it was migrated with."""
     with isolate_apps():
 
         class Stranger(AbstractBaseUser):
