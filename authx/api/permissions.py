@@ -18,6 +18,7 @@ from authx.api.operators import Composable, ExplainsRefusal
 from authx.conf import conf
 from authx.core.auth_time import is_within
 from authx.core.claims import AccessClaims
+from authx.core.user_model import has_permission
 
 #: RFC 6749 §3.3: neither space nor quote nor backslash, so that a challenge needs no escaping.
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
@@ -36,7 +37,7 @@ class MayKick(BasePermission):
         from authx.sessions.step_up import is_recent
 
         user: Any = request.user
-        if user is None or not user.is_authenticated or not user.has_perm(self.permission):
+        if user is None or not user.is_authenticated or not has_permission(user, self.permission):
             return False
         max_age = conf.STAFF_MAX_AUTH_AGE
         if max_age is not None and not is_recent(session_of(request), max_age):

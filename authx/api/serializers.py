@@ -11,6 +11,7 @@ from django.db import models
 from rest_framework import ISO_8601, serializers
 
 from authx.conf import conf
+from authx.core.user_model import username_of
 from authx.models import DeviceSession
 
 
@@ -131,7 +132,7 @@ class StaffSessionSerializer(SessionSerializer):
         return shown
 
     def get_username(self, session: DeviceSession) -> str | None:
-        return session.user.get_username() if session.user is not None else None
+        return username_of(session.user) if session.user is not None else None
 
     def get_ended_at(self, session: DeviceSession) -> str | None:
         end = session.recorded_end()

@@ -15,6 +15,7 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
+from authx.core.user_model import session_auth_hash
 from authx.http.proof_notes import SEEN_KEY, see_if_first
 from authx.http.session_deletions import ending_nothing
 
@@ -80,6 +81,12 @@ def ends_with(request: HttpRequest, sid: UUID | None) -> bool:
 def belongs_to(request: HttpRequest, user: Any) -> bool:
     """Return whether the Django session is logged in as ``user``."""
     return bool(request.session.get(SESSION_KEY) == user._meta.pk.value_to_string(user))
+
+
+def backend_path(request: HttpRequest) -> str | None:
+    """Return the path of the backend that its Django login was made with; None where it names none."""
+    path: str | None = request.session.get(BACKEND_SESSION_KEY)
+    return path
 
 
 def bind(request: HttpRequest, sid: str, *, beneath: str = "") -> None:
@@ -152,7 +159,7 @@ def is_other_login(request: HttpRequest, user: Any) -> bool:
     if not is_present(request):
         return False
     auth_hash = request.session.get(HASH_SESSION_KEY, "")
-    is_same = belongs_to(request, user) and constant_time_compare(auth_hash, user.get_session_auth_hash())
+    is_same = belongs_to(request, user) and constant_time_compare(auth_hash, session_auth_hash(user))
     return not is_same
 
 

@@ -58,6 +58,7 @@ def _adopt(request: HttpRequest) -> Identity:
             amr=(),
             auth_time=AUTH_TIME_UNKNOWN,  # ``last_login`` may be another device's
             persistent=not request.session.get_expire_at_browser_close(),
+            backend=django_session.backend_path(request),
             adopted_from=mark,
             django_key=django_login.stored_key(request),
         )

@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from authx.conf import DottedPath, conf
 from authx.core.derivation import derive_secret
 from authx.http import django_session
+from authx.models import DeviceSession
 
 
 def own_user(request: HttpRequest) -> Any:
@@ -21,7 +22,13 @@ def own_user(request: HttpRequest) -> Any:
 
 
 def wants_device_session(request: HttpRequest, user: Any) -> bool:
-    """Return whether AUTHX_BIND_DJANGO_LOGIN wants a device session for this login."""
+    """Return whether AUTHX_BIND_DJANGO_LOGIN wants a device session for this login.
+
+    A user of another model than the site's, as in tests that swap AUTH_USER_MODEL, cannot have one.
+    """
+    model: Any = DeviceSession._meta.get_field("user").related_model
+    if not isinstance(user, model._meta.concrete_model):
+        return False
     wanted = conf.BIND_DJANGO_LOGIN
     return bool(wanted(request, user) if isinstance(wanted, DottedPath) else wanted)
 

@@ -8,6 +8,7 @@ from django.contrib.auth import HASH_SESSION_KEY
 from django.http import HttpRequest
 
 from authx.core.reasons import EndReason
+from authx.core.user_model import session_auth_hash
 from authx.http.actor import actor_of
 from authx.http.request_state import RequestState
 from authx.identity.django_login import stored_key
@@ -35,11 +36,11 @@ def own_password_change(request: HttpRequest, identity: Identity, state: Request
         return None
     after = found.session
     user: Any = after.user
-    if user is None or not user.is_active:
+    if user_end(after) != EndReason.PASSWORD_CHANGED:
         return None
-    if request.session[HASH_SESSION_KEY] != user.get_session_auth_hash():
+    if request.session[HASH_SESSION_KEY] != session_auth_hash(user):
         return None
-    if after.ended_at is None and user_end(after) == EndReason.PASSWORD_CHANGED:  # a bulk update
+    if after.ended_at is None:  # a bulk update
         end_session(after, EndReason.PASSWORD_CHANGED, by=actor_of(request, user))
     elif after.end_reason != EndReason.PASSWORD_CHANGED:
         return None

@@ -92,16 +92,23 @@ def _find(keyword: str, name: str) -> Any:
     model = get_user_model()
     if not name or not _is_storable(name):
         return None
-    email_field = model.get_email_field_name()
-    has_address = bool(email_field) and email_field != model.USERNAME_FIELD
+    email_field = _email_field(model)
     if keyword in (model.USERNAME_FIELD, "username", "login"):
         found = _by_name(model, name)
-        if found is None and has_address and "@" in name and _may_go_by_address():
+        if found is None and email_field and "@" in name and _may_go_by_address():
             return _by_email(model, email_field, name)
         return found
-    if keyword == "email" and has_address:
+    if keyword == "email" and email_field:
         return _by_email(model, email_field, name)
     return _by_column(model, keyword, name) if _is_unique_column(keyword) else None
+
+
+def _email_field(model: Any) -> str:
+    """Return the column with addresses; ``""`` if there is none beside the name to sign in with."""
+    found = getattr(model, "get_email_field_name", None)
+    name: str = "" if found is None else found()
+    columns = {field.name for field in model._meta.concrete_fields} - {model.USERNAME_FIELD}
+    return name if name in columns else ""
 
 
 def _is_storable(name: str) -> bool:

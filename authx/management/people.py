@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 
 from authx.conf import conf
+from authx.core.user_model import username_of
 from authx.sessions.people import Person
 from authx.sessions.subjects import user_of_subject
 
@@ -72,12 +73,19 @@ def _by_username(username: str) -> Person | None:
     if "\x00" in username:  # PostgreSQL refuses it in a query, and no user has it
         return None
     try:
-        user = model._default_manager.get_by_natural_key(username)
+        user = _named(model, username)
     except (model.DoesNotExist, ValueError):
         return None
     except model.MultipleObjectsReturned as error:
         raise CommandError(f"{username!r} is the username of more than one user: say --key.") from error
-    return Person.of(user) if _spelled(user.get_username()) == _spelled(username) else None
+    return Person.of(user) if _spelled(username_of(user)) == _spelled(username) else None
+
+
+def _named(model: Any, username: str) -> Any:
+    manager = model._default_manager
+    if hasattr(manager, "get_by_natural_key"):
+        return manager.get_by_natural_key(username)
+    return manager.get(**{model.USERNAME_FIELD: username})
 
 
 def _spelled(username: str) -> str:

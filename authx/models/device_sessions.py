@@ -105,6 +105,8 @@ class DeviceSession(models.Model):
     country = models.CharField(_("country"), max_length=2, blank=True)
 
     amr = models.JSONField(_("authentication methods"), default=list)
+    #: The dotted path of the authentication backend that let the user in; ``""`` if no backend did.
+    backend = models.CharField(max_length=255, default="", db_default="", editable=False)
     auth_time = models.DateTimeField(_("authenticated at"))
     persistent = models.BooleanField(_("remembered"), default=True)
     created_at = models.DateTimeField(_("signed in"))

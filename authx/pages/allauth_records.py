@@ -7,6 +7,7 @@ from typing import Any
 from django.apps import apps
 from django.http import HttpRequest
 
+from authx.core.user_model import username_of
 from authx.http.proof_notes import allauth_records
 
 _OWNER = "account_authentication_methods_user"
@@ -42,7 +43,7 @@ def _names(record: dict[str, Any], user: Any) -> bool:
         return _has(user, "socialaccount", "SocialAccount", **named)
     email = str(getattr(user, "email", ""))
     typed = {str(record[key]).casefold() for key in ("username", "email") if record.get(key)}
-    return bool(typed) and typed <= {user.get_username().casefold(), email.casefold()}
+    return bool(typed) and typed <= {username_of(user).casefold(), email.casefold()}
 
 
 def _has(user: Any, app: str, model: str, **named: Any) -> bool:

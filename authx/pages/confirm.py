@@ -19,6 +19,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django.views.generic import FormView
 
 from authx.core.reasons import EndReason
+from authx.core.user_model import has_usable_password, username_of
 from authx.errors import SessionEnded
 from authx.http import django_session
 from authx.http.request_state import request_state
@@ -63,7 +64,7 @@ class ConfirmForm(forms.Form):
         password: str = self.cleaned_data["password"]
         user: Any = self.session.user
         request_state(self.request).proof_of = self.session
-        proved = authenticate_within_limit(self.request, username=user.get_username(), password=password)
+        proved = authenticate_within_limit(self.request, username=username_of(user), password=password)
         if proved is None and self.wait:
             raise forms.ValidationError(_("Too many attempts. Please try again later."), code="throttled")
         if proved is None or proved.pk != user.pk:
@@ -90,7 +91,7 @@ class ConfirmView(RedirectURLMixin, FormView):  # type: ignore[type-arg]
             if visit is None or session is None:
                 return to_login(self.get_success_url())
             self.visit, self.session = visit, session
-            if session.user is None or not session.user.has_usable_password():
+            if session.user is None or not has_usable_password(session.user):
                 return self._sign_in_again()
             return super().dispatch(request, *args, **kwargs)
 
@@ -117,7 +118,7 @@ class ConfirmView(RedirectURLMixin, FormView):  # type: ignore[type-arg]
         return {
             **context,
             "next": self.get_redirect_url(),
-            "username": self.session.user.get_username() if self.session.user else "",
+            "username": username_of(self.session.user) if self.session.user else "",
         }
 
     def get_default_redirect_url(self) -> str:

@@ -41,6 +41,9 @@ class LoginForm(AuthenticationForm):
         settle()  # the password was right, whatever else the site asks for
         return cleaned
 
+    def confirm_login_allowed(self, user: Any) -> None:
+        """Leave inactive users to the backend, which has just accepted this one; so does ``open_session``."""
+
     def get_invalid_login_error(self) -> forms.ValidationError:
         if self.wait:
             return forms.ValidationError(_("Too many attempts. Please try again later."), code="throttled")

@@ -70,6 +70,7 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
         Device(id=browser_device(request).id),
         amr=amr,
         persistent=not request.session.get_expire_at_browser_close(),
+        backend=django_session.backend_path(request),
         overwrites=overwrites,
         django_key=django_login.stored_key(request),
     )

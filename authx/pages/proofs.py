@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
+from authx.core.user_model import username_of
 from authx.http.proof_notes import MFA2, SEEN_KEY, state
 from authx.pages import allauth_records
 from authx.sessions.methods import is_backend
@@ -81,8 +82,8 @@ def _mfa2(request: HttpRequest, user: Any) -> list[str]:
     """Return what django-mfa2 has verified, unless it was for another user."""
     if not _flag(request, MFA2, "verified"):
         return []
-    named = request.session.get("base_username", user.get_username())
-    if str(named).casefold() != user.get_username().casefold():
+    named = request.session.get("base_username", username_of(user))
+    if str(named).casefold() != username_of(user).casefold():
         return []
     method = str(request.session[MFA2].get("method")).lower().replace(" ", "_")
     return [f"mfa2.{method}"]

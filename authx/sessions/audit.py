@@ -6,6 +6,7 @@ from datetime import datetime
 
 from authx.core.actor import NOBODY, Actor
 from authx.core.device import clean_text
+from authx.core.user_model import username_of
 from authx.models import DeviceSession, SessionEvent
 from authx.store import database
 
@@ -37,7 +38,7 @@ def event(
         outcome=outcome,
         at=at,
         actor=actor.user,
-        actor_label=clean_text(actor.user.get_username(), 150) if actor.user else "",
+        actor_label=clean_text(username_of(actor.user), 150) if actor.user else "",
         ip=actor.ip,
         user_agent=actor.user_agent,
         other_ip=other.ip,

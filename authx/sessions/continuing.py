@@ -36,7 +36,7 @@ from authx.store import database
 #: proves the password elsewhere does not hush the alarms about that.
 _KEPT = (
     *("user_id", "subject", "device_id", "device_name", "device_type", "device_label"),
-    *("user_agent", "ip", "country", "amr", "auth_time", "persistent", "django_session"),
+    *("user_agent", "ip", "country", "amr", "auth_time", "backend", "persistent", "django_session"),
 )
 
 

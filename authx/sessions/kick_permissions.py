@@ -7,6 +7,7 @@ from typing import Any, Final
 from django.contrib.auth import get_user_model
 from django.db.models import Q, QuerySet
 
+from authx.core.user_model import has_permission
 from authx.models import DeviceSession
 from authx.store import database
 
@@ -20,7 +21,7 @@ def may_kick(staff: Any, user: Any) -> bool:
 
 def may_kick_superusers(staff: Any) -> bool:
     """Return whether ``staff`` is a superuser, or has the permission to kick out superusers."""
-    return _is_superuser(staff) or bool(staff.has_perm(KICK_SUPERUSER))
+    return _is_superuser(staff) or has_permission(staff, KICK_SUPERUSER)
 
 
 def of_superusers(found: QuerySet[DeviceSession]) -> Q:

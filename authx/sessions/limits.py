@@ -25,8 +25,10 @@ def lock_user(user: Any) -> None:
     An UPDATE rather than a locking SELECT: SQLite then has its write lock before anything is read, and under
     REPEATABLE READ a transaction that waited has to start again instead of counting in an old snapshot.
     """
+    columns = [field.name for field in get_user_model()._meta.concrete_fields]
+    name = "password" if "password" in columns else columns[-1]  # a user model may keep no passwords
     this = get_user_model()._base_manager.using(database.alias()).filter(pk=user.pk)
-    this.update(password=F("password"))
+    this.update(**{name: F(name)})
 
 
 def replace_same_device(session: DeviceSession, actor: Actor) -> None:

@@ -6,7 +6,6 @@ import hashlib
 from datetime import datetime
 from typing import Any
 
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
@@ -14,17 +13,19 @@ from authx.core.actor import NOBODY
 from authx.core.claims import AccessClaims
 from authx.core.liveness import Liveness
 from authx.core.reasons import EndReason
+from authx.core.user_model import session_auth_fallback_hashes, session_auth_hash
 from authx.errors import KeyUnknown, TokenMalformed
 from authx.gate.verify import ensure_live, read_claims
 from authx.models import DeviceSession
 from authx.sessions.ending import end_session
+from authx.sessions.login_backend import accepts
 from authx.sessions.lookup import Snapshot, find_by_access_token
 from authx.store.after_transaction import run_even_on_rollback
 
 
-def fingerprint(user: AbstractBaseUser) -> str:
+def fingerprint(user: Any) -> str:
     """Return SHA-256 hex of the user's session auth hash: changes with the password, does not reveal it."""
-    return fingerprint_of(user.get_session_auth_hash())
+    return fingerprint_of(session_auth_hash(user))
 
 
 def fingerprint_of(auth_hash: str) -> str:
@@ -32,15 +33,15 @@ def fingerprint_of(auth_hash: str) -> str:
     return hashlib.sha256(auth_hash.encode()).hexdigest()
 
 
-def has_fingerprint(user: AbstractBaseUser, stored: str) -> bool:
+def has_fingerprint(user: Any, stored: str) -> bool:
     """Return whether ``stored`` was taken from the current password, also under a fallback key."""
     if constant_time_compare(stored, fingerprint(user)):
         return True
-    fallbacks = user.get_session_auth_fallback_hash()
+    fallbacks = session_auth_fallback_hashes(user)
     return any(constant_time_compare(stored, fingerprint_of(found)) for found in fallbacks)
 
 
-def renewed_fingerprint(user: AbstractBaseUser, stored: str) -> str:
+def renewed_fingerprint(user: Any, stored: str) -> str:
     """Return ``stored`` as taken under the current key; as it is, where it is not of this user's password.
 
     One taken under a fallback SECRET_KEY stops matching when that key is dropped, so a session that lives on
@@ -50,11 +51,15 @@ def renewed_fingerprint(user: AbstractBaseUser, stored: str) -> str:
 
 
 def user_end(session: DeviceSession) -> str | None:
-    """Return why the user's own state ends ``session``, or None (its user must be loaded)."""
+    """Return why the user's own state ends ``session``, or None (its user must have just been read).
+
+    Raises:
+        StoreUnavailable: the backend that signed the user in has failed.
+    """
     user: Any = session.user
     if user is None:
         return EndReason.USER_DELETED.value
-    if not user.is_active:
+    if not accepts(session.backend, user):
         return EndReason.USER_DISABLED.value
     if not has_fingerprint(user, session.fingerprint):
         return EndReason.PASSWORD_CHANGED.value
@@ -66,6 +71,9 @@ def end_of(found: Snapshot, now: datetime | None = None) -> str | None:
 
     Judged by the database's clock when it was read, or by ``now``. If the user's own state has ended it, that
     is recorded, even if the request's transaction is rolled back.
+
+    Raises:
+        StoreUnavailable: the backend that signed its user in has failed.
     """
     session = found.session
     reason = session.ended_reason(now or found.now)

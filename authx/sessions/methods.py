@@ -12,6 +12,7 @@ from django.utils.module_loading import import_string
 from authx.conf import conf
 from authx.core.actor import NOBODY, Actor
 from authx.core.methods import combined, listed, methods_named
+from authx.core.user_model import has_usable_password
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
 from authx.store import database
@@ -32,7 +33,7 @@ def backend_methods(user: Any) -> tuple[str, ...]:
         return ()
     if (words := _listed(user.backend, backend)) is None:
         words = ("pwd",) if "password" in _parameters(backend) else ()
-    if issubclass(backend, ModelBackend) and not user.has_usable_password():
+    if issubclass(backend, ModelBackend) and not has_usable_password(user):
         words = tuple(word for word in words if word != "pwd")  # nobody can have typed it
     return combined(words)
 

@@ -27,6 +27,7 @@ from authx.sessions.django_sessions import mark_of
 from authx.sessions.ending import end_session
 from authx.sessions.limits import enforce_limits, lock_user, replace_same_device
 from authx.sessions.liveness import fingerprint
+from authx.sessions.login_backend import accepts_unread, path_of
 from authx.sessions.not_before import opening_moment
 from authx.sessions.ports import actor_of
 from authx.sessions.risk import country_of
@@ -108,6 +109,7 @@ def open_session(
     *,
     amr: Sequence[str] = ("pwd",),
     persistent: bool = True,
+    backend: str | None = None,
     overwrites: DeviceSession | None = None,
     auth_time: datetime | None = None,
     adopted_from: str | None = None,
@@ -117,27 +119,30 @@ def open_session(
     """Open a device session for a user who has just authenticated.
 
     ``amr`` holds the methods of that authentication (RFC 8176); ``auth_time`` is its time, if it was not now,
-    or ``AUTH_TIME_UNKNOWN``. ``persistent`` says whether cookies outlive the browser. ``overwrites`` is the
-    session whose cookies this login replaces: it ends as ``superseded`` (transition T12). A live session of
-    the same user and ``device.id`` ends as ``replaced``, and so do those for which AUTHX_SESSION_LIMITS has
-    no room. ``django_key`` is the key of the Django session that it is bound to.
+    or ``AUTH_TIME_UNKNOWN``. ``persistent`` says whether cookies outlive the browser. ``backend`` is the path
+    of the authentication backend that accepted the user, ``user.backend`` unless given: it goes on deciding
+    about the user, and ``is_active`` does where there is none. ``overwrites`` is the session whose cookies
+    this login replaces: it ends as ``superseded`` (transition T12). A live session of the same user and
+    ``device.id`` ends as ``replaced``, and so do those for which AUTHX_SESSION_LIMITS has no room.
+    ``django_key`` is the key of the Django session that it is bound to.
 
     Raises:
         SessionLimitReached: a limit that refuses logins is full; nothing was opened.
-        LoginRefused: the user is inactive, not saved, or without a value in AUTHX_SUBJECT_FIELD; or the
-            Django session was adopted before.
+        LoginRefused: the user is refused by ``backend``, inactive, not saved, or without a value in
+            AUTHX_SUBJECT_FIELD; or the Django session was adopted before.
         DeviceInvalid: the device is of an unknown type, or its id is malformed.
         StoreUnavailable: the database cannot be written; nothing was opened.
     """
-    if getattr(user, "pk", None) is None or not user.is_active:
-        raise LoginRefused("an inactive or unsaved user cannot have a session")
+    path = path_of(user) if backend is None else backend
+    if getattr(user, "pk", None) is None or not accepts_unread(path, user):
+        raise LoginRefused("a user who is not saved, or whom their backend refuses, cannot have a session")
     subject = subject_of(user)
     moment, not_before_number = opening_moment()
     at = now or moment
     columns = {"amr": list(amr), "persistent": persistent, "adopted_from": adopted_from}
     if django_key is not None:
         columns["django_session"] = mark_of(django_key)
-    columns |= {"subject": subject, "not_before_number": not_before_number}
+    columns |= {"subject": subject, "not_before_number": not_before_number, "backend": path}
     if auth_time is not None:
         columns["auth_time"] = auth_time
     actor = actor_of(request, user)

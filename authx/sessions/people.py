@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from authx.core.user_model import username_of
 from authx.models import DeviceSession, DeviceSessionQuerySet, NotBeforeMark, SessionEvent
 from authx.models.exactly import is_exactly
 from authx.sessions.subjects import find_subject, former_subjects, user_of_subject
@@ -51,7 +52,7 @@ class Person:
         if had is None:
             owned = DeviceSession.objects.using(database.alias()).filter(user=key).order_by()
             had = set(owned.values_list("subject", flat=True).distinct())
-        return cls(find_subject(who) or str(key), key, who.get_username(), former_subjects(who, had))
+        return cls(find_subject(who) or str(key), key, username_of(who), former_subjects(who, had))
 
     def sessions(self) -> DeviceSessionQuerySet:
         """Return their sessions, without those of an earlier, deleted user who had the same subject."""

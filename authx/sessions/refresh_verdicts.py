@@ -29,7 +29,7 @@ def judge_token(session: DeviceSession, presented: RefreshClaims, now: datetime)
         now=now,
         grace=conf.REFRESH_GRACE,
         idle=conf.IDLE_LIFETIME,
-        user_end=user_end(session),
+        user_end=user_end(session) if session.ended_reason(now) is None else None,
     )
 
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
-from django.contrib.auth.hashers import get_hasher, identify_hasher
+from django.core.exceptions import ImproperlyConfigured
 from django.db.models.signals import class_prepared, post_save, pre_delete, pre_save
 
 from authx.core.actor import NOBODY
 from authx.core.reasons import EndReason
+from authx.errors import StoreUnavailable
 from authx.models import DeviceSession, DeviceSessionQuerySet
-from authx.sessions.ending import Ending, end_all, end_sessions
+from authx.sessions.ending import Ending, end_all
 from authx.sessions.erasure import forget_deleted
+from authx.sessions.hash_upgrades import find_upgraded
 from authx.sessions.liveness import fingerprint, has_fingerprint
+from authx.sessions.login_backend import accepts_unread
 from authx.store import database
 
 #: The attribute in which a save keeps, between its two signals, the user as stored before it.
@@ -34,34 +38,20 @@ def connect() -> None:
 
 
 def _listen_to(sender: Any, **kwargs: Any) -> None:
-    if issubclass(sender, get_user_model()):
+    try:
+        model = get_user_model()
+    except ImproperlyConfigured:  # not installed, so nobody's: reported by Django's own checks
+        return
+    if issubclass(sender, model):
         post_save.connect(end_after_save, sender, dispatch_uid=("authx.saved", sender))
         pre_save.connect(notice_upgrade, sender, dispatch_uid=("authx.saving", sender))
         pre_delete.connect(end_before_delete, sender, dispatch_uid=("authx.deleting", sender))
 
 
 def notice_upgrade(sender: Any, instance: Any, update_fields: Any = None, **kwargs: Any) -> None:
-    """Remember the hash that a hasher upgrade replaces: the same password, hashed anew, ends no session.
-
-    ``check_password`` upgrades by saving the one field with ``_password`` cleared before (Django's
-    ``setter``); every other way of setting a password leaves the raw one there until after the save.
-    """
-    upgrading = update_fields is not None and set(update_fields) == {"password"}
-    if not upgrading or instance.pk is None or instance.__dict__.get("_password", "") is not None:
-        return
-    stored = sender._base_manager.using(database.alias()).filter(pk=instance.pk).first()
-    if stored is not None and _is_outdated(stored.password):
+    """Remember the user as stored, where this save only upgrades their hash."""
+    if (stored := find_upgraded(sender, instance, update_fields)) is not None:
         setattr(instance, _UPGRADED, stored)
-
-
-def _is_outdated(encoded: str) -> bool:
-    """Return whether ``check_password`` would upgrade this hash."""
-    try:
-        used = identify_hasher(encoded)
-    except ValueError:
-        return False
-    preferred = get_hasher()
-    return used.algorithm != preferred.algorithm or preferred.must_update(encoded)
 
 
 def end_after_save(
@@ -78,29 +68,46 @@ def end_after_save(
         return
     before = instance.__dict__.pop(_UPGRADED, None)
     live = DeviceSession.objects.using(database.alias()).filter(user=instance.pk).live()
-    if not instance.is_active:
-        end_sessions(live, EndReason.USER_DISABLED, NOBODY)
-        return
+    refuses = cache(lambda path: _is_refused(path, instance))
     # Again where one of them has been continued meanwhile: what continues it is outdated, too.
     for _ in range(database.MAX_ATTEMPTS):
-        outdated = list(_outdated(live, instance, before))
-        found = live.filter(pk__in=outdated)
-        if not outdated or end_sessions(found, EndReason.PASSWORD_CHANGED, NOBODY) == len(outdated):
+        found = _outdated(live, instance, before, refuses)
+        ended = sum(end_all(sorted(keys), Ending.of(reason, NOBODY)) for reason, keys in found.items())
+        if ended == sum(map(len, found.values())):
             return
 
 
-def _outdated(live: DeviceSessionQuerySet, user: Any, before: Any) -> Iterator[UUID]:
-    """Yield the sessions of another password; those of ``before``, the same one, get its new hash."""
-    for session in live.only("pk", "fingerprint"):
-        if has_fingerprint(user, session.fingerprint):
-            continue
-        if before is not None and has_fingerprint(before, session.fingerprint):
-            # This column alone: a refresh that was judged by the old fingerprint reads the row again.
-            DeviceSession.objects.using(database.alias()).filter(
-                pk=session.pk, fingerprint=session.fingerprint
-            ).update(fingerprint=fingerprint(user))
-        else:
-            yield session.pk
+def _outdated(
+    live: DeviceSessionQuerySet, user: Any, before: Any, refuses: Callable[[str], bool]
+) -> dict[EndReason, list[UUID]]:
+    """Return the sessions that the user's state ends, by reason."""
+    found: dict[EndReason, list[UUID]] = {}
+    for session in live.only("pk", "fingerprint", "backend"):
+        if refuses(session.backend):
+            found.setdefault(EndReason.USER_DISABLED, []).append(session.pk)
+        elif not has_fingerprint(user, session.fingerprint) and not _keep(session, before, user):
+            found.setdefault(EndReason.PASSWORD_CHANGED, []).append(session.pk)
+    return found
+
+
+def _keep(session: DeviceSession, before: Any, user: Any) -> bool:
+    """Return whether the session goes on with an upgraded hash of its password; store the new fingerprint."""
+    if before is None or not has_fingerprint(before, session.fingerprint):
+        return False
+    # This column alone: a refresh that was judged by the old fingerprint reads the row again.
+    this = DeviceSession.objects.using(database.alias()).filter(
+        pk=session.pk, fingerprint=session.fingerprint
+    )
+    this.update(fingerprint=fingerprint(user))
+    return True
+
+
+def _is_refused(path: str, user: Any) -> bool:
+    """Return whether the backend refuses the user now; one that fails is asked again at the next request."""
+    try:
+        return not accepts_unread(path, user)
+    except StoreUnavailable:
+        return False
 
 
 def end_before_delete(sender: Any, instance: Any, using: str, **kwargs: Any) -> None:

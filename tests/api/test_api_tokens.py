@@ -338,11 +338,13 @@ class CountingHasher(MD5PasswordHasher):
         return super().encode(password, salt)
 
 
-def test_a_backend_that_lets_the_inactive_in_changes_nothing(api, make_user, password, settings):
-    settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.AllowAllUsersModelBackend"]
+def test_the_backend_decides_whether_the_inactive_are_let_in(api, make_user, password, settings):
     user = make_user("inactive", is_active=False)
     response = api.post(LOGIN, {"username": user.get_username(), "password": password})
     assert_error(response, 401, "invalid_credentials")
+    settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.AllowAllUsersModelBackend"]
+    response = api.post(LOGIN, {"username": user.get_username(), "password": password})
+    assert response.status_code == 200
 
 
 # Throttles

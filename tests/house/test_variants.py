@@ -22,6 +22,10 @@ def test_subjects_are_shown_on_a_site_with_another_user_model():
     run_on("custom_user", "tests/sessions/test_subjects.py")
 
 
+def test_every_door_works_with_a_user_model_that_is_none_of_djangos():
+    run_on("members", "tests/members")
+
+
 def test_second_factors_of_other_apps_are_told_of():
     pytest.importorskip("allauth.mfa", reason="django-allauth[mfa,socialaccount] is not installed")
     pytest.importorskip("django_otp", reason="django-otp is not installed")

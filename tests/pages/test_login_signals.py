@@ -31,7 +31,6 @@ NOBODY = {"user": None, "session": None}
 NAVIGATION = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
-LETS_EVERYBODY_IN = "django.contrib.auth.backends.AllowAllUsersModelBackend"
 REMOTE_USER = "django.contrib.auth.backends.RemoteUserBackend"
 
 
@@ -663,10 +662,9 @@ def test_logging_out_of_an_impersonation_ends_the_session_beneath(impersonating,
 # If opening fails, nobody is logged in
 
 
-def test_a_user_who_cannot_have_a_session_is_not_logged_in(browser, ada, settings):
-    settings.AUTHENTICATION_BACKENDS = [LETS_EVERYBODY_IN]
+def test_a_user_who_cannot_have_a_session_is_not_logged_in(browser, ada):
     get_user_model()._default_manager.filter(pk=ada.pk).update(is_active=False)
-    response = browser.get(f"/log-in/{ada.get_username()}/", {"backend": LETS_EVERYBODY_IN})
+    response = browser.get(f"/log-in/{ada.get_username()}/", {"backend": MODEL_BACKEND})
     assert response.status_code == 403
     assert "You cannot sign in with this account." in response.content.decode()
     assert_nobody_was_logged_in(browser, response)

@@ -54,6 +54,7 @@ KEPT = {
         "subject",
         "device_type",
         "amr",
+        "backend",
         "auth_time",
         "persistent",
         "created_at",

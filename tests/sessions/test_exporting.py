@@ -34,6 +34,7 @@ LEFT_OUT = {
     *("spent_branch", "twin_generation", "twin_streak"),
     "answers_lost",  # the note of the event that ended it says so
     "not_before_number",
+    "backend",  # a class of the site's
 }
 
 

@@ -104,6 +104,8 @@ def change_my_password(request: HttpRequest, how: str) -> HttpResponse:
         user.save()
     if how == "and_disabled":
         get_user_model()._default_manager.filter(pk=user.pk).update(is_active=False)
+    if how == "and_banned":
+        get_user_model()._default_manager.filter(pk=user.pk).update(email="ada@banned.example")
     if how == "and_pruned":
         request.device_session.delete()
     return HttpResponse("changed")

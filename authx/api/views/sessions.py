@@ -18,6 +18,7 @@ from authx.api.serializers import NameSerializer, PasswordSerializer, SessionSer
 from authx.api.views.base import SessionAPIView
 from authx.api.views.tokens import check_credentials, token_body
 from authx.core.reasons import EndReason
+from authx.core.user_model import username_of
 from authx.http.actor import actor_of
 from authx.http.renewal import has_bearer
 from authx.http.request_state import request_state
@@ -103,7 +104,7 @@ class Reauthenticate(SessionAPIView):
         password = serializer.validated_data["password"]
         user: Any = request.user
         session = session_of(request)
-        proved = check_credentials(request, user.get_username(), password, proof_of=session)
+        proved = check_credentials(request, username_of(user), password, proof_of=session)
         if proved.pk != user.pk:
             raise Refused("invalid_credentials")
         by_cookie = request_state(request._request).by_cookie

@@ -121,7 +121,7 @@ class Login(AuthxAPIView):
             overwrites=came_with,
             django_key=stored_key(request._request) if keeps_data else None,
         )
-        if getattr(type(user), "last_login", None) is not None:  # a user model may lack it
+        if any(field.name == "last_login" for field in user._meta.concrete_fields):
             update_last_login(type(user), user)
         response = Response(token_body(credentials, with_refresh=not by_cookie))
         if by_cookie:
