@@ -29,11 +29,11 @@ def _durations() -> list[CheckMessage]:
         found.append(Warning(text, hint=hint, id="authx.W002"))
     if conf.ACCESS_TOKEN_LIFETIME >= conf.IDLE_LIFETIME:
         text = "AUTHX_ACCESS_TOKEN_LIFETIME must be shorter than AUTHX_IDLE_LIFETIME."
-        hint = "A session is idle when it is not refreshed; 15 minutes and 7 days are the defaults."
+        hint = "It holds to within one access token's life; 15 minutes and 7 days are the defaults."
         found.append(Error(text, hint=hint, id="authx.E002"))
     if conf.REFRESH_GRACE >= conf.IDLE_LIFETIME:
         text = "AUTHX_REFRESH_GRACE must be shorter than AUTHX_IDLE_LIFETIME."
-        hint = "Thirty seconds cover a burst of tabs."
+        hint = "No refresh within the grace moves the idle limit; thirty seconds cover a burst of tabs."
         found.append(Error(text, hint=hint, id="authx.E003"))
     elif conf.REFRESH_GRACE > conf.ACCESS_TOKEN_LIFETIME:
         text = "AUTHX_REFRESH_GRACE is longer than AUTHX_ACCESS_TOKEN_LIFETIME."

@@ -57,7 +57,9 @@ def _add(session: DeviceSession, request: HttpRequest) -> bool:
 def renew_access(session: DeviceSession, visit: Visit, response: HttpResponseBase) -> None:
     """Give a browser that came with cookies an access token with the new ``amr`` at once."""
     if cookies.has_credentials(visit.request):
-        claims, token = access_token_for(session, now=timezone.now())
+        before = visit.identity.claims
+        until = None if before is None else before.exp
+        claims, token = access_token_for(session, now=timezone.now(), until=until)
         cookies.set_access_cookie(response, token, claims.expires_in, persistent=session.persistent)
 
 

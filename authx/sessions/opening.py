@@ -87,7 +87,7 @@ class _Login:
             "created_at": self.now,
             "last_seen_at": self.now,
             "rotated_at": self.now,
-            "idle_expires_at": idle_expiry(self.now, conf.IDLE_LIFETIME, expires_at),
+            "idle_expires_at": idle_expiry(self.now, conf.idle_period, expires_at),
             "expires_at": expires_at,
             "salt": secrets.token_bytes(32),
             "fingerprint": fingerprint(self.user),

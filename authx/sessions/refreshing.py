@@ -123,7 +123,7 @@ def _judge(session: DeviceSession, presented: RefreshClaims, now: datetime) -> V
         branch=presented.branch,
         now=now,
         grace=conf.REFRESH_GRACE,
-        idle=conf.IDLE_LIFETIME,
+        idle=conf.idle_period,
         user_end=user_end(session),
     )
 

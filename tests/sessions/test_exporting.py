@@ -83,7 +83,7 @@ def test_a_session_is_told_with_its_events(ada, phone):
         "last_seen_at": "2026-03-01T12:00:00.000001Z",
         "generation": 1,
         "refreshed_at": "2026-03-01T12:00:00.000001Z",
-        "idle_expires_at": "2026-03-08T12:00:00.000001Z",
+        "idle_expires_at": "2026-03-08T12:15:00.000001Z",
         "expires_at": "2026-03-31T12:00:00.000001Z",
         "ended_at": None,
         "end_reason": None,
