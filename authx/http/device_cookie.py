@@ -26,6 +26,17 @@ def browser_device(request: HttpRequest) -> BrowserDevice:
     return state.device
 
 
+def presented_device(request: HttpRequest) -> BrowserDevice | None:
+    """Return the browser that the request's own device cookie names; None without one that we have signed."""
+    return _read(request)
+
+
+def introduce_browser(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Set the device cookie of a browser that has none: its first login is then sent with it."""
+    if presented_device(request) is None and conf.DEVICE_COOKIE not in response.cookies:
+        set_device_cookie(response, _signer().sign(write_device(browser_device(request))).decode())
+
+
 def remember_login(
     request: HttpRequest, response: HttpResponseBase, subject: str, *, login: str = ""
 ) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.urls import Resolver404, ResolverMatch, resolve
 
@@ -49,6 +50,19 @@ def is_admin_logout(request: HttpRequest) -> bool:
     return bool(getattr(match.func, "__wrapped__", None) == site.logout)
 
 
+def is_login_page(request: HttpRequest) -> bool:
+    """Return whether the request goes to a Django ``LoginView``, ours included, an admin's, or LOGIN_URL."""
+    match = _match(request)
+    if match is None:
+        return False
+    from django.contrib.auth.views import LoginView  # as below
+
+    if issubclass(getattr(match.func, "view_class", object), LoginView):
+        return True
+    is_admins = (match.app_name, match.url_name) == ("admin", "login")
+    return is_admins or str(settings.LOGIN_URL) in {match.view_name, request.path}
+
+
 def is_api_view(request: HttpRequest) -> bool:
     """Return whether the request goes to a DRF view, whose errors are JSON."""
     match = _match(request)
@@ -69,7 +83,7 @@ def _renews_itself(request: HttpRequest) -> bool:
 
 def _match(request: HttpRequest) -> ResolverMatch | None:
     try:
-        return resolve(request.path_info, getattr(request, "urlconf", None))
+        return request.resolver_match or resolve(request.path_info, getattr(request, "urlconf", None))
     except Resolver404:
         return None
 

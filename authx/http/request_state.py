@@ -26,6 +26,8 @@ class RequestState:
     by_cookie: bool = False
     #: Our login page has just accepted a password.
     by_password: bool = False
+    #: What it says about "keep me signed in"; None where it does not say.
+    remember: bool | None = None
     #: The API has signed this browser in or out: what the middleware found out before no longer holds.
     took_over: bool = False
     #: The middleware has finished the response: no cookie can be added.

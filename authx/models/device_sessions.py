@@ -129,6 +129,9 @@ class DeviceSession(models.Model):
     fingerprint = models.CharField(max_length=64)
     #: HMAC of the Django session key this session was adopted from; unique, so adopted once ever.
     adopted_from = models.CharField(max_length=64, null=True, unique=True)
+    #: SHA-256 hex of what the requests of a double click have in common (``logins.double_click``); unique, so
+    #: that one of them opens the session. None where nothing says so.
+    login_key = models.CharField(max_length=64, null=True, unique=True, editable=False)
 
     #: The number of the newest not-before mark when it was opened.
     not_before_number = models.PositiveBigIntegerField(default=0, db_default=0, editable=False)

@@ -16,6 +16,7 @@ from django.utils.http import escape_leading_slashes
 
 from authx.errors import AuthxError, LoginRefused, RefreshConflict, SessionLimitReached, StoreUnavailable
 from authx.http import charset, cookies, renewal
+from authx.http.device_cookie import introduce_browser
 from authx.http.error_reports import keep_secrets
 from authx.http.outage import RETRY_AFTER
 from authx.http.request_state import RequestState, request_state
@@ -88,6 +89,8 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
     if response.status_code == 500 and visit is not None and _is_outage(visit):
         response = unavailable(request)  # raised where Django calls no process_exception
     run_pending()
+    if visit is not None and response.status_code == 200 and renewal.is_login_page(request):
+        introduce_browser(request, response)
     state.is_finished = True
     answered(request, response)
     restrict_caches(request, response, state, visit)

@@ -61,7 +61,8 @@ class LoginView(auth_views.LoginView):
             self.refusal_code = word
             form.add_error(None, _("This account needs another way to sign in."))
             return self.form_invalid(form)
-        request_state(self.request).by_password = True
+        state = request_state(self.request)
+        state.by_password, state.remember = True, form.cleaned_data["remember"]
         try:
             response = super().form_valid(form)
         except (LoginRefused, SessionLimitReached) as error:

@@ -28,6 +28,7 @@ from authx.sessions.limits import enforce_limits, lock_user, replace_same_device
 from authx.sessions.liveness import fingerprint
 from authx.sessions.not_before import opening_moment
 from authx.sessions.ports import actor_of
+from authx.sessions.repeated_login import LoginRepeated, free_key, open_once
 from authx.sessions.risk import country_of
 from authx.sessions.subjects import subject_of
 from authx.store import database
@@ -71,6 +72,8 @@ class _Login:
     actor: Actor
     now: datetime
     columns: dict[str, Any] = field(default_factory=dict)
+    #: The request as the caller of ``open_session`` gave it, for receivers of the signal.
+    request: Any = None
 
     def row(self) -> DeviceSession:
         type_, label = describe_user_agent(self.actor.user_agent)
@@ -107,6 +110,7 @@ def open_session(
     continues: DeviceSession | None = None,
     auth_time: datetime | None = None,
     adopted_from: str | None = None,
+    login_key: str | None = None,
     now: datetime | None = None,
 ) -> Credentials:
     """Open a device session for a user who has just authenticated.
@@ -116,7 +120,8 @@ def open_session(
     session whose cookies this login replaces: it ends as ``superseded`` (transition T12). A live session of
     the same user and ``device.id`` ends as ``replaced``, and so do those for which AUTHX_SESSION_LIMITS has
     no room. ``continues`` is a session of the same device that has just ended: its device and authentication
-    are kept.
+    are kept. ``login_key`` is what this login has in common with one that was sent by the same double click:
+    within the grace the second of them opens nothing, and is answered with the session of the first.
 
     Raises:
         SessionLimitReached: a limit that refuses logins is full; nothing was opened.
@@ -131,44 +136,49 @@ def open_session(
     moment, not_before_number = opening_moment()
     at = now or moment
     columns = {"amr": list(amr), "persistent": persistent, "adopted_from": adopted_from}
-    columns |= {"subject": subject, "not_before_number": not_before_number}
+    columns |= {"login_key": login_key, "subject": subject, "not_before_number": not_before_number}
     if auth_time is not None:
         columns["auth_time"] = auth_time
     if continues is not None:
         columns |= {name: getattr(continues, name) for name in _CONTINUED}
     actor = actor_of(request, user)
     columns["country"] = country_of(actor.ip)
-    login = _Login(user, device or Device(), actor, at, columns)
+    login = _Login(user, device or Device(), actor, at, columns, request)
     limits = conf.SESSION_LIMITS
 
-    def write() -> Credentials:
-        session = _write(login, overwrites, limits)
+    def write(stale: DeviceSession | None) -> Credentials:
+        session = _write(login, overwrites, limits, stale)
         # In the transaction, because AUTHX_CLAIMS is the site's code: if it fails, nothing has been opened.
         return credentials_for(session, generation=1, now=now or timezone.now())
 
     # A login that waits for others may have to start again once for each of them.
-    credentials = database.transact(write, attempts=TURNS if limits else database.ATTEMPTS)
-    opened = {"session": credentials.session, "user": user, "request": request}
-    database.after_commit(lambda: signals.device_session_opened.send_robust(DeviceSession, **opened))
-    return credentials
+    return open_once(write, attempts=TURNS if limits else database.ATTEMPTS, now=now)
 
 
-def _write(login: _Login, overwrites: DeviceSession | None, limits: Sequence[Limit]) -> DeviceSession:
+def _write(
+    login: _Login, overwrites: DeviceSession | None, limits: Sequence[Limit], stale: DeviceSession | None
+) -> DeviceSession:
     session = login.row()
     if limits:
         lock_user(login.user)
+    if stale is not None:
+        free_key(stale)
     try:
         session.save(using=database.alias(), force_insert=True)
     except IntegrityError as error:
-        if session.adopted_from is None:
-            raise
-        raise LoginRefused("this Django session was adopted before") from error
+        if session.adopted_from is not None:
+            raise LoginRefused("this Django session was adopted before") from error
+        if session.login_key is not None:
+            raise LoginRepeated(session.login_key) from error
+        raise
     audit.record(SessionEvent.Kind.OPENED, session, at=login.now, actor=login.actor)
     if overwrites is not None:
         end_session(overwrites, EndReason.SUPERSEDED, Actor(login.user), now=login.now)
     replace_same_device(session, login.actor)
     if limits:
         enforce_limits(session, login.actor, limits)
+    opened = {"session": session, "user": login.user, "request": login.request}
+    database.after_commit(lambda: signals.device_session_opened.send_robust(DeviceSession, **opened))
     return session
 
 

@@ -70,6 +70,7 @@ KEPT = {
         "salt",
         "fingerprint",
         "adopted_from",
+        "login_key",
         "not_before_number",
         "idle_expires_at",
         "expires_at",

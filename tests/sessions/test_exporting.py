@@ -29,7 +29,7 @@ WHOSE = {"id", "session", "subject"}
 
 LEFT_OUT = {
     *("user", "subject"),  # said once, at the top
-    *("salt", "fingerprint", "adopted_from"),
+    *("salt", "fingerprint", "adopted_from", "login_key"),
     *("confirmed_generation", "strike_generation", "strike_at", "late_streak", "late_at"),
     *("spent_branch", "twin_generation", "twin_streak"),
     "answers_lost",  # the note of the event that ended it says so

@@ -30,6 +30,7 @@ from authx.http.renewal import has_bearer
 from authx.http.request_state import request_state
 from authx.logins.attempts import authenticate_within_limit
 from authx.logins.browser import browser_session
+from authx.logins.double_click import login_key
 from authx.logins.presented import presented_by
 from authx.models import DeviceSession
 from authx.sessions import (
@@ -109,15 +110,12 @@ class Login(AuthxAPIView):
         user = check_credentials(request, data["username"], data["password"])
         if word := password_login_refusal(request._request, user):
             raise Refused(word)
-        came_with = browser_session(request._request) if by_cookie else None
-        credentials = open_session(
-            user,
-            request,
-            device,
-            amr=password_methods(user),
-            persistent=data["remember"],
-            overwrites=came_with,
-        )
+        how = {"amr": password_methods(user), "persistent": data["remember"]}
+        came_with = key = None
+        if by_cookie:
+            came_with = browser_session(request._request)
+            key = login_key(request._request, user, came_with=came_with, **how)
+        credentials = open_session(user, request, device, overwrites=came_with, login_key=key, **how)
         if getattr(type(user), "last_login", None) is not None:  # a user model may lack it
             update_last_login(type(user), user)
         response = Response(token_body(credentials, with_refresh=not by_cookie))
