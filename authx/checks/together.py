@@ -80,7 +80,14 @@ def _keys() -> list[CheckMessage]:
 def _paths() -> list[CheckMessage]:
     """Check settings that name code: it must be there now, not only at the first login."""
     found: list[CheckMessage] = []
-    for name in ("CLAIMS", "BIND_DJANGO_LOGIN", "PASSWORD_LOGIN", "REVOCATION_STORE", "COUNTRY"):
+    for name in (
+        "CLAIMS",
+        "DEVICE_CLASSIFIER",
+        "BIND_DJANGO_LOGIN",
+        "PASSWORD_LOGIN",
+        "REVOCATION_STORE",
+        "COUNTRY",
+    ):
         path = Conf.__dict__[name].configured()
         if isinstance(path, str) and "." in path:
             found += _importable(f"AUTHX_{name}", path)

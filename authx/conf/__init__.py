@@ -75,6 +75,12 @@ class Conf(ParsedSettings):
         "The device types a login may name.",
         parse=tuple,
     )
+    DEVICE_CLASSIFIER: Setting[DottedPath | None] = Setting(
+        None,
+        rules.optional(rules.dotted),
+        "Function (request, claimed) -> type: decides what kind of device a login comes from.",
+        parse=DottedPath,
+    )
     SESSION_LIMITS: Setting[tuple[Limit, ...]] = Setting(
         [],
         rules.session_limits(DEVICE_TYPES.configured),

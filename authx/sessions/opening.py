@@ -23,6 +23,7 @@ from authx.errors import DeviceInvalid, LoginRefused
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
 from authx.sessions.credentials import Credentials, credentials_for
+from authx.sessions.device_types import classified
 from authx.sessions.ending import end_session
 from authx.sessions.limits import enforce_limits, lock_user, replace_same_device
 from authx.sessions.liveness import fingerprint
@@ -128,6 +129,7 @@ def open_session(
         LoginRefused: the user is inactive, not saved, or without a value in AUTHX_SUBJECT_FIELD; or the
             Django session was adopted before.
         DeviceInvalid: the device is of an unknown type, or its id is malformed.
+        ImproperlyConfigured: AUTHX_DEVICE_CLASSIFIER has returned no device type; nothing was opened.
         StoreUnavailable: the database cannot be written; nothing was opened.
     """
     if getattr(user, "pk", None) is None or not user.is_active:
@@ -139,11 +141,14 @@ def open_session(
     columns |= {"login_key": login_key, "subject": subject, "not_before_number": not_before_number}
     if auth_time is not None:
         columns["auth_time"] = auth_time
+    device = device or Device()
     if continues is not None:
         columns |= {name: getattr(continues, name) for name in _CONTINUED}
+    elif chosen := classified(request, device.type):
+        columns["device_type"] = chosen
     actor = actor_of(request, user)
     columns["country"] = country_of(actor.ip)
-    login = _Login(user, device or Device(), actor, at, columns, request)
+    login = _Login(user, device, actor, at, columns, request)
     limits = conf.SESSION_LIMITS
 
     def write(stale: DeviceSession | None) -> Credentials:
