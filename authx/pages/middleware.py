@@ -99,6 +99,8 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
             _apply(visit, response, state)
     except AuthxError:
         logger.warning("Cookies were not delivered.", exc_info=True)
+    except Exception:  # the site's own code, such as AUTHX_CLAIMS
+        logger.exception("Cookies were not delivered.")
     return response
 
 

@@ -53,7 +53,8 @@ class LoginView(auth_views.LoginView):
         visit = visit_of(request)
         if visit is not None and (found := visit.settle()).session is None:
             is_late = isinstance(found.refusal, RefreshConflict)
-            visit.change_delivery(clears_cookies=not is_late and _buys_nothing(request))
+            is_open = is_late or found.failure is not None  # the cookies may be good again
+            visit.change_delivery(clears_cookies=not is_open and _buys_nothing(request))
         return super().get(request, *args, **kwargs)
 
     def form_valid(self, form: Any) -> HttpResponse:

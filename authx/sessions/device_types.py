@@ -10,19 +10,12 @@ from django.core.exceptions import ImproperlyConfigured
 from authx.conf import conf
 
 
-def classified(request: Any, claimed: str) -> str:
-    """Return the device type that AUTHX_DEVICE_CLASSIFIER decides on; ``""`` where it leaves that to authx.
-
-    ``claimed`` is what the client says, ``""`` if it says nothing. The site's function gets Django's request,
-    or None where the session is opened without one.
+def checked(found: Any) -> str:
+    """Return the type that AUTHX_DEVICE_CLASSIFIER has decided on; ``""`` where it leaves that to authx.
 
     Raises:
-        ImproperlyConfigured: it returns something else; nobody gets round a limit by mistake.
+        ImproperlyConfigured: it has returned something else; nobody gets round a limit by mistake.
     """
-    decide = conf.DEVICE_CLASSIFIER
-    if decide is None:
-        return ""
-    found = decide(getattr(request, "_request", request), claimed)
     if found is None or found == "":
         return ""
     if isinstance(found, str) and found in conf.DEVICE_TYPES:
@@ -30,8 +23,8 @@ def classified(request: Any, claimed: str) -> str:
     if inspect.iscoroutine(found):
         found.close()  # else Python warns that it was never awaited
     raise ImproperlyConfigured(
-        f"{decide}, which AUTHX_DEVICE_CLASSIFIER names, must return None or one of AUTHX_DEVICE_TYPES"
-        f" ({', '.join(conf.DEVICE_TYPES)}). It has returned {_shown(found)}."
+        f"{conf.DEVICE_CLASSIFIER}, which AUTHX_DEVICE_CLASSIFIER names, must return None or one of"
+        f" AUTHX_DEVICE_TYPES ({', '.join(conf.DEVICE_TYPES)}). It has returned {_shown(found)}."
     )
 
 

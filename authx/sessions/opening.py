@@ -23,7 +23,7 @@ from authx.errors import DeviceInvalid, LoginRefused
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
 from authx.sessions.credentials import Credentials, credentials_for
-from authx.sessions.device_types import classified
+from authx.sessions.device_types import checked
 from authx.sessions.ending import end_session
 from authx.sessions.limits import enforce_limits, lock_user, replace_same_device
 from authx.sessions.liveness import fingerprint
@@ -144,8 +144,9 @@ def open_session(
     device = device or Device()
     if continues is not None:
         columns |= {name: getattr(continues, name) for name in _CONTINUED}
-    elif chosen := classified(request, device.type):
-        columns["device_type"] = chosen
+    elif (decide := conf.DEVICE_CLASSIFIER) is not None:
+        chosen = checked(decide(getattr(request, "_request", request), device.type))
+        columns |= {"device_type": chosen} if chosen else {}
     actor = actor_of(request, user)
     columns["country"] = country_of(actor.ip)
     login = _Login(user, device, actor, at, columns, request)

@@ -30,7 +30,8 @@ from authx.sessions.liveness import fingerprint, user_end
 from authx.sessions.lookup import Snapshot, find_by_refresh_token
 from authx.sessions.ports import actor_of
 from authx.sessions.refresh_events import SILENT, record_refusal_once, record_verdict
-from authx.sessions.risk import action_of, alarms_of, new_context, record_alarm
+from authx.sessions.risk import action_of, alarms_of, record_alarm
+from authx.sessions.site_answers import SiteAnswers, ask_site
 from authx.store import database
 
 
@@ -50,6 +51,7 @@ def refresh_session(
         RefreshReused: it was spent before, a sign of theft; the session has just been ended.
         SessionEnded: the session is over; ``reason`` says why.
         StoreUnavailable: the database cannot be read or written; nothing changed.
+        Exception: whatever the site's own code raises (AUTHX_CLAIMS, AUTHX_COUNTRY); nothing was spent.
     """
     return exchange(read_refresh_token(refresh_token, secret_keys()), actor_of(request), now=now)
 
@@ -58,10 +60,11 @@ def refresh_session(
 def exchange(presented: RefreshClaims, actor: Actor = NOBODY, *, now: datetime | None = None) -> Credentials:
     """Do what ``refresh_session`` does, for a door that has read the token and built the actor."""
     with database.store_errors():
-        session, verdict = _exchange(presented, actor, now)
+        session, verdict, extra = _exchange(presented, actor, now)
         generation = verdict.issue or session.generation
         kept = presented.branch if verdict.transition is Transition.KEEP else None
-        return credentials_for(session, generation=generation, now=now or timezone.now(), kept=kept)
+        at = now or timezone.now()
+        return credentials_for(session, generation=generation, now=at, kept=kept, extra=extra)
 
 
 @sensitive_variables()
@@ -77,27 +80,35 @@ def hold_session(
     Raises: as ``refresh_session``.
     """
     with database.store_errors():
-        session, _verdict = _exchange(presented, actor, now, holds=True)
-        return session, claims_of(session, generation=session.generation, now=now or timezone.now())
+        session, _verdict, extra = _exchange(presented, actor, now, holds=True)
+        at = now or timezone.now()
+        return session, claims_of(session, generation=session.generation, now=at, extra=extra)
 
 
 @sensitive_variables()
 def _exchange(
     presented: RefreshClaims, actor: Actor, now: datetime | None, *, holds: bool = False
-) -> tuple[DeviceSession, Verdict]:
-    """Return the session of a genuine token and the verdict that serves it, after carrying that out.
+) -> tuple[DeviceSession, Verdict, Mapping[str, Any]]:
+    """Return the session of a genuine token, the verdict that serves it, carried out, and the site's claims.
 
     ``holds``: the verdict is carried out only if it counts against the token.
     """
     for _ in range(database.ATTEMPTS):
         found = find_by_refresh_token(presented)
-        session = found.session
-        decision = _decide(session, presented, now or found.now, actor)
+        session, at = found.session, now or found.now
+        judged = _judge(session, presented, at)
+        answers = ask_site(session, judged, actor)
+        decision = _decide(session, judged, at, actor, answers)
         verdict = decision.verdict
-        if (holds and not verdict.counts_against) or _carry_out(session, decision, actor):
-            if verdict.issue is None:
-                raise _refusal(session, verdict)
-            return session, verdict
+        # Where no answer can be made, nothing is spent for it; but what shows a theft is not lost.
+        writes = judged.is_twin if answers.error else not holds or verdict.counts_against
+        if (verdict.issue is None or writes) and not _carry_out(session, decision, actor):
+            continue
+        if verdict.issue is None:
+            raise _refusal(session, verdict)
+        if answers.error:
+            raise answers.error
+        return session, verdict, answers.claims
     raise StoreUnavailable("too many others are refreshing this session")
 
 
@@ -141,19 +152,16 @@ class _Decision:
     context: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _decide(session: DeviceSession, presented: RefreshClaims, at: datetime, actor: Actor) -> _Decision:
-    verdict = _judge(session, presented, at)
-    found, known = alarms_of(verdict), None
-    context: dict[str, Any] = {}
-    if verdict.issue is not None:
-        known = replace(actor, user=session.user)
-        elsewhere, context = new_context(session, known)
-        found += elsewhere
+def _decide(
+    session: DeviceSession, verdict: Verdict, at: datetime, actor: Actor, answers: SiteAnswers
+) -> _Decision:
+    known = None if verdict.issue is None else replace(actor, user=session.user)
+    found = [*alarms_of(verdict), *answers.alarms]
     if verdict.end is None and any(action_of(alarm) is Action.END for alarm in found):
         verdict = _ended_by_alarm(verdict)
     if verdict.refusal is Refusal.REUSED:
         found.append(Alarm.REFRESH_REUSED)
-    return _Decision(verdict, at, known, tuple(found), context)
+    return _Decision(verdict, at, known, tuple(found), answers.context)
 
 
 def _ended_by_alarm(verdict: Verdict) -> Verdict:

@@ -293,8 +293,8 @@ def kick(admin, row_text, reason, *, own=False):
 def test_a_double_click_on_sign_in_signs_in_once(either_site, open_profile, pause):
     """Also in a browser that is known, where the later login would end the earlier one."""
     ada = open_profile(either_site)
-    for time in range(3):
-        if time:
+    for number in range(3):
+        if number:
             ada.go("/").click("Sign out")
         double_click_on_sign_in(ada, "ada", pause)
         assert ada.go("/private/").heading == "Private page", ada.page.content()

@@ -110,7 +110,7 @@ def test_a_session_that_continues_another_keeps_its_type(ada):
 @pytest.mark.parametrize("wrong", ["tablet", "IOS", 7, ["ios"], True], ids=str)
 def test_a_type_that_is_none_is_an_error_of_the_site_before_anything_opens(ada, answer, wrong):
     answer(wrong)
-    with pytest.raises(ImproperlyConfigured, match="AUTHX_DEVICE_CLASSIFIER.*AUTHX_DEVICE_TYPES"):
+    with pytest.raises(ImproperlyConfigured, match=r"AUTHX_DEVICE_CLASSIFIER.*AUTHX_DEVICE_TYPES"):
         open_session(ada, None, Device(type="ios"))
     assert not DeviceSession.objects.exists()
 
