@@ -10,7 +10,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
-from django.urls import path
+from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
@@ -40,7 +40,7 @@ class DeviceSessionAdmin(ReadOnlyAdmin):
     ordering = ["-created_at"]
     actions = ["kick", "kick_everywhere"]
     fieldsets = [
-        (None, {"fields": ["user", "subject", "status", "why", "ended_at", "ended_by"]}),
+        (None, {"fields": ["user", "subject", "status", "why", "ended_at", "ended_by", "continued_as"]}),
         (
             _("Device"),
             {
@@ -98,6 +98,14 @@ class DeviceSessionAdmin(ReadOnlyAdmin):
     @admin.display(description=_("device"))
     def device(self, session: DeviceSession) -> str:
         return str(session)
+
+    @admin.display(description=_("continued as"))
+    def continued_as(self, session: DeviceSession) -> str:
+        """Return a link to the session that continues it; ``-`` where there is none."""
+        if session.successor in {None, session.pk}:
+            return "-"
+        name = f"{self.admin_site.name}:authx_devicesession_change"
+        return format_html('<a href="{}">{}</a>', reverse(name, args=[session.successor]), session.successor)
 
     @admin.display(description=_("authenticated at"))
     def authenticated_at(self, session: DeviceSession) -> Any:

@@ -16,13 +16,13 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from authx.admin.recent import has_signed_in_recently
+from authx.admin.recent import ask_again
 from authx.core.reasons import EndReason
 from authx.http.actor import actor_of
 from authx.models import DeviceSession, DeviceSessionQuerySet
 from authx.sessions import end_sessions, end_user_sessions
 from authx.sessions.kicking import may_kick_superusers, of_superusers
-from authx.store import database
+from authx.sessions.queries import live_or_continued
 
 #: Rows listed on a confirmation page; the rest are counted.
 LISTED = 100
@@ -55,7 +55,7 @@ class Chosen:
     @classmethod
     def of(cls, request: HttpRequest, targets: DeviceSessionQuerySet, *, include_own: bool) -> Chosen:
         """Choose among the live ones, as the rows are now in the database that will be written."""
-        live = targets.using(database.alias()).live()
+        live = live_or_continued(targets)
         sessions, superusers = live, 0
         if not may_kick_superusers(request.user):
             theirs = of_superusers(live)
@@ -68,9 +68,9 @@ class Chosen:
 def kick_or_ask(
     model_admin: Any, request: HttpRequest, targets: DeviceSessionQuerySet, *, action: str
 ) -> HttpResponse | None:
-    """Return the confirmation page; None once the sessions have ended, or if the login is too old."""
-    if not has_signed_in_recently(model_admin, request):
-        return None
+    """Return the page that asks, or a redirect if the login is too old; None once the sessions have ended."""
+    if refusal := ask_again(model_admin, request):
+        return refusal
     form = KickForm(request.POST if "post" in request.POST else None)
     is_confirmed = form.is_valid()
     include_own = form.is_bound and form.cleaned_data["include_own"]

@@ -15,7 +15,7 @@ from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
-from authx.admin.recent import has_signed_in_recently
+from authx.admin.recent import ask_again
 from authx.errors import StoreUnavailable
 from authx.http.cookies import never_cache
 from authx.issuer.clients import create_service, disable_service, renew_secret
@@ -64,8 +64,8 @@ class ServiceClientAdmin(admin.ModelAdmin):
         """Ask for the name, then show the credentials: only this once, so without a redirect."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        if self._is_too_late(request):
-            return self._list_page()
+        if request.method == "POST" and (refusal := ask_again(self, request)):
+            return refusal
         form = ServiceForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             try:
@@ -84,8 +84,8 @@ class ServiceClientAdmin(admin.ModelAdmin):
         if request.method != "POST":
             title = _("Renew the secret")
             return self._page(request, "ask.html", {"service": service, "verb": "renew", "title": title})
-        if self._is_too_late(request):
-            return self._list_page()
+        if refusal := ask_again(self, request):
+            return refusal
         secret = renew_secret(service)
         self._log(request, service, CHANGE, _("Secret renewed."))
         return self._shown(request, service, secret)
@@ -96,15 +96,12 @@ class ServiceClientAdmin(admin.ModelAdmin):
         if request.method != "POST":
             context = {"service": service, "verb": "disable", "title": _("Disable")}
             return self._page(request, "ask.html", context)
-        if self._is_too_late(request):
-            return self._list_page()
+        if refusal := ask_again(self, request):
+            return refusal
         disable_service(service)
         self._log(request, service, CHANGE, _("Disabled."))
         self.message_user(request, _("%s is refused from now on.") % service, messages.SUCCESS)
         return self._list_page()
-
-    def _is_too_late(self, request: HttpRequest) -> bool:
-        return request.method == "POST" and not has_signed_in_recently(self, request)
 
     def _list_page(self) -> HttpResponse:
         name = "admin:authx_serviceclient_changelist"

@@ -18,7 +18,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from authx.admin.read_only import ReadOnlyAdmin
-from authx.admin.recent import has_signed_in_recently
+from authx.admin.recent import ask_again
 from authx.core.key_schedule import IN_USE, LEAD, KeyState
 from authx.errors import StoreUnavailable
 from authx.issuer.key_rows import all_keys, judge
@@ -131,8 +131,10 @@ class SigningKeyAdmin(ReadOnlyAdmin):
         """Ask for confirmation, then make the next key."""
         self._check(request)
         form = RotateForm(request.POST or None)
-        if form.is_valid() and has_signed_in_recently(self, request):
-            return self._act(request, lambda: self._rotate(request, form.cleaned_data))
+        if form.is_valid():
+            return ask_again(self, request) or self._act(
+                request, lambda: self._rotate(request, form.cleaned_data)
+            )
         waiting = next((key for key in all_keys() if key.state == KeyState.NEXT), None)
         extra = {"form": form, "waiting": waiting, "lead": LEAD.seconds // 60, "title": _("Rotate now")}
         return self._ask(request, extra)
@@ -143,8 +145,8 @@ class SigningKeyAdmin(ReadOnlyAdmin):
         key = self.get_object(request, str(number))
         if key is None:
             raise Http404("there is no such key")
-        if request.method == "POST" and has_signed_in_recently(self, request):
-            return self._act(request, lambda: self._withdraw(request, key.kid))
+        if request.method == "POST":
+            return ask_again(self, request) or self._act(request, lambda: self._withdraw(request, key.kid))
         return self._ask(request, {"key": key, "state": self.state_now(key), "title": _("Withdraw")})
 
     def _check(self, request: HttpRequest) -> None:

@@ -1,4 +1,4 @@
-"""What the API's login, refresh and logout do to a browser: its cookies and its Django session."""
+"""What the API's login, step-up, refresh and logout do to a browser: its cookies and its Django session."""
 
 from __future__ import annotations
 
@@ -40,6 +40,14 @@ def renew(request: Request, response: Response, credentials: Credentials) -> Non
     """Set the cookies of a refresh; a Django session that belongs to nobody becomes this session's."""
     here, session = request._request, credentials.session
     django_session.claim(here, session.user, str(session.pk), persistent=session.persistent)
+    deliver(here, response, Delivery(credentials))
+
+
+def go_on(request: Request, response: Response, before: DeviceSession, credentials: Credentials) -> None:
+    """Set the cookies of the session that continues ``before``; its Django session goes along."""
+    here = request._request
+    request_state(here).took_over = True
+    django_session.hand_on(here, str(before.pk), str(credentials.session.pk))
     deliver(here, response, Delivery(credentials))
 
 

@@ -152,6 +152,11 @@ class Conf(ParsedSettings):
         "Refreshes per session, by API and pages; None for no limit.",
         parse=Rate.read,
     )
+    DEVICES_MAX_AUTH_AGE: Setting[timedelta | None] = Setting(
+        timedelta(hours=12),
+        rules.optional(rules.positive),
+        "How recent a user's own login must be to sign out other devices on our page; None for any.",
+    )
     STAFF_MAX_AUTH_AGE: Setting[timedelta | None] = Setting(
         None, rules.optional(rules.positive), "How recent a staff member's own login must be to kick."
     )

@@ -29,3 +29,7 @@ class EndReason(StrEnum):
 
 #: The session reached one of its time limits. No entry in the revocation log: no token outlives the limits.
 EXPIRIES: Final = frozenset({EndReason.IDLE, EndReason.EXPIRED})
+
+#: A verdict on one session, which says nothing about one that continues it. The other reasons are somebody's
+#: who wants the device signed out.
+VERDICTS: Final = EXPIRIES | {EndReason.REUSED, EndReason.PASSWORD_CHANGED}

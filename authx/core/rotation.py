@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import Any
 
 from authx.core.reasons import EndReason
@@ -47,12 +47,12 @@ class Transition(StrEnum):
     ENDED = "T11"
 
 
-class Refusal(StrEnum):
+class Refusal(Enum):
     """Why no token is returned."""
 
-    CONFLICT = "conflict"
-    REUSED = "reused"
-    ENDED = "ended"
+    CONFLICT = auto()
+    REUSED = auto()
+    ENDED = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -107,6 +107,19 @@ def claim(request: HttpRequest, user: Any, sid: str, *, persistent: bool) -> Non
         last_as_long(request, persistent)
 
 
+def hand_on(request: HttpRequest, before: str, after: str) -> None:
+    """Give what is bound to session ``before``, or made under it, to ``after``, which continues it.
+
+    It gets a new key, as with Django's own ``update_session_auth_hash``: a copy of the old one ends with the
+    old session's tokens.
+    """
+    if not is_used(request) or owner(request) != before:
+        return
+    key = BOUND_KEY if bound_to(request) == before else BENEATH_KEY
+    request.session.cycle_key()
+    request.session[key] = after
+
+
 def leave_no_other(request: HttpRequest, user: Any, sid: str) -> bool:
     """Flush it if it is not that of device session ``sid`` or is another user's; bind a login not seen yet.
 

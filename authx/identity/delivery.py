@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from copy import copy
-
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from authx.conf import conf
 from authx.http import cookies, device_cookie, django_session
 from authx.identity.identity import Delivery
 from authx.models import DeviceSession
@@ -51,7 +48,6 @@ def _set_cookies(
     persistent = _is_persistent(request, session)
     if persistent != session.persistent:
         set_persistent(session, persistent)
-    newer = copy(response.cookies.get(conf.ACCESS_COOKIE))  # set by a view that reauthenticated its user
     cookies.set_cookies(
         response,
         access_token=credentials.access_token,
@@ -59,8 +55,6 @@ def _set_cookies(
         refresh_token=credentials.refresh_cookie,
         refresh_expires_in=credentials.refresh_expires_in if persistent else None,
     )
-    if newer is not None:
-        response.cookies[conf.ACCESS_COOKIE] = newer
 
 
 def _is_persistent(request: HttpRequest, session: DeviceSession) -> bool:

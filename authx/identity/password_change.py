@@ -11,8 +11,10 @@ from authx.core.reasons import EndReason
 from authx.http.actor import actor_of
 from authx.http.request_state import RequestState
 from authx.identity.identity import Delivery, Identity
+from authx.identity.step_up import came_back
 from authx.models import DeviceSession
-from authx.sessions import end_session, open_session
+from authx.sessions import end_session
+from authx.sessions.continuing import continue_after_password_change
 from authx.sessions.liveness import fingerprint_of, user_end
 from authx.sessions.lookup import find_by_sid
 
@@ -40,7 +42,10 @@ def own_password_change(request: HttpRequest, identity: Identity, state: Request
         end_session(after, EndReason.PASSWORD_CHANGED, by=actor_of(request, user))
     elif after.end_reason != EndReason.PASSWORD_CHANGED:
         return None
-    credentials = open_session(user, request, continues=after)
+    actor = actor_of(request, user)
+    credentials = continue_after_password_change(after, actor, came_back=came_back(identity))
+    if credentials is None:  # somebody has ended it by its id since
+        return None
     return Identity(user, credentials.session, delivery=Delivery(credentials, binds_django_session=True))
 
 

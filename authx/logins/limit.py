@@ -75,7 +75,7 @@ def _nonce(request: HttpRequest | None, subjects: set[str | None]) -> str | None
 def _count(tries: list[tuple[str, str, Rate | None]], now: float | None) -> LoginCount:
     counts = [(limit, count(f"login-{limit}", key, rate, now=now)) for limit, key, rate in tries]
     total = LoginCount(tuple(counted for _limit, counted in counts))
-    limit, longest = max(counts, default=("", Count()), key=lambda pair: pair[1].wait)
+    limit, longest = max(counts, default=(ACCOUNT, Count()), key=lambda pair: pair[1].wait)
     if not longest.wait:
         return total
     total.give_back()  # a try that has to wait is not made

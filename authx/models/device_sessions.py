@@ -151,6 +151,8 @@ class DeviceSession(models.Model):
         related_name="+",
         verbose_name=_("ended by"),
     )
+    #: The session that continues it: after a step-up, or after its own password change. Its own id: none may.
+    successor = models.UUIDField(_("continued as"), null=True, editable=False)
 
     objects = DeviceSessionQuerySet.as_manager()
 

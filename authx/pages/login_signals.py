@@ -144,7 +144,7 @@ def end_at_logout(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
         return
     visit = visit_of(request)
     session = (visit.settle().session if visit else None) or browser_session(request)
-    if session is not None:
+    if session is not None and session.ended_at is None:  # an old cookie does not end what continues it
         end_session(session, EndReason.LOGOUT, by=actor_of(request, user))
     if visit is not None:
         visit.identify(Identity(delivery=Delivery(clears_cookies=True)))

@@ -25,7 +25,7 @@ from authx.identity.response import apply, restrict_caches
 from authx.identity.stored_data import claim_stored_data
 from authx.identity.visit import Visit, begin_visit
 from authx.logins.outcome import answered
-from authx.pages.second_step import note_proofs, renew_access
+from authx.pages.second_step import note_proofs
 from authx.pages.texts import refusal_text
 from authx.store.database import run_pending
 
@@ -109,13 +109,11 @@ def _apply(visit: Visit, response: HttpResponseBase, state: RequestState) -> Non
     if kept is None or not kept.modified:
         apply(visit, response, state)
         return
-    proved = note_proofs(visit, response)
+    note_proofs(visit, response)
     changed = None if state.took_over else own_password_change(visit.request, visit.identity, state)
     if changed is not None:
         visit.identify(changed)
     apply(visit, response, state)
-    if proved is not None:
-        renew_access(proved, visit, response)
     claim_stored_data(visit, state)
 
 

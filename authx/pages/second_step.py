@@ -1,66 +1,71 @@
-"""Proofs in a session that is open already, such as a second factor after the login."""
+"""Proofs in a session that is open already, such as a second factor after the login: each is a step-up."""
 
 from __future__ import annotations
 
 import logging
+import time
+from datetime import UTC, datetime
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
-from authx.errors import StoreUnavailable
-from authx.http import cookies, django_session, proof_notes
+from authx.errors import SessionEnded, StoreUnavailable
+from authx.http import django_session, proof_notes
 from authx.http.actor import actor_of
+from authx.identity.step_up import continued
 from authx.identity.visit import Visit
 from authx.models import DeviceSession
-from authx.pages import proofs
-from authx.sessions.credentials import access_token_for, with_new_access_token
+from authx.pages import allauth_records, proofs
+from authx.sessions import Credentials
+from authx.sessions.credentials import with_new_access_token
 from authx.sessions.methods import add_methods, methods_of
 from authx.store.database import store_errors
 
 logger = logging.getLogger("authx")
 
 
-def note_proofs(visit: Visit, response: HttpResponseBase) -> DeviceSession | None:
-    """Add to ``amr`` what another app has noted in this request; return a session that needs a new token.
+def note_proofs(visit: Visit, response: HttpResponseBase) -> None:
+    """Continue the session in a new one where another app has noted a proof in this request.
 
     Most of those apps send no signal, but all leave a note in the Django session. A 500 does not save that.
     """
-    request = visit.request
-    if response.status_code >= 500 or not proof_notes.has_news(request):
-        return None
-    session, delivered = _session(visit), visit.identity.delivery.credentials
-    if session is None:
-        return None
+    if response.status_code >= 500 or not proof_notes.has_news(visit.request):
+        return
+    if (session := _session(visit)) is None:
+        return
     try:
-        added = _add(session, request)
-    except StoreUnavailable:  # the next request tries again; the page and its cookies leave as they are
+        _note(visit, session)
+    except (SessionEnded, StoreUnavailable):  # where it is not over, the next request tries again
         logger.warning("A proof was not noted.", exc_info=True)
-        return None
-    if not added or delivered is None:
-        return session if added else None
-    visit.change_delivery(credentials=with_new_access_token(delivered, session, now=timezone.now()))
-    return None
 
 
-def _add(session: DeviceSession, request: HttpRequest) -> bool:
-    """Add the user's new proofs to the session; return whether its ``amr`` has grown."""
+def _note(visit: Visit, session: DeviceSession) -> None:
+    request, delivery = visit.request, visit.identity.delivery
     with store_errors():  # the other apps' tables are read here too
         names = proofs.proofs_since(request, session.user)
     if not names:  # another user's, who has not signed in yet
-        return False
-    added = add_methods(session, methods_of(*names), actor_of(request, session.user))
+        return
+    methods = methods_of(*names)
+    if delivery.binds_django_session and delivery.credentials is not None:
+        _add(visit, session, methods, delivery.credentials)
+    else:
+        at = _time(request, session)
+        visit.identify(continued(request, visit.identity, session, methods, auth_time=at))
     proof_notes.see(request)
-    return added
 
 
-def renew_access(session: DeviceSession, visit: Visit, response: HttpResponseBase) -> None:
-    """Give a browser that came with cookies an access token with the new ``amr`` at once."""
-    if cookies.has_credentials(visit.request):
-        before = visit.identity.claims
-        until = None if before is None else before.exp
-        claims, token = access_token_for(session, now=timezone.now(), until=until)
-        cookies.set_access_cookie(response, token, claims.expires_in, persistent=session.persistent)
+def _add(visit: Visit, session: DeviceSession, methods: tuple[str, ...], delivered: Credentials) -> None:
+    """Add to ``amr`` in a session whose cookies leave with this response for the first time."""
+    if add_methods(session, methods, actor_of(visit.request, session.user)):
+        visit.change_delivery(credentials=with_new_access_token(delivered, session, now=timezone.now()))
+
+
+def _time(request: HttpRequest, session: DeviceSession) -> datetime:
+    """Return when the user proved it: allauth says so; of the other apps' notes the request is known."""
+    seen = request.session.get(proof_notes.SEEN_KEY, {}).get("allauth", 0)
+    times = [at for at, _name in allauth_records.of_user(request, session.user) if at > seen]
+    return datetime.fromtimestamp(max(times, default=time.time()), UTC)
 
 
 def _session(visit: Visit) -> DeviceSession | None:

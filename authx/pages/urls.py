@@ -1,15 +1,19 @@
 """Mount as ``path("account/", include("authx.pages.urls"))``."""
 
+from django.db.transaction import non_atomic_requests
 from django.urls import path
 
 from authx.http.renewal import never_renew
 from authx.pages import views
+from authx.pages.confirm import ConfirmView
 
 app_name = "authx"
 
 urlpatterns = [
     path("login/", views.LoginView.as_view(), name="login"),
     path("logout/", never_renew(views.LogoutView.as_view()), name="logout"),
+    # A failed try is recorded, and a session continued, even if the page then fails.
+    path("confirm/", non_atomic_requests(ConfirmView.as_view()), name="confirm"),
     path("devices/", views.devices, name="devices"),
     path("devices/end-others/", views.end_others, name="devices-end-others"),
     path("devices/<uuid:sid>/end/", views.end_device, name="device-end"),

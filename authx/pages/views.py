@@ -12,12 +12,14 @@ from django.contrib.auth.decorators import login_not_required, login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from authx.conf import conf
 from authx.core.reasons import EndReason
 from authx.errors import LoginRefused, RefreshConflict, SessionLimitReached
 from authx.http import cookies, django_session, renewal
@@ -26,8 +28,10 @@ from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.request_state import request_state
 from authx.identity.visit import identity_of, session_of, visit_of
 from authx.logins.outcome import say_wait
+from authx.models import DeviceSession
 from authx.pages.elsewhere import other_login_page, to_other_login_page
 from authx.pages.forms import LoginForm
+from authx.pages.step_up import demand_recent
 from authx.pages.texts import ended_message, refusal_text
 from authx.sessions import end_session, end_sessions
 from authx.sessions.queries import find_live_session, live_sessions, other_sessions
@@ -126,6 +130,8 @@ def end_device(request: HttpRequest, sid: UUID) -> HttpResponse:
     if current is not None and current.pk == session.pk:
         logout(request)
         return redirect("authx:login")
+    if refusal := _demand_recent(request, current):
+        return refusal
     end_session(session, EndReason.ENDED_BY_USER, by=actor_of(request, request.user))
     said = _("%(device)s has been signed out.") % {"device": session}
     messages.success(request, said, fail_silently=True)
@@ -137,8 +143,17 @@ def end_device(request: HttpRequest, sid: UUID) -> HttpResponse:
 def end_others(request: HttpRequest) -> HttpResponse:
     """End all of the user's sessions but this one."""
     current = session_of(request)
+    if refusal := _demand_recent(request, current):
+        return refusal
     others = other_sessions(request.user, current.pk if current else None)
     ended = end_sessions(others, EndReason.ENDED_BY_USER, by=actor_of(request, request.user))
     said = ngettext("%d other device has been signed out.", "%d other devices have been signed out.", ended)
     messages.success(request, said % ended, fail_silently=True)
     return redirect("authx:devices")
+
+
+def _demand_recent(request: HttpRequest, current: DeviceSession | None) -> HttpResponse | None:
+    """Return a redirect where AUTHX_DEVICES_MAX_AUTH_AGE demands a more recent login of this session."""
+    if current is None:  # a login that the site wants no device session for has no such time
+        return None
+    return demand_recent(request, conf.DEVICES_MAX_AUTH_AGE, back=reverse("authx:devices"))

@@ -84,23 +84,17 @@ def with_new_access_token(credentials: Credentials, session: DeviceSession, *, n
 
 
 @sensitive_variables()
-def access_token_for(
-    session: DeviceSession, *, now: datetime, until: int | None = None
-) -> tuple[AccessClaims, str]:
-    """Return the claims and text of a new access token of the session's current generation.
-
-    ``until`` is the ``exp`` of the token whose place it takes, which it does not outlive: the idle limit is
-    one token's life after a refresh, and this is none.
-    """
-    return _access_token(session, session.generation, now, until=until)
+def access_token_for(session: DeviceSession, *, now: datetime) -> tuple[AccessClaims, str]:
+    """Return the claims and text of a new access token of the session's current generation."""
+    return _access_token(session, session.generation, now)
 
 
 @sensitive_variables()
 def _access_token(
-    session: DeviceSession, generation: int, now: datetime, **more: Any
+    session: DeviceSession, generation: int, now: datetime, extra: Mapping[str, Any] | None = None
 ) -> tuple[AccessClaims, str]:
     key = keyring.keyset().signing
-    claims = claims_of(session, generation=generation, now=now, kid=key.kid, **more)
+    claims = claims_of(session, generation=generation, now=now, kid=key.kid, extra=extra)
     return claims, write_access_token(claims, key)
 
 
@@ -110,18 +104,16 @@ def claims_of(
     generation: int,
     now: datetime,
     kid: str = "",
-    until: int | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> AccessClaims:
     """Return the claims of an access token issued now, to be signed by the key ``kid``, or by none.
 
-    It expires at ``until`` (seconds since 1970) at the latest, where that is given. ``extra`` are the
-    ``extra_claims``, where they have been made already.
+    ``extra`` are the ``extra_claims``, where they have been made already.
     """
     issued = int(now.timestamp())
     limit = int(session.limit_at.timestamp())
     alias = database.alias()
-    last = min(issued + int(conf.ACCESS_TOKEN_LIFETIME.total_seconds()), limit, until or limit)
+    last = min(issued + int(conf.ACCESS_TOKEN_LIFETIME.total_seconds()), limit)
     return AccessClaims(
         iss=conf.ISSUER,
         sub=session.subject,

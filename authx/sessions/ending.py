@@ -13,7 +13,7 @@ from django.db import models, transaction
 
 from authx import signals
 from authx.core.actor import NOBODY, Actor
-from authx.core.reasons import EndReason
+from authx.core.reasons import VERDICTS, EndReason
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
 from authx.sessions.ports import actor_of
@@ -64,10 +64,12 @@ def end_session(
     note: str = "",
     now: datetime | None = None,
 ) -> bool:
-    """End one session; return False if it had ended or expired already. The first writer's reason stands.
+    """End one session, or the live one that continues it; return False if it had ended or expired already.
 
-    ``by`` is a user, or the ``Actor`` that a door has built. Where the session's user has been deleted and
-    nobody is known, the address and the user agent are not kept.
+    The first writer's reason stands. A verdict (``idle``, ``expired``, ``reused``, ``password_changed``) is
+    on this session alone, and never ends one that continues it. ``by`` is a user, or the ``Actor`` that a
+    door has built. Where the session's user has been deleted and nobody is known, the address and the user
+    agent are not kept.
 
     Raises:
         ValueError: ``reason`` is not an ``EndReason``.
@@ -90,7 +92,8 @@ def end_sessions(
 ) -> int:
     """End the live sessions of ``queryset``, in transactions of a few hundred; return how many ended now.
 
-    ``by`` is a user, or the ``Actor`` that a door has built.
+    One that is continued meanwhile ends in its successor, as with ``end_session``; those that had ended
+    before are passed over, whatever continues them. ``by`` is a user, or the ``Actor`` that a door has built.
 
     Raises:
         ValueError: ``reason`` is not an ``EndReason``.
@@ -111,10 +114,31 @@ def end_all(keys: Sequence[UUID], ending: Ending) -> int:
 
 def _end(keys: Sequence[UUID], ending: Ending) -> int:
     """End each session in one conditional statement, so that a second writer changes nothing."""
-    live = DeviceSession.objects.using(database.alias()).live(ending.at)
-    ended = [key for key in keys if live.filter(pk=key).update(**ending.columns())]
+    ended = [found for key in keys if (found := _end_one(key, ending)) is not None]
     record(ended, ending)
     return len(ended)
+
+
+def _end_one(key: UUID, ending: Ending) -> UUID | None:
+    """End the session, or the live one that continues it after any number of steps; return which."""
+    live = DeviceSession.objects.using(database.alias()).live(ending.at)
+    found: UUID | None = key
+    while found is not None and not live.filter(pk=found).update(**ending.columns()):
+        found = None if ending.reason in VERDICTS else successor_or_none(found)
+    return found
+
+
+def successor_or_none(key: UUID) -> UUID | None:
+    """Return the id of the session that continues this ended one; if there is none yet, there never will be.
+
+    A locking read: it sees what has been committed by now, also under REPEATABLE READ.
+    """
+    this = DeviceSession.objects.using(database.alias()).filter(pk=key)
+    found = this.select_for_update().values_list("successor", "end_reason").first()
+    successor, reason = found or (key, "")
+    if successor is None and reason == EndReason.PASSWORD_CHANGED:  # the response is still to continue it
+        this.update(successor=key)
+    return None if successor == key else successor
 
 
 def end_together(

@@ -100,6 +100,7 @@ def _session(row: DeviceSession, person: Person) -> Iterator[str]:
         "end_reason": end.reason if end else None,
         "replaced_by": row.replaced_by,
         "ended_by": _who(row.ended_by_id, person),
+        "successor": str(row.successor) if row.successor not in {None, row.pk} else None,
     }
     yield json.dumps(told).removesuffix("}") + ', "events": ['
     before = "\n      "

@@ -34,9 +34,6 @@ from authx.sessions.risk import country_of
 from authx.sessions.subjects import subject_of
 from authx.store import database
 
-#: What a session takes over from the one it continues.
-_CONTINUED = ("amr", "auth_time", "persistent", "device_id", "device_name", "device_type")
-
 #: How often a login under limits is tried before the response is a 503.
 TURNS = 50
 
@@ -78,7 +75,6 @@ class _Login:
 
     def row(self) -> DeviceSession:
         type_, label = describe_user_agent(self.actor.user_agent)
-        expires_at = self.now + conf.SESSION_LIFETIME
         columns: dict[str, Any] = {
             "user": self.user,
             "device_id": self.device.id,
@@ -88,15 +84,23 @@ class _Login:
             "user_agent": self.actor.user_agent,
             "ip": self.actor.ip,
             "auth_time": self.now,
-            "created_at": self.now,
-            "last_seen_at": self.now,
-            "rotated_at": self.now,
-            "idle_expires_at": idle_expiry(self.now, conf.idle_period, expires_at),
-            "expires_at": expires_at,
-            "salt": secrets.token_bytes(32),
             "fingerprint": fingerprint(self.user),
+            **new_life(self.now),
         }
         return DeviceSession(**(columns | self.columns))
+
+
+def new_life(now: datetime) -> dict[str, Any]:
+    """Return the columns with which every session begins at ``now``: its times, and a salt of its own."""
+    expires_at = now + conf.SESSION_LIFETIME
+    return {
+        "created_at": now,
+        "last_seen_at": now,
+        "rotated_at": now,
+        "idle_expires_at": idle_expiry(now, conf.idle_period, expires_at),
+        "expires_at": expires_at,
+        "salt": secrets.token_bytes(32),
+    }
 
 
 @sensitive_variables()
@@ -108,7 +112,6 @@ def open_session(
     amr: Sequence[str] = ("pwd",),
     persistent: bool = True,
     overwrites: DeviceSession | None = None,
-    continues: DeviceSession | None = None,
     auth_time: datetime | None = None,
     adopted_from: str | None = None,
     login_key: str | None = None,
@@ -120,8 +123,7 @@ def open_session(
     or ``AUTH_TIME_UNKNOWN``. ``persistent`` says whether cookies outlive the browser. ``overwrites`` is the
     session whose cookies this login replaces: it ends as ``superseded`` (transition T12). A live session of
     the same user and ``device.id`` ends as ``replaced``, and so do those for which AUTHX_SESSION_LIMITS has
-    no room. ``continues`` is a session of the same device that has just ended: its device and authentication
-    are kept. ``login_key`` is what this login has in common with one that was sent by the same double click:
+    no room. ``login_key`` is what this login has in common with one that was sent by the same double click:
     within the grace the second of them opens nothing, and is answered with the session of the first.
 
     Raises:
@@ -142,9 +144,7 @@ def open_session(
     if auth_time is not None:
         columns["auth_time"] = auth_time
     device = device or Device()
-    if continues is not None:
-        columns |= {name: getattr(continues, name) for name in _CONTINUED}
-    elif (decide := conf.DEVICE_CLASSIFIER) is not None:
+    if (decide := conf.DEVICE_CLASSIFIER) is not None:
         chosen = checked(decide(getattr(request, "_request", request), device.type))
         columns |= {"device_type": chosen} if chosen else {}
     actor = actor_of(request, user)
@@ -178,7 +178,7 @@ def _write(
             raise LoginRepeated(session.login_key) from error
         raise
     audit.record(SessionEvent.Kind.OPENED, session, at=login.now, actor=login.actor)
-    if overwrites is not None:
+    if overwrites is not None and overwrites.ended_at is None:  # not what continues it
         end_session(overwrites, EndReason.SUPERSEDED, Actor(login.user), now=login.now)
     replace_same_device(session, login.actor)
     if limits:

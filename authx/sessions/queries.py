@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 from uuid import UUID
+
+from django.db.models import Q
 
 from authx.core.actor import NOBODY, Actor
 from authx.core.device import clean_text
@@ -21,16 +24,44 @@ def live_sessions(user: Any) -> list[DeviceSession]:
 
 
 def find_live_session(user: Any, sid: UUID) -> DeviceSession | None:
-    """Return the user's live session with that id; None if it is missing, over, or somebody else's."""
+    """Return the user's live session with that id, or the live one that continues it.
+
+    None if it is missing, over, or somebody else's.
+    """
     with database.store_errors():
-        found: DeviceSession | None = _live(user).filter(pk=sid).first()
-    return found
+        found = _live(user).filter(pk=sid).first() or _live(user).filter(pk__in=continuing([sid])).first()
+    return cast("DeviceSession | None", found)
 
 
 def other_sessions(user: Any, sid: UUID | None) -> Any:
-    """Return a queryset of the user's sessions except ``sid``, for ``end_sessions``; of all if it is None."""
+    """Return a queryset of the user's sessions except ``sid``, for ``end_sessions``; of all if it is None.
+
+    The session that continues ``sid`` since its request has begun is left out too.
+    """
     owned = DeviceSession.objects.using(database.alias()).filter(user=user)
-    return owned if sid is None else owned.exclude(pk=sid)
+    if sid is None:
+        return owned
+    successor = owned.filter(pk=sid).exclude(successor=None).values("successor")
+    return owned.exclude(Q(pk=sid) | Q(pk__in=successor))
+
+
+def continuing(sids: Iterable[UUID]) -> set[UUID]:
+    """Return the ids of the sessions that continue these, any number of steps on."""
+    line: set[UUID] = set()
+    found = set(sids)
+    while found:
+        rows = DeviceSession.objects.using(database.alias()).filter(pk__in=found)
+        found = {sid for sid in rows.values_list("successor", flat=True) if sid is not None} - line
+        line |= found
+    return line
+
+
+def live_or_continued(sessions: Any) -> Any:
+    """Return a queryset of the live ones of ``sessions``, and of the live ones that continue the others."""
+    rows = DeviceSession.objects.using(database.alias())
+    keys = sessions.using(database.alias()).order_by()
+    line = continuing(keys.exclude(successor=None).values_list("pk", flat=True))
+    return rows.filter(Q(pk__in=keys.values("pk")) | Q(pk__in=line)).live()
 
 
 def rename_session(session: DeviceSession, name: str, actor: Actor = NOBODY) -> str:

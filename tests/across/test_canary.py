@@ -209,6 +209,7 @@ class Day:
             f"{AUTH}reauthenticate/", {"password": password}, format="json", headers=self.bearer
         )
         assert again.status_code == 200, again.content
+        self.tokens = again.json()
 
     @property
     def bearer(self):

@@ -17,9 +17,12 @@ from django.contrib.auth import get_user_model
 from django.db import connection, connections, transaction
 
 from authx.conf import conf
+from authx.core.actor import NOBODY
 from authx.errors import RefreshReused, SessionEnded
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import Device, end_session, end_sessions, open_session, recognize, refresh_session
+from authx.sessions.continuing import continue_session
+from authx.sessions.queries import find_session
 from tests.branches import another_branch, generation_of, read
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -250,6 +253,13 @@ class Plot:
     def login(self):
         open_session(self.due.session.user, device=Device(id="the phone"))
 
+    def proof(self):
+        return continue_session(self.due.session, NOBODY, methods=["pwd"], came_back=True)
+
+    def by_id(self):
+        """As staff do who have the old session on their screen."""
+        return int(end_session(find_session(self.due.session.pk), "kicked", self.admin))
+
     def calls(self, names):
         """By name; a second refresh is called so."""
         return {name: getattr(self, name.split()[-1]) for name in names}
@@ -307,7 +317,32 @@ def check(plot, stage):
     assert errors.keys() >= set(late), "a token for a call that began after an ending had returned"
 
 
-def rehearse(pool, plot, names, choose):
+def check_proof(plot, stage):
+    """What must hold of a step-up and another call, whoever was first."""
+    (other,) = stage.actors.keys() - {"proof"}
+    results = {name: actor.result for name, actor in stage.actors.items()}
+    errors = {name: result for name, result in results.items() if isinstance(result, Exception)}
+    assert all(isinstance(error, SessionEnded) for error in errors.values()), errors
+    assert errors.keys() <= {"proof", "refresh"}
+    opened = None if "proof" in errors else results["proof"].session
+    live = set(DeviceSession.objects.live())
+    if other == "refresh":
+        assert live == {opened}
+    elif other == "login":
+        assert len(live - {opened}) == 1
+        assert opened not in live
+    elif other == "password":
+        with pytest.raises(SessionEnded):
+            recognize(plot.due.access_token if opened is None else results["proof"].access_token)
+    else:
+        assert not live
+        assert results[other] == 1
+    for row in DeviceSession.objects.exclude(ended_at=None):
+        ended = SessionEvent.objects.filter(session=row, kind="ended").values_list("outcome", flat=True)
+        assert list(ended) == [row.end_reason], "not one event for the one ending"
+
+
+def rehearse(pool, plot, names, choose, check=check):
     """One play, checked; its choices."""
     stage = Stage(pool, plot.due.session, plot.calls(names))
     try:
@@ -387,6 +422,15 @@ def test_two_in_every_order(pool, ada, admin, pair):
     played = every_order(lambda first: rehearse(pool, Plot.begin(ada, admin), pair, script(first)))
     # A second refresh within the grace writes nothing: there are fewer places to stop it at.
     assert played >= (28 if "second refresh" in pair else 30)
+
+
+@pytest.mark.parametrize("other", ["by_id", "logout", "login", "password", "refresh"])
+def test_a_step_up_and_another_in_every_order(pool, ada, admin, other):
+    names = ("proof", other)
+    played = every_order(
+        lambda first: rehearse(pool, Plot.begin(ada, admin), names, script(first), check_proof)
+    )
+    assert played >= 25
 
 
 @pytest.mark.parametrize("is_suspected", [False, True], ids=["the first twin", "the second in a row"])

@@ -4,6 +4,7 @@ import html
 import re
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -13,9 +14,11 @@ from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from authx.core.actor import NOBODY
 from authx.errors import SessionEnded
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import Device, end_session, open_session, recognize, refresh_session
+from authx.sessions.continuing import continue_session
 from tests.branches import another_branch
 
 LIST = "/admin/authx/devicesession/"
@@ -737,19 +740,60 @@ def test_kicking_oneself_leads_to_the_login(boss):
 
 
 @pytest.mark.parametrize("action", ["kick", "kick_everywhere"])
-def test_a_login_too_long_ago_may_look_but_not_kick(boss, ada, settings, action):
+def test_a_login_too_long_ago_is_asked_to_confirm_before_it_kicks(boss, ada, settings, action, password):
     settings.AUTHX_STAFF_MAX_AUTH_AGE = timedelta(minutes=10)
     phone = sign_in(ada)
     question = boss.choose(action, phone.session)
     change(boss.session, auth_time=timezone.now() - timedelta(minutes=11))
-    refused = boss.client.post(LIST, Form(question).filled(reason=""), follow=True)
-    assert said(refused) == ["You signed in too long ago to do this: sign out, sign in and try again."]
+    refused = boss.client.post(LIST, Form(question).filled(reason=""))
+    assert refused["Location"] == f"/account/confirm/?next={LIST}"
+    asked = boss.client.get(refused["Location"])
+    assert said(asked) == ["You signed in too long ago to do this. Confirm that it is you, then try again."]
     assert "Are you sure" not in boss.choose(action, phone.session).content.decode()
     assert boss.get().status_code == 200
     assert status_of(phone) == "live"
-    change(boss.session, auth_time=timezone.now() - timedelta(minutes=9))
+    confirmed = boss.client.post("/account/confirm/", Form(asked).filled(password=password))
+    assert confirmed["Location"] == LIST
     boss.kick(phone.session, action=action)
     assert status_of(phone) == "kicked"
+
+
+def test_staff_are_led_back_to_the_list_as_they_had_filtered_it(boss, ada, settings):
+    settings.AUTHX_STAFF_MAX_AUTH_AGE = timedelta(minutes=10)
+    phone = sign_in(ada)
+    change(boss.session, auth_time=timezone.now() - timedelta(minutes=11))
+    chosen = {"action": "kick", "_selected_action": [str(phone.session.pk)]}
+    sent = Form(boss.get()).filled(**chosen, index="0")
+    refused = boss.client.post(LIST, sent, headers={"referer": f"http://testserver{LIST}?status=live"})
+    assert parse_qs(urlsplit(refused["Location"]).query) == {"next": [f"{LIST}?status=live"]}
+
+
+def test_without_our_pages_staff_are_told_to_sign_in_again(boss, ada, settings):
+    settings.AUTHX_STAFF_MAX_AUTH_AGE = timedelta(minutes=10)
+    settings.ROOT_URLCONF = "tests.without_pages_urls"
+    phone = sign_in(ada)
+    change(boss.session, auth_time=timezone.now() - timedelta(minutes=11))
+    assert boss.choose("kick", phone.session)["Location"] == LIST
+    assert said(boss.get()) == ["You signed in too long ago to do this: sign out, sign in and try again."]
+    assert status_of(phone) == "live"
+
+
+def test_the_old_one_shows_where_it_went_on(boss, ada):
+    phone = sign_in(ada)
+    assert "continued as" in boss.detail(phone.session).content.decode().lower()
+    new = continue_session(phone.session, NOBODY, methods=["pwd"], came_back=True)
+    page = boss.detail(phone.session).content.decode()
+    assert f'<a href="{LIST}{new.session.pk}/change/">{new.session.pk}</a>' in page
+
+
+@pytest.mark.parametrize("action", ["kick", "kick_everywhere"])
+def test_a_session_chosen_before_its_step_up_ends_in_the_one_that_continues_it(boss, ada, action):
+    phone = sign_in(ada)
+    question = boss.choose(action, phone.session)
+    new = continue_session(phone.session, NOBODY, methods=["pwd"], came_back=True)
+    assert said(boss.confirm(question)) == ["1 session was ended."]
+    assert status_of(new) == "kicked"
+    assert status_of(phone) == "superseded"
 
 
 def test_a_deleted_account_leaves_its_sessions_to_read(boss, ada):

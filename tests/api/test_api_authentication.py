@@ -452,7 +452,7 @@ def test_of_two_cookies_of_one_name_neither_is_believed(ada, bob):
 
 
 def test_the_access_cookie_of_another_session_than_the_refresh_cookies_is_no_credential(browser, bob):
-    bobs = open_session(bob)
+    bobs = open_session(bob, now=timezone.now() - timedelta(hours=1))
     browser.cookies[REFRESH] = bobs.refresh_token
     response = browser.get(WHOAMI)
     assert response.json() == {"user": str(bob.pk), "sid": str(bobs.session.pk)}

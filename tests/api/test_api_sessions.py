@@ -1,5 +1,6 @@
 """authx.api.views.sessions: a user's own sessions."""
 
+import re
 import uuid
 from datetime import datetime, timedelta
 
@@ -10,13 +11,19 @@ from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from authx.core.actor import NOBODY
 from authx.gate import verify_access_token
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import Device, end_session, open_session
+from authx.sessions.continuing import continue_session
 
 AUTH = "/api/auth/"
 ACCESS_COOKIE, REFRESH_COOKIE = "__Host-authx_access", "__Host-authx_refresh"
 
+TOKENS = {
+    *("access_token", "token_type", "expires_in", "refresh_token", "refresh_expires_in"),
+    *("session_id", "user_id"),
+}
 SESSION_KEYS = {
     "id",
     "current",
@@ -44,6 +51,12 @@ def browser_of(credentials):
     client.cookies[REFRESH_COOKIE] = credentials.refresh_token
     client.get(f"{AUTH}login/")
     client.credentials(HTTP_X_CSRFTOKEN=client.cookies["csrftoken"].value)
+    return client
+
+
+def client_of_token(answer):
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {answer['access_token']}")
     return client
 
 
@@ -408,41 +421,65 @@ def an_hour_old(credentials):
 
 
 @both_carriers
-def test_the_password_again_buys_an_access_token_with_a_new_auth_time(client_for, phone, password):
+def test_the_password_again_buys_a_session_that_continues_this_one(client_for, phone, password):
     an_hour_old(phone)
     response = post_password(client_for(phone), password)
     assert response.status_code == 200
     answer = response.json()
-    assert set(answer) == {"access_token", "token_type", "expires_in"}
+    by_cookie = client_for is browser_of
+    assert set(answer) == TOKENS - ({"refresh_token"} if by_cookie else set())
     assert (answer["token_type"], answer["expires_in"]) == ("Bearer", 900)
 
     claims = verify_access_token(answer["access_token"])
-    assert claims.sid == str(phone.session.pk)
+    assert claims.sid == answer["session_id"] != str(phone.session.pk)
     assert timezone.now().timestamp() - claims.auth_time < 60
-    session = DeviceSession.objects.get()
+    session = DeviceSession.objects.live().get()
+    assert str(session.pk) == claims.sid
     assert int(session.auth_time.timestamp()) == claims.auth_time
-    assert session.generation == 1, "the refresh token stays what it was"
-    assert SessionEvent.objects.filter(kind=SessionEvent.Kind.REAUTHENTICATED).count() == 1
+    assert (session.device_id, session.device_name) == (phone.session.device_id, "Ada's phone")
+    event = SessionEvent.objects.get(kind=SessionEvent.Kind.REAUTHENTICATED)
+    assert event.session_id == session.pk
+
+
+@both_carriers
+def test_every_copy_of_the_old_tokens_ends_with_it(client_for, phone, password, api):
+    assert post_password(client_for(phone), password).status_code == 200
+    assert reason(client_of(phone).get(f"{AUTH}session/")) == "superseded"
+    assert reason(api.post(f"{AUTH}refresh/", {"refresh_token": phone.refresh_token})) == "superseded"
+
+
+def reason(response):
+    assert response.status_code == 401
+    return response.json()["reason"]
+
+
+def test_the_new_refresh_token_is_good(phone, password, api):
+    answer = post_password(client_of(phone), password).json()
+    renewed = api.post(f"{AUTH}refresh/", {"refresh_token": answer["refresh_token"]})
+    assert (renewed.status_code, renewed.json()["session_id"]) == (200, answer["session_id"])
 
 
 def test_a_bearer_is_given_no_cookie(phone, password):
     assert not post_password(client_of(phone), password).cookies
 
 
-def test_a_browser_is_given_the_new_token_in_its_cookie(phone, password):
-    response = post_password(browser_of(phone), password)
+def test_a_browser_is_given_both_cookies_and_no_refresh_token_in_the_body(phone, password):
+    browser = browser_of(phone)
+    response = post_password(browser, password)
     cookie = response.cookies[ACCESS_COOKIE]
     assert cookie.value == response.json()["access_token"]
     assert (cookie["httponly"], cookie["secure"], cookie["max-age"]) == (True, True, 900)
-    assert REFRESH_COOKIE not in response.cookies
+    assert response.cookies[REFRESH_COOKIE].value != phone.refresh_token
+    assert browser.get(f"{AUTH}session/").json()["id"] == response.json()["session_id"]
 
 
 def test_a_browser_that_is_not_remembered_is_given_no_lasting_cookie(ada, password):
     session = open_session(ada, persistent=False)
-    assert post_password(browser_of(session), password).cookies[ACCESS_COOKIE]["max-age"] == ""
+    response = post_password(browser_of(session), password)
+    assert {response.cookies[name]["max-age"] for name in (ACCESS_COOKIE, REFRESH_COOKIE)} == {""}
 
 
-def test_a_browser_whose_session_was_just_renewed_keeps_the_newer_of_the_two_tokens(phone, password):
+def test_a_browser_whose_session_was_renewed_in_the_same_request_gets_those_of_the_new_one(phone, password):
     an_hour_old(phone)
     long_ago = timezone.now() - timedelta(minutes=1)
     DeviceSession.objects.update(rotated_at=long_ago)
@@ -450,9 +487,58 @@ def test_a_browser_whose_session_was_just_renewed_keeps_the_newer_of_the_two_tok
     del browser.cookies[ACCESS_COOKIE]
     response = post_password(browser, password)
     assert response.status_code == 200
-    assert REFRESH_COOKIE in response.cookies
     claims = verify_access_token(response.cookies[ACCESS_COOKIE].value)
+    assert claims.sid == response.json()["session_id"]
     assert timezone.now().timestamp() - claims.auth_time < 60
+    assert browser.get(f"{AUTH}session/").json()["id"] == claims.sid
+    del browser.cookies[ACCESS_COOKIE]
+    assert browser.get(f"{AUTH}session/").json()["id"] == claims.sid
+
+
+def test_the_old_id_ends_the_session_that_continues_it(tablet, phone, password):
+    answer = post_password(client_of(phone), password).json()
+    again = post_password(client_of_token(answer), password).json()
+    assert client_of(tablet).delete(one(phone.session)).status_code == 204
+    row = DeviceSession.objects.get(pk=again["session_id"])
+    assert (row.end_reason, row.ended_by) == ("ended_by_user", row.user)
+    assert client_of(tablet).delete(one(phone.session)).status_code == 404
+
+
+def test_ending_ones_own_old_id_is_a_logout(phone, password):
+    browser = browser_of(phone)
+    post_password(browser, password)
+    response = browser.delete(one(phone.session))
+    assert (response.status_code, response.cookies[REFRESH_COOKIE].value) == (204, "")
+    assert not DeviceSession.objects.live().exists()
+
+
+def test_ending_the_others_spares_what_continues_the_asking_one(phone, tablet):
+    """The step-up was made in another tab, after this request had been authenticated."""
+    continued = []
+
+    def step_up_meanwhile(execute, sql, params, many, context):
+        if re.match(r"SELECT \S+ (AS \S+ )?FROM", sql) and "successor" in sql and not continued:
+            continued.append(True)
+            continued.append(continue_session(phone.session, NOBODY, methods=["pwd"], came_back=True))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(step_up_meanwhile):
+        response = client_of(phone).post(f"{AUTH}sessions/end-others/")
+    assert response.json() == {"ended": 1}
+    assert DeviceSession.objects.live().get() == continued[1].session
+
+
+def test_an_old_token_logs_nobody_out(phone, password, api):
+    """It is spent with its session; a thief who holds a copy could sign its owner out again and again."""
+    assert post_password(client_of(phone), password).status_code == 200
+    assert client_of(phone).post(f"{AUTH}logout/").status_code == 204
+    assert api.post(f"{AUTH}logout/", {"refresh_token": phone.refresh_token}).status_code == 204
+    assert DeviceSession.objects.live().count() == 1
+
+
+def test_no_limit_is_asked(ada, phone, password, settings):
+    settings.AUTHX_SESSION_LIMITS = [{"types": ["ios"], "limit": 1, "when_full": "refuse"}]
+    assert post_password(client_of(phone), password).status_code == 200
 
 
 @both_carriers
@@ -510,7 +596,7 @@ def test_a_session_that_ends_while_the_password_is_checked_proves_nothing(phone,
     ends = []
 
     def end_meanwhile(execute, sql, params, many, context):
-        if "auth_time" in sql and sql.startswith("UPDATE") and not ends:
+        if "successor" in sql and sql.startswith("UPDATE") and not ends:
             ends.append(True)
             end_session(phone.session, EndReason.KICKED)
         return execute(sql, params, many, context)

@@ -12,8 +12,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from authx.core.actor import NOBODY
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import Device, end_session, open_session
+from authx.sessions.continuing import continue_session
 
 LIST = "/api/auth/staff/sessions/"
 
@@ -242,6 +244,15 @@ def test_one_session_is_kicked(client, phone, tablet):
     assert (response.status_code, response.json()) == (200, {"ended": 1})
     assert_ended(phone, "kicked")
     assert_live(tablet)
+
+
+def test_the_old_id_kicks_what_continues_it(client, phone):
+    new = phone
+    for _step in range(3):
+        new = continue_session(new.session, NOBODY, methods=["pwd"], came_back=True)
+    assert client.post(kick_session(phone.session)).json() == {"ended": 1}
+    assert_ended(new, "kicked")
+    assert client.post(kick_session(phone.session)).json() == {"ended": 0}
 
 
 def test_a_session_kicked_twice_ends_once(client, phone):

@@ -282,6 +282,13 @@ def test_the_lowest_versions_are_those_that_pyproject_allows():
     assert set(run(sys.executable, ".ci/lowest.py").split()) == expected
 
 
+def test_what_ci_runs_on_every_database_is_there():
+    """A test that moves takes its line in ``.ci/run`` along."""
+    named = re.findall(r"tests/[\w/]+(?:\.py)?", (ROOT / ".ci/run").read_text())
+    assert len(named) > 30
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The source distribution and the wheel made of it, from a copy of what git would commit.

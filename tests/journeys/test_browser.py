@@ -46,7 +46,7 @@ POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; "
     "form-action 'self'; base-uri 'none'"
 )
-PAGES = ["/", "/private/", "/account/devices/", "/account/login/"]
+PAGES = ["/", "/private/", "/account/devices/", "/account/login/", "/account/confirm/"]
 DEVICE_SESSIONS = "/admin/authx/devicesession/"
 
 
@@ -85,6 +85,11 @@ class Site:
         """Its last rotation was an hour ago: another one is due."""
         earlier = "strftime('%Y-%m-%d %H:%M:%f000', rotated_at, '-1 hour')"  # as Django spells it
         self.query(f"UPDATE authx_devicesession SET rotated_at = {earlier} WHERE id = ?", UUID(sid).hex)
+
+    def let_logins_age(self):
+        """Everybody signed in a day ago."""
+        earlier = "strftime('%Y-%m-%d %H:%M:%f000', auth_time, '-1 day')"
+        self.query(f"UPDATE authx_devicesession SET auth_time = {earlier}")
 
     def fetch(self, path):
         """Status, content type and body, as a client without cookies gets them."""
@@ -558,6 +563,58 @@ def test_signing_out_everywhere_else(site, open_profile):
     assert phone.notice[0] == "ended_by_user"
 
 
+@pytest.mark.parametrize("script", [True, False], ids=["javascript", "without-javascript"])
+def test_an_old_login_is_confirmed_before_it_signs_others_out_and_ends_every_copy(site, open_profile, script):
+    laptop = open_profile(site, java_script_enabled=script).sign_in("ada")
+    phone, thief = open_profile(site, user_agent=IPHONE).sign_in("ada"), open_profile(site)
+    before = laptop.sid
+    thief.context.add_cookies(laptop.context.cookies())
+    assert thief.is_signed_in
+    site.let_logins_age()
+
+    laptop.go("/account/devices/").click("Sign out everywhere else")
+    assert laptop.path == "/account/confirm/?next=/account/devices/"
+    assert "Nothing has been changed yet" in laptop.page.get_by_role("status").inner_text()
+    assert "ada" in laptop.page.locator("main").inner_text()
+    laptop.page.get_by_label("Password").fill("wrong")
+    laptop.click("Confirm")
+    assert "This is not your password." in laptop.page.locator("main").inner_text()
+    assert phone.is_signed_in
+    assert thief.is_signed_in
+    laptop.page.get_by_label("Password").fill("ada-demo")
+    laptop.click("Confirm")
+    assert laptop.path == "/account/devices/"
+    assert site.session(before)["end_reason"] == "superseded"
+    assert not thief.is_signed_in
+    assert thief.notice[0] == "superseded"
+    laptop.click("Sign out everywhere else")
+    assert laptop.devices == ["Chrome on Linux"]
+    assert not phone.is_signed_in
+    assert laptop.sid != before
+    assert laptop.complaints == []
+
+
+def test_a_tab_that_still_shows_the_old_session_takes_up_the_new_one(site, open_profile):
+    ada = open_profile(site).sign_in("ada")
+    site.let_logins_age()
+    other = ada.context.new_page()
+    other.goto("/account/devices/")
+    ada.go("/account/confirm/").page.get_by_label("Password").fill("ada-demo")
+    ada.click("Confirm")
+    other.get_by_role("navigation").get_by_role("link", name="Private", exact=True).click()
+    other.wait_for_load_state()
+    assert other.locator("dt:text-is('Session') + dd").inner_text() == ada.sid
+
+
+def test_a_button_that_is_pressed_twice_confirms_once(site, open_profile):
+    ada = open_profile(site).sign_in("ada")
+    ada.go("/account/confirm/").page.get_by_label("Password").fill("ada-demo")
+    ada.page.get_by_role("button", name="Confirm").dblclick()
+    ada.page.wait_for_url(f"{site.origin}/")
+    assert ada.is_signed_in
+    assert len(ada.devices) == 1
+
+
 # Signing in
 
 
@@ -716,7 +773,7 @@ def test_no_page_breaks_a_strict_content_security_policy_or_complains(either_sit
 
     for profile in (ada, admin, visitor):
         profile.context.route("**/*", strictly)
-    assert len(list(every_page(admin))) == 8
+    assert len(list(every_page(admin))) == 9
     for path in PAGES:
         assert ada.page.goto(path).header_value("content-security-policy") == POLICY
         visitor.go(path)
@@ -931,7 +988,12 @@ def _take(chromium, site, directory, suffix, options):
     keep(other.go("/private/"), "login-kicked")
     admin.page.locator("#result_list tr:has-text('iPhone') .field-user a").first.click()
     keep(admin, "admin-detail-kicked")
-    keep(ada.go("/account/devices/").click("Sign out everywhere else"), "devices-alone")
+    site.let_logins_age()
+    keep(ada.go("/account/devices/").click("Sign out everywhere else"), "confirm")
+    ada.page.get_by_label("Password").fill("wrong")
+    keep(ada.click("Confirm"), "confirm-error")
+    ada.page.get_by_label("Password").fill("ada-demo")
+    keep(ada.click("Confirm").click("Sign out everywhere else"), "devices-alone")
     keep(phone.go("/private/"), "login-ended")
     keep(ada.go("/").click("Sign out"), "signed-out")
     for profile in (visitor, ada, phone, admin, other):

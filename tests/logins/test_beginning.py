@@ -5,7 +5,7 @@ from django.contrib.auth import user_logged_in, user_login_failed
 from django.http import HttpRequest
 from rest_framework.request import Request
 
-from authx.http.request_state import notes
+from authx.http.request_state import request_state
 from authx.logins.attempts import (
     authenticate_within_limit,
     begin,
@@ -58,7 +58,7 @@ def test_an_attempt_is_counted_and_kept_until_it_is_settled(request_, ada):
     attempt = last_attempt.get()
     assert (attempt.names, attempt.subject) == ({"username": "ada"}, str(ada.pk))
     assert (attempt.by_door, attempt.is_settled) == (False, False)
-    assert notes(request_).attempts == [attempt]
+    assert request_state(request_).attempts == [attempt]
     settle(failed=True)
     assert recorded() == []
     assert left() == 1
@@ -78,7 +78,7 @@ def test_the_first_name_that_finds_somebody_says_whose_it_is(bob):
 
 def test_what_cannot_be_guessed_is_no_attempt(request_):
     assert begin(request_, {"token": "x"}) == 0
-    assert (last_attempt.get(), notes(request_).attempts) == (None, [])
+    assert (last_attempt.get(), request_state(request_).attempts) == (None, [])
 
 
 def test_the_next_one_gives_the_last_back(request_):
@@ -92,15 +92,23 @@ def test_one_too_many_waits_and_is_recorded_with_the_limit_that_it_reached(reque
     assert left() == 2
     wait = begin(request_, WRONG)
     assert 0 < wait <= 60
-    assert notes(request_).login_wait == wait
-    assert (last_attempt.get().is_settled, notes(request_).attempts) == (True, [])
+    assert request_state(request_).login_wait == wait
+    assert (last_attempt.get().is_settled, request_state(request_).attempts) == (True, [])
     assert recorded() == 2 * [(Kind.LOGIN_LIMITED, str(ada.pk), "account")]  # the first of them by left()
     assert SessionEvent.objects.latest("id").ip == "203.0.113.7"
 
 
+def test_the_address_of_its_request_is_limited_too(request_, settings):
+    settings.AUTHX_ADDRESS_RATE = "1/min"
+    begin(request_, WRONG)
+    settle(failed=True)
+    assert begin(request_, ANOTHER) > 0
+    assert recorded() == [(Kind.LOGIN_LIMITED, "", "address")]
+
+
 def test_drf_s_request_stands_for_djangos(request_):
     begin(Request(request_), WRONG)
-    assert len(notes(request_).attempts) == 1
+    assert len(request_state(request_).attempts) == 1
     request_.close()
     assert left() == 2
 
@@ -119,8 +127,10 @@ def test_anything_else_is_no_request(other):
 
 def test_the_backend_does_not_count_again_what_a_door_has_begun_but_once():
     begin(None, WRONG, by_door=True)
+    begun = last_attempt.get()
     assert begin(None, WRONG) == 0
-    assert not last_attempt.get().by_door
+    assert last_attempt.get() is begun
+    assert not begun.by_door
     settle(failed=True)
     assert left() == 1
 
@@ -210,7 +220,7 @@ def test_one_of_another_account_is_not_put_down_to_the_last_attempt(ada, bob):
 
 def test_one_of_a_step_up_names_the_session_whose_user_was_to_prove_it(request_, ada):
     session = open_session(ada).session
-    notes(request_).proof_of = session
+    request_state(request_).proof_of = session
     begin(request_, WRONG)
     keep_failed(None, WRONG, Request(request_))
     event = SessionEvent.objects.get(kind=Kind.PROOF_FAILED)
@@ -223,9 +233,9 @@ def test_one_of_a_step_up_names_the_session_whose_user_was_to_prove_it(request_,
 
 def test_whoever_is_signed_in_after_all_need_not_wait(request_):
     begin(request_, WRONG)
-    notes(request_).login_wait = 7
+    request_state(request_).login_wait = 7
     forget_wait(None, Request(request_))
-    assert notes(request_).login_wait == 0
+    assert request_state(request_).login_wait == 0
     assert last_attempt.get() is None
     assert left() == 2
 
@@ -240,9 +250,9 @@ def test_djangos_signals_report_both(request_, ada):
     begin(request_, WRONG)
     user_login_failed.send(sender=None, credentials=WRONG, request=request_)
     assert recorded() == [(Kind.LOGIN_FAILED, str(ada.pk), "")]
-    notes(request_).login_wait = 7
+    request_state(request_).login_wait = 7
     user_logged_in.send(sender=None, request=HttpRequest(), user=ada)
-    assert notes(request_).login_wait == 7
+    assert request_state(request_).login_wait == 7
 
 
 # Authenticating within the limit
@@ -258,7 +268,7 @@ def backends(request, settings):
 def test_a_right_password_does_not_count(request_, ada, password):
     for _try in range(4):
         assert authenticate_within_limit(request_, username="ada", password=password) == ada
-        assert (last_attempt.get(), notes(request_).login_wait) == (None, 0)
+        assert (last_attempt.get(), request_state(request_).login_wait) == (None, 0)
     assert left() == 2
 
 
@@ -266,9 +276,9 @@ def test_a_right_password_does_not_count(request_, ada, password):
 def test_a_wrong_one_does_and_the_third_has_to_wait(request_, ada, password):
     for _try in range(2):
         assert authenticate_within_limit(request_, **WRONG) is None
-        assert notes(request_).login_wait == 0
+        assert request_state(request_).login_wait == 0
     assert authenticate_within_limit(request_, username="ada", password=password) is None
-    assert 0 < notes(request_).login_wait <= 60
+    assert 0 < request_state(request_).login_wait <= 60
     assert [kind for kind, *_ in recorded()] == [Kind.LOGIN_FAILED, Kind.LOGIN_FAILED, Kind.LOGIN_LIMITED]
 
 

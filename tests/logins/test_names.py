@@ -72,6 +72,11 @@ def test_the_usual_keywords_are_names_whatever_stands_beside_them(credentials, n
     assert names_in(credentials) == names
 
 
+def test_also_where_people_sign_in_by_address(monkeypatch):
+    monkeypatch.setattr(get_user_model(), "USERNAME_FIELD", "email")
+    assert names_in({"username": "ada", "id": 7}) == {"username": "ada"}
+
+
 @pytest.mark.parametrize(
     ("credentials", "names"),
     [
@@ -224,6 +229,19 @@ class OddManager:
 
     def get(self, **query):
         raise self.error
+
+
+class Plain:
+    """A site's own manager, which knows no natural keys."""
+
+    def get(self, **query):
+        return get_user_model()._base_manager.get(**query)
+
+
+def test_where_there_are_no_natural_keys_the_column_is_asked(ada, monkeypatch):
+    monkeypatch.setitem(vars(get_user_model()._meta), "default_manager", Plain())
+    assert found(username="ada") == [ada]
+    assert found(username="nobody") == [None]
 
 
 @pytest.mark.parametrize("keyword", ["username", "id"])

@@ -1,12 +1,14 @@
 """authx.logins.outcome: when an attempt is over, and whether it still counts then."""
 
+from contextvars import Context
+
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth import aauthenticate, authenticate
 from django.http import HttpResponse
 from django.utils.datastructures import MultiValueDict
 
-from authx.http.request_state import notes
+from authx.http.request_state import request_state
 from authx.logins.limit import count_login
 from authx.logins.outcome import (
     Attempt,
@@ -108,6 +110,12 @@ def test_a_signal_may_say_more(last):
 def test_there_need_be_none():
     settle()
     assert take_last() is None
+    assert Context().run(take_last) is None  # in a thread or task of its own
+
+
+def test_a_task_of_its_own_knows_nothing_of_it(last):
+    Context().run(settle)
+    assert take_last() is last
 
 
 # The answer
@@ -119,10 +127,10 @@ def test_there_need_be_none():
 def test_an_answer_settles_those_of_its_request_and_the_last_and_401_alone_is_a_failure(
     status, failed, request_, last, begun
 ):
-    notes(request_).attempts += [begun("bob"), begun("eve")]
+    request_state(request_).attempts += [begun("bob"), begun("eve")]
     answered(request_, HttpResponse(status=status))
     assert [counts(name) for name in ("ada", "bob", "eve")] == 3 * [failed]
-    assert all(attempt.is_settled for attempt in notes(request_).attempts)
+    assert all(attempt.is_settled for attempt in request_state(request_).attempts)
     assert last_attempt.get() is None
 
 
@@ -130,7 +138,7 @@ def test_an_answer_says_how_long_to_wait_where_there_was_one_too_many(request_):
     response = HttpResponse()
     answered(request_, response)
     assert (response.status_code, response.has_header("Retry-After")) == (200, False)
-    notes(request_).login_wait = 42
+    request_state(request_).login_wait = 42
     answered(request_, response)
     assert (response.status_code, response["Retry-After"]) == (429, "42")
 
@@ -186,7 +194,7 @@ def elsewhere():
 def breaking(settings, request_, last, begun):
     """Let an error arise while a request is handled; return whether its attempt and the last are over."""
     settings.AUTHENTICATION_BACKENDS = [f"{__name__}.Broken"]
-    notes(request_).attempts.append(begun("bob"))
+    request_state(request_).attempts.append(begun("bob"))
 
     def breaking(fail, request=request_):
         try:
@@ -195,7 +203,7 @@ def breaking(settings, request_, last, begun):
             keep_unfinished(sender=None, request=request)
         else:
             pytest.fail("no error was raised")
-        return [attempt.is_settled for attempt in (*notes(request_).attempts, last)]
+        return [attempt.is_settled for attempt in (*request_state(request_).attempts, last)]
 
     return breaking
 
@@ -234,7 +242,7 @@ def test_when_a_request_is_closed_its_attempts_are_given_back(request_, begun):
     ada, bob = begun("ada"), begun("bob")
     settle_when_closed(request_, ada)
     settle_when_closed(request_, bob)
-    assert notes(request_).attempts == [ada, bob]
+    assert request_state(request_).attempts == [ada, bob]
     assert (counts("ada"), counts("bob")) == (True, True)
     request_.close()
     assert (counts("ada"), counts("bob")) == (False, False)
@@ -257,12 +265,20 @@ def test_what_it_would_have_closed_is_closed(request_, begun):
     assert Upload.closed == 2
 
 
+def test_whoever_has_kept_its_close_may_call_it_twice(request_, begun):
+    settle_when_closed(request_, begun("ada"))
+    close = request_.close
+    close()
+    close()
+    assert not counts("ada")
+
+
 def test_attempts_that_are_settled_already_are_forgotten(request_, begun):
     ada, bob = begun("ada"), begun("bob")
     settle_when_closed(request_, ada)
     ada.settle(failed=True)
     settle_when_closed(request_, bob)
-    assert notes(request_).attempts == [bob]
+    assert request_state(request_).attempts == [bob]
     request_.close()
     assert (counts("ada"), counts("bob")) == (True, False)
 

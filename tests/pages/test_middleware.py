@@ -694,7 +694,10 @@ def mixed(credentials, bobs):
 
 @pytest.fixture
 def bobs(bob):
-    return open_session(bob)
+    """Of an hour ago, so that renewing them rotates."""
+    opened = open_session(bob)
+    pass_time(opened.session, hours=1)
+    return opened
 
 
 def test_the_cookies_of_two_sessions_are_renewed_as_the_refresh_cookies(mixed, credentials, bobs, bob):
@@ -708,9 +711,17 @@ def test_the_cookies_of_two_sessions_are_renewed_as_the_refresh_cookies(mixed, c
 @pytest.mark.parametrize("mine", [True, False], ids=["same user", "another's"])
 def test_whoever_the_two_belong_to(mine, credentials, ada, bob):
     other = open_session(ada if mine else bob)
+    pass_time(other.session, hours=1)
     response = browser_with({ACCESS: credentials.access_token, REFRESH: other.refresh_token}).get("/whoami/")
     assert response.json()["session"] == str(other.session.pk)
     assert_renewed(response)
+
+
+def test_within_the_grace_the_refresh_cookie_stays_as_it_came(credentials, bob):
+    other = open_session(bob)
+    response = browser_with({ACCESS: credentials.access_token, REFRESH: other.refresh_token}).get("/whoami/")
+    assert_is(response, bob)
+    assert OURS & set(response.cookies) == {ACCESS}
 
 
 @pytest.mark.parametrize("reason", ["kicked", "logout", "password_changed"])

@@ -212,6 +212,7 @@ def test_a_step_up_by_password_of_a_session_that_is_there_stays(browser, ada, pa
             headers={"Authorization": f"Bearer {token}"},
         )
         assert response.status_code == 200
+        token = response.json()["access_token"]
 
 
 @pytest.mark.parametrize("setting", [False, f"{RULES}.second_factor"])

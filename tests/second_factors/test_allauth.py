@@ -2,6 +2,7 @@
 
 import re
 import time
+from datetime import timedelta
 
 import pytest
 from allauth.account.internal.userkit import user_id_to_str
@@ -202,17 +203,36 @@ def test_a_second_factor_proved_later_is_added_and_told(browser, ada, password):
     response = browser.post("/accounts/2fa/reauthenticate/", {"code": shown()})
     assert response.status_code == 302
     after = only_live()
-    assert (after.pk, after.auth_time) == (before.pk, before.auth_time)
+    before.refresh_from_db()
+    assert (before.end_reason, before.successor) == ("superseded", after.pk)
+    assert after.auth_time > before.auth_time
     expect(browser, "pwd", "otp", "mfa")
     event = SessionEvent.objects.filter(session=after).last()
     assert (event.kind, event.note, event.actor) == ("reauthenticated", "otp mfa", ada)
 
 
-def test_the_password_again_adds_nothing(browser, ada, password):
+def test_the_password_again_is_a_step_up(browser, ada, password):
     by_password(browser, ada, password)
+    before = only_live()
     browser.post("/accounts/reauthenticate/", {"password": password})
     expect(browser, "pwd")
-    assert SessionEvent.objects.count() == 1
+    assert only_live().auth_time > before.auth_time
+    assert claims(browser).sid == str(only_live().pk) != str(before.pk)
+    assert SessionEvent.objects.get(kind="reauthenticated").note == ""
+
+
+def test_the_proof_is_as_old_as_allauth_says(browser, ada, password):
+    """It could not be noted when it was made, and was noted later."""
+    by_password(browser, ada, password)
+    before = only_live()
+    DeviceSession.objects.update(auth_time=before.auth_time - timedelta(hours=1))
+    kept = browser.session
+    at = time.time() - 600
+    kept["account_authentication_methods"] = [{"method": "password", "at": at, "username": "ada"}]
+    kept["_authx_proofs"] = {**kept["_authx_proofs"], "allauth": at - 1}
+    kept.save()
+    browser.get("/prove-nothing/")
+    assert abs(only_live().auth_time.timestamp() - at) < 1
 
 
 def test_a_new_login_in_the_same_browser_says_only_how_it_was_made(browser, ada, password):

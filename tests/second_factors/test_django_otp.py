@@ -98,7 +98,12 @@ def test_a_device_proved_after_the_login_is_added(browser, sign_in, device):
     assert claimed(browser) == ("pwd",)
     prove(browser, device)
     after = only_live()
-    assert (after.pk, after.amr) == (before.pk, ["pwd", "otp", "mfa"])
+    before.refresh_from_db()
+    assert (before.end_reason, before.successor) == ("superseded", after.pk)
+    assert after.amr == ["pwd", "otp", "mfa"]
+    assert after.auth_time > before.auth_time
+    assert browser.session["otp_device_id"] == device.persistent_id
+    assert browser.get("/whoami/").json()["session"] == str(after.pk)
     assert claimed(browser) == ("pwd", "otp", "mfa")
     assert SessionEvent.objects.filter(session=after, kind="reauthenticated", note="otp mfa").count() == 1
 
@@ -119,6 +124,25 @@ def test_a_login_by_our_api_can_be_stepped_up_on_a_page(browser, ada, password, 
         assert only_live().amr == ["pwd", "otp", "mfa"]
 
 
+def test_every_copy_from_before_the_proof_ends_with_it(browser, sign_in, device):
+    sign_in()
+    browser.get("/whoami/")
+    thief = Client()
+    for name, cookie in browser.cookies.items():
+        thief.cookies[name] = cookie.value
+    prove(browser, device)
+    assert thief.get("/whoami/").json()["user"] is None
+    assert browser.get("/whoami/").json()["session"] == str(only_live().pk)
+
+
+def test_a_session_that_ends_in_the_same_request_is_not_continued(browser, sign_in, device):
+    sign_in()
+    browser.get("/whoami/")
+    prove(browser, device, end="kicked")
+    assert DeviceSession.objects.get().end_reason == "kicked"
+    assert browser.get("/whoami/").json()["user"] is None
+
+
 def test_it_is_added_once(browser, sign_in, device):
     sign_in()
     for _again in range(3):
@@ -131,7 +155,8 @@ def test_two_devices_of_one_kind_are_one_method(browser, sign_in, device, ada):
     prove(browser, device)
     prove(browser, TOTPDevice.objects.create(user=ada))
     assert only_live().amr == ["pwd", "otp", "mfa"]
-    assert SessionEvent.objects.filter(kind="reauthenticated").count() == 1
+    notes = SessionEvent.objects.filter(kind="reauthenticated").order_by("pk").values_list("note", flat=True)
+    assert list(notes) == ["otp mfa", ""]
 
 
 def test_a_page_that_failed_has_proved_nothing(browser, sign_in, device):
@@ -144,7 +169,7 @@ def test_a_page_that_failed_has_proved_nothing(browser, sign_in, device):
 
 @contextmanager
 def failing(which):
-    """The database fails where a device is looked up once more, or where something is added to amr."""
+    """The database fails where a device is looked up once more, or where the session is to be continued."""
     looked_up = []
 
     def fail(execute, sql, params, many, context):
@@ -152,7 +177,7 @@ def failing(which):
             looked_up.append(sql)
             fails = which == "device" and len(looked_up) > 1
         else:
-            fails = which == "amr" and sql.startswith("UPDATE") and '"amr"' in sql
+            fails = which == "session" and sql.startswith("INSERT") and "authx_devicesession" in sql
         if fails:
             raise OperationalError("server has gone away")
         return execute(sql, params, many, context)
@@ -163,7 +188,7 @@ def failing(which):
 
 @pytest.mark.databases("sqlite", "postgresql")
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("which", ["device", "amr"])
+@pytest.mark.parametrize("which", ["device", "session"])
 def test_a_proof_that_cannot_be_noted_holds_up_neither_page_nor_cookies(which, browser, sign_in, device):
     sign_in()
     del browser.cookies["__Host-authx_access"]

@@ -7,13 +7,22 @@ from django_otp import login as otp_login
 from django_otp.models import Device
 from django_otp.views import LoginView
 
+from authx.sessions import end_session
 from tests.urls import urlpatterns as site
 
 
 def prove(request: HttpRequest) -> HttpResponse:
     """Verify the visitor by a device, as a site's own view does it."""
     otp_login(request, Device.from_persistent_id(request.GET["device"]))
+    if reason := request.GET.get("end"):
+        end_session(request.device_session, reason)
     return HttpResponse(status=int(request.GET.get("status", 200)))
+
+
+def prove_nothing(request: HttpRequest) -> HttpResponse:
+    """Write to the visitor's Django session."""
+    request.session["more"] = str(request.user)
+    return HttpResponse()
 
 
 def sign_in_and_prove(request: HttpRequest) -> HttpResponse:
@@ -39,6 +48,7 @@ urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("otp-login/", LoginView.as_view(template_name="site/form.html")),
     path("prove/", prove),
+    path("prove-nothing/", prove_nothing),
     path("sign-in-and-prove/", sign_in_and_prove),
     path("sign-in-by-code/", sign_in_by_code),
     path("sign-in-again/", sign_in_again),

@@ -4,13 +4,15 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from authx.core.actor import NOBODY
 from authx.core.auth_time import AUTH_TIME_UNKNOWN, as_claim, is_known, is_within
 from authx.gate import verify_access_token
 from authx.gate.principal import TokenCaller
 from authx.issuer.introspection import introspect
 from authx.models import DeviceSession
-from authx.sessions import end_session, open_session, recognize, refresh_session
-from authx.sessions.step_up import is_recent, record_proof
+from authx.sessions import open_session, recognize, refresh_session
+from authx.sessions.continuing import continue_session
+from authx.sessions.step_up import is_recent
 
 LONG = [timedelta(seconds=1), timedelta(days=365 * 60), timedelta.max]
 
@@ -74,14 +76,7 @@ def test_a_renewal_learns_nothing(unknown):
     assert refresh_session(unknown.refresh_token).claims.auth_time == 0
 
 
-def test_a_session_that_continues_it_learns_nothing(unknown, ada):
-    end_session(unknown.session, "password_changed")
-    after = open_session(ada, continues=unknown.session)
-    assert after.session.auth_time == AUTH_TIME_UNKNOWN
-    assert after.claims.auth_time == 0
-
-
 def test_a_proof_given_now_makes_it_known(unknown):
-    record_proof(unknown.session)
-    assert is_recent(unknown.session, timedelta(minutes=1))
-    assert DeviceSession.objects.get().known_auth_time is not None
+    proved = continue_session(unknown.session, NOBODY, methods=["pwd"], came_back=True)
+    assert is_recent(proved.session, timedelta(minutes=1))
+    assert DeviceSession.objects.get(pk=proved.session.pk).known_auth_time is not None

@@ -9,7 +9,7 @@ from rest_framework.views import APIView
 from authx.conf import conf
 from authx.errors import SessionLimitReached
 from authx.models import DeviceSession
-from authx.sessions import Device, end_session, open_session
+from authx.sessions import Device, open_session
 
 pytestmark = pytest.mark.django_db
 
@@ -97,14 +97,6 @@ def test_nobody_gets_round_a_limit_by_naming_another_type(ada, settings):
     for claimed in conf.DEVICE_TYPES:
         with pytest.raises(SessionLimitReached):
             open_session(ada, None, Device(type=claimed))
-
-
-def test_a_session_that_continues_another_keeps_its_type(ada):
-    first = open_session(ada).session
-    end_session(first, "superseded")
-    asked.clear()
-    assert opened(ada, continues=first) == "ios"
-    assert asked == []
 
 
 @pytest.mark.parametrize("wrong", ["tablet", "IOS", 7, ["ios"], True], ids=str)

@@ -79,6 +79,7 @@ KEPT = {
         "replaced_by",
         "answers_lost",
         "ended_by",
+        "successor",
     },
     SessionEvent: {"id", "session", "subject", "kind", "outcome", "at", "actor"},
     NotBeforeMark: {"number", "subject", "reason", "at", "by"},

@@ -89,6 +89,7 @@ def test_a_session_is_told_with_its_events(ada, phone):
         "end_reason": None,
         "replaced_by": "",
         "ended_by": None,
+        "successor": None,
         "events": [event],
     }
     assert document == {

@@ -11,7 +11,6 @@ from authx.core.time_limits import expiry_reason, idle_expiry, idle_period
 from authx.errors import SessionEnded
 from authx.models import DeviceSession
 from authx.sessions import open_session, recognize, refresh_session
-from authx.sessions.credentials import access_token_for
 
 pytestmark = pytest.mark.django_db
 
@@ -79,13 +78,6 @@ def test_a_token_handed_out_within_the_grace_is_promised_a_grace_less(ada):
     again = refresh_session(opened.refresh_token, now=START + conf.REFRESH_GRACE - timedelta(seconds=1))
     assert idle_from(again) == idle_from(opened)
     assert again.claims.expires_at + IDLE - idle_from(again) < conf.REFRESH_GRACE
-
-
-def test_a_token_made_between_refreshes_lives_no_longer_than_the_one_before(ada):
-    """For a second factor, for instance: no refresh has moved the limit."""
-    opened = open_session(ada, now=START)
-    made, _token = access_token_for(opened.session, now=START + 14 * MINUTE, until=opened.claims.exp)
-    assert made.expires_at == opened.claims.expires_at == START + LIFE
 
 
 def test_the_absolute_limit_stays_the_last_word(ada, settings):

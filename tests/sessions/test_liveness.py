@@ -8,7 +8,6 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 
 from authx.core.access_token import write_access_token
-from authx.core.actor import Actor
 from authx.errors import (
     RefreshMalformed,
     SessionEnded,
@@ -24,7 +23,7 @@ from authx.sessions import Device, end_session, open_session, recognize, refresh
 from authx.sessions.activity import record_use
 from authx.sessions.liveness import find_live
 from authx.sessions.lookup import find_by_sid
-from authx.sessions.step_up import is_recent, record_proof
+from authx.sessions.step_up import is_recent
 from authx.store.database import run_pending
 from tests.faults_in_database import outage
 from tests.reading import find_by_refresh_token
@@ -405,23 +404,3 @@ def test_a_proof_is_recent_up_to_the_age_that_is_asked_for(ada):
     assert is_recent(session, timedelta(minutes=61))
     assert is_recent(None, None)
     assert not is_recent(None, timedelta(days=999))
-
-
-def test_a_new_proof_is_remembered_and_audited(ada):
-    session = open_session(ada, auth_time=START).session
-    record_proof(session, Actor(ada))
-    assert row_of(session).auth_time == session.auth_time > START
-    event = SessionEvent.objects.get(kind="reauthenticated")
-    assert (event.at, event.actor) == (session.auth_time, ada)
-
-
-def test_a_proof_in_a_session_that_has_ended_meanwhile_is_none(ada):
-    session = open_session(ada, auth_time=START).session
-    end_session(DeviceSession(pk=session.pk), "kicked")
-    assert refused(lambda: record_proof(session, Actor(ada))) == "kicked"
-    assert row_of(session).auth_time == START
-    assert not SessionEvent.objects.filter(kind="reauthenticated").exists()
-
-
-def row_of(session):
-    return DeviceSession.objects.get(pk=session.pk)

@@ -412,7 +412,7 @@ def test_the_password_again_is_a_method_too(client, ada, password):
     body, headers = {"password": password}, {"Authorization": f"Bearer {token}"}
     answer = client.post("/api/auth/reauthenticate/", body, content_type="application/json", headers=headers)
     assert verify_access_token(answer.json()["access_token"]).amr == ("swk", "user", "pwd", "mfa")
-    assert DeviceSession.objects.get().amr == ["swk", "user", "pwd", "mfa"]
+    assert DeviceSession.objects.live().get().amr == ["swk", "user", "pwd", "mfa"]
 
 
 # Nobody was asked again

@@ -15,6 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from authx.core.actor import NOBODY
 from authx.core.revocation_log import EVERYBODY, asked_of, end_reason, mark, merged
 from authx.errors import KeyUnknown, SessionEnded
 from authx.gate import verify_access_token
@@ -36,11 +37,11 @@ from authx.sessions import (
     recognize,
     refresh_session,
 )
+from authx.sessions.continuing import continue_session
 from authx.sessions.liveness import end_of
 from authx.sessions.lookup import find_by_sid
 from authx.sessions.not_before import catch_up, prune_marks
 from authx.sessions.queries import live_sessions
-from authx.sessions.step_up import record_proof
 from authx.signals import device_session_ended
 from authx.store import revocation_log
 from tests.core.test_access_token import CLAIMS
@@ -214,7 +215,8 @@ def test_nor_is_an_adopted_one(ada, only_mark, settings):
 def test_a_step_up_says_why_it_is_too_late(ada, only_mark):
     session = open_session(ada).session
     end_everyone("kicked")
-    assert reason_of(lambda: record_proof(session)) == "kicked"
+    proof = lambda: continue_session(session, NOBODY, methods=["pwd"], came_back=True)  # noqa: E731
+    assert reason_of(proof) == "kicked"
 
 
 def test_who_changes_a_password_after_the_kick_is_not_let_back_in(ada, only_mark, rf):

@@ -358,20 +358,6 @@ def test_t12_a_session_of_the_same_device_that_is_overwritten_is_superseded_rath
     assert SessionEvent.objects.filter(session=old.session.pk, kind="ended").count() == 1
 
 
-def test_a_session_that_continues_another_keeps_its_device_and_its_proof_and_nothing_else(ada):
-    device = Device(id="phone-1", name="Ada's phone", type="ios")
-    old = open_session(
-        ada, device=device, amr=("pwd", "otp"), persistent=False, auth_time=START - LATER, now=START
-    )
-    end_session(old.session, "password_changed", now=START)
-    new = row(open_session(ada, continues=old.session, now=START + LATER).session)
-    assert (new.device_id, new.device_name, new.device_type) == ("phone-1", "Ada's phone", "ios")
-    assert (new.amr, new.auth_time, new.persistent) == (["pwd", "otp"], START - LATER, False)
-    assert (new.generation, new.created_at, new.expires_at) == (1, START + LATER, START + LATER + ABSOLUTE)
-    assert (new.pk, bytes(new.salt)) != (old.session.pk, bytes(old.session.salt))
-    assert row(old.session).end_reason == "password_changed"
-
-
 # Its event and its announcement
 
 

@@ -20,6 +20,7 @@ from authx.sessions import (
     refresh_session,
 )
 from authx.sessions.refreshing import exchange
+from tests.reading import refresh_claims
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = START + timedelta(minutes=2)
@@ -75,7 +76,7 @@ def test_where_a_deleted_users_device_is_stays_unknown_whoever_builds_the_actor(
 def test_a_refresh_is_by_the_sessions_user_from_there(ada, by_door):
     opened = open_session(ada, now=START)
     if by_door:
-        exchange(opened.refresh_token, Actor(ip="203.0.113.7", user_agent="Fox/1"), now=LATER)
+        exchange(refresh_claims(opened.refresh_token), Actor(ip="203.0.113.7", user_agent="Fox/1"), now=LATER)
     else:
         refresh_session(opened.refresh_token, RequestFactory().post("/", **FOX), now=LATER)
     assert recorded("refreshed") == (ada, "203.0.113.7", "Fox/1")

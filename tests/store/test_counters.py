@@ -72,6 +72,7 @@ def test_giving_back_after_the_period_does_no_harm():
 
 def test_a_period_ends_to_the_millisecond():
     waits(3, now=NOON + 0.5)
+    assert waits(1, now=NOON + 1.2) == [60]
     assert waits(1, now=NOON + 60.4994) == [1]
     assert waits(4, now=NOON + 60.5) == [0, 0, 0, 60]
 
@@ -214,6 +215,7 @@ def at(settings):
         return sum(not cache._has_expired(key) for key in cache._expire_info)
 
     at(NOON)
+    cache.clear()
     return at
 
 
@@ -226,6 +228,13 @@ def test_a_period_is_kept_as_long_as_it_lasts_and_a_count_for_one_more(at):
     assert at(NOON + 120) == 0
 
 
+def test_so_is_a_day(at):
+    waits(1, rate="3/day")
+    assert at(NOON + 86399.9) == 2
+    assert at(NOON + 86400) == 1
+    assert at(NOON + 2 * 86400) == 0
+
+
 def test_so_is_one_that_began_anew_because_the_clock_was_put_right(at):
     waits(1, now=NOON - 86400)
     waits(4, now=NOON)
@@ -233,6 +242,32 @@ def test_so_is_one_that_began_anew_because_the_clock_was_put_right(at):
     assert waits(1, now=NOON + 59.9) == [1]
     assert at(NOON + 60) == 2
     assert at(NOON + 120) == 0
+
+
+def test_the_tries_after_it_belong_to_that_period(at):
+    waits(1, now=NOON - 86400)
+    waits(1, now=NOON)
+    at(NOON + 30)
+    assert waits(3, now=NOON + 30) == [0, 0, 30]
+
+
+class Asked(LocMemCache):
+    """Counts what it is asked."""
+
+    times: ClassVar[int] = 0
+
+    def make_and_validate_key(self, key, version=None):
+        Asked.times += 1
+        return super().make_and_validate_key(key, version)
+
+
+def test_the_first_try_asks_the_cache_four_times_and_the_next_three(settings):
+    settings.CACHES = {"default": {"BACKEND": f"{__name__}.Asked", "LOCATION": "asked"}}
+    cache.clear()
+    for expected in (4, 3, 3):
+        Asked.times = 0
+        waits(1)
+        assert Asked.times == expected
 
 
 class Breaking(LocMemCache):
@@ -268,6 +303,19 @@ def test_a_cache_that_evicts_at_once_locks_nobody_out_and_has_counted_nothing(se
     assert waits(9) == 9 * [0]
     assert not count("test", "ada", Rate(3, 60), now=NOON).is_within
     assert not caplog.records
+
+
+class Lagging(LocMemCache):
+    """Reads from a replica that has heard of nothing yet."""
+
+    def get(self, key, default=None, version=None):
+        return default
+
+
+def test_where_reading_lags_behind_a_period_began_when_it_was_written_that_it_did(settings):
+    settings.CACHES = {"default": {"BACKEND": f"{__name__}.Lagging", "LOCATION": "lagging-counters"}}
+    cache.clear()
+    assert [waits(1, now=NOON + second) for second in range(4)] == [[0], [0], [0], [57]]
 
 
 class Elsewhere(LocMemCache):

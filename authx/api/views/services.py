@@ -119,7 +119,7 @@ class Revoke(ServiceAPIView):
     @sensitive_variables()
     def post(self, request: Request) -> Response:
         session = find_session_of(self.token())
-        if session is not None:
+        if session is not None and session.ended_at is None:  # an old token does not end what continues it
             note = f"revoked by {self.service.name}"
             end_session(session, EndReason.LOGOUT, by=actor_of(request, session.user), note=note)
         return Response(status=200)

@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from django.http import Http404
-from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from rest_framework.request import Request
@@ -17,22 +16,21 @@ from authx.api.authentication import session_of, session_or_none
 from authx.api.exceptions import Refused
 from authx.api.serializers import NameSerializer, PasswordSerializer, SessionSerializer
 from authx.api.views.base import SessionAPIView
-from authx.api.views.tokens import check_credentials
+from authx.api.views.tokens import check_credentials, token_body
 from authx.core.reasons import EndReason
-from authx.http import cookies
 from authx.http.actor import actor_of
 from authx.http.renewal import has_bearer
+from authx.http.request_state import request_state
 from authx.models import DeviceSession
 from authx.sessions import end_session, end_sessions
-from authx.sessions.credentials import access_token_for
-from authx.sessions.methods import add_methods, password_methods
+from authx.sessions.continuing import continue_session
+from authx.sessions.methods import password_methods
 from authx.sessions.queries import (
     find_live_session,
     live_sessions,
     other_sessions,
     rename_session,
 )
-from authx.sessions.step_up import record_proof
 
 
 def _shown(sessions: Any, current: DeviceSession | None, *, many: bool = False) -> Response:
@@ -95,7 +93,7 @@ class EndOthers(SessionAPIView):
 
 @method_decorator(sensitive_post_parameters(), name="dispatch")
 class Reauthenticate(SessionAPIView):
-    """``POST``: the password again, for an access token with a new ``auth_time`` (RFC 9470)."""
+    """``POST``: the password again, for a new session that continues this one, as ``login/`` (RFC 9470)."""
 
     @sensitive_variables()
     def post(self, request: Request) -> Response:
@@ -107,14 +105,11 @@ class Reauthenticate(SessionAPIView):
         proved = check_credentials(request, user.get_username(), password, proof_of=session)
         if proved.pk != user.pk:
             raise Refused("invalid_credentials")
-        actor = actor_of(request, user)
-        record_proof(session, actor)
-        add_methods(session, password_methods(proved), actor)
-        claims, access_token = access_token_for(session, now=timezone.now())
-        body = {"access_token": access_token, "token_type": "Bearer", "expires_in": claims.expires_in}
-        response = Response(body)
-        if not has_bearer(request._request):
-            cookies.set_access_cookie(
-                response, access_token, claims.expires_in, persistent=session.persistent
-            )
+        credentials = continue_session(
+            session, actor_of(request, session.user), methods=password_methods(proved), came_back=True
+        )
+        by_cookie = request_state(request._request).by_cookie
+        response = Response(token_body(credentials, with_refresh=not by_cookie))
+        if by_cookie:
+            browser.go_on(request, response, session, credentials)
         return response

@@ -185,7 +185,7 @@ class Logout(AuthxAPIView):
             session = find_by_refresh_token(read_refresh_token(sent, secret_keys())).session
         else:
             session = _by_bearer(request)
-        if session is not None:
+        if session is not None and session.ended_at is None:  # an old token does not end what continues it
             end_session(session, EndReason.LOGOUT, by=actor_of(request, session.user))
         response = Response(status=204)
         if by_cookie:

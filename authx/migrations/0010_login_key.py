@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('authx', '0008_credentials_changed'),
+        ('authx', '0009_continuation'),
     ]
 
     operations = [
