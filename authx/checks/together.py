@@ -29,11 +29,11 @@ def _durations() -> list[CheckMessage]:
         found.append(Warning(text, hint=hint, id="authx.W002"))
     if conf.ACCESS_TOKEN_LIFETIME >= conf.IDLE_LIFETIME:
         text = "AUTHX_ACCESS_TOKEN_LIFETIME must be shorter than AUTHX_IDLE_LIFETIME."
-        hint = "A session is idle when it is not refreshed; 15 minutes and 7 days are the defaults."
+        hint = "It holds to within one access token's life; 15 minutes and 7 days are the defaults."
         found.append(Error(text, hint=hint, id="authx.E002"))
     if conf.REFRESH_GRACE >= conf.IDLE_LIFETIME:
         text = "AUTHX_REFRESH_GRACE must be shorter than AUTHX_IDLE_LIFETIME."
-        hint = "Thirty seconds cover a burst of tabs."
+        hint = "No refresh within the grace moves the idle limit; thirty seconds cover a burst of tabs."
         found.append(Error(text, hint=hint, id="authx.E003"))
     elif conf.REFRESH_GRACE > conf.ACCESS_TOKEN_LIFETIME:
         text = "AUTHX_REFRESH_GRACE is longer than AUTHX_ACCESS_TOKEN_LIFETIME."
@@ -80,7 +80,14 @@ def _keys() -> list[CheckMessage]:
 def _paths() -> list[CheckMessage]:
     """Check settings that name code: it must be there now, not only at the first login."""
     found: list[CheckMessage] = []
-    for name in ("CLAIMS", "BIND_DJANGO_LOGIN", "PASSWORD_LOGIN", "REVOCATION_STORE", "COUNTRY"):
+    for name in (
+        "CLAIMS",
+        "DEVICE_CLASSIFIER",
+        "BIND_DJANGO_LOGIN",
+        "PASSWORD_LOGIN",
+        "REVOCATION_STORE",
+        "COUNTRY",
+    ):
         path = Conf.__dict__[name].configured()
         if isinstance(path, str) and "." in path:
             found += _importable(f"AUTHX_{name}", path)

@@ -14,6 +14,7 @@ from authx.conf.setting import ParsedSettings, Setting
 from authx.core.limits import Limit
 from authx.core.rates import Rate
 from authx.core.risk import Action, Alarm
+from authx.core.time_limits import idle_period
 
 __all__ = ["Conf", "DottedPath", "Setting", "conf", "secret_keys"]
 
@@ -40,9 +41,7 @@ class Conf(ParsedSettings):
         follows=ISSUER,
     )
     ACCESS_TOKEN_LIFETIME = Setting(timedelta(minutes=15), rules.lifetime, "Life of an access token.")
-    IDLE_LIFETIME = Setting(
-        timedelta(days=7), rules.lifetime, "A session not refreshed for this long has ended."
-    )
+    IDLE_LIFETIME = Setting(timedelta(days=7), rules.lifetime, "A session not used for this long has ended.")
     SESSION_LIFETIME = Setting(
         timedelta(days=30), rules.lifetime, "Absolute life of a session; refreshing never extends it."
     )
@@ -75,6 +74,12 @@ class Conf(ParsedSettings):
         rules.type_names,
         "The device types a login may name.",
         parse=tuple,
+    )
+    DEVICE_CLASSIFIER: Setting[DottedPath | None] = Setting(
+        None,
+        rules.optional(rules.dotted),
+        "Function (request, claimed) -> type: decides what kind of device a login comes from.",
+        parse=DottedPath,
     )
     SESSION_LIMITS: Setting[tuple[Limit, ...]] = Setting(
         [],
@@ -171,6 +176,11 @@ class Conf(ParsedSettings):
     RETENTION = Setting(
         timedelta(days=90), rules.positive, "authx_prune keeps ended sessions and their events this long."
     )
+
+    @property
+    def idle_period(self) -> timedelta:
+        """Return how long after its last refresh a session is idle."""
+        return idle_period(self.IDLE_LIFETIME, self.ACCESS_TOKEN_LIFETIME)
 
 
 conf = Conf()

@@ -129,6 +129,7 @@ def judge(
 ) -> Verdict:
     """Decide on a genuine refresh token of generation ``presented`` and of ``branch``.
 
+    ``idle`` is the ``idle_period``: how long the session may go without the next refresh.
     ``user_end`` is the reason the user's own state gives to end the session, or None (RFC 9700 §4.14.2).
     """
     if state.end_reason is not None:

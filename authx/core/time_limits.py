@@ -7,9 +7,21 @@ from datetime import datetime, timedelta
 from authx.core.reasons import EndReason
 
 
-def idle_expiry(now: datetime, idle: timedelta, expires_at: datetime) -> datetime:
-    """Return the idle limit of a session used ``now``: never later than its absolute one."""
-    return limit_at(now + idle, expires_at)
+def idle_period(idle_lifetime: timedelta, access_lifetime: timedelta) -> timedelta:
+    """Return how long after its last refresh a session is idle.
+
+    Its access token is used for its whole life, and no row shows it: only one life later is it certain that
+    nobody has used the session for ``idle_lifetime``.
+    """
+    return idle_lifetime + access_lifetime
+
+
+def idle_expiry(now: datetime, period: timedelta, expires_at: datetime) -> datetime:
+    """Return the idle limit of a session refreshed ``now``: never later than its absolute one.
+
+    ``period`` is its ``idle_period``.
+    """
+    return limit_at(now + period, expires_at)
 
 
 def limit_at(idle_expires_at: datetime, expires_at: datetime) -> datetime:

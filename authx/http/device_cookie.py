@@ -22,8 +22,22 @@ def browser_device(request: HttpRequest) -> BrowserDevice:
     """Return the browser of this request; one without a cookie of ours is new, the same one at every call."""
     state = request_state(request)
     if state.device is None:
-        state.device = _read(request) or BrowserDevice.new()
+        state.device = presented_device(request) or BrowserDevice.new()
     return state.device
+
+
+def presented_device(request: HttpRequest) -> BrowserDevice | None:
+    """Return the browser that the request's own device cookie names; None without one that we have signed."""
+    state = request_state(request)
+    if not state.has_read_device:
+        state.has_read_device, state.presented_device = True, _read(request)
+    return state.presented_device
+
+
+def introduce_browser(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Set the device cookie of a browser that has none: its first login is then sent with it."""
+    if presented_device(request) is None and conf.DEVICE_COOKIE not in response.cookies:
+        set_device_cookie(response, _signer().sign(write_device(browser_device(request))).decode())
 
 
 def remember_login(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.urls import Resolver404, ResolverMatch, resolve
 
@@ -54,6 +55,19 @@ def is_logout(request: HttpRequest) -> bool:
     return is_admin_logout(request) or _is_logout_view(_match(request))
 
 
+def is_login_page(request: HttpRequest) -> bool:
+    """Return whether the request goes to a Django ``LoginView``, ours included, an admin's, or LOGIN_URL."""
+    match = _match(request)
+    if match is None:
+        return False
+    from django.contrib.auth.views import LoginView  # as below
+
+    if issubclass(getattr(match.func, "view_class", object), LoginView):
+        return True
+    is_admins = (match.app_name, match.url_name) == ("admin", "login")
+    return is_admins or str(settings.LOGIN_URL) in {match.view_name, request.path}
+
+
 def is_api_view(request: HttpRequest) -> bool:
     """Return whether the request goes to a DRF view, whose errors are JSON."""
     match = _match(request)
@@ -77,7 +91,7 @@ def _is_logout_view(match: ResolverMatch | None) -> bool:
 
 def _match(request: HttpRequest) -> ResolverMatch | None:
     try:
-        return resolve(request.path_info, getattr(request, "urlconf", None))
+        return request.resolver_match or resolve(request.path_info, getattr(request, "urlconf", None))
     except Resolver404:
         return None
 

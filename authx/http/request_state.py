@@ -26,6 +26,8 @@ class RequestState:
     by_cookie: bool = False
     #: Our login page has just accepted a password.
     by_password: bool = False
+    #: What it says about "keep me signed in"; None where it does not say.
+    remember: bool | None = None
     #: The API has signed this browser in or out: what the middleware found out before no longer holds.
     took_over: bool = False
     #: The middleware has finished the response: no cookie can be added.
@@ -34,6 +36,9 @@ class RequestState:
     refusal: AuthxError | None = None
     #: The browser, once it has been looked up.
     device: BrowserDevice | None = None
+    #: The one that its own cookie names, if any, once that has been read.
+    presented_device: BrowserDevice | None = None
+    has_read_device: bool = False
     #: Seconds until a password may be tried again, where there was one try too many.
     login_wait: int = 0
     #: Attempts to sign in whose outcome is not known yet.

@@ -21,11 +21,14 @@ def cookie_caller(request: HttpRequest) -> Caller | KnownCaller | None:
         TokenError: the access token is unusable, or its session has ended.
         RefreshError: the renewal that was due has failed.
         StoreUnavailable: that cannot be known.
+        Exception: what the site's own code has raised at the renewal.
     """
     visit = visit_of(request)
     known = Identity() if visit is None else visit.identity
     if known.session is not None and known.claims is not None:
         return KnownCaller(known.claims, known.session)
+    if known.failure is not None:
+        raise known.failure
     if known.refusal is not None and not isinstance(known.refusal, StoreUnavailable):
         raise known.refusal
     presented = presented_by(request)

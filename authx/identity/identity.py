@@ -38,6 +38,8 @@ class Identity:
     #: Why what was presented identifies nobody: its session has ended, its refresh token is spent, the store
     #: cannot be asked. None if it does identify somebody, or if nothing was presented.
     refusal: AuthxError | None = None
+    #: What the site's own code, such as AUTHX_CLAIMS, has raised instead of an answer; None if nothing.
+    failure: Exception | None = None
     delivery: Delivery = Delivery()
 
     @property

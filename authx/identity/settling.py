@@ -6,6 +6,7 @@ Everything else happens when somebody asks.
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from dataclasses import replace
 
@@ -35,12 +36,15 @@ from authx.sessions.refreshing import admit_without_refresh, exchange, find_refr
 from authx.sessions.risk import count_refresh
 from authx.store.database import store_errors
 
+logger = logging.getLogger("authx")
+
 
 def renew(request: HttpRequest) -> Identity:
     """Renew silently where the access cookie is no credential and there is a refresh cookie.
 
     Return what is known of the request then, for ``settle``: the Django session has not been looked at, and
-    of an access cookie that counts only the claims are known.
+    of an access cookie that counts only the claims are known. An error of the site's own code is kept for
+    whoever asks, because most pages do not.
     """
     try:
         presented = presented_by(request)
@@ -50,6 +54,9 @@ def renew(request: HttpRequest) -> Identity:
             return _renew(request, presented)
     except StoreUnavailable as error:
         return Identity(refusal=error)
+    except Exception as error:
+        logger.exception("A session was not renewed.")
+        return Identity(failure=error)
 
 
 def settle(request: HttpRequest, known: Identity) -> Identity:
@@ -62,6 +69,9 @@ def settle(request: HttpRequest, known: Identity) -> Identity:
             return _settle(request, known)
     except StoreUnavailable as error:
         return Identity(refusal=error, delivery=known.delivery)
+    except Exception as error:
+        logger.exception("A visitor could not be identified.")
+        return Identity(failure=error, delivery=known.delivery)
 
 
 @sensitive_variables()
@@ -84,7 +94,7 @@ def _renew(request: HttpRequest, presented: Presented) -> Identity:
 def _settle(request: HttpRequest, known: Identity) -> Identity:
     if isinstance(known.refusal, StoreUnavailable) and renewal.is_logout(request):
         return _leaving(request)
-    if known.refusal is not None:
+    if known.refusal is not None or known.failure is not None:
         return known
     if known.session is not None:
         return _admitted(request, known)

@@ -42,12 +42,16 @@ class Visit:
 
         Raises:
             StoreUnavailable: that cannot be known.
+            Exception: what the site's own code has raised. A login page sees an anonymous visitor instead, or
+                nobody could sign in as somebody else.
         """
         self.touched = True
         if not self._is_settled:
             self.identify(settle(self.request, self.identity))
         if isinstance(self.identity.refusal, StoreUnavailable):
             raise self.identity.refusal
+        if self.identity.failure is not None and not renewal.is_login_page(self.request):
+            raise self.identity.failure
         return self.identity
 
     def identify(self, identity: Identity) -> None:

@@ -133,6 +133,9 @@ class DeviceSession(models.Model):
     adopted_from = models.CharField(max_length=64, null=True, unique=True)
     #: HMAC of the key of the Django session it is bound to; None while it is bound to none.
     django_session = models.CharField(max_length=64, null=True, editable=False)
+    #: SHA-256 hex of what the requests of a double click have in common (``logins.double_click``); unique, so
+    #: that one of them opens the session. None where nothing says so.
+    login_key = models.CharField(max_length=64, null=True, unique=True, editable=False)
 
     #: The number of the newest not-before mark when it was opened.
     not_before_number = models.PositiveBigIntegerField(default=0, db_default=0, editable=False)

@@ -21,6 +21,7 @@ from authx.identity import deleted_sessions, django_login
 from authx.identity.identity import Delivery, Identity
 from authx.identity.visit import Visit, visit_of
 from authx.logins.browser import browser_session, cookie_session, is_left_by_another
+from authx.logins.double_click import login_key
 from authx.models import DeviceSession
 from authx.pages import proofs
 from authx.sessions import Device, end_session, open_session
@@ -61,6 +62,7 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
     overwrites = _current(visit) or browser_session(request)  # T12
     amr = _methods(request, user, visit)  # before the data it is read from is dropped
     _leave_behind(request, user, visit, overwrites)
+    persistent = _is_remembered(request)
     if django_session.key_of(request) is None:  # it has been flushed
         django_session.renew_key(request)
     deleted_sessions.add_key(request)
@@ -69,9 +71,10 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
         request,
         Device(id=browser_device(request).id),
         amr=amr,
-        persistent=not request.session.get_expire_at_browser_close(),
+        persistent=persistent,
         backend=django_session.backend_path(request),
         overwrites=overwrites,
+        login_key=login_key(request, user, amr=amr, persistent=persistent, came_with=overwrites),
         django_key=django_login.stored_key(request),
     )
     see(request)
@@ -80,6 +83,12 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
         return
     delivery = Delivery(credentials, binds_django_session=True)
     visit.identify(Identity(user, credentials.session, delivery=delivery))
+
+
+def _is_remembered(request: Any) -> bool:
+    """Return whether the login outlives the browser, as its form says, or else its Django session."""
+    remember = request_state(request).remember
+    return not request.session.get_expire_at_browser_close() if remember is None else remember
 
 
 def _methods(request: Any, user: Any, visit: Visit | None) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from django.utils.http import escape_leading_slashes
 
 from authx.errors import AuthxError, LoginRefused, RefreshConflict, SessionLimitReached, StoreUnavailable
 from authx.http import charset, cookies, renewal
+from authx.http.device_cookie import introduce_browser
 from authx.http.error_reports import keep_secrets
 from authx.http.outage import RETRY_AFTER_SECONDS
 from authx.http.request_state import RequestState, request_state
@@ -102,6 +103,8 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
         conclude(request, visit, state)
     except StoreUnavailable:
         response = unavailable(request)
+    if visit is not None and response.status_code == 200 and renewal.is_login_page(request):
+        introduce_browser(request, response)
     state.is_finished = True
     answered(request, response)
     restrict_caches(request, response, state, visit)
@@ -111,6 +114,8 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
             follow_key(request, visit.identity, state)
     except AuthxError:
         logger.warning("Cookies were not delivered.", exc_info=True)
+    except Exception:  # the site's own code, such as AUTHX_CLAIMS
+        logger.exception("Cookies were not delivered.")
     return response
 
 

@@ -57,7 +57,8 @@ class LoginView(OurLoginPage, auth_views.LoginView):
         visit = visit_of(request)
         if visit is not None and (found := visit.settle()).session is None:
             is_late = isinstance(found.refusal, RefreshConflict)
-            visit.change_delivery(clears_cookies=not is_late and _buys_nothing(request))
+            is_open = is_late or found.failure is not None  # the cookies may be good again
+            visit.change_delivery(clears_cookies=not is_open and _buys_nothing(request))
         return super().get(request, *args, **kwargs)
 
     def form_valid(self, form: Any) -> HttpResponse:
@@ -65,7 +66,8 @@ class LoginView(OurLoginPage, auth_views.LoginView):
             self.refusal_code = word
             form.add_error(None, _("This account needs another way to sign in."))
             return self.form_invalid(form)
-        request_state(self.request).by_password = True
+        state = request_state(self.request)
+        state.by_password, state.remember = True, form.cleaned_data["remember"]
         try:
             response = super().form_valid(form)
         except (LoginRefused, SessionLimitReached) as error:

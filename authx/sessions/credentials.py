@@ -57,13 +57,19 @@ class Credentials:
 
 @sensitive_variables()
 def credentials_for(
-    session: DeviceSession, *, generation: int, now: datetime, kept: int | None = None
+    session: DeviceSession,
+    *,
+    generation: int,
+    now: datetime,
+    kept: int | None = None,
+    extra: Mapping[str, Any] | None = None,
 ) -> Credentials:
     """Return tokens of ``generation``: a new access token, and a refresh token on a new branch.
 
-    ``kept`` is the branch of the refresh token just presented, where that is repeated instead.
+    ``kept`` is the branch of the refresh token just presented, where that is repeated instead; ``extra`` are
+    the site's claims, where it has been asked for them already.
     """
-    claims, access_token = _access_token(session, generation, now)
+    claims, access_token = _access_token(session, generation, now, extra=extra)
     branch = secrets.randbits(BRANCH_BITS) if kept is None else kept
     refresh_token = write_refresh_token(session.id, generation, branch, bytes(session.salt), secret_keys())
     is_kept = kept is not None
@@ -84,14 +90,26 @@ def access_token_for(session: DeviceSession, *, now: datetime) -> tuple[AccessCl
 
 
 @sensitive_variables()
-def _access_token(session: DeviceSession, generation: int, now: datetime) -> tuple[AccessClaims, str]:
+def _access_token(
+    session: DeviceSession, generation: int, now: datetime, extra: Mapping[str, Any] | None = None
+) -> tuple[AccessClaims, str]:
     key = keyring.keyset().signing
-    claims = claims_of(session, generation=generation, now=now, kid=key.kid)
+    claims = claims_of(session, generation=generation, now=now, kid=key.kid, extra=extra)
     return claims, write_access_token(claims, key)
 
 
-def claims_of(session: DeviceSession, *, generation: int, now: datetime, kid: str = "") -> AccessClaims:
-    """Return the claims of an access token issued now, to be signed by the key ``kid``, or by none."""
+def claims_of(
+    session: DeviceSession,
+    *,
+    generation: int,
+    now: datetime,
+    kid: str = "",
+    extra: Mapping[str, Any] | None = None,
+) -> AccessClaims:
+    """Return the claims of an access token issued now, to be signed by the key ``kid``, or by none.
+
+    ``extra`` are the ``extra_claims``, where they have been made already.
+    """
     issued = int(now.timestamp())
     limit = int(session.limit_at.timestamp())
     alias = database.alias()
@@ -115,12 +133,12 @@ def claims_of(session: DeviceSession, *, generation: int, now: datetime, kid: st
         opaque=not is_key(session) or None,
         db=None if alias == DEFAULT_DATABASE else alias,
         kid=kid,
-        extra=_extra(session),
+        extra=extra_claims(session) if extra is None else extra,
     )
 
 
-def _extra(session: DeviceSession) -> Mapping[str, Any]:
-    """Return the claims that the site adds, as a reader of the token sees them: a tuple is a list there."""
+def extra_claims(session: DeviceSession) -> Mapping[str, Any]:
+    """Return the claims of AUTHX_CLAIMS as a reader of the token sees them: a tuple is a list there."""
     if conf.CLAIMS is None:
         return MappingProxyType({})
     return MappingProxyType(strict_json.loads(strict_json.dumps(dict(conf.CLAIMS(session)))))

@@ -150,7 +150,16 @@ def find_by_refresh_token(presented: RefreshClaims) -> Snapshot:
 
 def find_adopted(mark: str) -> Snapshot | None:
     """Return the session whose ``adopted_from`` is ``mark``, as ``find_by_sid`` does."""
+    return _find_by(adopted_from=mark)
+
+
+def find_by_login_key(key: str) -> Snapshot | None:
+    """Return the session whose ``login_key`` is ``key``, as ``find_by_sid`` does."""
+    return _find_by(login_key=key)
+
+
+def _find_by(**unique: str) -> Snapshot | None:
     with database.store_errors():
-        adopted = DeviceSession.objects.using(database.alias()).filter(adopted_from=mark)
-        sid = adopted.values_list("pk", flat=True).first()
+        found = DeviceSession.objects.using(database.alias()).filter(**unique)
+        sid = found.values_list("pk", flat=True).first()
     return None if sid is None else find_by_sid(sid)

@@ -23,6 +23,7 @@ from authx.errors import DeviceInvalid, LoginRefused
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
 from authx.sessions.credentials import Credentials, credentials_for
+from authx.sessions.device_types import checked
 from authx.sessions.django_sessions import mark_of
 from authx.sessions.ending import end_session
 from authx.sessions.limits import enforce_limits, lock_user, replace_same_device
@@ -30,6 +31,7 @@ from authx.sessions.liveness import fingerprint
 from authx.sessions.login_backend import accepts_unread, path_of
 from authx.sessions.not_before import opening_moment
 from authx.sessions.ports import actor_of
+from authx.sessions.repeated_login import LoginRepeated, free_key, open_once
 from authx.sessions.risk import country_of
 from authx.sessions.subjects import subject_of
 from authx.store import database
@@ -70,6 +72,8 @@ class _Login:
     actor: Actor
     now: datetime
     columns: dict[str, Any] = field(default_factory=dict)
+    #: The request as the caller of ``open_session`` gave it, for receivers of the signal.
+    request: Any = None
 
     def row(self) -> DeviceSession:
         type_, label = describe_user_agent(self.actor.user_agent)
@@ -95,7 +99,7 @@ def new_life(now: datetime) -> dict[str, Any]:
         "created_at": now,
         "last_seen_at": now,
         "rotated_at": now,
-        "idle_expires_at": idle_expiry(now, conf.IDLE_LIFETIME, expires_at),
+        "idle_expires_at": idle_expiry(now, conf.idle_period, expires_at),
         "expires_at": expires_at,
         "salt": secrets.token_bytes(32),
     }
@@ -113,6 +117,7 @@ def open_session(
     overwrites: DeviceSession | None = None,
     auth_time: datetime | None = None,
     adopted_from: str | None = None,
+    login_key: str | None = None,
     django_key: str | None = None,
     now: datetime | None = None,
 ) -> Credentials:
@@ -124,13 +129,16 @@ def open_session(
     about the user, and ``is_active`` does where there is none. ``overwrites`` is the session whose cookies
     this login replaces: it ends as ``superseded`` (transition T12). A live session of the same user and
     ``device.id`` ends as ``replaced``, and so do those for which AUTHX_SESSION_LIMITS has no room.
-    ``django_key`` is the key of the Django session that it is bound to.
+    ``login_key`` is what this login has in common with one that was sent by the same double click: within the
+    grace the second of them opens nothing, and is answered with the session of the first. ``django_key`` is
+    the key of the Django session that it is bound to.
 
     Raises:
         SessionLimitReached: a limit that refuses logins is full; nothing was opened.
         LoginRefused: the user is refused by ``backend``, inactive, not saved, or without a value in
             AUTHX_SUBJECT_FIELD; or the Django session was adopted before.
         DeviceInvalid: the device is of an unknown type, or its id is malformed.
+        ImproperlyConfigured: AUTHX_DEVICE_CLASSIFIER has returned no device type; nothing was opened.
         StoreUnavailable: the database cannot be written; nothing was opened.
     """
     path = path_of(user) if backend is None else backend
@@ -142,43 +150,52 @@ def open_session(
     columns = {"amr": list(amr), "persistent": persistent, "adopted_from": adopted_from}
     if django_key is not None:
         columns["django_session"] = mark_of(django_key)
-    columns |= {"subject": subject, "not_before_number": not_before_number, "backend": path}
+    columns |= {"login_key": login_key, "subject": subject, "not_before_number": not_before_number}
+    columns["backend"] = path
     if auth_time is not None:
         columns["auth_time"] = auth_time
+    device = device or Device()
+    if (decide := conf.DEVICE_CLASSIFIER) is not None:
+        chosen = checked(decide(getattr(request, "_request", request), device.type))
+        columns |= {"device_type": chosen} if chosen else {}
     actor = actor_of(request, user)
     columns["country"] = country_of(actor.ip)
-    login = _Login(user, device or Device(), actor, at, columns)
+    login = _Login(user, device, actor, at, columns, request)
     limits = conf.SESSION_LIMITS
 
-    def write() -> Credentials:
-        session = _write(login, overwrites, limits)
+    def write(stale: DeviceSession | None) -> Credentials:
+        session = _write(login, overwrites, limits, stale)
         # In the transaction, because AUTHX_CLAIMS is the site's code: if it fails, nothing has been opened.
         return credentials_for(session, generation=1, now=now or timezone.now())
 
     # A login that waits for others may have to start again once for each of them.
-    attempts = MAX_ATTEMPTS_UNDER_LIMITS if limits else database.MAX_ATTEMPTS
-    credentials = database.transact(write, attempts=attempts)
-    opened = {"session": credentials.session, "user": user, "request": request}
-    database.after_commit(lambda: signals.device_session_opened.send_robust(DeviceSession, **opened))
-    return credentials
+    return open_once(write, attempts=MAX_ATTEMPTS_UNDER_LIMITS if limits else database.MAX_ATTEMPTS, now=now)
 
 
-def _write(login: _Login, overwrites: DeviceSession | None, limits: Sequence[Limit]) -> DeviceSession:
+def _write(
+    login: _Login, overwrites: DeviceSession | None, limits: Sequence[Limit], stale: DeviceSession | None
+) -> DeviceSession:
     session = login.row()
     if limits:
         lock_user(login.user)
+    if stale is not None:
+        free_key(stale)
     try:
         session.save(using=database.alias(), force_insert=True)
     except IntegrityError as error:
-        if session.adopted_from is None:
-            raise
-        raise LoginRefused("this Django session was adopted before") from error
+        if session.adopted_from is not None:
+            raise LoginRefused("this Django session was adopted before") from error
+        if session.login_key is not None:
+            raise LoginRepeated(session.login_key) from error
+        raise
     audit.record(SessionEvent.Kind.OPENED, session, at=login.now, actor=login.actor)
     if overwrites is not None and overwrites.ended_at is None:  # not what continues it
         end_session(overwrites, EndReason.SUPERSEDED, Actor(login.user), now=login.now)
     replace_same_device(session, login.actor)
     if limits:
         enforce_limits(session, login.actor, limits)
+    opened = {"session": session, "user": login.user, "request": login.request}
+    database.after_commit(lambda: signals.device_session_opened.send_robust(DeviceSession, **opened))
     return session
 
 

@@ -16,7 +16,8 @@ from authx.core.rotation import Refusal, Transition, Verdict, judge
 from authx.models import DeviceSession
 from authx.sessions.liveness import fingerprint, user_end
 from authx.sessions.refresh_events import SILENT, record_refusal_once, record_verdict
-from authx.sessions.risk import action_of, alarms_of, new_context, record_alarm
+from authx.sessions.risk import action_of, alarms_of, record_alarm
+from authx.sessions.site_answers import SiteAnswers
 from authx.store import database
 
 
@@ -28,7 +29,7 @@ def judge_token(session: DeviceSession, presented: RefreshClaims, now: datetime)
         branch=presented.branch,
         now=now,
         grace=conf.REFRESH_GRACE,
-        idle=conf.IDLE_LIFETIME,
+        idle=conf.idle_period,
         user_end=user_end(session) if session.ended_reason(now) is None else None,
     )
 
@@ -46,20 +47,17 @@ class Decision:
     context: Mapping[str, Any] = field(default_factory=dict)
 
 
-def decide(session: DeviceSession, presented: RefreshClaims, at: datetime, actor: Actor) -> Decision:
+def decide(
+    session: DeviceSession, verdict: Verdict, at: datetime, actor: Actor, answers: SiteAnswers
+) -> Decision:
     """Decide what a genuine refresh token does to ``session``; writes nothing."""
-    verdict = judge_token(session, presented, at)
-    found, known = alarms_of(verdict), None
-    context: dict[str, Any] = {}
-    if verdict.issue is not None:
-        known = replace(actor, user=session.user)
-        elsewhere, context = new_context(session, known)
-        found += elsewhere
+    known = None if verdict.issue is None else replace(actor, user=session.user)
+    found = [*alarms_of(verdict), *answers.alarms]
     if verdict.end is None and any(action_of(alarm) is Action.END for alarm in found):
         verdict = _ended_by_alarm(verdict)
     if verdict.refusal is Refusal.REUSED:
         found.append(Alarm.REFRESH_REUSED)
-    return Decision(verdict, at, known, tuple(found), context)
+    return Decision(verdict, at, known, tuple(found), answers.context)
 
 
 def _ended_by_alarm(verdict: Verdict) -> Verdict:

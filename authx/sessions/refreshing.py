@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +26,7 @@ from authx.sessions.credentials import Credentials, claims_of, credentials_for
 from authx.sessions.lookup import Snapshot, find_by_refresh_token
 from authx.sessions.ports import actor_of
 from authx.sessions.refresh_verdicts import carry_out, decide, judge_token
+from authx.sessions.site_answers import ask_site
 from authx.store import database
 
 
@@ -44,6 +46,7 @@ def refresh_session(
         RefreshReused: it was spent before, a sign of theft; the session has just been ended.
         SessionEnded: the session is over; ``reason`` says why.
         StoreUnavailable: the database cannot be read or written; nothing changed.
+        Exception: whatever the site's own code raises (AUTHX_CLAIMS, AUTHX_COUNTRY); nothing was spent.
     """
     return exchange(read_refresh_token(refresh_token, secret_keys()), actor_of(request), now=now)
 
@@ -52,10 +55,11 @@ def refresh_session(
 def exchange(presented: RefreshClaims, actor: Actor = NOBODY, *, now: datetime | None = None) -> Credentials:
     """Do what ``refresh_session`` does, for a door that has read the token and built the actor."""
     with database.store_errors():
-        session, verdict = _exchange(presented, actor, now)
+        session, verdict, extra = _exchange(presented, actor, now)
         generation = verdict.issue or session.generation
         kept = presented.branch if verdict.transition is Transition.KEEP else None
-        return credentials_for(session, generation=generation, now=now or timezone.now(), kept=kept)
+        at = now or timezone.now()
+        return credentials_for(session, generation=generation, now=at, kept=kept, extra=extra)
 
 
 @sensitive_variables()
@@ -71,27 +75,35 @@ def admit_without_refresh(
     Raises: as ``refresh_session``.
     """
     with database.store_errors():
-        session, _verdict = _exchange(presented, actor, now, if_it_counts=True)
-        return session, claims_of(session, generation=session.generation, now=now or timezone.now())
+        session, _verdict, extra = _exchange(presented, actor, now, if_it_counts=True)
+        at = now or timezone.now()
+        return session, claims_of(session, generation=session.generation, now=at, extra=extra)
 
 
 @sensitive_variables()
 def _exchange(
     presented: RefreshClaims, actor: Actor, now: datetime | None, *, if_it_counts: bool = False
-) -> tuple[DeviceSession, Verdict]:
-    """Return the session of a genuine token and the verdict that serves it, after carrying that out.
+) -> tuple[DeviceSession, Verdict, Mapping[str, Any]]:
+    """Return the session of a genuine token, the verdict that serves it, carried out, and the site's claims.
 
     ``if_it_counts``: the verdict is carried out only if it counts against the token.
     """
     for _ in range(database.MAX_ATTEMPTS):
         found = find_by_refresh_token(presented)
-        session = found.session
-        decision = decide(session, presented, now or found.now, actor)
+        session, at = found.session, now or found.now
+        judged = judge_token(session, presented, at)
+        answers = ask_site(session, judged, actor)
+        decision = decide(session, judged, at, actor, answers)
         verdict = decision.verdict
-        if (if_it_counts and not verdict.counts_against) or carry_out(session, decision, actor):
-            if verdict.issue is None:
-                raise _refusal(session, verdict)
-            return session, verdict
+        # Where no answer can be made, nothing is spent for it; but what shows a theft is not lost.
+        writes = judged.is_twin if answers.error else not if_it_counts or verdict.counts_against
+        if (verdict.issue is None or writes) and not carry_out(session, decision, actor):
+            continue
+        if verdict.issue is None:
+            raise _refusal(session, verdict)
+        if answers.error:
+            raise answers.error
+        return session, verdict, answers.claims
     raise StoreUnavailable("too many others are refreshing this session")
 
 

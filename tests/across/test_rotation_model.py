@@ -106,7 +106,7 @@ class Model:
     def rotate(self, g: int, b: int, now: datetime) -> int:
         self.issued, self.confirmed, self.rotated = g + 1, g, now
         self.spent, self.late = b, 0
-        self.idle = min(now + conf.IDLE_LIFETIME, self.until)
+        self.idle = min(now + (conf.IDLE_LIFETIME + conf.ACCESS_TOKEN_LIFETIME), self.until)
         return self.issued
 
     def lost(self, now: datetime) -> int | str:
@@ -115,7 +115,7 @@ class Model:
         self.late += 1
         if self.late >= 6 and now - self.late_since >= timedelta(hours=1):
             return self.end("reused", "!reused (lost)")
-        self.idle = min(now + conf.IDLE_LIFETIME, self.until)
+        self.idle = min(now + (conf.IDLE_LIFETIME + conf.ACCESS_TOKEN_LIFETIME), self.until)
         self.rotated = now
         return self.issued
 
@@ -149,7 +149,7 @@ class Sessions(RuleBasedStateMachine):
         self.tokens = {1: [credentials.refresh_token]}
         self.model = Model(
             rotated=self.now,
-            idle=self.now + conf.IDLE_LIFETIME,
+            idle=self.now + (conf.IDLE_LIFETIME + conf.ACCESS_TOKEN_LIFETIME),
             until=self.now + conf.SESSION_LIFETIME,
         )
 

@@ -252,6 +252,7 @@ def test_e007_a_key_that_is_no_good_is_found_before_the_first_login_and_not_show
         "AUTHX_PASSWORD_LOGIN",
         "AUTHX_REVOCATION_STORE",
         "AUTHX_COUNTRY",
+        "AUTHX_DEVICE_CLASSIFIER",
     ],
 )
 @pytest.mark.parametrize("path", ["nowhere.to.be.found", "authx.conf.no_such_name"])

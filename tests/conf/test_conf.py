@@ -63,6 +63,7 @@ GOOD = {
         [{"key": "file:/run/secrets/key.pem", "password": "file:/run/secrets/password"}],
     ],
     "CLAIMS": [None, "site.claims.roles"],
+    "DEVICE_CLASSIFIER": [None, "site.devices.type_of"],
     "DEVICE_TYPES": [["web"], ("web", "smart-tv", "kiosk_2")],
     "SESSION_LIMITS": [[], [LIMIT], ({"limit": 3},)],
     "REVOCATION_STORE": ["database", "redis", "site.stores.Store"],
@@ -98,6 +99,7 @@ PARSED = {
     "AUDIENCE": [("authx",), ("api",), ("api", "reports"), ("api",)],
     "SIGNING_KEYS": [tuple(entries) for entries in GOOD["SIGNING_KEYS"]],
     "CLAIMS": [None, DottedPath("site.claims.roles")],
+    "DEVICE_CLASSIFIER": [None, DottedPath("site.devices.type_of")],
     "DEVICE_TYPES": [("web",), ("web", "smart-tv", "kiosk_2")],
     "SESSION_LIMITS": [(), (ONE_PHONE,), (Limit(None, 3, WhenFull.END_LEAST_RECENT),)],
     "BIND_DJANGO_LOGIN": [True, False, DottedPath("site.auth.is_person")],
@@ -142,6 +144,7 @@ BAD = {
         [{"key": PEM, "password": "file:password"}],
     ],
     "CLAIMS": ["", "roles", "site.", ".roles", "site claims.roles", 7, len],
+    "DEVICE_CLASSIFIER": ["", "roles", "site.", ".roles", "site devices.type_of", 7, len],
     "DEVICE_TYPES": [None, [], "web", 5, [""], ["Web"], ["two words"], [7], [["web"]], ["x" * 33]],
     "SESSION_LIMITS": [
         None,

@@ -297,7 +297,7 @@ def test_an_expired_access_cookie_is_renewed_by_the_way(ada, password):
 def test_a_session_left_alone_for_a_week_has_ended(device, ada, password):
     laptop = device("laptop")
     laptop.sign_in(ada, password)
-    let_time_pass(laptop, days=7)
+    let_time_pass(laptop, days=7, minutes=15)
     assert_told(laptop, "idle")
 
 

@@ -291,6 +291,35 @@ def kick(admin, row_text, reason, *, own=False):
     say_yes(admin, reason)
 
 
+# Signing in with an impatient hand
+
+
+@pytest.mark.parametrize("pause", [0, 60, 150], ids=lambda pause: f"{pause}-ms-apart")
+def test_a_double_click_on_sign_in_signs_in_once(either_site, open_profile, pause):
+    """Also in a browser that is known, where the later login would end the earlier one."""
+    ada = open_profile(either_site)
+    for number in range(3):
+        if number:
+            ada.go("/").click("Sign out")
+        double_click_on_sign_in(ada, "ada", pause)
+        assert ada.go("/private/").heading == "Private page", ada.page.content()
+        live = either_site.query("SELECT id FROM authx_devicesession WHERE ended_at IS NULL")
+        assert [str(UUID(row["id"])) for row in live] == [ada.sid]
+
+
+def double_click_on_sign_in(person, user, pause):
+    """As the hand does it: on the same spot, and so soon that the page is still there."""
+    page = person.go("/account/login/").page
+    page.get_by_label("Username").fill(user)
+    page.get_by_label("Password").fill(f"{user}-demo")
+    box = page.get_by_role("button", name="Sign in", exact=True).bounding_box()
+    spot = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.click(*spot)
+    page.wait_for_timeout(pause)
+    page.mouse.click(*spot)
+    page.wait_for_load_state("networkidle")
+
+
 # The main job
 
 

@@ -242,7 +242,9 @@ def test_a_form_that_was_open_for_an_hour_is_not_lost(ada, password):
 
 
 @pytest.mark.parametrize(
-    ("away", "reason"), [({"days": 7}, "idle"), ({"days": 30, "minutes": 1}, "idle")], ids=["week", "month"]
+    ("away", "reason"),
+    [({"days": 7, "minutes": 16}, "idle"), ({"days": 30, "minutes": 1}, "idle")],
+    ids=["week", "month"],
 )
 def test_who_stays_away_too_long_is_told_so(away, reason, ada, password):
     laptop = Visitor()

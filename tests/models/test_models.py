@@ -18,7 +18,7 @@ from authx.sessions import Device, end_session, open_session, refresh_session
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
-IDLE = timedelta(days=7)
+IDLE = timedelta(days=7, minutes=15)  # AUTHX_IDLE_LIFETIME, and the life of an access token
 ABSOLUTE = timedelta(days=30)
 CONTRACT_REASONS = {
     "logout",

@@ -92,7 +92,7 @@ def test_it_keeps_device_name_and_choices_and_begins_a_new_life(old):
     assert (new.user_id, new.subject, new.persistent) == (old.session.user_id, old.session.subject, False)
     assert (new.generation, new.created_at, new.last_seen_at) == (1, LATER, LATER)
     assert new.expires_at == LATER + conf.SESSION_LIFETIME
-    assert new.idle_expires_at == LATER + conf.IDLE_LIFETIME
+    assert new.idle_expires_at == LATER + conf.idle_period
     assert bytes(new.salt) != bytes(old.session.salt)
     assert (new.ended_at, new.successor, new.adopted_from) == (None, None, None)
 

@@ -73,6 +73,7 @@ KEPT = {
         "fingerprint",
         "adopted_from",
         "django_session",
+        "login_key",
         "not_before_number",
         "idle_expires_at",
         "expires_at",

@@ -29,7 +29,7 @@ WHOSE = {"id", "session", "subject"}
 
 LEFT_OUT = {
     *("user", "subject"),  # said once, at the top
-    *("salt", "fingerprint", "adopted_from", "django_session"),
+    *("salt", "fingerprint", "adopted_from", "django_session", "login_key"),
     *("confirmed_generation", "strike_generation", "strike_at", "late_streak", "late_at"),
     *("spent_branch", "twin_generation", "twin_streak"),
     "answers_lost",  # the note of the event that ended it says so
@@ -84,7 +84,7 @@ def test_a_session_is_told_with_its_events(ada, phone):
         "last_seen_at": "2026-03-01T12:00:00.000001Z",
         "generation": 1,
         "refreshed_at": "2026-03-01T12:00:00.000001Z",
-        "idle_expires_at": "2026-03-08T12:00:00.000001Z",
+        "idle_expires_at": "2026-03-08T12:15:00.000001Z",
         "expires_at": "2026-03-31T12:00:00.000001Z",
         "ended_at": None,
         "end_reason": None,

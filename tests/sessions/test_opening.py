@@ -23,7 +23,7 @@ from tests.faults_in_database import broken_audit, outage
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = timedelta(minutes=5)
-IDLE = timedelta(days=7)
+IDLE, LIFE = timedelta(days=7), timedelta(minutes=15)
 ABSOLUTE = timedelta(days=30)
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 
@@ -73,7 +73,7 @@ def test_a_login_is_one_row_that_knows_its_user_its_device_and_its_limits(ada, r
     assert session.ip == "203.0.113.7"
     assert session.amr == ["pwd", "otp"]
     assert {session.created_at, session.last_seen_at, session.rotated_at, session.auth_time} == {START}
-    assert (session.idle_expires_at, session.expires_at) == (START + IDLE, START + ABSOLUTE)
+    assert (session.idle_expires_at, session.expires_at) == (START + IDLE + LIFE, START + ABSOLUTE)
     assert (session.ended_at, session.end_reason, session.ended_by) == (None, "", None)
     assert DeviceSession.objects.count() == 1
 
@@ -127,7 +127,7 @@ def test_the_lifetimes_are_those_of_the_settings(ada, settings):
     settings.AUTHX_IDLE_LIFETIME = timedelta(hours=2)
     settings.AUTHX_SESSION_LIFETIME = timedelta(hours=8)
     session = row(open_session(ada, now=START).session)
-    assert session.idle_expires_at == START + timedelta(hours=2)
+    assert session.idle_expires_at == START + timedelta(hours=2) + timedelta(minutes=15)
     assert session.expires_at == START + timedelta(hours=8)
 
 
@@ -252,7 +252,7 @@ def test_no_access_token_outlives_its_session(ada, settings):
 
 def test_the_lifetimes_are_told_in_seconds(ada):
     opened = open_session(ada, now=START)
-    assert (opened.expires_in, opened.refresh_expires_in) == (900, 7 * 86400)
+    assert (opened.expires_in, opened.refresh_expires_in) == (900, 7 * 86400 + 900)
 
 
 def test_no_token_shows_in_a_repr(ada):

@@ -16,7 +16,7 @@ from tests.faults_in_database import broken_audit
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
-IDLE = timedelta(days=7)
+IDLE = timedelta(days=7, minutes=15)  # AUTHX_IDLE_LIFETIME, and the life of an access token
 ABSOLUTE = timedelta(days=30)
 KEEP = timedelta(days=90)
 

@@ -29,7 +29,7 @@ START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 GRACE = timedelta(seconds=30)
 TICK = timedelta(microseconds=1)
 LATER = GRACE + timedelta(minutes=1)
-IDLE = timedelta(days=7)
+IDLE = timedelta(days=7, minutes=15)  # AUTHX_IDLE_LIFETIME, and the life of an access token
 ABSOLUTE = timedelta(days=30)
 
 
@@ -804,7 +804,7 @@ def test_changed_lifetimes_hold_from_the_next_refresh_on(opened, settings):
     settings.AUTHX_IDLE_LIFETIME = timedelta(hours=1)
     settings.AUTHX_ACCESS_TOKEN_LIFETIME = timedelta(minutes=2)
     credentials = refresh_session(opened.refresh_token, now=START + LATER)
-    assert (credentials.expires_in, credentials.refresh_expires_in) == (120, 3600)
+    assert (credentials.expires_in, credentials.refresh_expires_in) == (120, 3720)
 
 
 # What is committed, and when

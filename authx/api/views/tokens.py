@@ -31,6 +31,7 @@ from authx.http.request_state import request_state
 from authx.identity.django_login import stored_key
 from authx.logins.attempts import authenticate_within_limit
 from authx.logins.browser import browser_session
+from authx.logins.double_click import login_key
 from authx.logins.presented import presented_by
 from authx.models import DeviceSession
 from authx.sessions import (
@@ -110,16 +111,20 @@ class Login(AuthxAPIView):
         user = check_credentials(request, data["username"], data["password"])
         if word := password_login_refusal(request._request, user):
             raise Refused(word)
-        came_with = browser_session(request._request) if by_cookie else None
+        how = {"amr": password_methods(user), "persistent": data["remember"]}
+        came_with = key = None
+        if by_cookie:
+            came_with = browser_session(request._request)
+            key = login_key(request._request, user, came_with=came_with, **how)
         keeps_data = by_cookie and browser.keep_data(request, user, came_with)
         credentials = open_session(
             user,
             request,
             device,
-            amr=password_methods(user),
-            persistent=data["remember"],
             overwrites=came_with,
+            login_key=key,
             django_key=stored_key(request._request) if keeps_data else None,
+            **how,
         )
         if any(field.name == "last_login" for field in user._meta.concrete_fields):
             update_last_login(type(user), user)
