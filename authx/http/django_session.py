@@ -90,6 +90,12 @@ def bind(request: HttpRequest, sid: str, *, beneath: str = "") -> None:
         request.session[BENEATH_KEY] = beneath
 
 
+def unbind(request: HttpRequest) -> None:
+    """Forget what it is bound to: its login is one that authx has not seen yet."""
+    for key in (BOUND_KEY, BENEATH_KEY, SEEN_KEY):
+        request.session.pop(key, None)
+
+
 def claim(request: HttpRequest, user: Any, sid: str, *, persistent: bool) -> None:
     """Bind a Django session that belongs to nobody, and holds no login, to a device session of ``user``.
 

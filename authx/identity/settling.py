@@ -23,8 +23,9 @@ from authx.errors import (
 )
 from authx.http import django_session, renewal
 from authx.http.actor import actor_of
+from authx.http.request_state import is_swapped
 from authx.identity import django_login
-from authx.identity.adoption import identity_of_django_login
+from authx.identity.adoption import identity_of_django_login, identity_of_swapped_session
 from authx.identity.identity import Delivery, Identity
 from authx.logins.browser import cookie_session
 from authx.logins.presented import Presented, presented_by
@@ -81,6 +82,8 @@ def _renew(request: HttpRequest, presented: Presented) -> Identity:
 
 
 def _settle(request: HttpRequest, known: Identity) -> Identity:
+    if is_swapped(request):
+        return identity_of_swapped_session(request)
     if known.refusal is not None:
         return known
     if known.session is not None:

@@ -13,7 +13,7 @@ from authx.core.refresh_token import RefreshClaims, read_refresh_token
 from authx.errors import RefreshMalformed, TokenError
 from authx.gate.verify import read_claims
 from authx.http.cookies import session_cookies
-from authx.http.request_state import request_state
+from authx.http.request_state import is_swapped, request_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,13 @@ class Presented:
 
 
 def presented_by(request: HttpRequest) -> Presented:
-    """Return what the cookies of a request hold, read at the first call.
+    """Return what the cookies of a request hold, read at the first call; nothing while it is swapped.
 
     Raises:
         StoreUnavailable: the keys that sign access tokens cannot be read.
     """
+    if is_swapped(request):
+        return Presented()
     state = request_state(request)
     if state.presented is None:
         state.presented = _read(request)

@@ -16,7 +16,7 @@ from authx.http.actor import actor_of
 from authx.http.cookies import has_credentials
 from authx.http.device_cookie import browser_device
 from authx.http.proof_notes import see
-from authx.http.request_state import request_state
+from authx.http.request_state import is_swapped, request_state
 from authx.identity import django_login
 from authx.identity.identity import Delivery, Identity
 from authx.identity.visit import Visit, visit_of
@@ -69,8 +69,10 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
         overwrites=overwrites,
     )
     see(request)
-    if visit is None or request_state(request).is_finished:  # as in a test: no cookies will be set
+    is_unanswered = visit is None or request_state(request).is_finished  # as in a test
+    if is_unanswered or is_swapped(request):  # no cookies will be set
         django_session.bind(request, str(credentials.session.pk))
+    if visit is None or is_unanswered:
         return
     delivery = Delivery(credentials, binds_django_session=True)
     visit.identify(Identity(user, credentials.session, delivery=delivery))

@@ -22,6 +22,7 @@ from authx.http.request_state import RequestState, request_state
 from authx.identity.password_change import own_password_change
 from authx.identity.response import apply, restrict_caches
 from authx.identity.stored_data import claim_stored_data
+from authx.identity.swapped import keep_bindings
 from authx.identity.visit import Visit, begin_visit
 from authx.logins.outcome import answered
 from authx.pages.second_step import note_proofs
@@ -93,7 +94,9 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
     restrict_caches(request, response, state, visit)
     try:
         if visit is not None:
-            _apply(visit, response, state)
+            keep_bindings(visit, state)
+            with visit.in_place():
+                _apply(visit, response, state)
     except AuthxError:
         logger.warning("Cookies were not delivered.", exc_info=True)
     return response
@@ -113,7 +116,7 @@ def _apply(visit: Visit, response: HttpResponseBase, state: RequestState) -> Non
 
 
 def _is_outage(visit: Visit) -> bool:
-    return isinstance(visit.identity.refusal, StoreUnavailable)
+    return any(isinstance(each.identity.refusal, StoreUnavailable) for each in (visit, *visit.swapped))
 
 
 def _refuse_charset(request: HttpRequest) -> HttpResponseBase:

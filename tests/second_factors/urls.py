@@ -46,6 +46,7 @@ def sign_in_again(request: HttpRequest) -> HttpResponse:
 
 urlpatterns = [
     path("accounts/", include("allauth.urls")),
+    path("_allauth/", include("allauth.headless.urls")),
     path("otp-login/", LoginView.as_view(template_name="site/form.html")),
     path("prove/", prove),
     path("prove-nothing/", prove_nothing),
