@@ -23,6 +23,7 @@ urlpatterns = [
     path("own-login-page/", more_views.own_login_page),
     path("app/log-in/<name>/", more_views.app_log_in),
     path("app/log-in-and-fail/<name>/", more_views.app_log_in_and_fail),
+    path("app/api/", more_views.app_api),
     path("app/whoami/", more_views.app_whoami),
     path("query/", more_views.query),
     path("basket/", more_views.what_is_kept),

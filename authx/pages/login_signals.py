@@ -27,6 +27,9 @@ from authx.sessions import Device, end_session, open_session
 from authx.sessions.liveness import end_of
 from authx.sessions.methods import backend_methods, methods_of, password_methods
 
+#: What Django's own ``login`` puts into the META of a request: one that holds no more came from no browser.
+SET_BY_LOGIN = {"CSRF_COOKIE", "CSRF_COOKIE_NEEDS_UPDATE"}
+
 
 def connect() -> None:
     user_logged_in.connect(open_after_login, dispatch_uid="authx.pages.login")
@@ -70,7 +73,9 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
     )
     see(request)
     is_unanswered = visit is None or request_state(request).is_finished  # as in a test
-    if is_unanswered or is_swapped(request):  # no cookies will be set
+    if visit is None and request.META.keys() <= SET_BY_LOGIN:  # Client.force_login
+        django_session.bind_forced(request, str(credentials.session.pk))
+    elif is_unanswered or is_swapped(request):  # no cookies will be set
         django_session.bind(request, str(credentials.session.pk))
     if visit is None or is_unanswered:
         return

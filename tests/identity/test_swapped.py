@@ -77,6 +77,15 @@ def test_beside_a_bearer_token_it_decides_alone_too(browser, ada, bob):
     assert said.json() == is_(bob, DeviceSession.objects.get(user=bob))
 
 
+def test_the_api_goes_by_it_too(browser, bob):
+    _said, key = app(browser, "/app/log-in/bob/")
+    session = DeviceSession.objects.get(user=bob)
+    for _time in range(2):
+        said, _key = app(browser, "/app/api/", key)
+        assert said.json() == {"user": str(bob.pk), "sid": str(session.pk)}
+    assert app(browser, "/app/api/")[0].status_code == 401
+
+
 def test_once_ended_it_lets_nobody_in_and_is_never_adopted(browser, bob):
     _said, key = app(browser, "/app/log-in/bob/")
     end_session(DeviceSession.objects.get(user=bob), "kicked")

@@ -20,7 +20,7 @@ from rest_framework.views import APIView
 
 from authx.models import DeviceSession
 from authx.sessions import end_session
-from tests.site.views import async_whoami, whoami
+from tests.site.views import ApiWhoami, async_whoami, whoami
 
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 
@@ -127,6 +127,12 @@ def app_log_in_and_fail(request: HttpRequest, name: str) -> HttpResponse:
 def app_whoami(request: HttpRequest) -> HttpResponse:
     """Say who is asking, by the session of an app."""
     return whoami(request)
+
+
+@_swapped
+def app_api(request: HttpRequest) -> HttpResponse:
+    """Call the site's API in the session of an app."""
+    return ApiWhoami.as_view()(request)
 
 
 def log_in_and_end(request: HttpRequest, name: str) -> HttpResponse:
