@@ -24,6 +24,7 @@ PASSWORD = "correct-horse-battery-staple"
 STRICT = os.environ.get("AUTHX_TEST_STRICT") == "1"
 # They need a site with other apps on it: test_variants runs them there.
 collect_ignore = [] if "django_otp" in settings.INSTALLED_APPS else ["second_factors"]
+collect_ignore += [] if "hijack" in settings.INSTALLED_APPS else ["impersonation"]
 
 
 @pytest.fixture(autouse=True)

@@ -103,7 +103,7 @@ def bind_forced(request: HttpRequest, sid: str) -> None:
     request.session[FORCED_KEY] = sid
     if request.session.session_key is None:
         request.session.create()
-    _forced_keys.add(request.session.session_key)
+    _forced_keys.add(key_of(request) or "")
 
 
 def is_forced(request: HttpRequest) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest
 from django.utils import timezone
 
+from authx.conf import conf
 from authx.errors import StoreUnavailable
 from authx.http import django_session
 from authx.identity.identity import Identity
@@ -12,6 +13,7 @@ from authx.identity.visit import Visit, visit_of
 from authx.logins.presented import Presented, presented_by
 from authx.sessions.authentication import Caller, KnownCaller, admit
 from authx.sessions.credentials import claims_of
+from authx.store.database import store_errors
 
 
 def cookie_caller(request: HttpRequest) -> Caller | KnownCaller | None:
@@ -40,9 +42,20 @@ def cookie_caller(request: HttpRequest) -> Caller | KnownCaller | None:
 
 def _known(visit: Visit, presented: Presented) -> Identity:
     """Return what is known of the visitor; look it up only where our cookies do not say it."""
-    if presented.is_sent and not django_session.is_forced_here(visit.request):
-        return visit.identity
-    return visit.settle()
+    if not presented.is_sent or django_session.is_forced_here(visit.request) or _is_beneath(visit.request):
+        return visit.settle()
+    return visit.identity
+
+
+def _is_beneath(request: HttpRequest) -> bool:
+    """Return whether the session carries another login, such as an impersonation; reads the Django session.
+
+    No site has one whose logins all open a device session.
+    """
+    if conf.BIND_DJANGO_LOGIN is True:
+        return False
+    with store_errors():
+        return django_session.bound_to(request) == "" and django_session.beneath_sid(request) is not None
 
 
 def _known_caller(known: Identity) -> KnownCaller:

@@ -9,6 +9,7 @@ from django.contrib.auth import user_logged_in, user_logged_out
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
+from authx.conf import DottedPath, conf
 from authx.core.methods import combined
 from authx.core.reasons import EndReason
 from authx.http import django_session
@@ -99,7 +100,10 @@ def _methods(request: Any, user: Any, visit: Visit | None) -> tuple[str, ...]:
 def _open_none(request: Any, user: Any, visit: Visit | None) -> None:
     beneath = _beneath(request, visit)
     _leave_behind(request, user, visit, beneath)
-    django_session.bind(request, "", beneath=str(beneath.pk) if beneath else "")
+    if beneath is not None and beneath.user_id == user.pk:  # back from an impersonation
+        django_session.bind(request, str(beneath.pk))
+    else:
+        django_session.bind(request, "", beneath=str(beneath.pk) if beneath else "")
     if visit is not None:
         visit.identify(replace(visit.identity, user=user, session=beneath, claims=None))
         # A bound login overwrites cookies that are of no use; this one has to delete them.
@@ -135,14 +139,30 @@ def _current(visit: Visit | None) -> DeviceSession | None:
 def end_at_logout(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
     """End the device session of this browser; Django flushes its own session itself.
 
-    Any genuine refresh token will do: an old tab that logs out is no thief.
+    Any genuine refresh token will do: an old tab that logs out is no thief. Where the site's function says
+    that a view makes no logins of devices, only an impersonation ends, and its administrator comes back.
     """
     request = getattr(request, "_request", request)
     if not isinstance(request, HttpRequest) or getattr(request, "session", None) is None:
         return
     visit = visit_of(request)
+    if visit is not None and _leaves_impersonation(request, user, visit.settle()):
+        known = visit.identity
+        visit.identify(replace(known, user=known.session.user if known.session else AnonymousUser()))
+        return
     session = (visit.settle().session if visit else None) or browser_session(request)
     if session is not None and session.ended_at is None:  # an old cookie does not end what continues it
         end_session(session, EndReason.LOGOUT, by=actor_of(request, user))
     if visit is not None:
         visit.identify(Identity(delivery=Delivery(clears_cookies=True)))
+
+
+def _leaves_impersonation(request: Any, user: Any, identity: Identity) -> bool:
+    """Return whether ``user`` is one whom another's session carries, in a view that releases such a login.
+
+    A view whose logins open no session, not even that of the session's own user, is one.
+    """
+    session, is_judged = identity.session, isinstance(conf.BIND_DJANGO_LOGIN, DottedPath)
+    if session is None or user is None or session.user_id == user.pk or not is_judged:
+        return False
+    return not django_login.wants_device_session(request, session.user)
