@@ -25,7 +25,11 @@ STRICT = os.environ.get("AUTHX_TEST_STRICT") == "1"
 # They need a site with other apps on it: test_variants runs them there.
 collect_ignore = [
     folder
-    for folder, app in {"second_factors": "django_otp", "members": "tests.members"}.items()
+    for folder, app in {
+        "impersonation": "hijack",
+        "members": "tests.members",
+        "second_factors": "django_otp",
+    }.items()
     if app not in settings.INSTALLED_APPS
 ]
 

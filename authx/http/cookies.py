@@ -13,7 +13,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
 from authx.core.derivation import fernet
-from authx.http.request_state import request_state
+from authx.http.request_state import is_swapped, request_state
 
 #: Browsers keep no cookie longer than 400 days (RFC 6265bis §5.5), nor one over 4096 octets.
 DEVICE_COOKIE_SECONDS = 400 * 86400
@@ -85,7 +85,12 @@ def came_back(request: HttpRequest) -> bool:
 
 @sensitive_variables()
 def _sent(request: HttpRequest) -> dict[str, list[str]]:
-    """Return the values in the request's Cookie header by name; parsed once, while it stays the same."""
+    """Return the values in the request's Cookie header by name; parsed once, while it stays the same.
+
+    None of them counts while the Django session is swapped.
+    """
+    if is_swapped(request):
+        return {}
     header: str = request.META.get("HTTP_COOKIE", "")
     state = request_state(request)
     if state.cookies is None or state.cookies[0] != header:

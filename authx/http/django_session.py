@@ -23,8 +23,13 @@ from authx.http.session_deletions import ending_nothing
 BOUND_KEY = "_authx_session"
 #: In a Django session whose login opened none: the sid that it was made under, such as an impersonator's.
 BENEATH_KEY = "_authx_beneath"
+#: In a Django session: the sid of a login that no cookies came with, as in tests; spent with the binding.
+FORCED_KEY = "_authx_forced"
 #: The keys of a Django login.
 LOGIN_KEYS = SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY
+
+#: The keys of the Django sessions that this process has marked so.
+_forced_keys: set[str] = set()
 
 
 def is_present(request: HttpRequest) -> bool:
@@ -91,7 +96,9 @@ def backend_path(request: HttpRequest) -> str | None:
 
 def bind(request: HttpRequest, sid: str, *, beneath: str = "") -> None:
     request.session[BOUND_KEY] = sid
-    request.session.pop(BENEATH_KEY, None)
+    for key in (BENEATH_KEY, FORCED_KEY):
+        request.session.pop(key, None)
+    _forced_keys.discard(key_of(request) or "")
     if sid:
         see_if_first(request)
     if beneath:
@@ -102,6 +109,33 @@ def renew_key(request: HttpRequest) -> None:
     """Store the data of the Django session under a new key; its first one, where it has none yet."""
     with ending_nothing():
         request.session.cycle_key()
+
+
+def bind_forced(request: HttpRequest, sid: str) -> None:
+    """Bind a login that no request of a browser made, and mark it: it wins over what a client holds."""
+    bind(request, sid)
+    request.session[FORCED_KEY] = sid
+    if request.session.session_key is None:
+        request.session.create()
+    _forced_keys.add(key_of(request) or "")
+
+
+def is_forced(request: HttpRequest) -> bool:
+    """Return whether its login is marked so, and has brought no cookies yet."""
+    session = getattr(request, "session", None)
+    sid = None if session is None else session.get(FORCED_KEY)
+    return bool(sid) and sid == bound_to(request)
+
+
+def is_forced_here(request: HttpRequest) -> bool:
+    """Return whether this process has marked it so, without loading it: a test runs in the site's process."""
+    return bool(_forced_keys) and key_of(request) in _forced_keys
+
+
+def unbind(request: HttpRequest) -> None:
+    """Forget what it is bound to: its login is one that authx has not seen yet."""
+    for key in (BOUND_KEY, BENEATH_KEY, FORCED_KEY, SEEN_KEY):
+        request.session.pop(key, None)
 
 
 def claim(request: HttpRequest, user: Any, sid: str, *, persistent: bool) -> None:
@@ -184,7 +218,7 @@ def _is_new(key: str, value: Any, before: Mapping[str, Any]) -> bool:
 
 def keeps_more(request: HttpRequest) -> bool:
     """Return whether it holds more than a Django login: data to be kept from other users."""
-    return bool(set(request.session.keys()) - {*LOGIN_KEYS, BOUND_KEY, BENEATH_KEY, SEEN_KEY})
+    return bool(set(request.session.keys()) - {*LOGIN_KEYS, BOUND_KEY, BENEATH_KEY, FORCED_KEY, SEEN_KEY})
 
 
 def flush(request: HttpRequest) -> None:

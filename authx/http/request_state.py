@@ -15,6 +15,8 @@ from authx.errors import AuthxError
 class RequestState:
     """What one part of authx has found out about a request, for parts that handle it later."""
 
+    #: The Django session that the request came with; None until the middleware has noted it.
+    django_session: Any = field(default=None, repr=False)
     #: The Cookie header, and the values that it holds under each name.
     cookies: tuple[str, dict[str, list[str]]] | None = field(default=None, repr=False)
     #: What those of the session hold (``authx.logins.presented``), once they have been read.
@@ -51,6 +53,16 @@ class RequestState:
     released_keys: set[str | None] = field(default_factory=set, repr=False)
     #: The device session whose user is to authenticate again, while that is tried.
     proof_of: Any = None
+
+
+def is_swapped(request: HttpRequest) -> bool:
+    """Return whether ``request.session`` is not the one that the request came with.
+
+    allauth's app views put another one there, so that nothing that a browser sends along authenticates. Until
+    the first one is back, no cookie of ours is read.
+    """
+    came_with = request_state(request).django_session
+    return came_with is not None and getattr(request, "session", None) is not came_with
 
 
 def request_state(request: HttpRequest) -> RequestState:

@@ -13,9 +13,11 @@ from authx.core.reasons import EndReason
 from authx.errors import LoginRefused, SessionEnded, SessionLimitReached
 from authx.http import django_session
 from authx.http.device_cookie import browser_device
+from authx.http.request_state import is_swapped
 from authx.identity import django_login
 from authx.identity.identity import Delivery, Identity
 from authx.sessions import Credentials, Device, open_session
+from authx.sessions.activity import record_presence
 from authx.sessions.credentials import credentials_for
 from authx.sessions.liveness import end_of
 from authx.sessions.lookup import Snapshot, find_adopted, find_by_sid
@@ -42,6 +44,18 @@ def identity_of_django_login(request: HttpRequest) -> Identity:
     return Identity(django_login.own_user(request))
 
 
+def identity_of_swapped_session(request: HttpRequest) -> Identity:
+    """Return who a request is whose Django session was put in place of the one it came with.
+
+    Nothing else is a credential then, and this one is for as long as its device session lives: no cookie of
+    ours ever comes back to take its place.
+    """
+    sid = django_session.owner(request)
+    if sid is None:
+        return identity_of_django_login(request)
+    return _follow(request, find_by_sid(UUID(sid)))
+
+
 def _adopt(request: HttpRequest) -> Identity:
     """Open a device session for a login older than authx, at most once ever."""
     user = django_login.own_user(request)
@@ -66,7 +80,7 @@ def _adopt(request: HttpRequest) -> Identity:
         return Identity()
     except LoginRefused:  # another tab was first, or it was adopted and ended long ago
         return _follow(request, find_adopted(mark))
-    return _delivered(credentials, user)
+    return _delivered(request, credentials, user)
 
 
 def _follow(request: HttpRequest, found: Snapshot | None) -> Identity:
@@ -79,19 +93,36 @@ def _follow(request: HttpRequest, found: Snapshot | None) -> Identity:
     session = found.session
     if not django_session.is_present(request):  # it only holds the session's data: no login
         return Identity()
+    if is_swapped(request) and django_session.beneath_sid(request) == str(session.pk):
+        return Identity(django_login.own_user(request), session)
     if not django_session.belongs_to(request, session.user):
         django_session.flush(request)
         return Identity()
+    if is_swapped(request):
+        return _stay(request, found)
     if session.confirmed_generation or not _is_recent(found):
         if django_session.bound_to(request) is None:  # else every request would try to adopt it
             django_session.bind(request, str(session.pk))
         return Identity()
     credentials = credentials_for(session, generation=session.generation, now=timezone.now())
-    return _delivered(credentials, session.user)
+    return _delivered(request, credentials, session.user)
 
 
-def _delivered(credentials: Credentials, user: object) -> Identity:
-    return Identity(user, credentials.session, delivery=Delivery(credentials, binds_django_session=True))
+def _stay(request: HttpRequest, found: Snapshot) -> Identity:
+    """Return the visitor of a swapped session, which the device session is bound to already, or is now."""
+    session = found.session
+    if django_session.bound_to(request) is None:
+        django_session.bind(request, str(session.pk))
+    record_presence(session, now=found.now)
+    return Identity(session.user, session, delivery=Delivery(binds_django_session=True))
+
+
+def _delivered(request: HttpRequest, credentials: Credentials, user: object) -> Identity:
+    """Return the visitor, with cookies to deliver; a swapped session is bound at once, and gets none."""
+    if is_swapped(request):
+        django_session.bind(request, str(credentials.session.pk))
+    delivery = Delivery(credentials, binds_django_session=True)
+    return Identity(user, credentials.session, credentials.claims, delivery=delivery)
 
 
 def _is_recent(found: Snapshot) -> bool:

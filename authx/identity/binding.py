@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from authx.http import django_session
 from authx.http.request_state import RequestState
-from authx.identity import deleted_sessions, django_login
+from authx.identity import django_login
 from authx.identity.identity import Identity
 from authx.models import DeviceSession
 from authx.sessions.django_sessions import is_marked_with, rebind
@@ -19,7 +19,7 @@ from authx.store.after_transaction import run_even_on_rollback
 def renew_key(request: HttpRequest) -> str | None:
     """Store the Django session under a new key, and return it: for a device session that is opened now."""
     django_session.renew_key(request)
-    deleted_sessions.add_key(request)
+    django_login.add_key(request)
     return django_login.stored_key(request)
 
 

@@ -29,6 +29,7 @@ from authx.http import django_session
 from authx.http.actor import actor_of
 from authx.http.request_state import RequestState, request_state
 from authx.http.session_deletions import ends_nothing
+from authx.identity import django_login
 from authx.identity.identity import Delivery, Identity
 from authx.identity.visit import Visit
 from authx.logins.browser import cookie_session
@@ -64,18 +65,12 @@ def _listen_to(sender: Any, **kwargs: Any) -> None:
 @contextmanager
 def answering(request: HttpRequest) -> Iterator[None]:
     """Take ``request`` for the one that deletes what is deleted in the block."""
-    add_key(request)
+    django_login.add_key(request)
     token = _current.set(request)
     try:
         yield
     finally:
         _current.reset(token)
-
-
-def add_key(request: HttpRequest) -> None:
-    """Remember that the key of its Django session is the request's own, also when it has another one."""
-    if key := django_session.key_of(request):
-        request_state(request).django_keys.add(key)
 
 
 def gather(sender: Any, instance: Any, origin: Any = None, **kwargs: Any) -> None:

@@ -6,6 +6,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from authx.http import cookies, device_cookie, django_session
+from authx.http.request_state import is_swapped
 from authx.identity.identity import Delivery
 from authx.models import DeviceSession
 from authx.sessions import Credentials
@@ -17,11 +18,14 @@ from authx.sessions.opening import set_persistent
 def deliver(request: HttpRequest, response: HttpResponseBase, delivery: Delivery) -> bool:
     """Delete the cookies, or set those of a session that has neither ended nor moved on meanwhile.
 
-    Return whether any were set. The session is read again for that: one statement.
+    Return whether any were set. The session is read again for that: one statement. Nothing is done while the
+    Django session is swapped.
 
     Raises:
         StoreUnavailable: it cannot be read; nothing is set.
     """
+    if is_swapped(request):
+        return False
     if delivery.clears_cookies:
         cookies.clear_cookies(response)
         return False

@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from authx.conf import DottedPath, conf
 from authx.core.derivation import derive_secret
 from authx.http import django_session
+from authx.http.request_state import request_state
 from authx.models import DeviceSession
 
 
@@ -49,3 +50,9 @@ def stored_key(request: HttpRequest) -> str | None:
     """
     key = django_session.key_of(request)
     return None if not key or settings.SESSION_ENGINE.endswith("signed_cookies") else key
+
+
+def add_key(request: HttpRequest) -> None:
+    """Remember that the key of its Django session is the request's own, also when it has another one."""
+    if key := django_session.key_of(request):
+        request_state(request).django_keys.add(key)

@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
 from authx.core.claims import AccessClaims
+from authx.core.reasons import EndReason
 from authx.errors import (
     RefreshError,
     RefreshMalformed,
@@ -24,12 +25,14 @@ from authx.errors import (
 )
 from authx.http import django_session, renewal
 from authx.http.actor import actor_of
+from authx.http.request_state import is_swapped
 from authx.identity import django_login
-from authx.identity.adoption import identity_of_django_login
+from authx.identity.adoption import identity_of_django_login, identity_of_swapped_session
 from authx.identity.binding import mark_binding
 from authx.identity.identity import Delivery, Identity
 from authx.logins.browser import cookie_session
 from authx.logins.presented import Presented, presented_by
+from authx.sessions import end_session
 from authx.sessions.activity import record_use
 from authx.sessions.liveness import end_of, find_live
 from authx.sessions.refreshing import admit_without_refresh, exchange, find_refreshable
@@ -92,8 +95,12 @@ def _renew(request: HttpRequest, presented: Presented) -> Identity:
 
 
 def _settle(request: HttpRequest, known: Identity) -> Identity:
-    if isinstance(known.refusal, StoreUnavailable) and renewal.is_logout(request):
-        return _leaving(request)
+    if is_swapped(request):
+        return identity_of_swapped_session(request)
+    if isinstance(known.refusal, StoreUnavailable):
+        return _leaving(request) if renewal.is_logout(request) else known
+    if (forced := _by_forced_login(request)) is not None:
+        return forced
     if known.refusal is not None or known.failure is not None:
         return known
     if known.session is not None:
@@ -103,6 +110,25 @@ def _settle(request: HttpRequest, known: Identity) -> Identity:
     if presented_by(request).is_sent:
         return _by_refresh_cookie(request)
     return identity_of_django_login(request)
+
+
+def _by_forced_login(request: HttpRequest) -> Identity | None:
+    """Return the visitor by a login of ``Client.force_login``, which wins over older cookies; None without.
+
+    They end as at a login over them. No login by HTTP wins so: its Django session could be planted by a
+    sibling domain, whose cookies cannot replace ours.
+    """
+    if not presented_by(request).is_sent or not django_session.is_forced(request):
+        return None
+    older = cookie_session(request)
+    if older is not None and str(older.session.pk) == django_session.bound_to(request):
+        return None
+    identity = identity_of_django_login(request)
+    if identity.session is None:
+        return None
+    if older is not None and older.session.ended_at is None:
+        end_session(older.session, EndReason.SUPERSEDED, actor_of(request, identity.user))
+    return identity
 
 
 def _by_access_cookie(request: HttpRequest, claims: AccessClaims) -> Identity:

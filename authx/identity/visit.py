@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -11,7 +13,8 @@ from django.http import HttpRequest
 from django.utils.functional import LazyObject, SimpleLazyObject, cached_property
 
 from authx.errors import StoreUnavailable
-from authx.http import django_session, renewal
+from authx.http import renewal
+from authx.http.request_state import request_state
 from authx.identity.identity import Identity
 from authx.identity.settling import renew, settle
 from authx.models import DeviceSession
@@ -23,15 +26,41 @@ class Visit:
     A login, a logout or a password change in the view replaces it.
     """
 
-    def __init__(self, request: HttpRequest) -> None:
+    def __init__(self, request: HttpRequest, session: Any) -> None:
         self.request = request
+        #: The Django session that the identity belongs to.
+        self.django_session = session
+        #: Those of other Django sessions that were put in its place since.
+        self.swapped: list[Visit] = []
         #: The newest that is known, without looking anything up.
         self.identity = Identity()
         #: True once the user or the session has been asked for: caches have to know.
         self.touched = False
-        #: The key of the Django session that the request came with.
-        self.django_key = django_session.key_of(request)
+        #: The key that the Django session had then.
+        self.django_key: str | None = getattr(session, "session_key", None)
         self._is_settled = False
+
+    def current(self) -> Visit:
+        """Return the visit of the Django session that the request has now: this one, unless it is swapped."""
+        session = getattr(self.request, "session", None)
+        for visit in (self, *self.swapped):
+            if visit.django_session is session:
+                return visit
+        self.swapped.append(Visit(self.request, session))
+        return self.swapped[-1]
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Give the request back the Django session of this visit, for a while."""
+        now = getattr(self.request, "session", None)
+        if now is self.django_session:
+            yield
+            return
+        self.request.session = self.django_session
+        try:
+            yield
+        finally:
+            self.request.session = now  # type: ignore[assignment]
 
     def renew(self) -> None:
         """Renew silently where that is due, before the view runs."""
@@ -81,7 +110,7 @@ def begin_visit(request: Any) -> Visit | None:
     """
 
     def settle_user() -> Any:
-        return request.authx_visit.settle().user
+        return request.authx_visit.current().settle().user
 
     async def auser() -> Any:
         """Return the same as ``request.user``, also where other code has set that meanwhile."""
@@ -89,12 +118,13 @@ def begin_visit(request: Any) -> Visit | None:
         return await sync_to_async(settle_user)() if user is lazy_user else user
 
     lazy_user = SimpleLazyObject(settle_user)
+    request_state(request).django_session = session = getattr(request, "session", None)
     kind: Any = type(request)
     request.__class__ = _identified(kind)
     request.user, request.auser = lazy_user, auser
     if renewal.has_bearer(request):
         return None
-    visit = request.authx_visit = Visit(request)
+    visit = request.authx_visit = Visit(request, session)
     return visit
 
 
@@ -104,14 +134,15 @@ class _Identified:
     @cached_property
     def authx_visit(self: Any) -> Visit:
         """Return nobody's visit, made where something asks for it beside a Bearer token."""
-        visit = Visit(self)
+        visit = Visit(self, request_state(self).django_session)
         visit.identify(Identity())
         return visit
 
     @property
     def device_session(self) -> DeviceSession | None:
         """Return the device session, or None; reading it first costs a query."""
-        return self.authx_visit.settle().session
+        session: DeviceSession | None = self.authx_visit.current().settle().session
+        return session
 
 
 @cache
@@ -121,8 +152,9 @@ def _identified(kind: Any) -> Any:
 
 
 def visit_of(request: Any) -> Visit | None:
-    """Return the visit of a request that came through the middleware, else None."""
-    return getattr(getattr(request, "_request", request), "authx_visit", None)
+    """Return the visit of a request that came through the middleware, by its present session; else None."""
+    visit: Visit | None = getattr(getattr(request, "_request", request), "authx_visit", None)
+    return None if visit is None else visit.current()
 
 
 def identity_of(request: Any) -> Identity | None:

@@ -9,6 +9,7 @@ from django.contrib.auth import user_logged_in, user_logged_out
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
+from authx.conf import DottedPath, conf
 from authx.core.methods import combined
 from authx.core.reasons import EndReason
 from authx.http import django_session
@@ -16,7 +17,7 @@ from authx.http.actor import actor_of
 from authx.http.cookies import has_credentials
 from authx.http.device_cookie import browser_device
 from authx.http.proof_notes import see
-from authx.http.request_state import request_state
+from authx.http.request_state import is_swapped, request_state
 from authx.identity import deleted_sessions, django_login
 from authx.identity.identity import Delivery, Identity
 from authx.identity.visit import Visit, visit_of
@@ -27,6 +28,9 @@ from authx.pages import proofs
 from authx.sessions import Device, end_session, open_session
 from authx.sessions.liveness import end_of
 from authx.sessions.methods import backend_methods, methods_of, password_methods
+
+#: What Django's own ``login`` puts into the META of a request: one that holds no more came from no browser.
+SET_BY_LOGIN = {"CSRF_COOKIE", "CSRF_COOKIE_NEEDS_UPDATE"}
 
 
 def connect() -> None:
@@ -65,7 +69,7 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
     persistent = _is_remembered(request)
     if django_session.key_of(request) is None:  # it has been flushed
         django_session.renew_key(request)
-    deleted_sessions.add_key(request)
+    django_login.add_key(request)
     credentials = open_session(
         user,
         request,
@@ -78,8 +82,12 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
         django_key=django_login.stored_key(request),
     )
     see(request)
-    if visit is None or request_state(request).is_finished:  # as in a test: no cookies will be set
+    is_unanswered = visit is None or request_state(request).is_finished  # as in a test
+    if visit is None and request.META.keys() <= SET_BY_LOGIN:  # Client.force_login
+        django_session.bind_forced(request, str(credentials.session.pk))
+    elif is_unanswered or is_swapped(request):  # no cookies will be set
         django_session.bind(request, str(credentials.session.pk))
+    if visit is None or is_unanswered:
         return
     delivery = Delivery(credentials, binds_django_session=True)
     visit.identify(Identity(user, credentials.session, delivery=delivery))
@@ -107,7 +115,10 @@ def _methods(request: Any, user: Any, visit: Visit | None) -> tuple[str, ...]:
 def _open_none(request: Any, user: Any, visit: Visit | None) -> None:
     beneath = _beneath(request, visit)
     _leave_behind(request, user, visit, beneath)
-    django_session.bind(request, "", beneath=str(beneath.pk) if beneath else "")
+    if beneath is not None and beneath.user_id == user.pk:  # back from an impersonation
+        django_session.bind(request, str(beneath.pk))
+    else:
+        django_session.bind(request, "", beneath=str(beneath.pk) if beneath else "")
     if visit is not None:
         visit.identify(replace(visit.identity, user=user, session=beneath, claims=None))
         # A bound login overwrites cookies that are of no use; this one has to delete them.
@@ -143,15 +154,31 @@ def _current(visit: Visit | None) -> DeviceSession | None:
 def end_at_logout(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
     """End the device session of this browser; Django flushes its own session itself.
 
-    Any genuine refresh token will do: an old tab that logs out is no thief.
+    Any genuine refresh token will do: an old tab that logs out is no thief. Where the site's function says
+    that a view makes no logins of devices, only an impersonation ends, and its administrator comes back.
     """
     request = getattr(request, "_request", request)
     if not isinstance(request, HttpRequest) or getattr(request, "session", None) is None:
         return
     visit = visit_of(request)
+    if visit is not None and _leaves_impersonation(request, user, visit.settle()):
+        known = visit.identity
+        visit.identify(replace(known, user=known.session.user if known.session else AnonymousUser()))
+        return
     session = (visit.settle().session if visit else None) or browser_session(request)
     if session is not None and session.ended_at is None:  # an old cookie does not end what continues it
         end_session(session, EndReason.LOGOUT, by=actor_of(request, user))
     deleted_sessions.release(request, django_session.key_of(request))
     if visit is not None:
         visit.identify(Identity(delivery=Delivery(clears_cookies=True)))
+
+
+def _leaves_impersonation(request: Any, user: Any, identity: Identity) -> bool:
+    """Return whether ``user`` is one whom another's session carries, in a view that releases such a login.
+
+    A view whose logins open no session, not even that of the session's own user, is one.
+    """
+    session, is_judged = identity.session, isinstance(conf.BIND_DJANGO_LOGIN, DottedPath)
+    if session is None or user is None or session.user_id == user.pk or not is_judged:
+        return False
+    return not django_login.wants_device_session(request, session.user)

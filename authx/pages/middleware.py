@@ -25,6 +25,7 @@ from authx.identity.deleted_sessions import answering, conclude
 from authx.identity.password_change import own_password_change
 from authx.identity.response import apply, restrict_caches
 from authx.identity.stored_data import claim_stored_data
+from authx.identity.swapped import keep_bindings
 from authx.identity.visit import Visit, begin_visit
 from authx.logins.outcome import answered
 from authx.pages.second_step import note_proofs
@@ -110,8 +111,10 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
     restrict_caches(request, response, state, visit)
     try:
         if visit is not None:
-            _apply(visit, response, state)
-            follow_key(request, visit.identity, state)
+            keep_bindings(visit, state)
+            with visit.in_place():
+                _apply(visit, response, state)
+                follow_key(request, visit.identity, state)
     except AuthxError:
         logger.warning("Cookies were not delivered.", exc_info=True)
     except Exception:  # the site's own code, such as AUTHX_CLAIMS
@@ -133,7 +136,7 @@ def _apply(visit: Visit, response: HttpResponseBase, state: RequestState) -> Non
 
 
 def _is_outage(visit: Visit) -> bool:
-    return isinstance(visit.identity.refusal, StoreUnavailable)
+    return any(isinstance(each.identity.refusal, StoreUnavailable) for each in (visit, *visit.swapped))
 
 
 def _refuse_charset(request: HttpRequest) -> HttpResponseBase:

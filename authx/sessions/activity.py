@@ -12,7 +12,9 @@ from django.db import models
 from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
 
+from authx.conf import conf
 from authx.core.claims import AccessClaims
+from authx.core.time_limits import idle_expiry
 from authx.models import DeviceSession
 from authx.store import database
 
@@ -34,6 +36,15 @@ def record_use(session: DeviceSession, claims: AccessClaims, *, now: datetime) -
     confirms = claims.gen == session.generation and session.rotation_state().is_pending
     if confirms or now - session.last_seen_at >= LAST_SEEN_INTERVAL:
         database.after_commit(lambda: _write(claims, now))
+
+
+def record_presence(session: DeviceSession, *, now: datetime) -> None:
+    """Record that a session was used that has no tokens, so that nothing is ever refreshed, once a minute.
+
+    Its idle limit begins anew. Written as by ``record_use``.
+    """
+    if now - session.last_seen_at >= LAST_SEEN_INTERVAL:
+        database.after_commit(lambda: _stay(session, now))
 
 
 class Uses:
@@ -86,6 +97,13 @@ def _write(claims: AccessClaims, now: datetime) -> None:
     )
     seen = Case(When(last_seen_at__lt=now, then=Value(now)), default=F("last_seen_at"))
     this.filter(pending | Q(last_seen_at__lt=now)).update(confirmed_generation=confirmed, last_seen_at=seen)
+
+
+def _stay(session: DeviceSession, now: datetime) -> None:
+    """Update the row in one conditional statement; neither of its times ever goes back."""
+    this = DeviceSession.objects.using(database.alias()).filter(pk=session.pk, ended_at=None)
+    idle = idle_expiry(now, conf.idle_period, session.expires_at)
+    this.filter(last_seen_at__lt=now).update(last_seen_at=now, idle_expires_at=idle)
 
 
 uses = Uses()

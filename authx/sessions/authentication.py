@@ -69,13 +69,15 @@ class KnownCaller:
 
     is_read = True
 
-    def __init__(self, claims: AccessClaims, session: DeviceSession) -> None:
+    def __init__(self, claims: AccessClaims, session: DeviceSession, user: Any) -> None:
+        """Hold the user whom the pages know: under an impersonation, not the session's own."""
         self.claims = claims
         self.session = session
+        self._user = user
 
     def user(self, wrapped: Any = None) -> Any:
         """Return the user; ``wrapped`` is not needed, as nothing has to be read."""
-        return self.session.user
+        return self._user
 
     def record_use(self) -> None:
         """Do nothing: that has been recorded, or the client has not got the token of these claims yet."""

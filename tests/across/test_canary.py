@@ -397,8 +397,10 @@ def fail_inside(day, settings):
         with connection.execute_wrapper(break_down):
             fail_to_refresh(day, accepted)
             fail_to_recognize(day, accepted)
-    assert {answer.status_code for answer in day.answers} == {500}
-    return day.answers
+    failed = [answer for answer in day.answers if answer.status_code == 500]
+    # The login page alone does not fail: somebody else may want to sign in.
+    assert {answer.wsgi_request.path for answer in day.answers if answer not in failed} == {"/account/login/"}
+    return failed
 
 
 def fail_to_sign_in(day, headers):
@@ -562,7 +564,7 @@ def secretive(ada):
     request.META["HTTP_COOKIE"] = (
         f"{ACCESS}={credentials.access_token}; {REFRESH}={credentials.refresh_token}"
     )
-    visit = Visit(request)
+    visit = Visit(request, None)
     visit.identify(Identity(ada, delivery=Delivery(refresh_session(credentials.refresh_token))))
     refresh_claims = read_refresh_token(credentials.refresh_token, secret_keys())
     return credentials, [

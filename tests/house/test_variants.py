@@ -1,4 +1,4 @@
-"""Other sites: in transactions, beside Django's own class, with another user, with second factors."""
+"""Other sites: in transactions, with another user model, with second factors, with impersonations."""
 
 import os
 import re
@@ -30,6 +30,12 @@ def test_second_factors_of_other_apps_are_told_of():
     pytest.importorskip("allauth.mfa", reason="django-allauth[mfa,socialaccount] is not installed")
     pytest.importorskip("django_otp", reason="django-otp is not installed")
     run_on("second_factors", "tests/second_factors")
+
+
+def test_impersonations_by_other_apps_agree_with_the_api():
+    pytest.importorskip("hijack", reason="django-hijack is not installed")
+    pytest.importorskip("loginas", reason="django-loginas is not installed")
+    run_on("impersonation", "tests/impersonation")
 
 
 def run_on(variant, tests):

@@ -141,6 +141,7 @@ def test_a_social_login_says_nothing_of_itself(browser, ada):
 def test_unless_the_site_knows_what_its_provider_asks(browser, ada, settings):
     settings.AUTHX_AMR = {"allauth.socialaccount.dummy": ["pwd", "mfa"]}
     social(browser, ada)
+    browser.get("/whoami/")  # the login was in another Django session: its next page brings the cookies
     expect(browser, "pwd", "mfa")
 
 

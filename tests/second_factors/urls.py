@@ -55,6 +55,7 @@ def end_all(request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("end-all/", end_all),
     path("accounts/", include("allauth.urls")),
+    path("_allauth/", include("allauth.headless.urls")),
     path("otp-login/", LoginView.as_view(template_name="site/form.html")),
     path("prove/", prove),
     path("prove-nothing/", prove_nothing),

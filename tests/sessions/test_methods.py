@@ -422,7 +422,7 @@ def test_the_very_visitor_is_known_however_often_wrapped():
     from authx.identity.identity import Identity
     from authx.identity.visit import Visit
 
-    visit, ada = Visit(RequestFactory().get("/")), object()
+    visit, ada = Visit(RequestFactory().get("/"), None), object()
     assert not visit.is_visitor(None)
     visit.identify(Identity(ada))
     wrapped = SimpleLazyObject(lambda: SimpleLazyObject(lambda: ada))

@@ -5,6 +5,7 @@ from .base import *
 INSTALLED_APPS += [
     "allauth",
     "allauth.account",
+    "allauth.headless",
     "allauth.mfa",
     "allauth.socialaccount",
     "allauth.socialaccount.providers.dummy",

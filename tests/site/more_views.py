@@ -1,5 +1,8 @@
 """What some sites do besides: log people in from code, end sessions on the way, redirect, cache."""
 
+from contextlib import suppress
+from functools import wraps
+
 from django.contrib.auth import alogin, get_user_model, login, update_session_auth_hash
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
@@ -8,6 +11,7 @@ from django.db.models import F
 from django.db.transaction import non_atomic_requests
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, HttpResponseRedirect, JsonResponse
 from django.template import engines
+from django.utils.functional import empty
 from django.views.decorators.cache import cache_control
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -16,7 +20,7 @@ from rest_framework.views import APIView
 
 from authx.models import DeviceSession
 from authx.sessions import end_session
-from tests.site.views import async_whoami, whoami
+from tests.site.views import ApiWhoami, async_whoami, whoami
 
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 
@@ -79,6 +83,56 @@ def log_in_and_take_it_back(request: HttpRequest, name: str) -> HttpResponse:
             raise TakenBackError
     except TakenBackError:
         return HttpResponse("taken back")
+
+
+def _swapped(function):
+    """Swap the Django session for the one that a header names, or a new one, as allauth's app views do."""
+
+    @wraps(function)
+    def view(request: HttpRequest, **kwargs: str) -> HttpResponse:
+        ambient, user = request.session, request.user
+        try:
+            request.session = type(ambient)(request.headers.get("X-Session-Key"))
+            user._wrapped = empty
+            response = function(request, **kwargs)
+        finally:
+            kept = request.session
+            if kept.modified and not kept.is_empty():
+                kept.save()
+            request.session = ambient
+        response["X-Session-Key"] = kept.session_key or ""
+        return response
+
+    return view
+
+
+@_swapped
+def app_log_in(request: HttpRequest, name: str) -> HttpResponse:
+    """Log somebody in, in the session of an app; fail, or take it back, if asked to."""
+    with suppress(TakenBackError), transaction.atomic():
+        login(request, _named(name), backend=_backend(request))
+        if "take-back" in request.GET:
+            raise TakenBackError
+    return whoami(request)
+
+
+@_swapped
+def app_log_in_and_fail(request: HttpRequest, name: str) -> HttpResponse:
+    """Log somebody in, and fail: with ATOMIC_REQUESTS, only the session's store keeps that."""
+    login(request, _named(name), backend=_backend(request))
+    raise RuntimeError
+
+
+@_swapped
+def app_whoami(request: HttpRequest) -> HttpResponse:
+    """Say who is asking, by the session of an app."""
+    return whoami(request)
+
+
+@_swapped
+def app_api(request: HttpRequest) -> HttpResponse:
+    """Call the site's API in the session of an app."""
+    return ApiWhoami.as_view()(request)
 
 
 def log_in_and_end(request: HttpRequest, name: str) -> HttpResponse:

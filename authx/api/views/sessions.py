@@ -102,8 +102,8 @@ class Reauthenticate(SessionAPIView):
         serializer = PasswordSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         password = serializer.validated_data["password"]
-        user: Any = request.user
         session = session_of(request)
+        user: Any = session.user  # not one whom it carries, such as an impersonated one
         proved = check_credentials(request, username_of(user), password, proof_of=session)
         if proved.pk != user.pk:
             raise Refused("invalid_credentials")

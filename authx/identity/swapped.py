@@ -1,0 +1,54 @@
+"""A Django session that was put in place of the one that the request came with, and its device session.
+
+allauth's app views do so: whoever holds the session's key sends it in a header, and keeps no cookies of ours.
+So the device session is bound in it at once, and nothing is delivered.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from django.contrib.sessions.backends.base import UpdateError
+
+from authx.http import django_session
+from authx.http.request_state import RequestState
+from authx.identity.password_change import own_password_change
+from authx.identity.visit import Visit
+from authx.sessions.lookup import find_by_sid
+
+
+def keep_bindings(visit: Visit, state: RequestState) -> None:
+    """Leave every swapped Django session of a request bound to the device session that it now has.
+
+    Raises:
+        StoreUnavailable: that cannot be known, or cannot be written.
+    """
+    for swapped in visit.swapped:
+        with swapped.in_place():
+            _keep_binding(swapped, state)
+
+
+def _keep_binding(visit: Visit, state: RequestState) -> None:
+    """Bind it after its own password change; undo the binding to a session that was rolled back.
+
+    Whoever has put it there has stored it before the response came here, so it is stored once more.
+    """
+    request = visit.request
+    if visit.identity.session is None or not django_session.is_used(request) or not request.session.modified:
+        return
+    changed = own_password_change(request, visit.identity, state)
+    if changed is not None:
+        visit.identify(changed)
+    credentials = visit.identity.delivery.credentials
+    if credentials is None:
+        return
+    sid = str(credentials.session.pk)
+    if changed is not None:
+        django_session.bind(request, sid)
+    elif django_session.bound_to(request) == sid and find_by_sid(credentials.session.pk) is None:
+        django_session.unbind(request)
+    else:
+        return
+    if request.session.session_key is not None:
+        with suppress(UpdateError):  # it was deleted meanwhile, or rolled back itself
+            request.session.save()

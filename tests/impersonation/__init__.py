@@ -1,0 +1,1 @@
+"""Two identities in one browser, with the real packages."""
