@@ -439,7 +439,7 @@ def fail_to_recognize(day, headers):
 
 
 #: How often ``fail_inside`` fails.
-FAILURES = 2 * (6 + 5 + 5 + 11)
+FAILURES = 2 * (6 + 5 + 5 + 10)
 
 
 def test_no_error_mail_of_a_failure_inside_authx_holds_a_secret(day, settings, reports):
