@@ -621,7 +621,7 @@ def test_no_spoilt_refresh_token_is_genuine(fewer, report):
         if isinstance(token, str) and token in good:  # turned round and back
             continue
         if not isinstance(result, RefreshMalformed):
-            assert len(unb64(token.partition(".")[0])) == 36, (seed, token, result)
+            assert len(unb64(token.partition(".")[0])) == 42, (seed, token, result)
             assert not is_genuine(result, SALT, secrets), (seed, token, result)
     report(run, "refresh tokens")
 
