@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
@@ -38,6 +39,11 @@ def derive(secret: str | bytes, info: bytes, *, length: int) -> bytes:
         raise KeyInvalid("a secret is empty, or neither text nor bytes")
     hkdf = HKDF(algorithm=hashes.SHA256(), length=length, salt=None, info=info)
     return hkdf.derive(secret.encode() if isinstance(secret, str) else secret)
+
+
+def keyed_hash(secret: str | bytes, purpose: str, text: str) -> str:
+    """Return HMAC-SHA256 hex of ``text``, 64 characters, under the key derived for ``purpose``."""
+    return hmac.new(derive_secret(secret, purpose), text.encode(), sha256).hexdigest()
 
 
 def signer(secrets: Sequence[str | bytes], purpose: str, *, salt: bytes) -> Signer:

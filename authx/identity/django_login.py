@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import Any
 
 from django.conf import settings
@@ -11,7 +10,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
 from authx.conf import DottedPath, conf
-from authx.core.derivation import derive_secret
+from authx.core.derivation import keyed_hash
 from authx.http import django_session
 from authx.http.request_state import request_state
 from authx.models import DeviceSession
@@ -37,10 +36,7 @@ def wants_device_session(request: HttpRequest, user: Any) -> bool:
 def adoption_mark(request: HttpRequest) -> str | None:
     """Return HMAC-SHA256 hex of the Django session's key; None where it is stored under none."""
     key = stored_key(request)
-    if key is None:
-        return None
-    secret = derive_secret(settings.SECRET_KEY, "adoption")
-    return hmac.new(secret, key.encode(), "sha256").hexdigest()
+    return None if key is None else keyed_hash(settings.SECRET_KEY, "adoption", key)
 
 
 def stored_key(request: HttpRequest) -> str | None:

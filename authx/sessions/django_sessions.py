@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Collection
 from itertools import islice
 from typing import Any
 from uuid import UUID
 
 from authx.conf import secret_keys
-from authx.core.derivation import derive_secret
+from authx.core.derivation import keyed_hash
 from authx.core.reasons import EndReason
 from authx.models import DeviceSession
 from authx.sessions.ending import Ending, end_together
 from authx.sessions.ports import actor_of
 from authx.store import database
-
-_PURPOSE = "django-session"
 
 
 def mark_of(session_key: str) -> str:
@@ -30,7 +27,7 @@ def is_marked_with(session: DeviceSession, session_key: str) -> bool:
 
 
 def _mark(session_key: str, secret: str | bytes) -> str:
-    return hmac.new(derive_secret(secret, _PURPOSE), session_key.encode(), "sha256").hexdigest()
+    return keyed_hash(secret, "django-session", session_key)
 
 
 def rebind(sid: UUID, session_key: str) -> None:

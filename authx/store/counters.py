@@ -2,7 +2,7 @@
 
 The first try begins a period, and the first one after its end begins another: a client that waits as asked is
 let in. A try is counted before it is made, and the count is given back if the try was good: of many at once,
-no more than the limit get through.
+no more than the limit get through. Each database has counts of its own: two tenants may each have a user 7.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from django.core.cache import cache
 
 from authx.conf import conf
+from authx.core.claims import DEFAULT_DATABASE
 from authx.core.rates import Rate
+from authx.store import database
 
 logger = logging.getLogger("authx")
 
@@ -56,7 +58,7 @@ def count(purpose: str, subject: str, rate: Rate | None, *, now: float | None = 
     now = time.time() if now is None else now
     # The cache holds no name and no address.
     digest = hashlib.sha256(subject.encode("utf-8", "surrogatepass")).hexdigest()
-    stem = f"authx:count:{purpose}:{digest}"
+    stem = _key("count", purpose, digest)
     now_ms = int(now * 1000)
     try:
         since = _since(stem, now_ms, rate.period)
@@ -71,6 +73,12 @@ def count(purpose: str, subject: str, rate: Rate | None, *, now: float | None = 
         return this
     this.give_back()
     return Count(math.ceil((since - now_ms) / 1000 + rate.period))
+
+
+def _key(kind: str, purpose: str, subject: str) -> str:
+    alias = database.alias()
+    of = "" if alias == DEFAULT_DATABASE else f"{alias}:"
+    return f"authx:{kind}:{of}{purpose}:{subject}"
 
 
 def _since(stem: str, now: int, period: int) -> int:
@@ -113,7 +121,7 @@ def refresh_wait(sid: str, *, now: float | None = None) -> int:
 def is_first(purpose: str, subject: str, period: int) -> bool:
     """Return True once per ``period`` seconds: for what should be reported once, however often it happens."""
     try:
-        return bool(cache.add(f"authx:reported:{purpose}:{subject}", 1, timeout=period))
+        return bool(cache.add(_key("reported", purpose, subject), 1, timeout=period))
     except Exception:  # each cache backend has its own errors
         logger.exception("The cache is down: what was reported already is not known.")
         return False

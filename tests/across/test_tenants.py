@@ -12,6 +12,7 @@ from django.test import Client
 
 from authx.checks.stores import check_store
 from authx.core.claims import AccessClaims
+from authx.core.rates import Rate
 from authx.errors import SessionEnded, TokenError
 from authx.gate import verify_access_token
 from authx.gate.keys import keyring
@@ -21,6 +22,7 @@ from authx.models import SessionEvent
 from authx.sessions import end_everyone, end_session, end_user_sessions, open_session, refresh_session
 from authx.sessions.activity import uses
 from authx.store import after_transaction, database
+from authx.store.counters import count, is_first
 from tests.gate.test_stores import choose
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
@@ -234,6 +236,33 @@ def test_events_stay_with_their_tenant(tenants):
         with at(tenant):
             counts[tenant] = SessionEvent.objects.count()
     assert counts == {"acme": 1, "beta": 0}
+
+
+# Counters in the cache
+
+
+def login(password):
+    body = {"username": "ada", "password": password}
+    return Client().post("/api/auth/login/", body, content_type="application/json")
+
+
+def test_wrong_passwords_at_one_tenant_lock_nobody_out_of_another(tenants, settings):
+    """Both adas have the same name and key."""
+    settings.AUTHX_LOGIN_RATE, settings.AUTHX_ADDRESS_RATE = "3/min", None
+    answers = {}
+    for tenant, tries in (("acme", 4), ("beta", 0)):
+        with at(tenant):
+            answers[tenant] = [login("wrong").status_code for _ in range(tries)] + [login("x").status_code]
+    assert answers == {"acme": [401, 401, 401, 429, 429], "beta": [200]}
+
+
+def test_what_is_counted_or_reported_once_is_each_tenants_own(tenants):
+    rate, found = Rate(1, 60), {}
+    for tenant in (*TENANTS, "default"):
+        with at(tenant):
+            found[tenant] = [count("refresh", "7", rate).is_within for _ in range(2)]
+            found[tenant] += [is_first("flood", "7", 60) for _ in range(2)]
+    assert set(map(tuple, found.values())) == {(True, False, True, False)}
 
 
 # Schemas: one alias for all tenants
