@@ -20,6 +20,7 @@ from authx.http.device_cookie import introduce_browser
 from authx.http.error_reports import keep_secrets
 from authx.http.outage import RETRY_AFTER_SECONDS
 from authx.http.request_state import RequestState, request_state
+from authx.identity.bearer import conclude as conclude_bearer
 from authx.identity.binding import follow_key
 from authx.identity.deleted_sessions import answering, conclude
 from authx.identity.password_change import own_password_change
@@ -110,7 +111,8 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
     answered(request, response)
     restrict_caches(request, response, state, visit)
     try:
-        if visit is not None:
+        conclude_bearer(request, state)
+        if (visit := vars(request).get("authx_visit")) is not None:
             keep_bindings(visit, state)
             with visit.in_place():
                 _apply(visit, response, state)
