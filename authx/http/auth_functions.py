@@ -12,15 +12,15 @@ from authx.http import django_session
 
 def keep_through_logout(request: HttpRequest) -> None:
     """Let Django's ``logout``, which flushes the Django session next, leave it alone this once."""
-    session: Any = request.session
+    store: Any = request.session
 
     def keep() -> None:
-        del session.flush, session.aflush
+        del store.flush, store.aflush
 
     async def akeep() -> None:
         keep()
 
-    session.flush, session.aflush = keep, akeep
+    store.flush, store.aflush = keep, akeep
 
 
 def holds_new_hash(request: HttpRequest) -> bool:

@@ -15,10 +15,11 @@ from authx.http.cookies import has_credentials
 from authx.http.request_state import RequestState, is_swapped, request_state
 from authx.identity import deleted_sessions
 from authx.identity.binding import follow_key
+from authx.identity.delivery import clearing
 from authx.identity.django_login import stored_key
 from authx.identity.identity import Identity
 from authx.identity.password_change import continue_changed
-from authx.identity.visit import Visit, visit_of
+from authx.identity.visit import visit_of
 from authx.logins.presented import presented_by
 from authx.models import DeviceSession
 from authx.sessions import Credentials, end_session
@@ -48,9 +49,10 @@ def log_out(request: HttpRequest, caller: Caller | TokenCaller) -> None:
     session = _session_of(caller)
     if session is not None:
         end_session(session, EndReason.LOGOUT, by=actor_of(request, session.user))
-        if (visit := _holder_in_cookies(request, session.pk)) is not None:
-            visit.change_delivery(credentials=None, clears_cookies=True)
-    if _is_free_of_others(request, session):
+    is_in_cookies = session is not None and _is_in_cookies(request, session.pk)
+    if is_in_cookies and (visit := visit_of(request)) is not None:
+        visit.identify(Identity(delivery=clearing(session)))
+    if is_in_cookies or _is_free_of_others(request, session):
         deleted_sessions.release(request, django_session.key_of(request))
     else:
         auth_functions.keep_through_logout(request)
@@ -74,7 +76,7 @@ def continue_after_password_change(request: HttpRequest, caller: Caller) -> tupl
     if credentials is None:
         return None
     django_session.hand_on(request, str(sid), str(credentials.session.pk))
-    visit = _holder_in_cookies(request, sid)
+    visit = visit_of(request) if _is_in_cookies(request, sid) else None
     if visit is not None:
         visit.change_delivery(credentials=credentials)
     return credentials, visit is not None
@@ -91,7 +93,7 @@ def conclude(request: HttpRequest, state: RequestState) -> None:
     """
     caller = bearer_caller(request)
     if isinstance(caller, Caller) and auth_functions.holds_new_hash(request):
-        if not state.has_new_tokens and _holder_in_cookies(request, UUID(caller.claims.sid)) is not None:
+        if not state.has_new_tokens and _is_in_cookies(request, UUID(caller.claims.sid)):
             continue_after_password_change(request, caller)
         auth_functions.drop_lone_hash(request)
     if "authx_visit" not in vars(request):
@@ -108,10 +110,10 @@ def _session_of(caller: Caller | TokenCaller) -> DeviceSession | None:
     return None if found is None else found.session
 
 
-def _holder_in_cookies(request: HttpRequest, sid: Any) -> Visit | None:
-    """Return the visit that delivers cookies, if one of them is the refresh token of session ``sid``."""
+def _is_in_cookies(request: HttpRequest, sid: Any) -> bool:
+    """Return whether the browser keeps the refresh token of session ``sid`` in a cookie."""
     refresh = presented_by(request).refresh
-    return visit_of(request) if refresh is not None and refresh.sid == sid else None
+    return refresh is not None and refresh.sid == sid
 
 
 def _is_free_of_others(request: HttpRequest, session: DeviceSession | None) -> bool:

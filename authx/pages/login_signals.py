@@ -20,6 +20,7 @@ from authx.http.proof_notes import see
 from authx.http.request_state import is_swapped, request_state
 from authx.identity import deleted_sessions, django_login
 from authx.identity.bearer import bearer_caller, log_out
+from authx.identity.delivery import clearing
 from authx.identity.identity import Delivery, Identity
 from authx.identity.visit import Visit, visit_of
 from authx.logins.browser import browser_session, cookie_session, is_left_by_another
@@ -178,7 +179,7 @@ def end_at_logout(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
         end_session(session, EndReason.LOGOUT, by=actor_of(request, user))
     deleted_sessions.release(request, django_session.key_of(request))
     if visit is not None:
-        visit.identify(Identity(delivery=Delivery(clears_cookies=True)))
+        visit.identify(Identity(delivery=clearing(session)))
 
 
 def _leaves_impersonation(request: Any, user: Any, identity: Identity) -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from datetime import timedelta
 from unittest.mock import patch
 
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth import (
     alogout,
     aupdate_session_auth_hash,
@@ -163,6 +162,17 @@ class ChangeOf(APIView):
         return Response(tokens_after_password_change(request) or {})
 
 
+class ChangeAs(APIView):
+    """Change somebody's password with them as the request's user, whom another middleware has put there."""
+
+    permission_classes = [IsAuthenticated]
+
+    def post(self, request, name):
+        request.user = named(name)
+        change(request)
+        return Response(tokens_after_password_change(request) or {})
+
+
 class ChangeThen(APIView):
     """Change it, and have the session ended in another way before or after the answer."""
 
@@ -289,6 +299,7 @@ urlpatterns = [
     path("change-and-think/", ChangeAndThink.as_view()),
     path("change-without/", ChangeWithoutTheFunction.as_view()),
     path("change-of/<name>/", ChangeOf.as_view()),
+    path("change-as/<name>/", ChangeAs.as_view()),
     path("change-then/<how>/", ChangeThen.as_view()),
     path("plain-change/", plain_change),
     path("identified-change/", identified_change),
@@ -396,8 +407,8 @@ def test_a_logout_ends_the_session_that_made_the_call(client, here, elsewhere, a
     assert not response.cookies
 
 
-def test_a_logout_in_an_async_client(here, transactional_db):
-    response = asyncio.run(AsyncClient().post("/async-log-out/", headers=bearer(here)))
+def test_a_logout_in_an_async_client(here):
+    response = async_to_sync(AsyncClient().post)("/async-log-out/", headers=bearer(here))
     assert response.status_code == 200
     assert reason(here) == "logout"
 
@@ -415,6 +426,20 @@ def test_a_logout_that_is_rolled_back_ends_nothing(client, here):
     assert call(client, "/log-out-and-fail/", here).status_code == 400
     assert reason(here) == ""
     assert call(client, "/store/", here).status_code == 200
+
+
+@pytest.mark.usefixtures("atomic")
+@pytest.mark.parametrize("by", ["cookie", "token beside the cookie"])
+def test_a_browser_whose_logout_is_rolled_back_stays_signed_in(ada, password, by):
+    browser = Client()
+    session = sign_in(browser, ada, password)
+    before = {name: browser.cookies[name].value for name in (ACCESS, REFRESH)}
+    headers = {"Authorization": f"Bearer {before[ACCESS]}"} if by != "cookie" else {}
+    assert browser.post("/log-out-and-fail/", headers=headers).status_code == 400
+    session.refresh_from_db()
+    assert session.end_reason == ""
+    assert {name: browser.cookies[name].value for name in (ACCESS, REFRESH)} == before
+    assert browser.get("/whoami/").json() == {"user": "ada", "session": str(session.pk)}
 
 
 def test_a_logout_whose_view_fails_outside_a_transaction_stands(client, here):
@@ -453,6 +478,19 @@ def test_what_the_caller_kept_in_a_django_session_goes_with_a_logout(client, her
     assert call(client, "/log-out/", here).status_code == 200
     assert not Session.objects.exists()
     assert not cookies(client)
+
+
+def test_what_a_browser_without_a_django_login_kept_goes_with_its_session(ada, password):
+    """Signed in through the API by cookie; what it keeps is its own session's, claimed or not."""
+    browser = APIClient()
+    login = {"username": ada.get_username(), "password": password, "transport": "cookie"}
+    token = browser.post("/api/auth/login/", login).json()["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    assert browser.post("/store/", headers=headers).status_code == 200
+    assert Session.objects.count() == 1
+    assert browser.post("/log-out/", headers=headers).status_code == 200
+    assert not Session.objects.exists()
+    assert not {ACCESS, REFRESH, "sessionid"} & cookies(browser).keys()
 
 
 def test_the_cookies_of_the_very_session_go_with_it(ada, password):
@@ -579,8 +617,8 @@ def test_it_is_announced(here, client, django_capture_on_commit_callbacks):
     assert found == [(str(here.session.pk), body["session_id"])]
 
 
-def test_a_change_in_an_async_client(here, transactional_db):
-    response = asyncio.run(AsyncClient().post("/async-change/", headers=bearer(here)))
+def test_a_change_in_an_async_client(here):
+    response = async_to_sync(AsyncClient().post)("/async-change/", headers=bearer(here))
     assert recognize(response.json()["access_token"])
     assert reason(here) == "password_changed"
 
@@ -665,19 +703,21 @@ def test_the_answer_is_given_once(client, here):
     assert call(client, "/change-then/asked twice/", here).json()["access_token"]
 
 
-def test_the_target_is_signed_out_and_the_admin_is_not(client, admin, ada, here, elsewhere):
+@pytest.mark.parametrize("url", ["/change-of/ada/", "/change-as/ada/"])
+def test_the_target_is_signed_out_and_the_admin_is_not(client, admin, ada, here, elsewhere, url):
     office = open_session(admin)
-    assert call(client, "/change-of/ada/", office).json() == {}
+    assert call(client, url, office).json() == {}
     assert (reason(here), reason(elsewhere), reason(office)) == ("password_changed", "password_changed", "")
     assert DeviceSession.objects.live().get() == office.session
     assert not DeviceSession.objects.exclude(successor=None).exists()
     assert call(client, "/store/", office).status_code == 200
 
 
-def test_the_admin_in_a_browser_neither(admin, ada, here, password):
+@pytest.mark.parametrize("url", ["/change-of/ada/", "/change-as/ada/"])
+def test_the_admin_in_a_browser_neither(admin, ada, here, password, url):
     browser = Client()
     office = sign_in(browser, admin, password)
-    assert browser.post("/change-of/ada/").json() == {}
+    assert browser.post(url).json() == {}
     assert reason(here) == "password_changed"
     assert browser.get("/whoami/").json() == {"user": "admin", "session": str(office.pk)}
 
