@@ -13,10 +13,8 @@ from authx.http import auth_functions, django_session
 from authx.http.actor import actor_of
 from authx.http.cookies import has_credentials
 from authx.http.request_state import RequestState, is_swapped, request_state
-from authx.identity import deleted_sessions
 from authx.identity.binding import follow_key
 from authx.identity.delivery import clearing
-from authx.identity.django_login import stored_key
 from authx.identity.identity import Identity
 from authx.identity.password_change import continue_changed
 from authx.identity.visit import visit_of
@@ -52,9 +50,7 @@ def log_out(request: HttpRequest, caller: Caller | TokenCaller) -> None:
     is_in_cookies = session is not None and _is_in_cookies(request, session.pk)
     if is_in_cookies and (visit := visit_of(request)) is not None:
         visit.identify(Identity(delivery=clearing(session)))
-    if is_in_cookies or _is_free_of_others(request, session):
-        deleted_sessions.release(request, django_session.key_of(request))
-    else:
+    if not is_in_cookies and not _is_free_of_others(request, session):
         auth_functions.keep_through_logout(request)
 
 
@@ -70,9 +66,7 @@ def continue_after_password_change(request: HttpRequest, caller: Caller) -> tupl
     if not auth_functions.holds_new_hash(request):
         return None
     sid = UUID(caller.claims.sid)
-    is_bound = django_session.bound_to(request) == str(sid)
-    django_key = stored_key(request) if is_bound else None
-    credentials = continue_changed(request, sid, came_back=True, django_key=django_key)
+    credentials = continue_changed(request, sid, came_back=True)
     if credentials is None:
         return None
     django_session.hand_on(request, str(sid), str(credentials.session.pk))

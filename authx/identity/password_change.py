@@ -41,7 +41,7 @@ def own_password_change(request: HttpRequest, identity: Identity, state: Request
 
 
 def continue_changed(
-    request: HttpRequest, sid: UUID, *, came_back: bool, django_key: str | None
+    request: HttpRequest, sid: UUID, *, came_back: bool, django_key: str | None = None
 ) -> Credentials | None:
     """Return the tokens of a session that continues ``sid``, if this request has changed its user's password.
 

@@ -70,6 +70,28 @@ class LogOutAndFail(APIView):
         raise ValidationError("no")
 
 
+class LogOutAndFlush(APIView):
+    """Log out, and then flush what came along, on purpose."""
+
+    permission_classes = [IsAuthenticated]
+
+    def post(self, request):
+        logout(request)
+        request.session.flush()
+        return Response({})
+
+
+class LogOutOfAnother(APIView):
+    """Put another Django session in place of the one that came along, and log out of that."""
+
+    permission_classes = [IsAuthenticated]
+
+    def post(self, request):
+        request._request.session = type(request.session)(request.GET["key"])
+        logout(request)
+        return Response({})
+
+
 class LogOutAs(APIView):
     """Log out with somebody else as the request's user, such as one whom a middleware has put there."""
 
@@ -285,6 +307,8 @@ async def async_change(request):
 urlpatterns = [
     path("log-out/", LogOut.as_view()),
     path("log-out-and-fail/", LogOutAndFail.as_view()),
+    path("log-out-and-flush/", LogOutAndFlush.as_view()),
+    path("log-out-of-another/", LogOutOfAnother.as_view()),
     path("log-out-as/<name>/", LogOutAs.as_view()),
     path("log-in-and-out/", LogInAndOut.as_view()),
     path("only-the-signal/", OnlyTheSignal.as_view()),
@@ -472,6 +496,45 @@ def test_a_django_login_alone_beside_the_token_stays_too(ada, bob, here, passwor
     assert browser.get("/whoami/").json()["user"] == "bob"
 
 
+def test_what_lies_beside_another_sessions_cookies_is_not_flushed(bob, here, password):
+    browser = APIClient()
+    login = {"username": bob.get_username(), "password": password, "transport": "cookie"}
+    assert browser.post("/api/auth/login/", login).status_code == 200
+    headers = {"Authorization": f"Bearer {here.access_token}"}
+    for url in ("/store/", "/log-out/"):
+        assert browser.post(url, headers=headers).status_code == 200
+    assert Session.objects.count() == 1
+    assert reason(here) == "logout"
+
+
+def test_a_view_may_flush_it_all_the_same(bob, here, password):
+    browser = Client()
+    beside = sign_in(browser, bob, password)
+    assert call(browser, "/log-out-and-flush/", here).status_code == 200
+    assert not Session.objects.exists()
+    beside.refresh_from_db()
+    assert (reason(here), beside.end_reason) == ("logout", "logout")
+
+
+def test_a_django_session_in_place_of_the_one_that_came_along_says_who_logs_out(client, bob, here, password):
+    browser = Client()
+    theirs = sign_in(browser, bob, password)
+    url = f"/log-out-of-another/?key={browser.cookies['sessionid'].value}"
+    assert call(client, url, here).status_code == 200
+    theirs.refresh_from_db()
+    assert (reason(here), theirs.end_reason) == ("", "logout")
+
+
+def test_the_django_session_of_the_very_session_goes_with_it_without_cookies_too(ada, password):
+    browser = Client()
+    sign_in(browser, ada, password)
+    own = browser.cookies[ACCESS].value
+    for name in (ACCESS, REFRESH):
+        del browser.cookies[name]
+    assert browser.post("/log-out/", headers={"Authorization": f"Bearer {own}"}).status_code == 200
+    assert not Session.objects.exists()
+
+
 def test_what_the_caller_kept_in_a_django_session_goes_with_a_logout(client, here):
     assert call(client, "/store/", here).status_code == 200
     assert Session.objects.count() == 1
@@ -587,6 +650,7 @@ def test_a_new_session_continues_the_one_that_changed_its_password(client, here,
     assert DeviceSession.objects.get(pk=here.session.pk).successor == new.pk
     kept = ("user_id", "device_id", "device_type", "device_name", "amr", "auth_time", "persistent")
     assert [getattr(new, name) for name in kept] == [getattr(here.session, name) for name in kept]
+    assert new.confirmed_generation == 1
     assert refresh_session(body["refresh_token"], now=new.created_at + LATER).session == new
     assert call(client, "/store/", here).json()["reason"] == "password_changed"
     assert DeviceSession.objects.live().get() == new
@@ -596,6 +660,12 @@ def test_a_new_session_continues_the_one_that_changed_its_password(client, here,
 def test_nothing_is_left_in_a_browser(client, here, url):
     assert not call(client, url, here).cookies
     assert not Session.objects.exists()
+
+
+def test_what_the_caller_kept_in_a_django_session_stays(client, here):
+    call(client, "/store/", here)
+    assert call(client, "/change/", here).json()["access_token"]
+    assert dict(client.session) == {"cart": "full"}
 
 
 def test_no_cache_keeps_the_answer(client, here):
@@ -747,7 +817,15 @@ def test_somebody_elses_browser_beside_the_token_stays_signed_in(ada, bob, here,
     }
     assert browser.get("/whoami/").json() == {"user": "bob", "session": str(beside.pk)}
     assert recognize(body["access_token"]).user == ada
-    Session.objects.all().delete()  # under the key that Django's function has given it
+
+
+def test_somebody_elses_django_session_is_known_under_its_new_key(bob, here, password):
+    browser = Client()
+    beside = sign_in(browser, bob, password)
+    before = browser.cookies["sessionid"].value
+    call(browser, "/change/", here)
+    assert browser.cookies["sessionid"].value != before
+    Session.objects.all().delete()
     beside.refresh_from_db()
     assert beside.end_reason == "ended_by_user"
 
@@ -807,6 +885,15 @@ def test_a_caller_by_cookie_gets_cookies_and_an_access_token(ada, password, else
     assert str(session.successor) == body["session_id"]
     assert DeviceSession.objects.live().get().pk == session.successor
     assert browser.get("/whoami/").json() == {"user": "ada", "session": body["session_id"]}
+
+
+def test_a_caller_by_cookie_signs_in_anew_where_no_middleware_sets_cookies(ada, password, settings):
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "authx" not in name]
+    browser = APIClient()
+    login = {"username": ada.get_username(), "password": password, "transport": "cookie"}
+    assert browser.post("/api/auth/login/", login).status_code == 200
+    assert browser.post("/change/").json() == {}
+    assert DeviceSession.objects.get().end_reason == "password_changed"
 
 
 @pytest.mark.parametrize("url", ["/change-silently/", "/change-unread/"])
