@@ -10,10 +10,10 @@ from django.http import HttpRequest
 
 from authx.core.reasons import EndReason
 from authx.core.user_model import session_auth_hash
-from authx.http import django_session
 from authx.http.actor import actor_of
 from authx.http.request_state import RequestState
-from authx.identity.django_login import stored_key
+from authx.http.session_key import key_of
+from authx.http.session_key import stored_key
 from authx.identity.identity import Delivery, Identity
 from authx.identity.step_up import came_back
 from authx.models import DeviceSession
@@ -83,7 +83,7 @@ def _changed(request: HttpRequest, identity: Identity, state: RequestState) -> U
         before = caller.session
     if before is not None:
         return before.pk if _has_new_hash(request, before) else None
-    if caller is None or django_session.key_of(request) in state.django_keys:
+    if caller is None or key_of(request) in state.django_keys:
         return None
     return UUID(caller.claims.sid)
 
