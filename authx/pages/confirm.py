@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.views import RedirectURLMixin
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import resolve_url
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
@@ -30,6 +27,7 @@ from authx.logins.attempts import authenticate_within_limit
 from authx.logins.browser import cookie_session
 from authx.logins.outcome import set_retry_after
 from authx.models import DeviceSession
+from authx.pages.arrival import Arrival
 from authx.pages.step_up import to_login
 from authx.sessions.continuing import is_continued
 from authx.sessions.methods import password_methods
@@ -76,7 +74,7 @@ class ConfirmForm(forms.Form):
 @method_decorator(
     [login_not_required, sensitive_post_parameters(), csrf_protect, never_cache], name="dispatch"
 )
-class ConfirmView(RedirectURLMixin, FormView):  # type: ignore[type-arg]
+class ConfirmView(Arrival, FormView):  # type: ignore[type-arg]
     """Asks for the password, then leads to ``next``; whoever has none is asked to sign in again instead."""
 
     template_name = "authx/confirm.html"
@@ -120,9 +118,6 @@ class ConfirmView(RedirectURLMixin, FormView):  # type: ignore[type-arg]
             "next": self.get_redirect_url(),
             "username": username_of(self.session.user) if self.session.user else "",
         }
-
-    def get_default_redirect_url(self) -> str:
-        return resolve_url(self.next_page or settings.LOGIN_REDIRECT_URL)
 
     def _sign_in_again(self) -> HttpResponseBase:
         """Send to LOGIN_URL; say so on a page instead if that page has just sent the visitor back unchanged.

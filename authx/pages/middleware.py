@@ -28,6 +28,7 @@ from authx.identity.stored_data import claim_stored_data
 from authx.identity.swapped import keep_binding
 from authx.identity.visit import Visit, begin_visit
 from authx.logins.outcome import answered
+from authx.pages.logout import aopen_logout, open_logout
 from authx.pages.second_step import note_proofs
 from authx.pages.texts import refusal_text
 from authx.store.after_transaction import run_pending
@@ -48,8 +49,11 @@ class DeviceSessionMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self.get_response = get_response
+        #: Called by Django before the view, and before the middlewares behind this one look at it.
+        self.process_view: Callable[..., Any] = open_logout
         if iscoroutinefunction(get_response):
             markcoroutinefunction(self)
+            self.process_view = aopen_logout  # in no other thread
 
     def __call__(self, request: HttpRequest) -> Any:
         if iscoroutinefunction(self):
