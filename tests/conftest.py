@@ -27,6 +27,7 @@ collect_ignore = [
     folder
     for folder, app in {
         "impersonation": "hijack",
+        "lockouts": "axes",
         "members": "tests.members",
         "second_factors": "django_otp",
     }.items()

@@ -25,10 +25,12 @@ from authx.identity.step_up import continued
 from authx.identity.visit import Visit, visit_of
 from authx.logins.attempts import authenticate_within_limit
 from authx.logins.browser import cookie_session
+from authx.logins.lockout import note_success
 from authx.logins.outcome import set_retry_after
 from authx.models import DeviceSession
 from authx.pages.arrival import Arrival
 from authx.pages.step_up import to_login
+from authx.pages.texts import too_many
 from authx.sessions.continuing import is_continued
 from authx.sessions.methods import password_methods
 from authx.store.database import store_errors
@@ -54,7 +56,7 @@ class ConfirmForm(forms.Form):
 
     @property
     def wait(self) -> int:
-        """Return the seconds to wait before another try; 0 while tries are left."""
+        """Return the seconds to wait before another try, -1 if that is unknown; 0 while tries are left."""
         return request_state(self.request).login_wait
 
     @sensitive_variables("password")
@@ -64,7 +66,7 @@ class ConfirmForm(forms.Form):
         request_state(self.request).proof_of = self.session
         proved = authenticate_within_limit(self.request, username=username_of(user), password=password)
         if proved is None and self.wait:
-            raise forms.ValidationError(_("Too many attempts. Please try again later."), code="throttled")
+            raise too_many(self.wait)
         if proved is None or proved.pk != user.pk:
             raise forms.ValidationError(_("This is not your password."), code="invalid_credentials")
         self.proved = proved
@@ -97,6 +99,7 @@ class ConfirmView(Arrival, FormView):  # type: ignore[type-arg]
         try:
             methods = password_methods(form.proved)
             self.visit.identify(continued(self.request, self.visit.settle(), self.session, methods))
+            note_success(self.request, form.proved)
         except SessionEnded as error:
             django_session.flush_ended(self.request, error.sid)
             self.visit.identify(Identity(refusal=error))

@@ -38,6 +38,11 @@ def test_impersonations_by_other_apps_agree_with_the_api():
     run_on("impersonation", "tests/impersonation")
 
 
+def test_a_lockout_by_another_app_is_told_at_our_doors():
+    pytest.importorskip("axes", reason="django-axes is not installed")
+    run_on("lockouts", "tests/lockouts")
+
+
 def run_on(variant, tests):
     environment = {k: v for k, v in os.environ.items() if not k.startswith(OURS)}
     environment["DJANGO_SETTINGS_MODULE"] = f"tests.settings.{variant}"

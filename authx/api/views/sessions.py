@@ -23,6 +23,7 @@ from authx.http.actor import actor_of
 from authx.http.renewal import has_bearer
 from authx.http.request_state import request_state
 from authx.identity.step_up import new_key
+from authx.logins.lockout import note_success
 from authx.models import DeviceSession
 from authx.sessions import end_session, end_sessions
 from authx.sessions.continuing import continue_session
@@ -119,6 +120,7 @@ class Reauthenticate(SessionAPIView):
             came_back=True,
             django_key=new_key(request._request, session) if by_cookie else None,
         )
+        note_success(request._request, proved)
         response = Response(token_body(credentials, with_refresh=not by_cookie))
         if by_cookie:
             browser.go_on(request, response, session, credentials)
