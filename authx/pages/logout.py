@@ -8,6 +8,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest
 
 from authx.http import renewal
+from authx.logins.browser import browser_session
 
 
 def open_logout(request: HttpRequest, view: Any, *args: Any) -> None:
@@ -23,3 +24,16 @@ def open_logout(request: HttpRequest, view: Any, *args: Any) -> None:
 async def aopen_logout(request: HttpRequest, view: Any, *args: Any) -> None:
     """Do the same in an asynchronous site, without changing threads."""
     open_logout(request, view)
+
+
+def is_anybody(request: HttpRequest) -> bool:
+    """Return whether somebody is signed in here, or has left cookies of a session that has not ended.
+
+    Raises:
+        StoreUnavailable: that cannot be known.
+    """
+    user: Any = getattr(request, "user", None)
+    if user is not None and user.is_authenticated:
+        return True
+    session = browser_session(request)
+    return session is not None and session.ended_at is None

@@ -17,6 +17,7 @@ from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from authx.conf import conf
@@ -31,6 +32,7 @@ from authx.logins.outcome import set_retry_after
 from authx.models import DeviceSession
 from authx.pages.arrival import Arrival, devices_or_home, only_posted
 from authx.pages.forms import LoginForm
+from authx.pages.logout import is_anybody
 from authx.pages.other_login_page import OurLoginPage, other_login_page, to_other_login_page
 from authx.pages.step_up import demand_recent
 from authx.pages.texts import ended_message, refusal_text
@@ -95,7 +97,8 @@ class LoginView(OurLoginPage, Arrival, auth_views.LoginView):
         return context
 
 
-@method_decorator(login_not_required, name="dispatch")
+# Exempt from Django's middleware alone: dispatch checks the token itself, in the class that this one extends.
+@method_decorator([login_not_required, csrf_exempt], name="dispatch")
 class LogoutView(auth_views.LogoutView):
     """Ends this device's session (POST), and says so.
 
@@ -104,6 +107,16 @@ class LogoutView(auth_views.LogoutView):
 
     template_name = "authx/logged_out.html"
     http_method_names = ["get", "head", "post", "options"]
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Say also without a CSRF token that nobody is signed in: a first click may have taken it along."""
+        response = super().dispatch(request, *args, **kwargs)
+        if response.status_code != 403 or is_anybody(request):
+            return response
+        wanted = self.get_success_url()
+        if wanted != request.get_full_path():
+            return redirect(wanted)
+        return self.render_to_response(self.get_context_data(**kwargs))
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Lead to "your devices": nobody is signed out by a link."""

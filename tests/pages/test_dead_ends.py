@@ -136,9 +136,50 @@ def test_no_other_page_is_opened_to_everybody(settings, db):
         assert Client().post(page)["Location"] == f"{LOGIN}?next={page}"
 
 
-def test_a_logout_demands_its_csrf_token_as_ever(strict, db):
-    for logout in LOGOUTS:
-        assert Client(enforce_csrf_checks=True).post(logout).status_code == 403
+@any_logout
+def test_a_logout_demands_its_csrf_token_as_ever(logout, strict, browser):
+    session = session_of(browser)
+    for lost in ([], [ACCESS], [ACCESS, "sessionid"], [REFRESH, "sessionid"]):
+        checked = Client(enforce_csrf_checks=True)
+        checked.cookies = SimpleCookie(
+            {name: cookie.value for name, cookie in browser.cookies.items() if name not in lost}
+        )
+        assert checked.post(logout).status_code == 403
+    assert session_of(browser) == session
+
+
+@pytest.mark.parametrize("by_session", [True, False])
+def test_a_double_click_on_sign_out_needs_no_token_once_nobody_is_signed_in(
+    by_session, strict, admin, password, settings
+):
+    """The first click flushes the Django session, and the token with it where CSRF_USE_SESSIONS is set."""
+    settings.CSRF_USE_SESSIONS = by_session
+    browser = Client(enforce_csrf_checks=True)
+
+    def token(page):
+        return re.search(rb'name="csrfmiddlewaretoken" value="(\w+)"', browser.get(page).content)[1].decode()
+
+    typed = {"username": "admin", "password": password, "csrfmiddlewaretoken": token(LOGIN)}
+    assert browser.post(LOGIN, typed).status_code == 302
+    form = {"csrfmiddlewaretoken": token(DEVICES)}
+    clicked = SimpleCookie({name: cookie.value for name, cookie in browser.cookies.items()})
+    for _click in range(2):
+        browser.cookies = SimpleCookie(clicked)
+        page = browser.post(LOGOUT, form)
+        assert (page.status_code, b"You are signed out" in page.content) == (200, True)
+    settings.LOGOUT_REDIRECT_URL = "/untouched/"
+    assert browser.post(LOGOUT)["Location"] == "/untouched/"
+    assert browser.post(LOGOUT, {"next": "/private/"})["Location"] == "/private/"
+    assert browser.post(LOGOUT, {"next": "https://evil.example/"})["Location"] == "/untouched/"
+
+
+def test_what_a_stranger_keeps_is_not_flushed_without_a_token(client, db):
+    kept = Client(enforce_csrf_checks=True)
+    session = kept.session
+    session["basket"] = ["apples"]
+    session.save()
+    assert kept.post(LOGOUT).status_code == 200
+    assert kept.session["basket"] == ["apples"]
 
 
 def test_nobody_is_signed_out_by_a_link(strict, browser):
