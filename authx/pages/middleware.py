@@ -49,11 +49,8 @@ class DeviceSessionMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self.get_response = get_response
-        #: Called by Django before the view, and before the middlewares behind this one look at it.
-        self.process_view: Callable[..., Any] = open_logout
         if iscoroutinefunction(get_response):
             markcoroutinefunction(self)
-            self.process_view = aopen_logout  # in no other thread
 
     def __call__(self, request: HttpRequest) -> Any:
         if iscoroutinefunction(self):
@@ -78,6 +75,11 @@ class DeviceSessionMiddleware:
         finally:
             answered_request.reset(token)
         return await sync_to_async(finish)(request, response)
+
+    @property
+    def process_view(self) -> Callable[..., Any]:
+        """Return what Django calls before the middlewares behind this one look at the view."""
+        return aopen_logout if iscoroutinefunction(self) else open_logout
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
         """Return an error page for a refused login or an outage that no view has caught; else None."""

@@ -12,6 +12,7 @@ from django.test import AsyncClient, Client
 from django.urls import path
 
 from authx.models import DeviceSession
+from authx.pages.middleware import DeviceSessionMiddleware
 from authx.sessions import Device, end_session, open_session
 from tests.urls import urlpatterns as site
 
@@ -128,6 +129,22 @@ def test_an_asynchronous_site_lets_everybody_reach_its_logout_too(logout, settin
         assert answer["Location"] == f"{LOGIN}?next={logout}"
     else:
         assert answer.get("Location") in {None, LOGIN, "/whoami/", "/admin/"}
+
+
+class Extended(DeviceSessionMiddleware):
+    """A site's own, which looks at views too."""
+
+    def process_view(self, request, view, *args):
+        request.META["LOOKED_AT"] = "yes"
+        return super().process_view(request, view, *args)
+
+
+def test_a_site_may_extend_the_middleware(settings, db):
+    ours = "authx.pages.middleware.DeviceSessionMiddleware"
+    order = [f"{__name__}.Extended" if name == ours else name for name in settings.MIDDLEWARE]
+    settings.MIDDLEWARE = [*order, LOGIN_REQUIRED]
+    answer = Client().post("/django-logout/")
+    assert (answer["Location"], answer.wsgi_request.META["LOOKED_AT"]) == ("/whoami/", "yes")
 
 
 def test_no_other_page_is_opened_to_everybody(settings, db):
