@@ -186,6 +186,19 @@ def test_whom_a_lockout_is_for_is_what_axes_is_told_to_count_by(
     assert by_api("ada", password, APIClient(REMOTE_ADDR="198.51.100.7")).status_code == elsewhere
 
 
+def test_axes_may_be_told_the_address_that_we_know(ada, password, settings):
+    settings.AXES_CLIENT_IP_CALLABLE = "authx.http.client_address.client_ip"
+    settings.AUTHX_TRUSTED_PROXIES = 1
+
+    def by(address, word=WRONG):
+        headers = {"X-Forwarded-For": f"192.0.2.1, {address}"}
+        return by_api("ada", word, APIClient(REMOTE_ADDR="unix:", headers=headers)).status_code
+
+    assert [by("203.0.113.7") for _time in range(LIMIT)] == [401, 401, 429]
+    assert by("203.0.113.7", password) == 429
+    assert by("203.0.113.8", password) == 200
+
+
 def test_axes_hears_of_every_failure_with_its_request(ada):
     locked = []
     user_locked_out.connect(keep := lambda **told: locked.append((told["username"], told["ip_address"])))
