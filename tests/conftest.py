@@ -28,6 +28,7 @@ collect_ignore = [
     for folder, app in {
         "account_apis": "djoser",
         "impersonation": "hijack",
+        "lockouts": "axes",
         "members": "tests.members",
         "second_factors": "django_otp",
     }.items()

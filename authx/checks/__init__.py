@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 from authx.checks.deployment import check_deployment
-from authx.checks.logins import check_counting, check_login_backend, check_proxies
+from authx.checks.logins import check_counting, check_lockout, check_login_backend, check_proxies
 from authx.checks.middleware import MIDDLEWARE, check_middleware
 from authx.checks.password_login import check_password_login
 from authx.checks.secrets import check_secrets, check_secrets_in_production
@@ -42,6 +42,7 @@ def connect() -> None:
     register(check_password_login, Tags.security)
     register(check_store, Tags.security)
     register(check_login_backend, Tags.security)
+    register(check_lockout, Tags.security)
     register(check_verifier, Tags.security)
     register(check_deployment, Tags.security, deploy=True)
     register(check_counting, Tags.security, deploy=True)

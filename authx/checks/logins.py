@@ -9,7 +9,7 @@ from django.core.cache import BaseCache, caches
 from django.core.cache.backends.db import BaseDatabaseCache
 from django.core.cache.backends.dummy import DummyCache
 from django.core.cache.backends.locmem import LocMemCache
-from django.core.checks import CheckMessage, Warning
+from django.core.checks import CheckMessage, Error, Warning
 from django.utils.module_loading import import_string
 
 from authx.conf import Conf
@@ -30,6 +30,21 @@ def check_login_backend(**kwargs: Any) -> list[CheckMessage]:
         "without a limit."
     )
     return [Warning(text, hint=hint, id="authx.W022")]
+
+
+def check_lockout(**kwargs: Any) -> list[CheckMessage]:
+    """Demand that AUTHX_LOCKOUT names a class that can be asked."""
+    from authx.logins.lockout import Lockout
+
+    path = Conf.LOCKOUT.configured()
+    if path is None or Conf.LOCKOUT.complaint():
+        return []  # or reported by check_settings
+    found = _imported(path)
+    if found is None or (isinstance(found, type) and issubclass(found, Lockout)):
+        return []  # or reported by check_together
+    text = f"AUTHX_LOCKOUT names {path}, which is no subclass of authx.logins.lockout.Lockout."
+    hint = "Derive it from that class, and let its refuses(request, credentials) ask the package."
+    return [Error(text, hint=hint, id="authx.E030")]
 
 
 def check_counting(**kwargs: Any) -> list[CheckMessage]:

@@ -87,6 +87,7 @@ def _paths() -> list[CheckMessage]:
         "PASSWORD_LOGIN",
         "REVOCATION_STORE",
         "COUNTRY",
+        "LOCKOUT",
     ):
         path = Conf.__dict__[name].configured()
         if isinstance(path, str) and "." in path:

@@ -146,6 +146,12 @@ class Conf(ParsedSettings):
         "Failed logins per address; None for no limit.",
         parse=Rate.read,
     )
+    LOCKOUT: Setting[DottedPath | None] = Setting(
+        None,
+        rules.optional(rules.dotted),
+        "Class that another package's lockout is asked by; None for django-axes where that is installed.",
+        parse=DottedPath,
+    )
     REFRESH_RATE: Setting[Rate | None] = Setting(
         "60/min",
         rules.optional(rules.rate),

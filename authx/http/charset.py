@@ -25,7 +25,8 @@ _ORDINARY: Final = re.compile(
 )
 #: The longest name of a charset (RFC 2978 §2.3).
 _MAX_NAME_LENGTH: Final = 40
-_FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+_URLENCODED: Final = "application/x-www-form-urlencoded"
+_FORMS: Final = frozenset({_URLENCODED, "multipart/form-data"})
 #: Replaces a Content-Type with which Django would decode by a codec that is no text encoding.
 _UNREADABLE: Final = "application/x-authx-unreadable"
 
@@ -43,9 +44,14 @@ def is_unreadable(request: HttpRequest) -> bool:
 
 
 def names_no_charset(request: HttpRequest) -> bool:
-    """Return whether the request names a charset that is no text encoding, or an unknown one."""
-    charset = (request.content_params or {}).get("charset")
-    return is_unreadable(request) or (bool(charset) and not is_ordinary(str(charset)))
+    """Return whether the request names a charset that is no text encoding, or an unknown one.
+
+    So is one for a form in which ASCII is written in other octets: what is between ``&`` and ``=`` is ASCII.
+    """
+    charset = str((request.content_params or {}).get("charset") or "")
+    if is_unreadable(request) or (charset and not is_ordinary(charset)):
+        return True
+    return request.content_type == _URLENCODED and bool(charset) and not _keeps_ascii(charset)
 
 
 def connect() -> None:
@@ -79,6 +85,10 @@ def _is_readable(content_type: str) -> bool:
     if not charset or is_ordinary(charset):
         return True
     return kind not in _FORMS and _codec(charset) is None
+
+
+def _keeps_ascii(charset: str) -> bool:
+    return b"a&=%+0".decode(charset, "replace") == "a&=%+0"
 
 
 def _codec(charset: str) -> str | None:

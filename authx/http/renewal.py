@@ -45,14 +45,13 @@ def is_navigation(request: HttpRequest) -> bool:
 def is_admin_logout(request: HttpRequest) -> bool:
     """Return whether the request goes to the ``logout`` method of an admin site, which does nothing else."""
     match = _match(request)
-    if match is None or (site := getattr(match.func, "admin_site", None)) is None:
-        return False
-    return bool(getattr(match.func, "__wrapped__", None) == site.logout)
+    return match is not None and _is_admin_logout_view(match.func)
 
 
 def is_logout(request: HttpRequest) -> bool:
     """Return whether the request goes to a logout of Django's: its view, or an admin site's."""
-    return is_admin_logout(request) or _is_logout_view(_match(request))
+    match = _match(request)
+    return match is not None and is_logout_view(match.func)
 
 
 def is_login_page(request: HttpRequest) -> bool:
@@ -79,14 +78,21 @@ def _renews_itself(request: HttpRequest) -> bool:
     match = _match(request)
     if match is None:
         return False
-    marked = getattr(match.func, "authx_never_renew", False)
-    return marked or is_admin_logout(request) or _is_logout_view(match)
+    return getattr(match.func, "authx_never_renew", False) or is_logout_view(match.func)
 
 
-def _is_logout_view(match: ResolverMatch | None) -> bool:
-    from django.contrib.auth.views import LogoutView  # needs the user model, so not while apps load
+def is_logout_view(view: Any) -> bool:
+    """Return whether this is a logout of Django's, as a URLconf names it: its view, or an admin site's."""
+    from django.contrib.auth.views import LogoutView, logout_then_login  # needs the user model: not at import
 
-    return match is not None and issubclass(getattr(match.func, "view_class", object), LogoutView)
+    if issubclass(getattr(view, "view_class", object), LogoutView) or _is_admin_logout_view(view):
+        return True
+    return bool(getattr(view, "__wrapped__", view) is logout_then_login)
+
+
+def _is_admin_logout_view(view: Any) -> bool:
+    site = getattr(view, "admin_site", None)
+    return site is not None and bool(getattr(view, "__wrapped__", None) == site.logout)
 
 
 def _match(request: HttpRequest) -> ResolverMatch | None:

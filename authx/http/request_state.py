@@ -47,8 +47,10 @@ class RequestState:
     #: The one that its own cookie names, if any, once that has been read.
     presented_device: BrowserDevice | None = None
     has_read_device: bool = False
-    #: Seconds until a password may be tried again, where there was one try too many.
+    #: Seconds until a password may be tried again, where there was one try too many; -1 if that is unknown.
     login_wait: int = 0
+    #: Whether that is another package's lockout, which may have an answer of its own.
+    is_locked_out: bool = False
     #: Attempts to sign in whose outcome is not known yet.
     attempts: list[Any] = field(default_factory=list, repr=False)
     #: The keys that its own Django session has had.

@@ -145,12 +145,12 @@ def _by_access_cookie(request: HttpRequest, claims: AccessClaims) -> Identity:
 def _by_refresh_cookie(request: HttpRequest) -> Identity:
     """Identify the visitor by the refresh cookie, without spending it, where that is too late or harmful.
 
-    At the admin's logout any genuine one will do, for the admin lets only staff log out. Elsewhere one
-    that could be spent, if another process has just withdrawn the key of an access token that had seemed
-    valid.
+    At a logout any genuine one will do: the admin, and a site that demands a login, let nobody else log out.
+    Elsewhere one that could be spent, if another process has just withdrawn the key of an access token that
+    had seemed valid.
     """
     found, presented = None, presented_by(request)
-    if renewal.is_admin_logout(request):
+    if request.method == "POST" and renewal.is_logout(request):
         found = cookie_session(request)
     elif presented.access is not None and presented.refresh is not None:
         with suppress(RefreshMalformed):

@@ -15,7 +15,8 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.http.request_state import request_state
 from authx.logins.events import record_failure
-from authx.logins.limit import count_login
+from authx.logins.limit import LOCKOUT, LoginCount, count_login
+from authx.logins.lockout import lockout_wait, note_failure
 from authx.logins.names import find_users, is_guess, names_in
 from authx.logins.outcome import (
     Attempt,
@@ -41,7 +42,7 @@ def authenticate_within_limit(request: HttpRequest, **credentials: Any) -> Any:
     """Call Django's ``authenticate`` within the limit, also where LoginLimitBackend is not the first backend.
 
     Returns None if the credentials are wrong, and if it is one try too many: then
-    ``request_state(request).login_wait`` is the number of seconds to wait.
+    ``request_state(request).login_wait`` is the number of seconds to wait, or -1.
     """
     if wait_unless_first(request, credentials):
         return None
@@ -52,6 +53,8 @@ def authenticate_within_limit(request: HttpRequest, **credentials: Any) -> Any:
         raise
     if user is not None:
         settle()
+    else:
+        note_failure(request, credentials)
     return user
 
 
@@ -68,7 +71,7 @@ def wait_unless_first(request: Any, credentials: Mapping[str, Any]) -> int:
 
 @sensitive_variables("credentials")
 def begin(request: Any, credentials: Mapping[str, Any], *, by_door: bool = False) -> int:
-    """Count an attempt that is about to be made; return the seconds to wait if it must not be, else 0.
+    """Count an attempt that is about to be made; return the wait if it must not be, in seconds or -1, else 0.
 
     They are kept in the request's state too. ``request`` may be None, or DRF's. Credentials with nothing that
     can be guessed, such as a password, are not counted.
@@ -81,13 +84,17 @@ def begin(request: Any, credentials: Mapping[str, Any], *, by_door: bool = False
     settle()
     request = _plain(request)
     subjects = [_subject(user) for user in find_users(names)]
-    counted = count_login(request, names=names.values(), subjects=subjects)
+    if request is not None and (wait := lockout_wait(request, credentials)):
+        counted = LoginCount(wait=wait, limit=LOCKOUT)
+    else:
+        counted = count_login(request, names=names.values(), subjects=subjects)
     attempt = Attempt(counted, names, next(filter(None, subjects), None), by_door)
     last_attempt.set(attempt)
     if wait := counted.wait:
         attempt.settle()  # which gives nothing back: a try that has to wait is not counted
         if request is not None:
-            request_state(request).login_wait = wait
+            state = request_state(request)
+            state.login_wait, state.is_locked_out = wait, counted.limit == LOCKOUT
         record_failure(SessionEvent.Kind.LOGIN_LIMITED, request, attempt.subject, outcome=counted.limit)
     elif request is not None:
         settle_when_closed(request, attempt)
@@ -120,7 +127,8 @@ def forget_wait(sender: Any, request: Any = None, **kwargs: Any) -> None:
     settle()
     request = _plain(request)
     if request is not None:
-        request_state(request).login_wait = 0
+        state = request_state(request)
+        state.login_wait, state.is_locked_out = 0, False
 
 
 def _is_counted(names: dict[str, str]) -> bool:

@@ -19,6 +19,8 @@ logger = logging.getLogger("authx")
 
 #: What a limit counts by, as events name it.
 ACCOUNT, ADDRESS, DEVICE = "account", "address", "device"
+#: Another package refuses (``authx.logins.lockout``); nothing is counted here.
+LOCKOUT = "lockout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +28,9 @@ class LoginCount:
     """One try of a password: counted for every limit that applies, or refused by one that is reached."""
 
     counts: tuple[Count, ...] = ()
-    #: Seconds until the next try; 0 where this one may go on.
+    #: Seconds until the next try, -1 if that is unknown; 0 where this one may go on.
     wait: int = 0
-    #: Which limit refuses: ``account``, ``address`` or ``device``; ``""`` where none does.
+    #: Which limit refuses: ``account``, ``address``, ``device`` or ``lockout``; ``""`` where none does.
     limit: str = ""
 
     def give_back(self) -> None:

@@ -57,14 +57,16 @@ def answered(response: HttpResponseBase, state: RequestState) -> None:
     for attempt in state.attempts:
         attempt.settle(failed=failed)
     settle(failed=failed)
-    set_retry_after(response, state.login_wait)
+    if not state.is_locked_out or response.status_code < 300:
+        set_retry_after(response, state.login_wait)
 
 
 def set_retry_after(response: HttpResponseBase, wait: int) -> None:
-    """Add Retry-After where there are seconds to ``wait``; then a page is a 429 (RFC 6585 §4)."""
+    """Make a page a 429 where there is a ``wait`` (RFC 6585 §4); add Retry-After if its seconds are known."""
     if not wait:
         return
-    response.headers.setdefault("Retry-After", str(wait))
+    if wait > 0:
+        response.headers.setdefault("Retry-After", str(wait))
     is_page = response.get("Content-Type", "").lower().startswith(("text/html", "application/xhtml+xml"))
     if is_page and (response.status_code < 300 or 400 <= response.status_code < 500):
         response.status_code = 429

@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.views import RedirectURLMixin
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import resolve_url
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
@@ -28,9 +25,12 @@ from authx.identity.step_up import continued
 from authx.identity.visit import Visit, visit_of
 from authx.logins.attempts import authenticate_within_limit
 from authx.logins.browser import cookie_session
+from authx.logins.lockout import note_success
 from authx.logins.outcome import set_retry_after
 from authx.models import DeviceSession
+from authx.pages.arrival import Arrival
 from authx.pages.step_up import to_login
+from authx.pages.texts import too_many
 from authx.sessions.continuing import is_continued
 from authx.sessions.methods import password_methods
 from authx.store.database import store_errors
@@ -56,7 +56,7 @@ class ConfirmForm(forms.Form):
 
     @property
     def wait(self) -> int:
-        """Return the seconds to wait before another try; 0 while tries are left."""
+        """Return the seconds to wait before another try, -1 if that is unknown; 0 while tries are left."""
         return request_state(self.request).login_wait
 
     @sensitive_variables("password")
@@ -66,7 +66,7 @@ class ConfirmForm(forms.Form):
         request_state(self.request).proof_of = self.session
         proved = authenticate_within_limit(self.request, username=username_of(user), password=password)
         if proved is None and self.wait:
-            raise forms.ValidationError(_("Too many attempts. Please try again later."), code="throttled")
+            raise too_many(self.wait)
         if proved is None or proved.pk != user.pk:
             raise forms.ValidationError(_("This is not your password."), code="invalid_credentials")
         self.proved = proved
@@ -76,7 +76,7 @@ class ConfirmForm(forms.Form):
 @method_decorator(
     [login_not_required, sensitive_post_parameters(), csrf_protect, never_cache], name="dispatch"
 )
-class ConfirmView(RedirectURLMixin, FormView):  # type: ignore[type-arg]
+class ConfirmView(Arrival, FormView):  # type: ignore[type-arg]
     """Asks for the password, then leads to ``next``; whoever has none is asked to sign in again instead."""
 
     template_name = "authx/confirm.html"
@@ -99,6 +99,7 @@ class ConfirmView(RedirectURLMixin, FormView):  # type: ignore[type-arg]
         try:
             methods = password_methods(form.proved)
             self.visit.identify(continued(self.request, self.visit.settle(), self.session, methods))
+            note_success(self.request, form.proved)
         except SessionEnded as error:
             django_session.flush_ended(self.request, error.sid)
             self.visit.identify(Identity(refusal=error))
@@ -120,9 +121,6 @@ class ConfirmView(RedirectURLMixin, FormView):  # type: ignore[type-arg]
             "next": self.get_redirect_url(),
             "username": username_of(self.session.user) if self.session.user else "",
         }
-
-    def get_default_redirect_url(self) -> str:
-        return resolve_url(self.next_page or settings.LOGIN_REDIRECT_URL)
 
     def _sign_in_again(self) -> HttpResponseBase:
         """Send to LOGIN_URL; say so on a page instead if that page has just sent the visitor back unchanged.

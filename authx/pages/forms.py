@@ -7,10 +7,13 @@ from typing import Any
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 
 from authx.http.request_state import request_state
 from authx.logins.attempts import wait_unless_first
+from authx.logins.lockout import note_failure
 from authx.logins.outcome import settle
+from authx.pages.texts import too_many
 
 
 class LoginForm(AuthenticationForm):
@@ -24,7 +27,7 @@ class LoginForm(AuthenticationForm):
 
     @property
     def wait(self) -> int:
-        """Return the seconds to wait before another try; 0 while tries are left."""
+        """Return the seconds to wait before another try, -1 if that is unknown; 0 while tries are left."""
         return 0 if self.request is None else request_state(self.request).login_wait
 
     def clean(self) -> dict[str, Any]:
@@ -44,7 +47,8 @@ class LoginForm(AuthenticationForm):
     def confirm_login_allowed(self, user: Any) -> None:
         """Leave inactive users to the backend, which has just accepted this one; so does ``open_session``."""
 
+    @sensitive_variables()
     def get_invalid_login_error(self) -> forms.ValidationError:
-        if self.wait:
-            return forms.ValidationError(_("Too many attempts. Please try again later."), code="throttled")
-        return super().get_invalid_login_error()
+        tried = {key: self.cleaned_data.get(key) for key in ("username", "password")}
+        note_failure(self.request, tried)
+        return too_many(self.wait) if self.wait else super().get_invalid_login_error()

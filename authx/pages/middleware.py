@@ -29,6 +29,7 @@ from authx.identity.stored_data import claim_stored_data
 from authx.identity.swapped import keep_binding
 from authx.identity.visit import Visit, begin_visit
 from authx.logins.outcome import answered
+from authx.pages.logout import aopen_logout, open_logout
 from authx.pages.second_step import note_proofs
 from authx.pages.texts import refusal_text
 from authx.store.after_transaction import run_pending
@@ -75,6 +76,11 @@ class DeviceSessionMiddleware:
         finally:
             answered_request.reset(token)
         return await sync_to_async(finish)(request, response)
+
+    @property
+    def process_view(self) -> Callable[..., Any]:
+        """Return what Django calls before the middlewares behind this one look at the view."""
+        return aopen_logout if iscoroutinefunction(self) else open_logout
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
         """Return an error page for a refused login or an outage that no view has caught; else None."""

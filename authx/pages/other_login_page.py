@@ -57,7 +57,7 @@ def other_login_page(request: HttpRequest, wanted: str) -> str | None:
 def is_our_login_page(url: str, request: HttpRequest | None = None) -> bool:
     """Return whether ``url`` is our login page, or one of the site's redirects to it."""
     for _hop in range(_MAX_REDIRECTS):
-        view: Any = _view(url, request)
+        view: Any = view_of(url, request)
         kind = getattr(view, "view_class", None)
         if kind is None or not issubclass(kind, RedirectView):
             return kind is not None and issubclass(kind, OurLoginPage)
@@ -66,7 +66,7 @@ def is_our_login_page(url: str, request: HttpRequest | None = None) -> bool:
     return True
 
 
-def _view(url: str, request: HttpRequest | None) -> Any:
+def view_of(url: str, request: HttpRequest | None) -> Any:
     """Return the view behind a URL of this site; None if the URL is another site's, or has no view."""
     parts = urlsplit(urljoin(request.path if request is not None else "/", url))
     if parts.netloc and not _is_this_site(parts.netloc, request):

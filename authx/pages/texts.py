@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from authx.errors import AuthxError, SessionLimitReached
@@ -14,6 +15,17 @@ def refusal_text(error: AuthxError) -> str:
     if isinstance(error, SessionLimitReached):
         return _("You are signed in on as many devices as allowed. Sign out on one of them first.")
     return _("You cannot sign in with this account.")
+
+
+def too_many(wait: int) -> ValidationError:
+    """Return the error of a form whose password was not tried, or was the last one allowed.
+
+    ``wait`` is -1 where no time unlocks the account.
+    """
+    text = _("Too many attempts. Please try again later.")
+    if wait < 0:
+        text = _("Too many attempts. Signing in is locked until somebody who runs this site unlocks it.")
+    return ValidationError(text, code="throttled")
 
 
 def ended_message(identity: Identity | None) -> str:

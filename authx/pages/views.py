@@ -17,7 +17,8 @@ from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
 
 from authx.conf import conf
 from authx.core.reasons import EndReason
@@ -29,17 +30,19 @@ from authx.http.request_state import request_state
 from authx.identity.visit import identity_of, session_of, visit_of
 from authx.logins.outcome import set_retry_after
 from authx.models import DeviceSession
+from authx.pages.arrival import Arrival, devices_or_home, only_posted
 from authx.pages.forms import LoginForm
+from authx.pages.logout import is_anybody
 from authx.pages.other_login_page import OurLoginPage, other_login_page, to_other_login_page
 from authx.pages.step_up import demand_recent
 from authx.pages.texts import ended_message, refusal_text
 from authx.sessions import end_session, end_sessions
-from authx.sessions.queries import find_live_session, live_sessions, other_sessions
+from authx.sessions.queries import find_live_session, find_own_session, live_sessions, other_sessions
 from authx.store.database import store_errors
 
 
 @method_decorator(login_not_required, name="dispatch")
-class LoginView(OurLoginPage, auth_views.LoginView):
+class LoginView(OurLoginPage, Arrival, auth_views.LoginView):
     """Django's login, which says why the last session ended and deletes cookies that are of no use."""
 
     template_name = "authx/login.html"
@@ -94,7 +97,8 @@ class LoginView(OurLoginPage, auth_views.LoginView):
         return context
 
 
-@method_decorator(login_not_required, name="dispatch")
+# Exempt from Django's middleware alone: dispatch checks the token itself, in the class that this one extends.
+@method_decorator([login_not_required, csrf_exempt], name="dispatch")
 class LogoutView(auth_views.LogoutView):
     """Ends this device's session (POST), and says so.
 
@@ -102,6 +106,21 @@ class LogoutView(auth_views.LogoutView):
     """
 
     template_name = "authx/logged_out.html"
+    http_method_names = ["get", "head", "post", "options"]
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Say also without a CSRF token that nobody is signed in: a first click may have taken it along."""
+        response = super().dispatch(request, *args, **kwargs)
+        if response.status_code != 403 or is_anybody(request):
+            return response
+        wanted = self.get_success_url()
+        if wanted != request.get_full_path():
+            return redirect(wanted)
+        return self.render_to_response(self.get_context_data(**kwargs))
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Lead to "your devices": nobody is signed out by a link."""
+        return redirect(devices_or_home())
 
 
 def _buys_nothing(request: HttpRequest) -> bool:
@@ -124,12 +143,12 @@ def devices(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@require_POST
+@only_posted
 def end_device(request: HttpRequest, sid: UUID) -> HttpResponse:
     """End one of the user's own sessions; ending this device's own is a logout."""
     session = find_live_session(request.user, sid)
     if session is None:
-        raise Http404
+        return _ended_before(request, sid)
     current = session_of(request)
     if current is not None and current.pk == session.pk:
         logout(request)
@@ -142,8 +161,18 @@ def end_device(request: HttpRequest, sid: UUID) -> HttpResponse:
     return redirect("authx:devices")
 
 
+def _ended_before(request: HttpRequest, sid: UUID) -> HttpResponse:
+    """Say that this session of the user's had ended, as at a second click; another user's is missing."""
+    session = find_own_session(request.user, sid)
+    if session is None:
+        raise Http404
+    text = _("%(device)s had been signed out already.") % {"device": session}
+    messages.info(request, text, fail_silently=True)
+    return redirect("authx:devices")
+
+
 @login_required
-@require_POST
+@only_posted
 def end_others(request: HttpRequest) -> HttpResponse:
     """End all of the user's sessions but this one."""
     current = session_of(request)
@@ -152,7 +181,8 @@ def end_others(request: HttpRequest) -> HttpResponse:
     others = other_sessions(request.user, current.pk if current else None)
     ended = end_sessions(others, EndReason.ENDED_BY_USER, by=actor_of(request, request.user))
     text = ngettext("%d other device has been signed out.", "%d other devices have been signed out.", ended)
-    messages.success(request, text % ended, fail_silently=True)
+    if ended:  # else the page itself says that there is no other
+        messages.success(request, text % ended, fail_silently=True)
     return redirect("authx:devices")
 
 

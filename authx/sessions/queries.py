@@ -33,6 +33,12 @@ def find_live_session(user: Any, sid: UUID) -> DeviceSession | None:
     return cast("DeviceSession | None", found)
 
 
+def find_own_session(user: Any, sid: UUID) -> DeviceSession | None:
+    """Return the user's session with that id, live or ended; None if it is missing, or somebody else's."""
+    with database.store_errors():
+        return DeviceSession.objects.using(database.alias()).filter(user=user, pk=sid).first()
+
+
 def other_sessions(user: Any, sid: UUID | None) -> Any:
     """Return a queryset of the user's sessions except ``sid``, for ``end_sessions``; of all if it is None.
 

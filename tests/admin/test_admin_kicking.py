@@ -35,6 +35,18 @@ def is_live(row):
     return row.ended_reason() is None
 
 
+# --- twice
+
+
+@BY_ACTION
+def test_a_second_click_ends_and_records_nothing(kicker, ada, action):
+    phone = sign_in(ada)
+    question = kicker.choose(action, phone.session)
+    assert said(kicker.confirm(question)) == ["1 session was ended."]
+    assert said(kicker.confirm(question)) == ["0 sessions were ended."]
+    assert (LogEntry.objects.count(), phone.session.events.filter(kind="ended").count()) == (1, 1)
+
+
 # --- superusers
 
 

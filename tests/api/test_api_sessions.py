@@ -378,10 +378,9 @@ def test_whatever_changes_something_needs_the_csrf_token_by_cookie(method, path,
 
 @both_carriers
 @pytest.mark.parametrize(("method", "body"), [("patch", {"name": "x"}), ("patch", {}), ("delete", None)])
-def test_another_users_session_is_the_same_404_as_a_missing_one(
-    method, body, client_for, phone, tablet, bobs
-):
-    end_session(tablet.session, EndReason.KICKED)
+def test_another_users_session_is_the_same_404_as_a_missing_one(method, body, client_for, phone, bob, bobs):
+    ended = open_session(bob).session
+    end_session(ended, EndReason.KICKED)
     client = client_for(phone)
 
     def answer(sid):
@@ -392,9 +391,37 @@ def test_another_users_session_is_the_same_404_as_a_missing_one(
     assert missing[0] == 404
     assert b'"code":"not_found"' in missing[1]
     assert answer(bobs.session.pk) == missing
-    assert answer(tablet.session.pk) == missing, "nor is it told that a session of one's own has ended"
+    assert answer(ended.pk) == missing, "nor is it told that it has ended"
     assert_live(bobs)
     assert DeviceSession.objects.get(pk=bobs.session.pk).device_name == ""
+
+
+@both_carriers
+def test_to_end_a_session_once_more_changes_nothing(client_for, phone, tablet):
+    client = client_for(phone)
+    answers = [client.delete(one(tablet.session)) for _time in range(3)]
+    assert {(answer.status_code, answer.content) for answer in answers} == {(204, b"")}
+    row = DeviceSession.objects.get(pk=tablet.session.pk)
+    assert (row.end_reason, row.ended_by) == ("ended_by_user", row.user)
+    assert row.events.filter(kind="ended").count() == 1
+    assert_live(phone)
+
+
+@pytest.mark.parametrize("reason", ["kicked", "idle", "password_changed", "logout"])
+def test_a_session_that_has_ended_otherwise_keeps_its_reason(reason, phone, tablet):
+    end_session(tablet.session, reason)
+    assert client_of(phone).delete(one(tablet.session)).status_code == 204
+    assert DeviceSession.objects.get(pk=tablet.session.pk).end_reason == reason
+
+
+def test_one_that_has_expired_is_over_too(phone, tablet):
+    DeviceSession.objects.filter(pk=tablet.session.pk).update(expires_at=timezone.now())
+    assert client_of(phone).delete(one(tablet.session)).status_code == 204
+
+
+def test_what_has_ended_is_renamed_no_more(phone, tablet):
+    end_session(tablet.session, EndReason.KICKED)
+    assert client_of(phone).patch(one(tablet.session), {"name": "x"}).status_code == 404
 
 
 @pytest.mark.parametrize("sid", ["x", "1", "../login", "00000000-0000-0000-0000-00000000000", "%00"])
@@ -501,7 +528,7 @@ def test_the_old_id_ends_the_session_that_continues_it(tablet, phone, password):
     assert client_of(tablet).delete(one(phone.session)).status_code == 204
     row = DeviceSession.objects.get(pk=again["session_id"])
     assert (row.end_reason, row.ended_by) == ("ended_by_user", row.user)
-    assert client_of(tablet).delete(one(phone.session)).status_code == 404
+    assert client_of(tablet).delete(one(phone.session)).status_code == 204
 
 
 def test_ending_ones_own_old_id_is_a_logout(phone, password):

@@ -64,6 +64,7 @@ GOOD = {
     ],
     "CLAIMS": [None, "site.claims.roles"],
     "DEVICE_CLASSIFIER": [None, "site.devices.type_of"],
+    "LOCKOUT": [None, "site.auth.Lockout"],
     "DEVICE_TYPES": [["web"], ("web", "smart-tv", "kiosk_2")],
     "SESSION_LIMITS": [[], [LIMIT], ({"limit": 3},)],
     "REVOCATION_STORE": ["database", "redis", "site.stores.Store"],
@@ -100,6 +101,7 @@ PARSED = {
     "SIGNING_KEYS": [tuple(entries) for entries in GOOD["SIGNING_KEYS"]],
     "CLAIMS": [None, DottedPath("site.claims.roles")],
     "DEVICE_CLASSIFIER": [None, DottedPath("site.devices.type_of")],
+    "LOCKOUT": [None, DottedPath("site.auth.Lockout")],
     "DEVICE_TYPES": [("web",), ("web", "smart-tv", "kiosk_2")],
     "SESSION_LIMITS": [(), (ONE_PHONE,), (Limit(None, 3, WhenFull.END_LEAST_RECENT),)],
     "BIND_DJANGO_LOGIN": [True, False, DottedPath("site.auth.is_person")],
@@ -145,6 +147,7 @@ BAD = {
     ],
     "CLAIMS": ["", "roles", "site.", ".roles", "site claims.roles", 7, len],
     "DEVICE_CLASSIFIER": ["", "roles", "site.", ".roles", "site devices.type_of", 7, len],
+    "LOCKOUT": ["", "axes", "site.", ".auth", "site auth.Lockout", 7, len],
     "DEVICE_TYPES": [None, [], "web", 5, [""], ["Web"], ["two words"], [7], [["web"]], ["x" * 33]],
     "SESSION_LIMITS": [
         None,

@@ -44,6 +44,11 @@ def test_the_account_views_of_other_packages_end_and_continue_our_sessions():
     run_on("account_apis", "tests/account_apis")
 
 
+def test_a_lockout_by_another_app_is_told_at_our_doors():
+    pytest.importorskip("axes", reason="django-axes is not installed")
+    run_on("lockouts", "tests/lockouts")
+
+
 def run_on(variant, tests):
     environment = {k: v for k, v in os.environ.items() if not k.startswith(OURS)}
     environment["DJANGO_SETTINGS_MODULE"] = f"tests.settings.{variant}"

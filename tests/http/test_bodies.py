@@ -425,6 +425,55 @@ def test_what_is_written_in_a_charset_of_text_is_read(ada, charset, password):
     )
 
 
+@pytest.fixture
+def josé(make_user):
+    """Somebody whose name is another's in another charset, or without what cannot be decoded."""
+    make_user("jos")
+    make_user("josÃ©", email="other@example.com")
+    return make_user("josé", email="jose@example.com")
+
+
+def written(name, password, charset, kind):
+    """A form with a name and a password, as a client writes it that says which charset that is."""
+    try:
+        fields = {
+            "username": name.encode(charset or "utf-8"),
+            "password": password.encode(charset or "utf-8"),
+        }
+    except UnicodeEncodeError:
+        fields = {"username": name.encode(), "password": password.encode()}
+    if kind == FORM:
+        return urlencode(fields).encode()
+    part = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
+    return b"".join(part % (key.encode(), value) for key, value in fields.items()) + b"--x--\r\n"
+
+
+@pytest.mark.parametrize("kind", [FORM, "multipart/form-data; boundary=x"], ids=["urlencoded", "multipart"])
+@pytest.mark.parametrize("charset", [*TEXT, "utf-16-le", "utf-32", "us-ascii", "utf_8", '"utf-8"'])
+@pytest.mark.parametrize("door", ["/account/login/", "/django-login/", LOGIN])
+def test_a_form_in_any_charset_signs_in_whom_it_names_or_nobody(door, charset, kind, josé, password):
+    client = Client(raise_request_exception=True)
+    body = written("josé", password, charset.strip('"'), kind)
+    answer = client.generic("POST", door, body, content_type=f"{kind}; charset={charset}")
+    assert answer.status_code in {200, 302, 400, 401, 415}
+    if answer.status_code == 200 and door == LOGIN:
+        assert answer.json()["user_id"] == str(josé.pk)
+    else:
+        assert client.get("/whoami/").json()["user"] in {None, "josé"}
+    if charset.strip('"').lower() in {"utf-8", ""} and not (door == LOGIN and kind != FORM):
+        assert answer.status_code == (200 if door == LOGIN else 302)
+
+
+@pytest.mark.parametrize("name", ["ada", "grace"], ids=["odd", "even"])
+@pytest.mark.parametrize("charset", ["utf-16", "utf-16-be", "utf-32", "cp037"])
+def test_what_is_not_written_on_ascii_is_no_charset_of_a_form(charset, name, make_user, password):
+    """What is between ``&`` and ``=`` is ASCII (WHATWG URL §5): else a length decided how it is read."""
+    make_user(name)
+    body = urlencode({"username": name, "password": password}).encode()
+    answer = APIClient().generic("POST", LOGIN, body, content_type=f"{FORM}; charset={charset}")
+    assert (answer.status_code, answer.json()["code"]) == (400, "parse_error")
+
+
 def test_what_only_the_sites_own_views_read_is_theirs(client):
     """An odd charset of no form and without a codec changes nothing that Django does."""
     assert client.generic("POST", "/whoami/", b"x", content_type="application/octet-stream; charset=binary")

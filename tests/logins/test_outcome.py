@@ -345,3 +345,18 @@ def test_who_need_not_wait_is_not_told_to():
     response = said(wait=0)
     assert response.status_code == 200
     assert not response.has_header("Retry-After")
+
+
+def test_nobody_is_told_how_long_where_nobody_knows():
+    response = said(wait=-1)
+    assert (response.status_code, response.has_header("Retry-After")) == (429, False)
+    assert said(wait=1)["Retry-After"] == "1"
+
+
+@pytest.mark.parametrize(("status", "becomes"), [(200, 429), (299, 429), (300, 300), (302, 302), (403, 403)])
+def test_what_another_package_has_answered_to_its_lockout_stays(status, becomes, request_):
+    state = request_state(request_)
+    state.login_wait, state.is_locked_out = 42, True
+    response = HttpResponse(status=status)
+    answered(response, state)
+    assert (response.status_code, response.get("Retry-After")) == (becomes, "42" if becomes == 429 else None)

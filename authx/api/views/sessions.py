@@ -24,12 +24,14 @@ from authx.http.actor import actor_of
 from authx.http.renewal import has_bearer
 from authx.http.request_state import request_state
 from authx.identity.step_up import new_key
+from authx.logins.lockout import note_success
 from authx.models import DeviceSession
 from authx.sessions import end_session, end_sessions
 from authx.sessions.continuing import continue_session
 from authx.sessions.methods import password_methods
 from authx.sessions.queries import (
     find_live_session,
+    find_own_session,
     live_sessions,
     other_sessions,
     rename_session,
@@ -57,19 +59,28 @@ class Sessions(SessionAPIView):
 
 
 class SessionDetail(SessionAPIView):
-    """``PATCH``: name the device. ``DELETE``: end the session. Another user's is a 404 (P1)."""
+    """``PATCH``: name the device. ``DELETE``: end the session. Another user's is a 404 (P1).
+
+    What one has ended is ended: to end it once more is the same 204, and nothing happens.
+    """
 
     path_arguments = ("sid",)
 
     def patch(self, request: Request, sid: UUID) -> Response:
-        session = self._find(request, sid)
+        session = find_live_session(request.user, sid)
+        if session is None:
+            raise Http404
         serializer = NameSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         rename_session(session, serializer.validated_data["name"], actor_of(request, request.user))
         return _shown(session, session_or_none(request))
 
     def delete(self, request: Request, sid: UUID) -> Response:
-        session = self._find(request, sid)
+        session = find_live_session(request.user, sid)
+        if session is None and find_own_session(request.user, sid) is None:
+            raise Http404
+        if session is None:
+            return Response(status=204)
         own = session == session_or_none(request)
         reason = EndReason.LOGOUT if own else EndReason.ENDED_BY_USER
         end_session(session, reason, by=actor_of(request, request.user))
@@ -77,12 +88,6 @@ class SessionDetail(SessionAPIView):
         if own and not has_bearer(request._request):
             browser.sign_out(request, response)
         return response
-
-    def _find(self, request: Request, sid: UUID) -> DeviceSession:
-        session = find_live_session(request.user, sid)
-        if session is None:
-            raise Http404
-        return session
 
 
 class EndOthers(SessionAPIView):
@@ -116,6 +121,7 @@ class Reauthenticate(SessionAPIView):
             came_back=True,
             django_key=new_key(request._request, session) if by_cookie else None,
         )
+        note_success(request._request, proved)
         response = Response(token_body(credentials, with_refresh=not by_cookie))
         if by_cookie:
             browser.go_on(request, response, session, credentials)

@@ -33,6 +33,7 @@ from authx.http.session_key import stored_key
 from authx.logins.attempts import authenticate_within_limit
 from authx.logins.browser import browser_session
 from authx.logins.double_click import login_key
+from authx.logins.lockout import note_success
 from authx.logins.presented import presented_by
 from authx.models import DeviceSession
 from authx.sessions import (
@@ -63,7 +64,7 @@ def check_credentials(
     state.proof_of = proof_of
     user = authenticate_within_limit(request._request, username=username, password=password)
     if user is None and state.login_wait:
-        raise Throttled(state.login_wait)
+        raise Throttled(max(state.login_wait, 0) or None)
     if user is None:
         raise Refused("invalid_credentials")
     return user
@@ -112,6 +113,7 @@ class Login(AuthxAPIView):
         )
         if any(field.name == "last_login" for field in user._meta.concrete_fields):
             update_last_login(type(user), user)
+        note_success(request._request, user)
         response = Response(token_body(credentials, with_refresh=not by_cookie))
         if by_cookie:
             browser.sign_in(request, response, credentials, keeps_data=keeps_data)

@@ -1,0 +1,1 @@
+"""Packages that lock logins out, with the real ones."""
