@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
@@ -18,7 +17,7 @@ from authx.identity.delivery import clearing
 from authx.identity.identity import Identity
 from authx.identity.password_change import continue_changed
 from authx.identity.visit import visit_of
-from authx.logins.presented import presented_by
+from authx.logins.presented import is_in_cookies
 from authx.models import DeviceSession
 from authx.sessions import Credentials, end_session
 from authx.sessions.authentication import Caller
@@ -47,10 +46,10 @@ def log_out(request: HttpRequest, caller: Caller | TokenCaller) -> None:
     session = _session_of(caller)
     if session is not None:
         end_session(session, EndReason.LOGOUT, by=actor_of(request, session.user))
-    is_in_cookies = session is not None and _is_in_cookies(request, session.pk)
-    if is_in_cookies and (visit := visit_of(request)) is not None:
+    goes_with_it = session is not None and is_in_cookies(request, session.pk)
+    if goes_with_it and (visit := visit_of(request)) is not None:
         visit.identify(Identity(delivery=clearing(session)))
-    if not is_in_cookies and not _is_free_of_others(request, session):
+    if not goes_with_it and not _is_free_of_others(request, session):
         auth_functions.keep_through_logout(request)
 
 
@@ -70,7 +69,7 @@ def continue_after_password_change(request: HttpRequest, caller: Caller) -> tupl
     if credentials is None:
         return None
     django_session.hand_on(request, str(sid), str(credentials.session.pk))
-    visit = visit_of(request) if _is_in_cookies(request, sid) else None
+    visit = visit_of(request) if is_in_cookies(request, sid) else None
     if visit is not None:
         visit.change_delivery(credentials=credentials)
     return credentials, visit is not None
@@ -87,7 +86,7 @@ def conclude(request: HttpRequest, state: RequestState) -> None:
     """
     caller = bearer_caller(request)
     if isinstance(caller, Caller) and auth_functions.holds_new_hash(request):
-        if not state.has_new_tokens and _is_in_cookies(request, UUID(caller.claims.sid)):
+        if not state.has_new_tokens and is_in_cookies(request, UUID(caller.claims.sid)):
             continue_after_password_change(request, caller)
         auth_functions.drop_lone_hash(request)
     if "authx_visit" not in vars(request):
@@ -102,12 +101,6 @@ def _session_of(caller: Caller | TokenCaller) -> DeviceSession | None:
         return caller.session
     found = find_by_sid(UUID(caller.claims.sid))
     return None if found is None else found.session
-
-
-def _is_in_cookies(request: HttpRequest, sid: Any) -> bool:
-    """Return whether the browser keeps the refresh token of session ``sid`` in a cookie."""
-    refresh = presented_by(request).refresh
-    return refresh is not None and refresh.sid == sid
 
 
 def _is_free_of_others(request: HttpRequest, session: DeviceSession | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
@@ -89,6 +90,12 @@ def presented_by(request: HttpRequest) -> Presented:
         state.presented = _read(session_cookies(request))
     presented: Presented = state.presented
     return presented
+
+
+def is_in_cookies(request: HttpRequest, sid: UUID) -> bool:
+    """Return whether the browser keeps the refresh token of session ``sid`` in a cookie."""
+    refresh = presented_by(request).refresh
+    return refresh is not None and refresh.sid == sid
 
 
 @sensitive_variables()

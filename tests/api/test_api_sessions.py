@@ -563,6 +563,25 @@ def test_an_old_token_logs_nobody_out(phone, password, api):
     assert DeviceSession.objects.live().count() == 1
 
 
+def test_a_page_with_the_access_token_in_memory_gets_the_new_refresh_token_as_a_cookie(phone, password):
+    """As an SPA does: its access token in a header, its refresh token in a cookie that no script can read."""
+    page = browser_of(phone)
+    page.credentials(HTTP_AUTHORIZATION=f"Bearer {phone.access_token}")
+    answer = post_password(page, password)
+    assert set(answer.json()) == TOKENS - {"refresh_token"}
+    page.credentials()
+    assert page.get(f"{AUTH}session/").json()["id"] == answer.json()["session_id"] != str(phone.session.pk)
+
+
+def test_a_bearer_beside_the_cookies_of_another_session_leaves_them_alone(phone, tablet, password):
+    page = browser_of(tablet)
+    page.credentials(HTTP_AUTHORIZATION=f"Bearer {phone.access_token}")
+    answer = post_password(page, password)
+    assert set(answer.json()) == TOKENS
+    assert not answer.cookies
+    assert_live(tablet)
+
+
 def test_no_limit_is_asked(ada, phone, password, settings):
     settings.AUTHX_SESSION_LIMITS = [{"types": ["ios"], "limit": 1, "when_full": "refuse"}]
     assert post_password(client_of(phone), password).status_code == 200

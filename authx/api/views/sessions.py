@@ -25,6 +25,7 @@ from authx.http.renewal import has_bearer
 from authx.http.request_state import request_state
 from authx.identity.step_up import new_key
 from authx.logins.lockout import note_success
+from authx.logins.presented import is_in_cookies
 from authx.models import DeviceSession
 from authx.sessions import end_session, end_sessions
 from authx.sessions.continuing import continue_session
@@ -113,16 +114,17 @@ class Reauthenticate(SessionAPIView):
         proved = check_credentials(request, username_of(user), password, proof_of=session)
         if proved.pk != user.pk:
             raise Refused("invalid_credentials")
-        by_cookie = request_state(request._request).by_cookie
+        here = request._request
+        in_cookies = request_state(here).by_cookie or is_in_cookies(here, session.pk)
         credentials = continue_session(
             session,
             actor_of(request, session.user),
             methods=password_methods(proved),
             came_back=True,
-            django_key=new_key(request._request, session) if by_cookie else None,
+            django_key=new_key(here, session) if in_cookies else None,
         )
-        note_success(request._request, proved)
-        response = Response(token_body(credentials, with_refresh=not by_cookie))
-        if by_cookie:
+        note_success(here, proved)
+        response = Response(token_body(credentials, with_refresh=not in_cookies))
+        if in_cookies:
             browser.go_on(request, response, session, credentials)
         return response
