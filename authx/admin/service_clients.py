@@ -17,7 +17,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.admin.recent import ask_again
 from authx.errors import StoreUnavailable
-from authx.http.cookies import never_cache
+from authx.http.caching import never_cache
 from authx.issuer.clients import create_service, disable_service, renew_secret
 from authx.models import ServiceClient
 

@@ -8,11 +8,11 @@ import logging
 from cryptography.fernet import InvalidToken, MultiFernet
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.utils.cache import patch_vary_headers
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
 from authx.core.derivation import fernet
+from authx.http.caching import never_cache
 from authx.http.request_state import is_swapped, request_state
 
 #: Browsers keep no cookie longer than 400 days (RFC 6265bis §5.5), nor one over 4096 octets.
@@ -177,12 +177,6 @@ def _set(response: HttpResponseBase, name: str, value: str, max_age: int | None)
         samesite=conf.COOKIE_SAMESITE,  # type: ignore[arg-type]
     )
     never_cache(response)
-
-
-def never_cache(response: HttpResponseBase) -> None:
-    """Keep a response with our cookies out of every cache, whatever the view has set."""
-    response["Cache-Control"] = "private, no-store"
-    patch_vary_headers(response, ["Cookie"])
 
 
 def _fernet() -> MultiFernet:
