@@ -30,6 +30,7 @@ from authx.logins.attempts import authenticate_within_limit
 from authx.logins.browser import cookie_session
 from authx.logins.outcome import set_retry_after
 from authx.models import DeviceSession
+from authx.pages.framing import unframed
 from authx.pages.step_up import to_login
 from authx.sessions.continuing import is_continued
 from authx.sessions.methods import password_methods
@@ -74,7 +75,7 @@ class ConfirmForm(forms.Form):
 
 
 @method_decorator(
-    [login_not_required, sensitive_post_parameters(), csrf_protect, never_cache], name="dispatch"
+    [unframed, login_not_required, sensitive_post_parameters(), csrf_protect, never_cache], name="dispatch"
 )
 class ConfirmView(RedirectURLMixin, FormView):  # type: ignore[type-arg]
     """Asks for the password, then leads to ``next``; whoever has none is asked to sign in again instead."""

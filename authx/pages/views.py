@@ -30,6 +30,7 @@ from authx.identity.visit import identity_of, session_of, visit_of
 from authx.logins.outcome import set_retry_after
 from authx.models import DeviceSession
 from authx.pages.forms import LoginForm
+from authx.pages.framing import unframed
 from authx.pages.other_login_page import OurLoginPage, other_login_page, to_other_login_page
 from authx.pages.step_up import demand_recent
 from authx.pages.texts import ended_message, refusal_text
@@ -38,7 +39,7 @@ from authx.sessions.queries import find_live_session, live_sessions, other_sessi
 from authx.store.database import store_errors
 
 
-@method_decorator(login_not_required, name="dispatch")
+@method_decorator([unframed, login_not_required], name="dispatch")
 class LoginView(OurLoginPage, auth_views.LoginView):
     """Django's login, which says why the last session ended and deletes cookies that are of no use."""
 
@@ -94,7 +95,7 @@ class LoginView(OurLoginPage, auth_views.LoginView):
         return context
 
 
-@method_decorator(login_not_required, name="dispatch")
+@method_decorator([unframed, login_not_required], name="dispatch")
 class LogoutView(auth_views.LogoutView):
     """Ends this device's session (POST), and says so.
 
@@ -110,6 +111,7 @@ def _buys_nothing(request: HttpRequest) -> bool:
     return tried and cookies.came_back(request)
 
 
+@unframed
 @login_required
 @never_cache
 @require_safe
@@ -123,6 +125,7 @@ def devices(request: HttpRequest) -> HttpResponse:
     return render(request, "authx/devices.html", context)
 
 
+@unframed
 @login_required
 @require_POST
 def end_device(request: HttpRequest, sid: UUID) -> HttpResponse:
@@ -142,6 +145,7 @@ def end_device(request: HttpRequest, sid: UUID) -> HttpResponse:
     return redirect("authx:devices")
 
 
+@unframed
 @login_required
 @require_POST
 def end_others(request: HttpRequest) -> HttpResponse:
