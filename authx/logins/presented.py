@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
-from authx.conf import secret_keys
+from authx.conf import conf, secret_keys
 from authx.core.claims import AccessClaims
 from authx.core.refresh_token import RefreshClaims, read_refresh_token
-from authx.errors import RefreshMalformed, TokenError
+from authx.errors import RefreshMalformed, TokenError, TokenExpired
 from authx.gate.verify import read_claims
 from authx.http.cookies import session_cookies
 from authx.http.request_state import is_swapped, request_state
@@ -89,6 +89,23 @@ def presented_by(request: HttpRequest) -> Presented:
         state.presented = _read(session_cookies(request))
     presented: Presented = state.presented
     return presented
+
+
+def cookies_of_others(request: HttpRequest) -> set[str]:
+    """Return the names of its session cookies that are not ours, such as those of a site on another port.
+
+    With our refresh cookie the access cookie beside it is taken for ours, unread: that may need the managed
+    signing keys.
+
+    Raises:
+        StoreUnavailable: the keys that sign access tokens cannot be read.
+    """
+    presented, found = presented_by(request), set()
+    if presented.refresh_error is not None:
+        found.add(conf.REFRESH_COOKIE)
+    if presented.refresh is None and not isinstance(presented.access_error, TokenExpired | None):
+        found.add(conf.ACCESS_COOKIE)
+    return found
 
 
 @sensitive_variables()
