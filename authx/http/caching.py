@@ -33,7 +33,7 @@ _LONG_AGO = "Thu, 01 Jan 1970 00:00:00 GMT"
 
 def never_cache(response: HttpResponseBase) -> None:
     """Keep a response with our cookies out of every cache; what the view has said stays where it agrees."""
-    theirs = [said for said in _directives(response) if said in _HARMLESS]
+    theirs = [directive for directive in _directives(response) if directive in _HARMLESS]
     response["Cache-Control"] = ", ".join(dict.fromkeys([*theirs, *_OURS]))
     for name in [name for name, _value in response.items() if _is_stronger(name.lower())]:
         del response[name]
@@ -44,8 +44,8 @@ def never_cache(response: HttpResponseBase) -> None:
 
 def is_stored_nowhere(response: HttpResponseBase) -> bool:
     """Return whether the view has kept the response out of every cache itself."""
-    said = _directives(response)
-    return "no-store" in said and "must-understand" not in said
+    directives = _directives(response)
+    return "no-store" in directives and "must-understand" not in directives
 
 
 def _directives(response: HttpResponseBase) -> list[str]:
