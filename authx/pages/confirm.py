@@ -22,6 +22,7 @@ from authx.core.reasons import EndReason
 from authx.core.user_model import has_usable_password, username_of
 from authx.errors import SessionEnded
 from authx.http import django_session
+from authx.http.framing import unframed
 from authx.http.request_state import request_state
 from authx.identity.identity import Identity
 from authx.identity.step_up import continued
@@ -30,7 +31,6 @@ from authx.logins.attempts import authenticate_within_limit
 from authx.logins.browser import cookie_session
 from authx.logins.outcome import set_retry_after
 from authx.models import DeviceSession
-from authx.pages.framing import unframed
 from authx.pages.step_up import to_login
 from authx.sessions.continuing import is_continued
 from authx.sessions.methods import password_methods

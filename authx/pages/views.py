@@ -24,13 +24,13 @@ from authx.core.reasons import EndReason
 from authx.errors import LoginRefused, RefreshConflict, SessionLimitReached
 from authx.http import cookies, django_session, renewal
 from authx.http.actor import actor_of
+from authx.http.framing import unframed
 from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.request_state import request_state
 from authx.identity.visit import identity_of, session_of, visit_of
 from authx.logins.outcome import set_retry_after
 from authx.models import DeviceSession
 from authx.pages.forms import LoginForm
-from authx.pages.framing import unframed
 from authx.pages.other_login_page import OurLoginPage, other_login_page, to_other_login_page
 from authx.pages.step_up import demand_recent
 from authx.pages.texts import ended_message, refusal_text

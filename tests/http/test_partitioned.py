@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from http.cookies import Morsel
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -137,19 +138,20 @@ def test_a_response_that_is_kept_somewhere_keeps_it(kept, partitioned, response)
     assert lines(kept(response)) == lines(response)
 
 
-def test_python_that_knows_the_attribute_writes_it_once(partitioned, response):
+def test_python_that_knows_the_attribute_writes_the_same(partitioned, response, monkeypatch):
     """As from 3.14 on, and where a site has patched it in."""
-    set_access_cookie(response, "an-access", 900, persistent=True)
-    cookie = response.cookies[ACCESS]
-    cookie._reserved, cookie._flags = (
-        {**cookie._reserved, "partitioned": "Partitioned"},
-        {
-            *cookie._flags,
-            "partitioned",
-        },
-    )
-    cookie["partitioned"] = True
-    assert cookie.OutputString().count("Partitioned") == 1
+    set_access_cookie(response, "an-access", 900, persistent=False)
+    before = lines(response)
+    monkeypatch.setitem(Morsel._reserved, "partitioned", "Partitioned")
+    monkeypatch.setattr(Morsel, "_flags", {*Morsel._flags, "partitioned"})
+    later = HttpResponse()
+    set_access_cookie(later, "an-access", 900, persistent=False)
+    assert lines(later) == before
+    later.cookies[ACCESS]["partitioned"] = True
+    assert later.cookies[ACCESS].OutputString().count("Partitioned") == 1
+    later.set_cookie("theirs", "1", secure=True, samesite="None")
+    later.cookies["theirs"]["partitioned"] = True
+    assert is_partitioned(later, "theirs")
 
 
 # Django's cookies, and others'

@@ -1,7 +1,5 @@
 """Our pages in frames: nobody clicks on what they cannot see, unless the site says who may show them."""
 
-from __future__ import annotations
-
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.utils.decorators import decorator_from_middleware
 
