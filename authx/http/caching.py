@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from django.http.response import HttpResponseBase
-from django.utils.cache import patch_vary_headers
+from django.utils.cache import patch_cache_control, patch_vary_headers
 
 #: A directive and its argument, which may be quoted and then hold commas (RFC 9111 §5.2).
 _DIRECTIVE = re.compile(r'([^\s,="]+)(?:\s*=\s*("(?:[^"\\]|\\.)*"|[^\s,"]*))?')
@@ -35,23 +35,29 @@ def never_cache(response: HttpResponseBase) -> None:
     """Keep a response with our cookies out of every cache; what the view has said stays where it agrees."""
     theirs = [directive for directive in _directives(response) if directive in _HARMLESS]
     response["Cache-Control"] = ", ".join(dict.fromkeys([*theirs, *_OURS]))
-    for name in [name for name, _value in response.items() if _is_stronger(name.lower())]:
-        del response[name]
+    _take_out_stronger(response)
     if response.has_header("Expires"):
         response["Expires"] = _LONG_AGO
     patch_vary_headers(response, ["Cookie"])
 
 
-def is_stored_nowhere(response: HttpResponseBase) -> bool:
-    """Return whether the view has kept the response out of every cache itself."""
+def keep_private(response: HttpResponseBase) -> None:
+    """Keep a response that is about its visitor out of shared caches; a browser may keep it."""
     directives = _directives(response)
-    return "no-store" in directives and "must-understand" not in directives
+    if "no-store" not in directives or "must-understand" in directives:
+        patch_cache_control(response, private=True)
+    _take_out_stronger(response)
 
 
 def _directives(response: HttpResponseBase) -> list[str]:
     """Return each directive with its argument, in lower case; quotes stay."""
     found = _DIRECTIVE.findall(response.get("Cache-Control", ""))
     return [f"{name}={argument}".rstrip("=").lower() for name, argument in found]
+
+
+def _take_out_stronger(response: HttpResponseBase) -> None:
+    for name in [name for name, _value in response.items() if _is_stronger(name.lower())]:
+        del response[name]
 
 
 def _is_stronger(name: str) -> bool:
