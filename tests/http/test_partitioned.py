@@ -9,6 +9,7 @@ from asgiref.sync import async_to_sync
 from asgiref.testing import ApplicationCommunicator
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
+from django.db.transaction import non_atomic_requests
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from django.urls import path
@@ -24,6 +25,7 @@ PARTITIONING = "authx.pages.partitioned.PartitionedCookiesMiddleware"
 GONE = "Max-Age=0"
 
 
+@non_atomic_requests  # Django refuses an async view in a transaction
 def setting(request):
     """Set cookies as sites do: of any kind."""
     response = HttpResponse()
@@ -36,6 +38,7 @@ def setting(request):
     return response
 
 
+@non_atomic_requests
 async def async_setting(request):
     return setting(request)
 
