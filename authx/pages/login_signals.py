@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from authx.conf import DottedPath, conf
 from authx.core.methods import combined
 from authx.core.reasons import EndReason
-from authx.http import django_session
+from authx.http import django_session, session_key
 from authx.http.actor import actor_of
 from authx.http.cookies import has_credentials
 from authx.http.device_cookie import browser_device
@@ -67,9 +67,9 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
     amr = _methods(request, user, visit)  # before the data it is read from is dropped
     _leave_behind(request, user, visit, overwrites)
     persistent = _is_remembered(request)
-    if django_session.key_of(request) is None:  # it has been flushed
-        django_session.renew_key(request)
-    django_login.add_key(request)
+    if session_key.key_of(request) is None:  # it has been flushed
+        session_key.renew_key(request)
+    session_key.add_key(request)
     credentials = open_session(
         user,
         request,
@@ -79,7 +79,7 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
         backend=django_session.backend_path(request),
         overwrites=overwrites,
         login_key=login_key(request, user, amr=amr, persistent=persistent, came_with=overwrites),
-        django_key=django_login.stored_key(request),
+        django_key=session_key.stored_key(request),
     )
     see(request)
     is_unanswered = visit is None or request_state(request).is_finished  # as in a test
@@ -135,8 +135,8 @@ def _leave_behind(request: Any, user: Any, visit: Visit | None, came_with: Devic
     """
     if django_session.keeps_more(request) and is_left_by_another(request, user, came_with):
         django_session.keep_login_alone(request)
-    elif visit is not None and visit.django_key and visit.django_key == django_session.key_of(request):
-        django_session.renew_key(request)
+    elif visit is not None and visit.django_key and visit.django_key == session_key.key_of(request):
+        session_key.renew_key(request)
 
 
 def _beneath(request: Any, visit: Visit | None) -> DeviceSession | None:
@@ -169,7 +169,7 @@ def end_at_logout(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
     session = (visit.settle().session if visit else None) or browser_session(request)
     if session is not None and session.ended_at is None:  # an old cookie does not end what continues it
         end_session(session, EndReason.LOGOUT, by=actor_of(request, user))
-    deleted_sessions.release(request, django_session.key_of(request))
+    deleted_sessions.release(request, session_key.key_of(request))
     if visit is not None:
         visit.identify(Identity(delivery=Delivery(clears_cookies=True)))
 

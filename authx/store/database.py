@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from functools import reduce
@@ -101,15 +101,14 @@ def evaluate(*expressions: Any) -> list[Any]:
     ]
 
 
-@contextmanager
-def store_errors() -> Iterator[None]:
-    """Turn an unreachable, busy or read-only database into StoreUnavailable."""
-    try:
-        yield
-    except Error as error:
-        if not is_outage(error):
-            raise
-        raise StoreUnavailable("the database cannot be asked") from error
+class store_errors(AbstractContextManager[None]):  # noqa: N801 - read as a verb, like contextlib.suppress
+    """Turn an unreachable, busy or read-only database into StoreUnavailable, in the ``with`` block."""
+
+    __slots__ = ()
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        if isinstance(error, Error) and is_outage(error):
+            raise StoreUnavailable("the database cannot be asked") from error
 
 
 def is_outage(error: Exception) -> bool:
