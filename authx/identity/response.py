@@ -9,7 +9,7 @@ from django.utils.cache import patch_vary_headers
 from authx.conf import conf
 from authx.core.reasons import EndReason
 from authx.http.actor import actor_of
-from authx.http.caching import keep_private
+from authx.http.caching import keep_private, never_cache
 from authx.http.cookies import has_credentials
 from authx.http.request_state import RequestState
 from authx.identity.delivery import deliver
@@ -47,6 +47,8 @@ def restrict_caches(
     known = known or (late and has_credentials(request))
     if known:
         keep_private(response)
+    if state.has_new_tokens:
+        never_cache(response)
 
 
 def _make_way(visit: Visit) -> None:
