@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
 from django.http import HttpRequest
 
+from authx.admin.unframed import UnframedAdmin
 
-class ReadOnlyAdmin(admin.ModelAdmin):
+
+class ReadOnlyAdmin(UnframedAdmin):
     """Nobody adds, edits or deletes; whoever may view a row sees the list."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:

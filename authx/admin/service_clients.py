@@ -16,8 +16,9 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
 from authx.admin.recent import ask_again
+from authx.admin.unframed import UnframedAdmin
 from authx.errors import StoreUnavailable
-from authx.http.cookies import never_cache
+from authx.http.caching import never_cache
 from authx.issuer.clients import create_service, disable_service, renew_secret
 from authx.models import ServiceClient
 
@@ -31,7 +32,7 @@ class ServiceForm(forms.Form):
 
 
 @admin.register(ServiceClient)
-class ServiceClientAdmin(admin.ModelAdmin):
+class ServiceClientAdmin(UnframedAdmin):
     """Who may introspect tokens, revoke them and read the revocation feed."""
 
     list_display = ["name", "client_id", "created_at", "is_active"]

@@ -9,6 +9,7 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from authx.checks.cookies import check_cookies
 from authx.conf import Conf, conf
 from authx.core.methods import APPS as PROVING_APPS
 from authx.errors import KeyInvalid
@@ -18,7 +19,7 @@ def check_together(**kwargs: Any) -> list[CheckMessage]:
     """Check the rules that involve more than one setting."""
     if any(setting.complaint() for setting in Conf.declared()):
         return []  # reported by check_settings
-    return [*_durations(), *_cookies(), *_keys(), *_paths(), *_surroundings()]
+    return [*_durations(), *check_cookies(), *_keys(), *_paths(), *_surroundings()]
 
 
 def _durations() -> list[CheckMessage]:
@@ -39,24 +40,6 @@ def _durations() -> list[CheckMessage]:
         text = "AUTHX_REFRESH_GRACE is longer than AUTHX_ACCESS_TOKEN_LIFETIME."
         hint = "Within the grace nothing rotates, and no copy is found; thirty seconds cover a burst of tabs."
         found.append(Warning(text, hint=hint, id="authx.W013"))
-    return found
-
-
-def _cookies() -> list[CheckMessage]:
-    found: list[CheckMessage] = []
-    names = [conf.ACCESS_COOKIE, conf.REFRESH_COOKIE, conf.DEVICE_COOKIE]
-    if not conf.COOKIE_SECURE and any(name.startswith(("__Host-", "__Secure-")) for name in names):
-        text = "A cookie named __Host-... is refused by browsers while AUTHX_COOKIE_SECURE is False."
-        hint = "Set AUTHX_COOKIE_SECURE = True, or rename AUTHX_ACCESS_COOKIE, _REFRESH_ and _DEVICE_."
-        found.append(Error(text, hint=hint, id="authx.E004"))
-    taken = [*names, settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME]
-    if len(set(taken)) != len(taken):
-        text = "Two of our cookies, or one of ours and one of Django's, have the same name."
-        hint = "Give AUTHX_ACCESS_COOKIE, AUTHX_REFRESH_COOKIE and AUTHX_DEVICE_COOKIE names of their own."
-        found.append(Error(text, hint=hint, id="authx.E005"))
-    if conf.COOKIE_SAMESITE == "None" and not conf.COOKIE_SECURE:
-        text = 'AUTHX_COOKIE_SAMESITE = "None" needs AUTHX_COOKIE_SECURE = True.'
-        found.append(Error(text, hint="Browsers drop such cookies.", id="authx.E006"))
     return found
 
 

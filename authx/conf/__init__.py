@@ -135,6 +135,9 @@ class Conf(ParsedSettings):
     )
     COOKIE_SECURE = Setting(True, rules.boolean, "Send our cookies over https alone.")
     COOKIE_SAMESITE = Setting("Lax", rules.one_of("Lax", "Strict", "None"), "SameSite of our cookies.")
+    COOKIE_PARTITIONED = Setting(
+        False, rules.boolean, "In frames, keep our cookies apart for each site that holds the frame (CHIPS)."
+    )
     COOKIE_ENCRYPTION = Setting(False, rules.boolean, "Encrypt cookie values as well as signing them.")
     EXPOSE_ACCESS_TOKEN = Setting(False, rules.boolean, "Answer a silent renewal with X-Access-Token too.")
     LOGIN_RATE: Setting[Rate | None] = Setting(

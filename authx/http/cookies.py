@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import logging
+from collections.abc import Collection
 
 from cryptography.fernet import InvalidToken, MultiFernet
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.utils.cache import patch_vary_headers
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
 from authx.core.derivation import fernet
+from authx.http.caching import never_cache
+from authx.http.partitioned import partition
 from authx.http.request_state import unswapped_state
 
 #: Browsers keep no cookie longer than 400 days (RFC 6265bis §5.5), nor one over 4096 octets.
@@ -76,6 +78,11 @@ def has_credentials(request: HttpRequest) -> bool:
 @sensitive_variables()
 def _holds_any(access: list[str], refresh: list[str]) -> bool:
     return any(value != _CLEARED for value in [*access, *refresh])
+
+
+def is_sent(request: HttpRequest, name: str) -> bool:
+    """Return whether a cookie of this name was sent, with whatever value but an empty one."""
+    return any(_sent(request).get(name, []))
 
 
 def came_back(request: HttpRequest) -> bool:
@@ -149,10 +156,14 @@ def set_access_cookie(
     _set(response, conf.ACCESS_COOKIE, access_token, expires_in if persistent else None)
 
 
-def clear_cookies(response: HttpResponseBase) -> None:
-    """Delete the cookies of both tokens; a cookie is only deleted by one with the same attributes."""
+def clear_cookies(response: HttpResponseBase, *, keep: Collection[str] = ()) -> None:
+    """Delete the cookies of both tokens, but those named in ``keep``.
+
+    A cookie is only deleted by one with the same attributes.
+    """
     for name in (conf.ACCESS_COOKIE, conf.REFRESH_COOKIE):
-        _set(response, name, "", 0)
+        if name not in keep:
+            _set(response, name, "", 0)
 
 
 def set_device_cookie(response: HttpResponseBase, device_id: str) -> None:
@@ -166,6 +177,7 @@ def _set(response: HttpResponseBase, name: str, value: str, max_age: int | None)
     if len(name) + len(value) > MAX_COOKIE_BYTES and name not in _reported:
         _reported.add(name)
         logger.warning("The cookie %s is too large for browsers: put fewer claims in AUTHX_CLAIMS.", name)
+    response.cookies.pop(name, None)  # else one for this visit alone keeps the Max-Age of one set before
     response.set_cookie(
         name,
         value,
@@ -174,15 +186,20 @@ def _set(response: HttpResponseBase, name: str, value: str, max_age: int | None)
         path="/",
         secure=conf.COOKIE_SECURE,
         httponly=True,
-        samesite=conf.COOKIE_SAMESITE,  # type: ignore[arg-type]
+        samesite=_same_site(name),  # type: ignore[arg-type]
     )
+    if conf.COOKIE_PARTITIONED:
+        partition(response, name)
     never_cache(response)
 
 
-def never_cache(response: HttpResponseBase) -> None:
-    """Keep a response with our cookies out of every cache, whatever the view has set."""
-    response["Cache-Control"] = "private, no-store"
-    patch_vary_headers(response, ["Cookie"])
+def _same_site(name: str) -> str:
+    """Return how far the cookie goes; "Strict" is for credentials.
+
+    A browser that comes from a link elsewhere would seem a new one, and be given another device cookie.
+    """
+    is_credential = name != conf.DEVICE_COOKIE
+    return conf.COOKIE_SAMESITE if is_credential or conf.COOKIE_SAMESITE != "Strict" else "Lax"
 
 
 def _fernet() -> MultiFernet:

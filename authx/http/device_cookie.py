@@ -11,7 +11,7 @@ from itsdangerous import BadData, Signer
 from authx.conf import conf, secret_keys
 from authx.core.derivation import signer
 from authx.core.device_cookie import BrowserDevice, read_device, write_device
-from authx.http.cookies import read_cookie, set_device_cookie
+from authx.http.cookies import is_sent, read_cookie, set_device_cookie
 from authx.http.request_state import request_state, unswapped_state
 
 #: The signed text, a dot, 32 octets. 43 characters leave two spare bits, which must be zero: one spelling.
@@ -40,8 +40,11 @@ def presented_device(request: HttpRequest) -> BrowserDevice | None:
 
 
 def introduce_browser(request: HttpRequest, response: HttpResponseBase) -> None:
-    """Set the device cookie of a browser that has none: its first login is then sent with it."""
-    if presented_device(request) is None and conf.DEVICE_COOKIE not in response.cookies:
+    """Set the device cookie of a browser that has none: its first login is then sent with it.
+
+    One that we cannot read may be that of another site on this host: only a login overwrites it.
+    """
+    if not is_sent(request, conf.DEVICE_COOKIE) and conf.DEVICE_COOKIE not in response.cookies:
         set_device_cookie(response, _signer().sign(write_device(browser_device(request))).decode())
 
 

@@ -10,8 +10,14 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import Resolver404, ResolverMatch, resolve
 
+from authx.conf import conf
+
 View = TypeVar("View", bound=Callable[..., Any])
 
+
+#: Where a page may be loaded to be looked at (Sec-Fetch-Dest).
+_FRAMES = frozenset({"iframe", "frame"})
+_PLACES = _FRAMES | {None, "document"}
 
 #: At the start, or after the comma by which servers join two headers of one name.
 _BEARER = re.compile(r"(?:^|,)\s*bearer(?![0-9a-z])", re.IGNORECASE)
@@ -35,11 +41,15 @@ def may_renew(request: HttpRequest) -> bool:
 
 
 def is_navigation(request: HttpRequest) -> bool:
-    """Return whether a browser is navigating to this page, according to its headers (Fetch Metadata)."""
+    """Return whether a browser is navigating to this page, according to its headers (Fetch Metadata).
+
+    In a frame only where our cookies go into frames of other sites: elsewhere that is the background.
+    """
     mode, destination = request.headers.get("Sec-Fetch-Mode"), request.headers.get("Sec-Fetch-Dest")
     if mode is None:
         return "text/html" in request.headers.get("Accept", "")
-    return mode == "navigate" and destination in {None, "document"}
+    places = _PLACES if conf.COOKIE_SAMESITE == "None" else _PLACES - _FRAMES
+    return mode == "navigate" and destination in places
 
 
 def is_admin_logout(request: HttpRequest) -> bool:

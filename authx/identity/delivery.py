@@ -8,6 +8,7 @@ from django.http.response import HttpResponseBase
 from authx.http import cookies, device_cookie, django_session
 from authx.http.request_state import is_swapped
 from authx.identity.identity import Delivery
+from authx.logins.presented import cookies_of_others
 from authx.models import DeviceSession
 from authx.sessions import Credentials
 from authx.sessions.liveness import end_of
@@ -17,7 +18,7 @@ from authx.store import database
 
 
 def deliver(request: HttpRequest, response: HttpResponseBase, delivery: Delivery) -> bool:
-    """Delete the cookies, or set those of a session that has neither ended nor moved on meanwhile.
+    """Delete our cookies, or set those of a session that has neither ended nor moved on meanwhile.
 
     Return whether any were set. The session is read again for that: one statement. Nothing is done while the
     Django session is swapped.
@@ -29,7 +30,8 @@ def deliver(request: HttpRequest, response: HttpResponseBase, delivery: Delivery
         return False
     if delivery.clears_cookies:
         if not _lives_on(delivery.ended):
-            cookies.clear_cookies(response)
+            kept = set() if delivery.clears_others else cookies_of_others(request)
+            cookies.clear_cookies(response, keep=kept)
         return False
     credentials = delivery.credentials
     found = None if credentials is None else find_by_sid(credentials.session.pk)

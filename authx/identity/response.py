@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from django.http import FileResponse, HttpRequest
 from django.http.response import HttpResponseBase
-from django.utils.cache import patch_cache_control, patch_vary_headers
+from django.utils.cache import patch_vary_headers
 
 from authx.conf import conf
 from authx.core.reasons import EndReason
 from authx.http.actor import actor_of
+from authx.http.caching import keep_private, never_cache
 from authx.http.cookies import has_credentials
 from authx.http.request_state import RequestState
 from authx.identity.delivery import deliver
@@ -44,10 +45,10 @@ def restrict_caches(
     patch_vary_headers(response, [used])
     known = asked is not None or (visit is not None and visit.identity.session is not None)
     known = known or (late and has_credentials(request))
-    if known and "no-store" not in response.get("Cache-Control", ""):
-        patch_cache_control(response, private=True)
+    if known:
+        keep_private(response)
     if state.has_new_tokens:
-        response["Cache-Control"] = "private, no-store"
+        never_cache(response)
 
 
 def _make_way(visit: Visit) -> None:

@@ -8,10 +8,10 @@ from uuid import UUID
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
-from authx.conf import secret_keys
+from authx.conf import conf, secret_keys
 from authx.core.claims import AccessClaims
 from authx.core.refresh_token import RefreshClaims, read_refresh_token
-from authx.errors import RefreshMalformed, TokenError
+from authx.errors import RefreshMalformed, TokenError, TokenExpired
 from authx.gate.verify import read_claims
 from authx.http.cookies import session_cookies
 from authx.http.request_state import unswapped_state
@@ -96,6 +96,23 @@ def is_in_cookies(request: HttpRequest, sid: UUID) -> bool:
     """Return whether the browser keeps the refresh token of session ``sid`` in a cookie."""
     refresh = presented_by(request).refresh
     return refresh is not None and refresh.sid == sid
+
+
+def cookies_of_others(request: HttpRequest) -> set[str]:
+    """Return the names of its session cookies that are not ours, such as those of a site on another port.
+
+    With our refresh cookie the access cookie beside it is taken for ours, unread: that may need the managed
+    signing keys.
+
+    Raises:
+        StoreUnavailable: the keys that sign access tokens cannot be read.
+    """
+    presented, found = presented_by(request), set()
+    if presented.refresh_error is not None:
+        found.add(conf.REFRESH_COOKIE)
+    if presented.refresh is None and not isinstance(presented.access_error, TokenExpired | None):
+        found.add(conf.ACCESS_COOKIE)
+    return found
 
 
 @sensitive_variables()

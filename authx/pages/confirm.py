@@ -19,6 +19,7 @@ from authx.core.reasons import EndReason
 from authx.core.user_model import has_usable_password, username_of
 from authx.errors import SessionEnded
 from authx.http import django_session
+from authx.http.framing import unframed
 from authx.http.request_state import request_state
 from authx.identity.identity import Identity
 from authx.identity.step_up import continued
@@ -74,7 +75,7 @@ class ConfirmForm(forms.Form):
 
 
 @method_decorator(
-    [login_not_required, sensitive_post_parameters(), csrf_protect, never_cache], name="dispatch"
+    [unframed, login_not_required, sensitive_post_parameters(), csrf_protect, never_cache], name="dispatch"
 )
 class ConfirmView(Arrival, FormView):  # type: ignore[type-arg]
     """Asks for the password, then leads to ``next``; whoever has none is asked to sign in again instead."""

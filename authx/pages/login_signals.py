@@ -125,7 +125,8 @@ def _open_none(request: Any, user: Any, visit: Visit | None) -> None:
     if visit is not None:
         visit.identify(replace(visit.identity, user=user, session=beneath, claims=None))
         # A bound login overwrites cookies that are of no use; this one has to delete them.
-        visit.change_delivery(clears_cookies=beneath is None and has_credentials(request))
+        clears = beneath is None and has_credentials(request)
+        visit.change_delivery(clears_cookies=clears, clears_others=clears)
 
 
 def _leave_behind(request: Any, user: Any, visit: Visit | None, came_with: DeviceSession | None) -> None:

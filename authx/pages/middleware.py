@@ -15,7 +15,8 @@ from django.template.loader import render_to_string
 from django.utils.http import escape_leading_slashes
 
 from authx.errors import AuthxError, LoginRefused, RefreshConflict, SessionLimitReached, StoreUnavailable
-from authx.http import charset, cookies, renewal
+from authx.http import charset, renewal
+from authx.http.caching import never_cache
 from authx.http.device_cookie import introduce_browser
 from authx.http.error_reports import keep_secrets
 from authx.http.outage import RETRY_AFTER_SECONDS
@@ -166,7 +167,7 @@ def _refuse_charset(request: HttpRequest) -> HttpResponseBase:
     if not renewal.is_api_view(request):
         raise BadRequest(charset.REFUSAL)
     response = JsonResponse({"detail": charset.REFUSAL, "code": "parse_error"}, status=400)
-    cookies.never_cache(response)
+    never_cache(response)
     return response
 
 
@@ -178,7 +179,7 @@ def _retry(request: HttpRequest) -> HttpResponseBase | None:
     separator = "&" if request.META.get("QUERY_STRING") else "?"
     here = escape_leading_slashes(request.get_full_path())  # "//host/" is another site
     response = HttpResponseRedirect(f"{here}{separator}{RETRY_MARK}")
-    cookies.never_cache(response)
+    never_cache(response)
     return response
 
 
@@ -198,5 +199,5 @@ def unavailable(request: HttpRequest) -> HttpResponseBase:
     # Without the request: context processors might ask for the user.
     response = HttpResponse(render_to_string("authx/unavailable.html", context), status=503)
     response["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    cookies.never_cache(response)
+    never_cache(response)
     return response

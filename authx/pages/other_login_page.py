@@ -15,7 +15,7 @@ from django.urls import NoReverseMatch, Resolver404, ResolverMatch, get_script_p
 from django.utils.translation import get_language, get_language_from_path, override
 from django.views.generic import RedirectView
 
-from authx.http import cookies
+from authx.http.caching import never_cache
 
 #: How many of the site's own redirects are followed to see where LOGIN_URL leads.
 _MAX_REDIRECTS = 5
@@ -35,7 +35,7 @@ def to_other_login_page(request: HttpRequest, wanted: str) -> HttpResponseRedire
     if page is None:
         raise Http404("AUTHX_PASSWORD_LOGIN is False, and LOGIN_URL leads nowhere else.")
     response = HttpResponseRedirect(page)
-    cookies.never_cache(response)
+    never_cache(response)
     return response
 
 

@@ -25,6 +25,7 @@ from authx.core.reasons import EndReason
 from authx.errors import LoginRefused, RefreshConflict, SessionLimitReached
 from authx.http import cookies, django_session, renewal
 from authx.http.actor import actor_of
+from authx.http.framing import unframed
 from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.request_state import request_state
 from authx.identity.visit import identity_of, session_of, visit_of
@@ -41,7 +42,7 @@ from authx.sessions.queries import find_live_session, find_own_session, live_ses
 from authx.store.database import store_errors
 
 
-@method_decorator(login_not_required, name="dispatch")
+@method_decorator([unframed, login_not_required], name="dispatch")
 class LoginView(OurLoginPage, Arrival, auth_views.LoginView):
     """Django's login, which says why the last session ended and deletes cookies that are of no use."""
 
@@ -98,7 +99,7 @@ class LoginView(OurLoginPage, Arrival, auth_views.LoginView):
 
 
 # Exempt from Django's middleware alone: dispatch checks the token itself, in the class that this one extends.
-@method_decorator([login_not_required, csrf_exempt], name="dispatch")
+@method_decorator([unframed, login_not_required, csrf_exempt], name="dispatch")
 class LogoutView(auth_views.LogoutView):
     """Ends this device's session (POST), and says so.
 
@@ -129,6 +130,7 @@ def _buys_nothing(request: HttpRequest) -> bool:
     return tried and cookies.came_back(request)
 
 
+@unframed
 @login_required
 @never_cache
 @require_safe
@@ -142,6 +144,7 @@ def devices(request: HttpRequest) -> HttpResponse:
     return render(request, "authx/devices.html", context)
 
 
+@unframed
 @login_required
 @only_posted
 def end_device(request: HttpRequest, sid: UUID) -> HttpResponse:
@@ -171,6 +174,7 @@ def _ended_before(request: HttpRequest, sid: UUID) -> HttpResponse:
     return redirect("authx:devices")
 
 
+@unframed
 @login_required
 @only_posted
 def end_others(request: HttpRequest) -> HttpResponse:

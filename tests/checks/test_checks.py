@@ -185,11 +185,87 @@ def test_e005_two_cookies_of_one_name(settings, name):
     assert ids() == ["authx.E005"]
 
 
-def test_e006_a_cookie_for_other_sites_over_plain_http(settings):
-    settings.AUTHX_COOKIE_SAMESITE = "None"
+@pytest.fixture
+def anywhere(settings):
+    """A site whose cookies all go to frames of other sites."""
+    for name in ("AUTHX", "SESSION", "CSRF"):
+        setattr(settings, f"{name}_COOKIE_SAMESITE", "None")
+        setattr(settings, f"{name}_COOKIE_SECURE", True)
+
+
+def test_e006_a_cookie_for_other_sites_over_plain_http(anywhere, settings):
     assert ids() == []
     settings.AUTHX_COOKIE_SECURE = False
     assert ids() == ["authx.E004", "authx.E006"]
+
+
+@pytest.mark.parametrize("samesite", ["Lax", "Strict"])
+def test_e024_partitions_of_a_cookie_that_comes_into_no_frame(samesite, settings):
+    settings.AUTHX_COOKIE_SAMESITE, settings.AUTHX_COOKIE_PARTITIONED = samesite, True
+    assert ids() == ["authx.E024"]
+
+
+@pytest.mark.parametrize("kind", ["SESSION", "CSRF"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("SAMESITE", "Lax"), ("SAMESITE", "Strict"), ("SAMESITE", None), ("SAMESITE", False), ("SECURE", False)],
+)
+def test_w025_a_cookie_of_djangos_that_stays_out_of_the_frames_that_ours_go_to(
+    name, value, kind, anywhere, settings
+):
+    setattr(settings, f"{kind}_COOKIE_{name}", value)
+    message = only(check_together)
+    assert message.id == "authx.W025"
+    assert message.msg.endswith(f": {kind}_COOKIE_{name}.")
+    settings.AUTHX_COOKIE_SAMESITE = "Lax"
+    assert ids() == []
+
+
+def test_w025_is_not_about_a_cookie_that_is_not_used(anywhere, settings):
+    settings.CSRF_COOKIE_SAMESITE, settings.CSRF_USE_SESSIONS = "Lax", True
+    assert ids() == []
+
+
+PARTITIONING = "authx.pages.partitioned.PartitionedCookiesMiddleware"
+CSRF = "django.middleware.csrf.CsrfViewMiddleware"
+
+
+def test_w026_cookies_of_djangos_that_are_not_partitioned_as_ours_are(anywhere, settings):
+    settings.AUTHX_COOKIE_PARTITIONED = True
+    assert ids() == ["authx.W026"]
+    before = list(settings.MIDDLEWARE)
+    settings.MIDDLEWARE = [*before, PARTITIONING]
+    assert ids() == ["authx.W026"]
+    for late in (SESSIONS, CSRF):
+        settings.MIDDLEWARE = [late, PARTITIONING, *(name for name in before if name != late)]
+        assert ids() == ["authx.W026"]
+    settings.MIDDLEWARE = ["django.middleware.security.SecurityMiddleware", PARTITIONING, *before]
+    assert ids() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FORCE_SCRIPT_NAME", "/shop"),
+        ("FORCE_SCRIPT_NAME", "/shop/"),
+        ("SESSION_COOKIE_PATH", "/shop"),
+        ("CSRF_COOKIE_PATH", "/shop/"),
+    ],
+)
+def test_w027_a_site_beneath_a_path_whose_cookies_another_one_may_have_too(name, value, settings):
+    setattr(settings, name, value)
+    assert ids() == ["authx.W027"]
+    for ours in ("ACCESS", "REFRESH"):
+        setattr(settings, f"AUTHX_{ours}_COOKIE", f"__Host-shop_{ours}")
+    assert only(check_together).msg.endswith(": AUTHX_DEVICE_COOKIE.")
+    settings.AUTHX_DEVICE_COOKIE = "__Host-shop_device"
+    assert ids() == []
+
+
+@pytest.mark.parametrize("value", [None, "", "/"])
+def test_w027_a_site_that_has_its_host_to_itself(value, settings):
+    settings.FORCE_SCRIPT_NAME = value
+    assert ids() == []
 
 
 # Keys

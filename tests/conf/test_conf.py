@@ -29,7 +29,7 @@ from authx.core.risk import Action, Alarm
 HOUR = timedelta(hours=1)
 DURATIONS = ["ACCESS_TOKEN_LIFETIME", "IDLE_LIFETIME", "SESSION_LIFETIME"]
 COOKIES = ["ACCESS_COOKIE", "REFRESH_COOKIE", "DEVICE_COOKIE"]
-FLAGS = ["COOKIE_SECURE", "COOKIE_ENCRYPTION", "EXPOSE_ACCESS_TOKEN"]
+FLAGS = ["COOKIE_SECURE", "COOKIE_PARTITIONED", "COOKIE_ENCRYPTION", "EXPOSE_ACCESS_TOKEN"]
 PEM = "-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----\n"
 LIMIT = {"types": ["ios", "android"], "limit": 1, "when_full": "end_least_recent"}
 ONE_PHONE = Limit(frozenset({"ios", "android"}), 1, WhenFull.END_LEAST_RECENT)

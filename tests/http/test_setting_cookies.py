@@ -88,6 +88,13 @@ def test_both_are_taken_back_at_once_with_the_attributes_that_they_were_set_with
     assert attributes(response) == {ACCESS: gone, REFRESH: gone}
 
 
+def test_one_set_after_it_was_taken_back_is_set(response):
+    clear_cookies(response)
+    lifetimes = LIFETIMES | {"refresh_expires_in": None}
+    set_cookies(response, access_token="an-access", refresh_token="a-refresh", **lifetimes)
+    assert attributes(response) == {ACCESS: ALWAYS, REFRESH: ALWAYS}
+
+
 def test_a_browser_is_recognized_for_as_long_as_browsers_keep_a_cookie(response):
     set_device_cookie(response, "a-device")
     assert values(response) == {DEVICE: "a-device"}
@@ -103,7 +110,16 @@ def test_the_settings_name_the_cookies_and_say_how_they_are_sent(response, setti
     set_device_cookie(response, "a-device")
     assert response.cookies.keys() == {"access", "refresh", "device"}
     for morsel in response.cookies.values():
-        assert (morsel["secure"], morsel["samesite"], morsel["httponly"]) == ("", "Strict", True)
+        assert (morsel["secure"], morsel["httponly"]) == ("", True)
+    assert [response.cookies[name]["samesite"] for name in ("access", "refresh")] == ["Strict", "Strict"]
+
+
+@pytest.mark.parametrize(("setting", "sent"), [("Lax", "Lax"), ("Strict", "Lax"), ("None", "None")])
+def test_the_device_cookie_comes_with_a_link_from_another_site(setting, sent, response, settings):
+    """It is no credential, and a login page that does not see it would give the browser another one."""
+    settings.AUTHX_COOKIE_SAMESITE = setting
+    set_device_cookie(response, "a-device")
+    assert response.cookies[DEVICE]["samesite"] == sent
 
 
 # Caches

@@ -133,11 +133,14 @@ def prepared():
 
 
 @contextmanager
-def serving(directory, *options):
-    """``manage.py demo`` on a database of its own in ``directory``, until the block is left."""
+def serving(directory, *options, **environment):
+    """``manage.py demo`` on a database of its own in ``directory``, until the block is left.
+
+    ``environment`` is added to that of its process.
+    """
     port, database = free_port(), directory / "demo.sqlite3"
     database.write_bytes(prepared())
-    environment = environment_with(database)
+    environment = environment_with(database) | environment
     command = [sys.executable, "manage.py", "demo", "--port", str(port), *options]
     said, complained = directory / "stdout", directory / "stderr"
     with (

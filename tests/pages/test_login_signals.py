@@ -135,7 +135,7 @@ def test_every_django_login_opens_a_session_and_sets_its_cookies(login, browser,
     session = only_live()
     assert session.user == admin
     assert set(response.cookies) >= OURS
-    assert response["Cache-Control"] == "private, no-store"
+    assert {"private", "no-store"} <= set(response["Cache-Control"].split(", "))
     assert "Cookie" in response["Vary"]
     assert browser.django_session["_authx_session"] == str(session.pk)
     assert browser.whoami() == is_(admin, session)
@@ -490,7 +490,7 @@ def test_cookies_are_taken_back_with_the_attributes_they_were_set_with(path, bro
         assert (cookie.value, cookie["max-age"], cookie["path"]) == ("", 0, "/")
         assert (cookie["secure"], cookie["httponly"], cookie["samesite"]) == (True, True, "Lax")
     assert DEVICE not in response.cookies
-    assert response["Cache-Control"] == "private, no-store"
+    assert {"private", "no-store"} <= set(response["Cache-Control"].split(", "))
 
 
 @any_logout
@@ -778,7 +778,7 @@ def test_the_device_that_changed_its_password_has_a_new_session_at_once(changed,
     assert before.end_reason == "password_changed"
     assert after.ended_at is None
     assert {ACCESS, REFRESH} <= set(changed.cookies)
-    assert changed["Cache-Control"] == "private, no-store"
+    assert {"private", "no-store"} <= set(changed["Cache-Control"].split(", "))
     assert browser.whoami() == is_(ada, after)
 
 

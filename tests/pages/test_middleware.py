@@ -12,6 +12,7 @@ from django.db import InterfaceError, OperationalError, connection
 from django.db.models import F
 from django.test import AsyncClient, Client
 from django.utils import timezone
+from django.utils.cache import get_max_age
 
 from authx.core.access_token import write_access_token
 from authx.core.keys import Key
@@ -26,6 +27,8 @@ pytestmark = pytest.mark.django_db
 ACCESS, REFRESH, DEVICE = "__Host-authx_access", "__Host-authx_refresh", "__Host-authx_device"
 OURS = {ACCESS, REFRESH}
 NOBODY = {"user": None, "session": None}
+#: All that may be said to caches beside our cookies.
+AGREEING = {"private", "no-store", "no-cache", "must-revalidate", "max-age=0"}
 NAVIGATION = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 FETCH = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
 LOGIN_REQUIRED = "django.contrib.auth.middleware.LoginRequiredMiddleware"
@@ -108,7 +111,7 @@ def assert_renewed(response):
     """Both cookies are set, and no cache may keep the response."""
     assert set(response.cookies) >= OURS
     assert all(response.cookies[name].value for name in OURS)
-    assert response["Cache-Control"] == "private, no-store"
+    assert {"private", "no-store"} <= set(response["Cache-Control"].split(", ")) <= AGREEING
     assert "Cookie" in [name.strip() for name in response["Vary"].split(",")]
 
 
@@ -144,6 +147,14 @@ def test_without_a_usable_access_cookie_the_session_is_renewed(access, due, cred
     response = due.get("/whoami/")
     assert_is(response, ada)
     assert_sets_nothing(response)
+
+
+def test_a_page_that_is_renewed_says_to_caches_what_it_said_before_and_more(due):
+    response = due.get("/account/devices/")  # Django's ``never_cache``
+    assert set(response.cookies) >= OURS
+    assert get_max_age(response) == 0
+    said = set(response["Cache-Control"].split(", "))
+    assert said >= {"no-cache", "must-revalidate", "private", "no-store"}
 
 
 def test_a_good_access_cookie_is_not_renewed(browser, credentials, ada):
@@ -224,6 +235,36 @@ VISITS = [
     {**FETCH, "Sec-Fetch-Site": "same-site"},
     {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"},
 ]
+
+
+@pytest.mark.parametrize("destination", ["iframe", "frame"])
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "same-origin", "none"])
+def test_where_our_cookies_go_into_frames_of_other_sites_a_frame_renews(
+    site, destination, due, ada, settings
+):
+    settings.AUTHX_COOKIE_SAMESITE = "None"
+    headers = {**NAVIGATION, "Sec-Fetch-Site": site, "Sec-Fetch-Dest": destination}
+    response = due.get("/whoami/", headers=headers)
+    assert_is(response, ada)
+    assert_renewed(response)
+
+
+@pytest.mark.parametrize("headers", SPECULATION, ids=str)
+def test_but_nothing_else_of_other_sites_does(headers, due, settings):
+    settings.AUTHX_COOKIE_SAMESITE = "None"
+    framed = {**NAVIGATION, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "iframe"}
+    assert_sets_nothing(due.get("/whoami/", headers={**framed, **headers}))
+    others = [each for each in FROM_ANOTHER_SITE if each["Sec-Fetch-Dest"] != "iframe"]
+    for each in [*others, {**framed, "Sec-Fetch-Dest": "embed"}, {**framed, "Sec-Fetch-Mode": "no-cors"}]:
+        assert_sets_nothing(due.get("/whoami/", headers=each))
+    assert row().generation == 1
+
+
+def test_a_late_frame_is_sent_to_itself_once_there(late, settings):
+    framed = {**NAVIGATION, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "iframe"}
+    assert late.get("/private/", headers=framed)["Location"] == "/account/login/?next=/private/"
+    settings.AUTHX_COOKIE_SAMESITE = "None"
+    assert late.get("/private/", headers=framed)["Location"] == "/private/?authx_retry=1"
 
 
 @pytest.mark.parametrize("headers", VISITS, ids=str)
@@ -857,7 +898,7 @@ def test_cookies_of_other_names_over_plain_http(ada, password, settings):
     for name in "ard":
         assert not client.cookies[name]["secure"]
         assert client.cookies[name]["httponly"] is True
-        assert client.cookies[name]["samesite"] == "Strict"
+        assert client.cookies[name]["samesite"] == ("Lax" if name == "d" else "Strict")
     assert_is(client.get("/whoami/"), ada)
     pass_time(row(), hours=1)
     del client.cookies["a"]
