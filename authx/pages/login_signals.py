@@ -121,8 +121,10 @@ def _open_none(request: Any, user: Any, visit: Visit | None) -> None:
         django_session.bind(request, "", beneath=str(beneath.pk) if beneath else "")
     if visit is not None:
         visit.identify(replace(visit.identity, user=user, session=beneath, claims=None))
-        # A bound login overwrites cookies that are of no use; this one has to delete them.
-        visit.change_delivery(clears_cookies=beneath is None and has_credentials(request))
+        # A bound login overwrites cookies that are of no use; this one has to delete them. And the Django
+        # session is no longer that of the session whose cookies may still have to be delivered.
+        clears = beneath is None and has_credentials(request)
+        visit.change_delivery(clears_cookies=clears, binds_django_session=False)
 
 
 def _leave_behind(request: Any, user: Any, visit: Visit | None, came_with: DeviceSession | None) -> None:

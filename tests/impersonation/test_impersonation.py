@@ -81,3 +81,19 @@ def test_a_password_of_the_other_user_proves_nothing_of_the_administrator(browse
     proof = browser.post("/api/auth/reauthenticate/", {"password": "another-horse-9"}, "application/json")
     assert (proof.status_code, proof.json()["code"]) == (401, "invalid_credentials")
     assert DeviceSession.objects.live().get() == session
+
+
+@pytest.mark.parametrize("cookies", ["not there yet", "due for renewal"])
+def test_they_agree_where_it_begins_beside_a_delivery(cookies, admin, password, ada, package):
+    browser = Client()
+    if cookies == "not there yet":
+        browser.force_login(admin)
+    else:
+        browser.post("/django-login/", {"username": admin.get_username(), "password": password})
+        browser.cookies.pop("__Host-authx_access")
+    acquire(browser, ada, package)
+    session = DeviceSession.objects.live().get()
+    expect(browser, ada, session)
+    expect(browser, ada, session)
+    release(browser, package)
+    expect(browser, admin, session)
