@@ -28,8 +28,8 @@ FORCED_KEY = "_authx_forced"
 #: The keys of a Django login.
 LOGIN_KEYS = SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY
 
-#: The keys of the Django sessions that this process has marked so.
-_forced_keys: set[str] = set()
+#: The ``stored_key`` of each Django session that this process has marked so; None stands for all without one.
+_forced_keys: set[str | None] = set()
 
 
 def is_present(request: HttpRequest) -> bool:
@@ -51,6 +51,14 @@ def key_of(request: HttpRequest) -> str | None:
     """Return the key of the Django session, valid or not, without loading it; None without a session."""
     key: str | None = getattr(getattr(request, "session", None), "session_key", None)
     return key
+
+
+def stored_key(request: HttpRequest) -> str | None:
+    """Return the key under which the Django session is stored, without loading it; None where none is.
+
+    With ``signed_cookies`` the key is the content: a copy of it could be adopted again and again.
+    """
+    return None if settings.SESSION_ENGINE.endswith("signed_cookies") else key_of(request) or None
 
 
 def bound_to(request: HttpRequest) -> str | None:
@@ -98,7 +106,8 @@ def bind(request: HttpRequest, sid: str, *, beneath: str = "") -> None:
     request.session[BOUND_KEY] = sid
     for key in (BENEATH_KEY, FORCED_KEY):
         request.session.pop(key, None)
-    _forced_keys.discard(key_of(request) or "")
+    if (stored := stored_key(request)) is not None:
+        _forced_keys.discard(stored)
     if sid:
         see_if_first(request)
     if beneath:
@@ -117,7 +126,7 @@ def bind_forced(request: HttpRequest, sid: str) -> None:
     request.session[FORCED_KEY] = sid
     if request.session.session_key is None:
         request.session.create()
-    _forced_keys.add(key_of(request) or "")
+    _forced_keys.add(stored_key(request))
 
 
 def is_forced(request: HttpRequest) -> bool:
@@ -129,7 +138,7 @@ def is_forced(request: HttpRequest) -> bool:
 
 def is_forced_here(request: HttpRequest) -> bool:
     """Return whether this process has marked it so, without loading it: a test runs in the site's process."""
-    return bool(_forced_keys) and key_of(request) in _forced_keys
+    return bool(_forced_keys) and stored_key(request) in _forced_keys
 
 
 def unbind(request: HttpRequest) -> None:

@@ -74,7 +74,7 @@ def _adopt(request: HttpRequest) -> Identity:
             persistent=not request.session.get_expire_at_browser_close(),
             backend=django_session.backend_path(request),
             adopted_from=mark,
-            django_key=django_login.stored_key(request),
+            django_key=django_session.stored_key(request),
         )
     except SessionLimitReached:
         return Identity()

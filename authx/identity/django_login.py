@@ -35,17 +35,8 @@ def wants_device_session(request: HttpRequest, user: Any) -> bool:
 
 def adoption_mark(request: HttpRequest) -> str | None:
     """Return HMAC-SHA256 hex of the Django session's key; None where it is stored under none."""
-    key = stored_key(request)
+    key = django_session.stored_key(request)
     return None if key is None else keyed_hash(settings.SECRET_KEY, "adoption", key)
-
-
-def stored_key(request: HttpRequest) -> str | None:
-    """Return the key under which the Django session is stored, without loading it; None where none is.
-
-    With ``signed_cookies`` the key is the content: a copy of it could be adopted again and again.
-    """
-    key = django_session.key_of(request)
-    return None if not key or settings.SESSION_ENGINE.endswith("signed_cookies") else key
 
 
 def add_key(request: HttpRequest) -> None:

@@ -10,8 +10,8 @@ from django.http import HttpRequest
 from authx.core.reasons import EndReason
 from authx.core.user_model import session_auth_hash
 from authx.http.actor import actor_of
+from authx.http.django_session import stored_key
 from authx.http.request_state import RequestState
-from authx.identity.django_login import stored_key
 from authx.identity.identity import Delivery, Identity
 from authx.identity.step_up import came_back
 from authx.models import DeviceSession

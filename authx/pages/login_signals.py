@@ -79,7 +79,7 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
         backend=django_session.backend_path(request),
         overwrites=overwrites,
         login_key=login_key(request, user, amr=amr, persistent=persistent, came_with=overwrites),
-        django_key=django_login.stored_key(request),
+        django_key=django_session.stored_key(request),
     )
     see(request)
     is_unanswered = visit is None or request_state(request).is_finished  # as in a test

@@ -25,10 +25,10 @@ from authx.errors import RefreshMalformed, RefreshReused, SessionEnded, TokenErr
 from authx.http import cookies, django_session
 from authx.http.actor import actor_of
 from authx.http.device_cookie import browser_device
+from authx.http.django_session import stored_key
 from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.renewal import has_bearer
 from authx.http.request_state import request_state
-from authx.identity.django_login import stored_key
 from authx.logins.attempts import authenticate_within_limit
 from authx.logins.browser import browser_session
 from authx.logins.double_click import login_key
