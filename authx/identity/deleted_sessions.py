@@ -6,20 +6,15 @@ Noticed by the signals of the model that the session engine stores sessions in. 
 
 from __future__ import annotations
 
-import inspect
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from functools import partial
-from types import FrameType
-from typing import Any, Final
+from typing import Any
 
 from django.apps import apps
 from django.conf import settings
-from django.contrib.auth import login
-from django.contrib.sessions.backends.base import SessionBase
 from django.db.models.signals import class_prepared, post_delete, pre_delete
 from django.http import HttpRequest
 from django.utils import timezone
@@ -30,6 +25,7 @@ from authx.http.actor import actor_of
 from authx.http.request_state import RequestState, request_state
 from authx.http.session_deletions import ends_nothing
 from authx.identity import django_login
+from authx.identity.deletion_callers import is_by_login, new_key
 from authx.identity.identity import Delivery, Identity
 from authx.identity.visit import Visit
 from authx.logins.browser import cookie_session
@@ -42,8 +38,6 @@ from authx.store import database
 _COLUMNS = {"session_key", "session_data", "expire_date"}
 #: The attribute in which a model instance or queryset that is being deleted keeps the keys of its sessions.
 _KEYS = "_authx_deleted_keys"
-#: Django's ``login``, which flushes the session of another user.
-_LOGIN: Final = inspect.unwrap(login).__code__
 
 #: The request that is being answered in this thread or task; None outside the middleware.
 _current: ContextVar[HttpRequest | None] = ContextVar("authx_request", default=None)
@@ -98,7 +92,7 @@ def end_bound(sender: Any, instance: Any, using: str, origin: Any = None, **kwar
     if not keys:
         return
     request = _current.get()
-    if request is None:
+    if request is None or request_state(request).is_finished:  # by what it has left running
         database.with_transaction_of(using, _outside_requests(keys))
         return
     state = request_state(request)
@@ -113,15 +107,10 @@ def end_bound(sender: Any, instance: Any, using: str, origin: Any = None, **kwar
 
 def _outside_requests(keys: list[str]) -> Callable[[], Any]:
     """Return what follows from a deletion by no request of a browser: by a script or a test's client."""
-    frame: FrameType | None = sys._getframe()
-    while frame is not None:
-        if frame.f_code is _LOGIN:
-            return lambda: None
-        if frame.f_code.co_name == "cycle_key":
-            store = frame.f_locals.get("self")
-            if isinstance(store, SessionBase) and store.session_key:
-                return partial(move_mark, keys, store.session_key)
-        frame = frame.f_back
+    if is_by_login(keys):
+        return lambda: None
+    if (key := new_key(keys)) is not None:
+        return partial(move_mark, keys, key)
     return partial(end_bound_sessions, keys)
 
 

@@ -1,9 +1,11 @@
 """authx.identity.deleted_sessions: who deletes a Django session ends the device session bound to it."""
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from http.cookies import SimpleCookie
 from importlib import import_module
+from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -83,6 +85,22 @@ def cycle_twice(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
+#: Deletions that requests have left running, each with the event that it waits for.
+left_running: list[tuple[asyncio.Task[Any], asyncio.Event]] = []
+
+
+@transaction.non_atomic_requests
+async def delete_own_later(request: HttpRequest) -> HttpResponse:
+    key, answered = request.session.session_key, asyncio.Event()
+
+    async def delete():
+        await answered.wait()
+        await Session.objects.filter(session_key=key).adelete()
+
+    left_running.append((asyncio.create_task(delete()), answered))
+    return HttpResponse()
+
+
 def keep(request: HttpRequest) -> HttpResponse:
     request.session["cart"] = 1
     return HttpResponse()
@@ -140,6 +158,7 @@ urlpatterns = [
     path("delete-own/", delete_own),
     path("delete-all/", delete_all),
     path("delete/<key>/", delete_key),
+    path("delete-own-later/", delete_own_later),
     path("cycle/", cycle),
     path("acycle/", acycle),
     path("cycle-twice/", cycle_twice),
@@ -251,6 +270,21 @@ def test_so_it_does_under_asgi(browser, url):
     assert ended(session) == "logout"
 
 
+@pytest.mark.django_db(transaction=True)
+def test_what_a_request_has_left_running_deletes_for_good(browser):
+    session, client = session_of(browser), AsyncClient()
+    client.cookies = browser.cookies
+
+    async def ask():
+        await client.get("/delete-own-later/")
+        task, answered = left_running.pop()
+        answered.set()
+        await task
+
+    async_to_sync(ask)()
+    assert ended(session) == "ended_by_user"
+
+
 def test_while_no_cookie_of_ours_has_come_back_too(ada, password):
     client = Client()
     client.post("/django-login/", typed(ada, password))
@@ -306,10 +340,12 @@ def test_a_new_key_ends_nothing_and_is_known_at_once(browser, url):
     assert ended(session) == "ended_by_user"
 
 
-def test_a_new_key_outside_a_request_ends_nothing_and_is_known(browser):
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_new_key_outside_a_request_ends_nothing_and_is_known(browser, kind):
     session, kept = session_of(browser), store(key_of(browser))
     kept.load()
-    kept.cycle_key()
+    kept.cycle_key() if kind == "sync" else async_to_sync(kept.acycle_key)()
     assert ended(session) == ""
     Session.objects.get(pk=kept.session_key).delete()
     assert ended(session) == "ended_by_user"
@@ -463,6 +499,20 @@ def test_a_test_client_that_signs_in_again_ends_nothing(ada, bob):
     client.force_login(bob)
     assert ended(session) == ""
     assert events(session) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nor_does_one_under_asgi(ada, bob):
+    client = AsyncClient()
+
+    async def sign_in(user):
+        await client.aforce_login(user)
+        return (await client.get("/async-whoami/")).json()["user"]
+
+    for user in (ada, bob, bob, ada):
+        assert async_to_sync(sign_in)(user) == user.get_username()
+    reasons = DeviceSession.objects.exclude(ended_at=None).values_list("end_reason", flat=True)
+    assert set(reasons) == {"superseded"}
 
 
 def test_a_test_client_that_logs_out_ends_its_session_as_logout(ada):
