@@ -17,7 +17,9 @@ from django.utils.crypto import constant_time_compare
 
 from authx.core.user_model import session_auth_hash
 from authx.http.proof_notes import SEEN_KEY, see_if_first
+from authx.http.request_state import request_state
 from authx.http.session_deletions import ending_nothing
+from authx.http.shown_login import holds_more, show, written
 
 #: In a Django session: the sid it is bound to; ``""`` if its login deliberately opened none.
 BOUND_KEY = "_authx_session"
@@ -35,7 +37,7 @@ _forced_keys: set[str | None] = set()
 def is_present(request: HttpRequest) -> bool:
     """Return whether somebody is logged in with the Django session of this request."""
     session = getattr(request, "session", None)
-    return session is not None and SESSION_KEY in session
+    return session is not None and written(session, SESSION_KEY) is not None
 
 
 def is_used(request: HttpRequest) -> bool:
@@ -43,8 +45,8 @@ def is_used(request: HttpRequest) -> bool:
     session = getattr(request, "session", None)
     if session is None or session.is_empty():
         return False
-    session.get(SESSION_KEY)  # loads it: an unknown key is dropped
-    return not session.is_empty()
+    more = holds_more(session)  # loads it: an unknown key is dropped
+    return more or key_of(request) is not None
 
 
 def key_of(request: HttpRequest) -> str | None:
@@ -64,7 +66,7 @@ def stored_key(request: HttpRequest) -> str | None:
 def bound_to(request: HttpRequest) -> str | None:
     """Return the sid bound to; ``""`` where deliberately none; None where authx has not seen it yet."""
     session = getattr(request, "session", None)
-    bound: str | None = None if session is None else session.get(BOUND_KEY)
+    bound: str | None = None if session is None else written(session, BOUND_KEY)
     return bound
 
 
@@ -187,6 +189,15 @@ def leave_no_other(request: HttpRequest, user: Any, sid: str) -> bool:
     elif has_login and bound is None:
         bind(request, sid)
     return False
+
+
+def show_login(request: HttpRequest, user: Any, sid: str, backend: str) -> None:
+    """Show a login of ``user``, bound to device session ``sid``, until the response is made."""
+    session = getattr(request, "session", None)
+    if session is not None:
+        key, auth_hash = user._meta.pk.value_to_string(user), session_auth_hash(user)
+        request_state(request).shows_login = True
+        show(session, key=key, backend=backend, auth_hash=auth_hash, **{BOUND_KEY: sid})
 
 
 def last_as_long(request: HttpRequest, persistent: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import get_user
+from django.contrib.auth import get_user, load_backend
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
@@ -19,6 +19,19 @@ from authx.models import DeviceSession
 def own_user(request: HttpRequest) -> Any:
     """Return the user of the Django session by Django's own rules; anonymous if it has none."""
     return get_user(request) if django_session.is_present(request) else AnonymousUser()
+
+
+def show(request: HttpRequest, session: DeviceSession) -> None:
+    """Show the login of ``session`` in the Django session, for apps that look there for who is signed in."""
+    backend = session.backend or _any_backend()
+    if backend and not django_session.is_present(request):
+        django_session.show_login(request, session.user, str(session.pk), backend)
+
+
+def _any_backend() -> str:
+    """Return the path of the first backend that can read users; ``""`` if there is none."""
+    paths = settings.AUTHENTICATION_BACKENDS
+    return next((path for path in paths if hasattr(load_backend(path), "get_user")), "")
 
 
 def wants_device_session(request: HttpRequest, user: Any) -> bool:

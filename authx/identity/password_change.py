@@ -12,6 +12,7 @@ from authx.core.user_model import session_auth_hash
 from authx.http.actor import actor_of
 from authx.http.django_session import stored_key
 from authx.http.request_state import RequestState
+from authx.http.shown_login import written
 from authx.identity.identity import Delivery, Identity
 from authx.identity.step_up import came_back
 from authx.models import DeviceSession
@@ -64,7 +65,7 @@ def _read_by_api(state: RequestState) -> DeviceSession | None:
 
 def _has_new_hash(request: HttpRequest, session: DeviceSession) -> bool:
     user: Any = session.user
-    auth_hash = request.session.get(HASH_SESSION_KEY)
+    auth_hash = written(request.session, HASH_SESSION_KEY)
     if not auth_hash or user is None:
         return False
     return fingerprint_of(auth_hash) != session.fingerprint

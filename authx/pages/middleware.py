@@ -20,6 +20,7 @@ from authx.http.device_cookie import introduce_browser
 from authx.http.error_reports import keep_secrets
 from authx.http.outage import RETRY_AFTER_SECONDS
 from authx.http.request_state import RequestState, request_state
+from authx.http.shown_login import hide
 from authx.identity.binding import follow_key
 from authx.identity.deleted_sessions import answering, conclude
 from authx.identity.password_change import own_password_change
@@ -119,6 +120,8 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
         logger.warning("Cookies were not delivered.", exc_info=True)
     except Exception:  # the site's own code, such as AUTHX_CLAIMS
         logger.exception("Cookies were not delivered.")
+    if visit is not None and state.shows_login:
+        hide(visit.django_session)
     return response
 
 

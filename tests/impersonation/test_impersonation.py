@@ -15,10 +15,14 @@ def package(request):
     return request.param
 
 
-@pytest.fixture
-def browser(admin, password):
-    client = Client()
-    client.post("/django-login/", {"username": admin.get_username(), "password": password})
+@pytest.fixture(params=["page", "API"])
+def browser(request, admin, password):
+    """A browser in which the administrator has signed in on a page, or through the API."""
+    client, typed = Client(), {"username": admin.get_username(), "password": password}
+    if request.param == "page":
+        client.post("/django-login/", typed)
+    else:
+        client.post("/api/auth/login/", {**typed, "transport": "cookie"}, "application/json")
     client.get("/whoami/")
     return client
 
