@@ -29,7 +29,8 @@ from authx.identity.deletion_callers import is_by_login, new_key
 from authx.identity.identity import Delivery, Identity
 from authx.identity.visit import Visit
 from authx.logins.browser import cookie_session
-from authx.sessions import end_bound_sessions
+from authx.models import DeviceSession
+from authx.sessions import end_bound_sessions, end_session
 from authx.sessions.django_sessions import move_mark
 from authx.sessions.liveness import end_of
 from authx.store import database
@@ -117,6 +118,7 @@ def _outside_requests(keys: list[str]) -> Callable[[], Any]:
 def release(request: HttpRequest, *keys: str | None) -> None:
     """Let a login or logout that has deleted the Django session, or soon will, end by itself what it ends."""
     state = request_state(request)
+    state.has_login = False
     state.released_keys.update(state.deleted_sessions, keys)
 
 
@@ -126,6 +128,10 @@ def conclude(request: HttpRequest, visit: Visit | None, state: RequestState) -> 
     Raises:
         StoreUnavailable: the database cannot be asked or written; nothing has ended.
     """
+    if visit is not None and (left := _left_by_emptying(visit, state)) is not None:
+        end_session(left, EndReason.LOGOUT, by=actor_of(request, visit.identity.user))
+        visit.identify(Identity(delivery=Delivery(clears_cookies=True)))
+        return
     deleted = state.deleted_sessions.keys() - state.released_keys
     if not deleted or _lives_on(request, deleted):
         return
@@ -137,6 +143,19 @@ def conclude(request: HttpRequest, visit: Visit | None, state: RequestState) -> 
     found = cookie_session(request)
     if found is not None and end_of(found) == EndReason.LOGOUT:
         visit.identify(Identity(delivery=Delivery(clears_cookies=True)))
+
+
+def _left_by_emptying(visit: Visit, state: RequestState) -> DeviceSession | None:
+    """Return the session whose login a view has taken out of the Django session, where no signal says so.
+
+    It cleared the Django session, or flushed one that is stored in no table. An impersonation is another's
+    login.
+    """
+    session, user = visit.identity.session, visit.identity.user
+    if session is None or session.user_id != user.pk or state.took_over or state.deleted_sessions:
+        return None
+    with visit.in_place():
+        return session if state.has_login and not django_login.holds_login(visit.request) else None
 
 
 def _lives_on(request: HttpRequest, deleted: set[str]) -> bool:

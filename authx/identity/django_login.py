@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import get_user, load_backend
+from django.contrib.auth import SESSION_KEY, get_user, load_backend
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
@@ -26,6 +26,12 @@ def show(request: HttpRequest, session: DeviceSession) -> None:
     backend = session.backend or _any_backend()
     if backend and not django_session.is_present(request):
         django_session.show_login(request, session.user, str(session.pk), backend)
+    request_state(request).has_login = holds_login(request)
+
+
+def holds_login(request: HttpRequest) -> bool:
+    """Return whether the Django session holds or shows a login."""
+    return SESSION_KEY in getattr(request, "session", ())
 
 
 def _any_backend() -> str:

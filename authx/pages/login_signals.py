@@ -165,6 +165,7 @@ def end_at_logout(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
     visit = visit_of(request)
     if visit is not None and _leaves_impersonation(request, user, visit.settle()):
         known = visit.identity
+        request_state(request).has_login = False
         visit.identify(replace(known, user=known.session.user if known.session else AnonymousUser()))
         return
     session = (visit.settle().session if visit else None) or browser_session(request)

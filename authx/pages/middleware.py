@@ -101,6 +101,8 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
     if response.status_code == 500 and visit is not None and _is_outage(visit):
         response = unavailable(request)  # raised where Django calls no process_exception
     run_pending()
+    if response.status_code >= 500:  # Django stores no session then: what the view has emptied is as it was
+        state.has_login = False
     try:
         conclude(request, visit, state)
     except StoreUnavailable:

@@ -56,6 +56,30 @@ def delete_own(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
+def clear(request: HttpRequest) -> HttpResponse:
+    assert request.user.is_authenticated
+    request.session.clear()
+    return HttpResponse()
+
+
+def clear_and_fail(request: HttpRequest) -> HttpResponse:
+    clear(request)
+    return HttpResponse(status=500)
+
+
+def flush_when_known(request: HttpRequest) -> HttpResponse:
+    assert request.user.is_authenticated
+    request.session.flush()
+    return HttpResponse()
+
+
+def set_and_remove(request: HttpRequest) -> HttpResponse:
+    assert request.user.is_authenticated
+    request.session["flag"] = 1
+    del request.session["flag"]
+    return HttpResponse()
+
+
 def delete_all(request: HttpRequest) -> HttpResponse:
     Session.objects.all().delete()
     return HttpResponse()
@@ -156,6 +180,10 @@ urlpatterns = [
     path("flush/", flush),
     path("aflush/", aflush),
     path("delete-own/", delete_own),
+    path("clear/", clear),
+    path("clear-and-fail/", clear_and_fail),
+    path("flush-when-known/", flush_when_known),
+    path("set-and-remove/", set_and_remove),
     path("delete-all/", delete_all),
     path("delete/<key>/", delete_key),
     path("delete-own-later/", delete_own_later),
@@ -230,6 +258,26 @@ def events(session):
 # What ends
 
 
+@pytest.mark.parametrize("kind", ["db", "cache", "file", "signed_cookies", "db, by the API"])
+@pytest.mark.parametrize("url", ["/clear/", "/flush-when-known/"])
+def test_so_does_one_that_a_view_empties_by_hand(url, kind, ada, password, settings, tmp_path):
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{kind.partition(',')[0]}"
+    settings.SESSION_FILE_PATH = str(tmp_path)
+    client = Client()
+    if kind.endswith("API"):
+        api_login(client, ada, password)
+    else:
+        client.post("/django-login/", typed(ada, password))
+    session = session_of(client)
+    client.get("/set-and-remove/")
+    assert whoami(client)
+    client.get(url)
+    assert ended(session) == "logout"
+    assert events(session) == ["logout"]
+    assert not client.cookies[ACCESS].value
+    assert whoami(client) is None
+
+
 @pytest.mark.parametrize(
     "act",
     [
@@ -292,6 +340,11 @@ def test_while_no_cookie_of_ours_has_come_back_too(ada, password):
     alone.cookies = SimpleCookie({site.SESSION_COOKIE_NAME: key_of(client)})
     alone.get("/flush/")
     assert ended(DeviceSession.objects.get()) == "logout"
+
+
+def test_a_page_that_failed_has_emptied_nothing(browser):
+    browser.get("/clear-and-fail/")
+    assert ended(session_of(browser)) == ""
 
 
 def test_a_request_that_deletes_anothers_ends_it(browser, ada, password):
