@@ -6,6 +6,7 @@ from django.test import Client
 
 from authx.models import DeviceSession
 from authx.sessions import end_session
+from tests.identity.test_adoption import before_authx
 
 pytestmark = pytest.mark.django_db
 
@@ -98,6 +99,22 @@ def test_they_agree_where_it_begins_beside_a_delivery(cookies, admin, password, 
     acquire(browser, ada, package)
     session = DeviceSession.objects.live().get()
     expect(browser, ada, session)
+    expect(browser, ada, session)
+    release(browser, package)
+    expect(browser, admin, session)
+
+
+@pytest.mark.xfail(
+    reason="The site's predicate is asked with the request that adopts, which is that of the impersonation:"
+    " the administrator's own login is taken for one without a device session. It needs to know which login"
+    " it is asked about."
+)
+def test_they_agree_where_it_begins_in_the_request_that_adopts(admin, ada, package):
+    browser = Client()
+    with before_authx():
+        browser.force_login(admin)
+    acquire(browser, ada, package)
+    session = DeviceSession.objects.live().get()
     expect(browser, ada, session)
     release(browser, package)
     expect(browser, admin, session)
