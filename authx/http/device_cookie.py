@@ -32,7 +32,12 @@ def browser_device(request: HttpRequest) -> BrowserDevice:
 
 
 def presented_device(request: HttpRequest) -> BrowserDevice | None:
-    """Return the browser that the request's own device cookie names; None without one that we have signed."""
+    """Return the browser that the request's own device cookie names; None without one that we have signed.
+
+    None while the Django session is swapped, too.
+    """
+    if is_swapped(request):
+        return None
     state = request_state(request)
     if not state.has_read_device:
         state.has_read_device, state.presented_device = True, _read(request)
