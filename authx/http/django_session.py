@@ -19,6 +19,7 @@ from authx.core.user_model import session_auth_hash
 from authx.http.proof_notes import SEEN_KEY, see_if_first
 from authx.http.request_state import request_state
 from authx.http.session_deletions import ending_nothing
+from authx.http.session_key import key_of, renew_key, stored_key
 from authx.http.shown_login import holds_more, show, written
 
 #: In a Django session: the sid it is bound to; ``""`` if its login deliberately opened none.
@@ -47,20 +48,6 @@ def is_used(request: HttpRequest) -> bool:
         return False
     more = holds_more(session)  # loads it: an unknown key is dropped
     return more or key_of(request) is not None
-
-
-def key_of(request: HttpRequest) -> str | None:
-    """Return the key of the Django session, valid or not, without loading it; None without a session."""
-    key: str | None = getattr(getattr(request, "session", None), "session_key", None)
-    return key
-
-
-def stored_key(request: HttpRequest) -> str | None:
-    """Return the key under which the Django session is stored, without loading it; None where none is.
-
-    With ``signed_cookies`` the key is the content: a copy of it could be adopted again and again.
-    """
-    return None if settings.SESSION_ENGINE.endswith("signed_cookies") else key_of(request) or None
 
 
 def bound_to(request: HttpRequest) -> str | None:
@@ -114,12 +101,6 @@ def bind(request: HttpRequest, sid: str, *, beneath: str = "") -> None:
         see_if_first(request)
     if beneath:
         request.session[BENEATH_KEY] = beneath
-
-
-def renew_key(request: HttpRequest) -> None:
-    """Store the data of the Django session under a new key; its first one, where it has none yet."""
-    with ending_nothing():
-        request.session.cycle_key()
 
 
 def bind_forced(request: HttpRequest, sid: str) -> None:

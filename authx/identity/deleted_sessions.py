@@ -6,9 +6,7 @@ Noticed by the signals of the model that the session engine stores sessions in. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -22,8 +20,9 @@ from django.utils import timezone
 from authx.core.reasons import EndReason
 from authx.http import django_session
 from authx.http.actor import actor_of
-from authx.http.request_state import RequestState, request_state
+from authx.http.request_state import RequestState, answered_request, request_state
 from authx.http.session_deletions import ends_nothing
+from authx.http.session_key import key_of
 from authx.identity import django_login
 from authx.identity.deletion_callers import is_by_login, new_key
 from authx.identity.identity import Delivery, Identity
@@ -40,9 +39,6 @@ _COLUMNS = {"session_key", "session_data", "expire_date"}
 #: The attribute in which a model instance or queryset that is being deleted keeps the keys of its sessions.
 _KEYS = "_authx_deleted_keys"
 
-#: The request that is being answered in this thread or task; None outside the middleware.
-_current: ContextVar[HttpRequest | None] = ContextVar("authx_request", default=None)
-
 
 def connect() -> None:
     """Listen to each model of Django sessions; one for every model would disable fast deletes site-wide."""
@@ -55,17 +51,6 @@ def _listen_to(sender: Any, **kwargs: Any) -> None:
     if {field.name for field in sender._meta.concrete_fields} >= _COLUMNS:
         pre_delete.connect(gather, sender, dispatch_uid=("authx.deleting_django_session", sender))
         post_delete.connect(end_bound, sender, dispatch_uid=("authx.deleted_django_session", sender))
-
-
-@contextmanager
-def answering(request: HttpRequest) -> Iterator[None]:
-    """Take ``request`` for the one that deletes what is deleted in the block."""
-    django_login.add_key(request)
-    token = _current.set(request)
-    try:
-        yield
-    finally:
-        _current.reset(token)
 
 
 def gather(sender: Any, instance: Any, origin: Any = None, **kwargs: Any) -> None:
@@ -92,12 +77,12 @@ def end_bound(sender: Any, instance: Any, using: str, origin: Any = None, **kwar
     keys = vars(instance if origin is None else origin).pop(_KEYS, None)
     if not keys:
         return
-    request = _current.get()
+    request = answered_request.get()
     if request is None or request_state(request).is_finished:  # by what it has left running
         database.with_transaction_of(using, _outside_requests(keys))
         return
     state = request_state(request)
-    own = state.django_keys | {django_session.key_of(request)}
+    own = state.django_keys | {key_of(request)}
     others = [key for key in keys if key not in own]
     for key in set(keys).difference(others):
         state.deleted_sessions[key] = sender._base_manager.using(using).filter(session_key=key)
@@ -160,6 +145,6 @@ def _left_by_emptying(visit: Visit, state: RequestState) -> DeviceSession | None
 
 def _lives_on(request: HttpRequest, deleted: set[str]) -> bool:
     """Return whether the Django session is stored under another key now."""
-    key = django_session.key_of(request)
+    key = key_of(request)
     is_another = key is not None and key not in deleted
     return is_another and bool(django_session.owner(request) or django_session.is_present(request))

@@ -13,6 +13,7 @@ from authx.conf import DottedPath, conf
 from authx.core.derivation import keyed_hash
 from authx.http import django_session
 from authx.http.request_state import request_state
+from authx.http.session_key import stored_key
 from authx.models import DeviceSession
 
 
@@ -54,11 +55,5 @@ def wants_device_session(request: HttpRequest, user: Any) -> bool:
 
 def adoption_mark(request: HttpRequest) -> str | None:
     """Return HMAC-SHA256 hex of the Django session's key; None where it is stored under none."""
-    key = django_session.stored_key(request)
+    key = stored_key(request)
     return None if key is None else keyed_hash(settings.SECRET_KEY, "adoption", key)
-
-
-def add_key(request: HttpRequest) -> None:
-    """Remember that the key of its Django session is the request's own, also when it has another one."""
-    if key := django_session.key_of(request):
-        request_state(request).django_keys.add(key)
