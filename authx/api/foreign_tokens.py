@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator
-from functools import lru_cache
-from types import CodeType
+import re
+from contextlib import suppress
 from typing import Any, Final
 
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.request import Request
 
-#: Names of the Authorization header, and of DRF's function that reads it.
-_HEADER: Final = frozenset({"authorization", "http_authorization", "get_authorization_header"})
+from authx.api.header_readers import reads_authorization
+
+#: The Bearer scheme, as the first or a later one of a challenge.
+_BEARER: Final = re.compile(r"(?:^|,)\s*bearer(?![0-9a-z])", re.IGNORECASE)
 
 
 def has_other_reader(request: Request, ours: BaseAuthentication, family: type[BaseAuthentication]) -> bool:
@@ -29,25 +29,14 @@ def has_other_reader(request: Request, ours: BaseAuthentication, family: type[Ba
 def _takes_bearer(other: Any, request: Request) -> bool:
     if isinstance(other, SessionAuthentication):
         return False
-    challenge: str | None = other.authenticate_header(request)
-    if challenge:
-        return challenge.partition(" ")[0].lower() == "bearer"
+    if challenge := _challenge(other, request):
+        return _BEARER.search(challenge) is not None
     kind: Any = type(other)
-    return _reads_header(kind)
+    return reads_authorization(kind)
 
 
-@lru_cache(maxsize=64)
-def _reads_header(kind: Any) -> bool:
-    own = [base for base in inspect.getmro(kind) if base not in (BaseAuthentication, object)]
-    functions = [inspect.unwrap(value) for base in own for value in vars(base).values() if callable(value)]
-    codes = [code for function in functions if (code := getattr(function, "__code__", None))]
-    return any(word.lower() in _HEADER for code in codes for word in _words(code))
-
-
-def _words(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, str):
-            yield constant
-        elif isinstance(constant, CodeType):
-            yield from _words(constant)
+def _challenge(other: Any, request: Request) -> str:
+    """Return the class's challenge; ``""`` where it has none, for DRF asks only the first of a view."""
+    with suppress(Exception):  # the site's code, which was never asked before
+        return str(other.authenticate_header(request) or "")
+    return ""

@@ -183,7 +183,7 @@ class Conf(ParsedSettings):
     )
     TRUSTED_PROXIES = Setting(0, rules.count, "How many proxies' X-Forwarded-For entries to believe.")
     RETENTION = Setting(
-        timedelta(days=90), rules.positive, "authx_prune keeps ended sessions and their events this long."
+        timedelta(days=90), rules.lifetime, "authx_prune keeps ended sessions and their events this long."
     )
 
     @property

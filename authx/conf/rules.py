@@ -21,6 +21,8 @@ Rule = Callable[[Any], "str | None"]
 _COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _PROOF = re.compile(r"[A-Za-z_]\w*([.-]\w+)*")
+#: A hundred years: two of them and today are still a date, which ``timedelta.max`` for "never" is not.
+_LONGEST_LIFE = timedelta(days=36_500)
 _TYPE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
@@ -31,9 +33,9 @@ def positive(value: Any) -> str | None:
 
 
 def lifetime(value: Any) -> str | None:
-    if isinstance(value, timedelta) and value >= timedelta(seconds=1):
+    if isinstance(value, timedelta) and timedelta(seconds=1) <= value <= _LONGEST_LIFE:
         return None
-    return "must be a timedelta of at least one second"
+    return f"must be a timedelta from one second to {_LONGEST_LIFE.days} days"
 
 
 def at_most(limit: timedelta) -> Rule:

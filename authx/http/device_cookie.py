@@ -32,8 +32,13 @@ def browser_device(request: HttpRequest) -> BrowserDevice:
 
 
 def presented_device(request: HttpRequest) -> BrowserDevice | None:
-    """Return the browser that the request's own device cookie names; None without one that we have signed."""
-    state = request_state(request)
+    """Return the browser that the request's own device cookie names; None without one that we have signed.
+
+    None while the Django session is swapped, too.
+    """
+    state = unswapped_state(request)
+    if state is None:
+        return None
     if not state.has_read_device:
         state.has_read_device, state.presented_device = True, _read(request)
     return state.presented_device

@@ -17,8 +17,10 @@ from django.utils.crypto import constant_time_compare
 
 from authx.core.user_model import session_auth_hash
 from authx.http.proof_notes import SEEN_KEY, see_if_first
+from authx.http.request_state import request_state
 from authx.http.session_deletions import ending_nothing
-from authx.http.session_key import key_of, renew_key
+from authx.http.session_key import key_of, renew_key, stored_key
+from authx.http.shown_login import holds_more, show, written
 
 #: In a Django session: the sid it is bound to; ``""`` if its login deliberately opened none.
 BOUND_KEY = "_authx_session"
@@ -29,14 +31,14 @@ FORCED_KEY = "_authx_forced"
 #: The keys of a Django login.
 LOGIN_KEYS = SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY
 
-#: The keys of the Django sessions that this process has marked so.
-_forced_keys: set[str] = set()
+#: The ``stored_key`` of each Django session that this process has marked so; None stands for all without one.
+_forced_keys: set[str | None] = set()
 
 
 def is_present(request: HttpRequest) -> bool:
     """Return whether somebody is logged in with the Django session of this request."""
     session = getattr(request, "session", None)
-    return session is not None and SESSION_KEY in session
+    return session is not None and written(session, SESSION_KEY) is not None
 
 
 def is_used(request: HttpRequest) -> bool:
@@ -44,14 +46,14 @@ def is_used(request: HttpRequest) -> bool:
     session = getattr(request, "session", None)
     if session is None or session.is_empty():
         return False
-    session.get(SESSION_KEY)  # loads it: an unknown key is dropped
-    return not session.is_empty()
+    more = holds_more(session)  # loads it: an unknown key is dropped
+    return more or key_of(request) is not None
 
 
 def bound_to(request: HttpRequest) -> str | None:
     """Return the sid bound to; ``""`` where deliberately none; None where authx has not seen it yet."""
     session = getattr(request, "session", None)
-    bound: str | None = None if session is None else session.get(BOUND_KEY)
+    bound: str | None = None if session is None else written(session, BOUND_KEY)
     return bound
 
 
@@ -93,7 +95,8 @@ def bind(request: HttpRequest, sid: str, *, beneath: str = "") -> None:
     request.session[BOUND_KEY] = sid
     for key in (BENEATH_KEY, FORCED_KEY):
         request.session.pop(key, None)
-    _forced_keys.discard(key_of(request) or "")
+    if (stored := stored_key(request)) is not None:
+        _forced_keys.discard(stored)
     if sid:
         see_if_first(request)
     if beneath:
@@ -106,7 +109,7 @@ def bind_forced(request: HttpRequest, sid: str) -> None:
     request.session[FORCED_KEY] = sid
     if request.session.session_key is None:
         request.session.create()
-    _forced_keys.add(key_of(request) or "")
+    _forced_keys.add(stored_key(request))
 
 
 def is_forced(request: HttpRequest) -> bool:
@@ -118,7 +121,7 @@ def is_forced(request: HttpRequest) -> bool:
 
 def is_forced_here(request: HttpRequest) -> bool:
     """Return whether this process has marked it so, without loading it: a test runs in the site's process."""
-    return bool(_forced_keys) and key_of(request) in _forced_keys
+    return bool(_forced_keys) and stored_key(request) in _forced_keys
 
 
 def unbind(request: HttpRequest) -> None:
@@ -167,6 +170,15 @@ def leave_no_other(request: HttpRequest, user: Any, sid: str) -> bool:
     elif has_login and bound is None:
         bind(request, sid)
     return False
+
+
+def show_login(request: HttpRequest, user: Any, sid: str, backend: str) -> None:
+    """Show a login of ``user``, bound to device session ``sid``, until the response is made."""
+    session = getattr(request, "session", None)
+    if session is not None:
+        key, auth_hash = user._meta.pk.value_to_string(user), session_auth_hash(user)
+        request_state(request).shows_login = True
+        show(session, key=key, backend=backend, auth_hash=auth_hash, **{BOUND_KEY: sid})
 
 
 def last_as_long(request: HttpRequest, persistent: bool) -> None:

@@ -53,6 +53,9 @@ class RequestState:
     is_locked_out: bool = False
     #: Attempts to sign in whose outcome is not known yet.
     attempts: list[Any] = field(default_factory=list, repr=False)
+    #: Its Django session shows a login that it does not hold; and held or showed one that is to last.
+    shows_login: bool = False
+    has_login: bool = False
     #: The keys that its own Django session has had.
     django_keys: set[str | None] = field(default_factory=set, repr=False)
     #: Those that it has deleted, with the query that finds them again after a rollback; and those that were

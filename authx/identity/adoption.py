@@ -49,7 +49,7 @@ def identity_of_swapped_session(request: HttpRequest) -> Identity:
     """Return who a request is whose Django session was put in place of the one it came with.
 
     Nothing else is a credential then, and this one is for as long as its device session lives: no cookie of
-    ours ever comes back to take its place.
+    ours ever comes back to take its place. Where one has, it is a browser's session, and stays none.
     """
     sid = django_session.owner(request)
     if sid is None:
@@ -94,16 +94,16 @@ def _follow(request: HttpRequest, found: Snapshot | None) -> Identity:
     session = found.session
     if not django_session.is_present(request):  # it only holds the session's data: no login
         return Identity()
-    if is_swapped(request) and django_session.beneath_sid(request) == str(session.pk):
-        return Identity(django_login.own_user(request), session)
+    has_cookies, is_alone = bool(session.confirmed_generation), is_swapped(request)
+    if is_alone and django_session.beneath_sid(request) == str(session.pk):
+        return Identity() if has_cookies else Identity(django_login.own_user(request), session)
     if not django_session.belongs_to(request, session.user):
         django_session.flush(request)
         return Identity()
-    if is_swapped(request):
+    if is_alone and not has_cookies:
         return _stay(request, found)
-    if session.confirmed_generation or not _is_recent(found):
-        if django_session.bound_to(request) is None:  # else every request would try to adopt it
-            django_session.bind(request, str(session.pk))
+    if has_cookies or not _is_recent(found):
+        _bind(request, found)  # else every request would try to adopt it
         return Identity()
     credentials = credentials_for(session, generation=session.generation, now=timezone.now())
     return _delivered(request, credentials, session.user)
@@ -112,10 +112,14 @@ def _follow(request: HttpRequest, found: Snapshot | None) -> Identity:
 def _stay(request: HttpRequest, found: Snapshot) -> Identity:
     """Return the visitor of a swapped session, which the device session is bound to already, or is now."""
     session = found.session
-    if django_session.bound_to(request) is None:
-        django_session.bind(request, str(session.pk))
+    _bind(request, found)
     record_presence(session, now=found.now)
     return Identity(session.user, session, delivery=Delivery(binds_django_session=True))
+
+
+def _bind(request: HttpRequest, found: Snapshot) -> None:
+    if django_session.bound_to(request) is None:
+        django_session.bind(request, str(found.session.pk))
 
 
 def _delivered(request: HttpRequest, credentials: Credentials, user: object) -> Identity:

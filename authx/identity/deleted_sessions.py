@@ -6,18 +6,13 @@ Noticed by the signals of the model that the session engine stores sessions in. 
 
 from __future__ import annotations
 
-import inspect
-import sys
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from types import FrameType
-from typing import Any, Final
+from typing import Any
 
 from django.apps import apps
 from django.conf import settings
-from django.contrib.auth import login
-from django.contrib.sessions.backends.base import SessionBase
 from django.db.models.signals import class_prepared, post_delete, pre_delete
 from django.http import HttpRequest
 from django.utils import timezone
@@ -28,10 +23,13 @@ from authx.http.actor import actor_of
 from authx.http.request_state import RequestState, answered_request, request_state
 from authx.http.session_deletions import ends_nothing
 from authx.http.session_key import key_of
+from authx.identity import django_login
+from authx.identity.deletion_callers import is_by_login, new_key
 from authx.identity.identity import Delivery, Identity
 from authx.identity.visit import Visit
 from authx.logins.browser import cookie_session
-from authx.sessions import end_bound_sessions
+from authx.models import DeviceSession
+from authx.sessions import end_bound_sessions, end_session
 from authx.sessions.django_sessions import move_mark
 from authx.sessions.liveness import end_of
 from authx.store import database
@@ -40,8 +38,6 @@ from authx.store import database
 _COLUMNS = {"session_key", "session_data", "expire_date"}
 #: The attribute in which a model instance or queryset that is being deleted keeps the keys of its sessions.
 _KEYS = "_authx_deleted_keys"
-#: Django's ``login``, which flushes the session of another user.
-_LOGIN: Final = inspect.unwrap(login).__code__
 
 
 def connect() -> None:
@@ -82,7 +78,7 @@ def end_bound(sender: Any, instance: Any, using: str, origin: Any = None, **kwar
     if not keys:
         return
     request = answered_request.get()
-    if request is None:
+    if request is None or request_state(request).is_finished:  # by what it has left running
         database.with_transaction_of(using, _outside_requests(keys))
         return
     state = request_state(request)
@@ -97,21 +93,17 @@ def end_bound(sender: Any, instance: Any, using: str, origin: Any = None, **kwar
 
 def _outside_requests(keys: list[str]) -> Callable[[], Any]:
     """Return what follows from a deletion by no request of a browser: by a script or a test's client."""
-    frame: FrameType | None = sys._getframe()
-    while frame is not None:
-        if frame.f_code is _LOGIN:
-            return lambda: None
-        if frame.f_code.co_name == "cycle_key":
-            store = frame.f_locals.get("self")
-            if isinstance(store, SessionBase) and store.session_key:
-                return partial(move_mark, keys, store.session_key)
-        frame = frame.f_back
+    if is_by_login(keys):
+        return lambda: None
+    if (key := new_key(keys)) is not None:
+        return partial(move_mark, keys, key)
     return partial(end_bound_sessions, keys)
 
 
 def release(request: HttpRequest, *keys: str | None) -> None:
     """Let a login or logout that has deleted the Django session, or soon will, end by itself what it ends."""
     state = request_state(request)
+    state.has_login = False
     state.released_keys.update(state.deleted_sessions, keys)
 
 
@@ -121,6 +113,10 @@ def conclude(request: HttpRequest, visit: Visit | None, state: RequestState) -> 
     Raises:
         StoreUnavailable: the database cannot be asked or written; nothing has ended.
     """
+    if visit is not None and (left := _left_by_emptying(visit, state)) is not None:
+        end_session(left, EndReason.LOGOUT, by=actor_of(request, visit.identity.user))
+        visit.identify(Identity(delivery=Delivery(clears_cookies=True)))
+        return
     deleted = state.deleted_sessions.keys() - state.released_keys
     if not deleted or _lives_on(request, deleted):
         return
@@ -132,6 +128,19 @@ def conclude(request: HttpRequest, visit: Visit | None, state: RequestState) -> 
     found = cookie_session(request)
     if found is not None and end_of(found) == EndReason.LOGOUT:
         visit.identify(Identity(delivery=Delivery(clears_cookies=True)))
+
+
+def _left_by_emptying(visit: Visit, state: RequestState) -> DeviceSession | None:
+    """Return the session whose login a view has taken out of the Django session, where no signal says so.
+
+    It cleared the Django session, or flushed one that is stored in no table. An impersonation is another's
+    login.
+    """
+    session, user = visit.identity.session, visit.identity.user
+    if session is None or session.user_id != user.pk or state.took_over or state.deleted_sessions:
+        return None
+    with visit.in_place():
+        return session if state.has_login and not django_login.holds_login(visit.request) else None
 
 
 def _lives_on(request: HttpRequest, deleted: set[str]) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import get_user
+from django.contrib.auth import SESSION_KEY, get_user, load_backend
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
 from authx.conf import DottedPath, conf
 from authx.core.derivation import keyed_hash
 from authx.http import django_session
+from authx.http.request_state import request_state
 from authx.http.session_key import stored_key
 from authx.models import DeviceSession
 
@@ -19,6 +20,25 @@ from authx.models import DeviceSession
 def own_user(request: HttpRequest) -> Any:
     """Return the user of the Django session by Django's own rules; anonymous if it has none."""
     return get_user(request) if django_session.is_present(request) else AnonymousUser()
+
+
+def show(request: HttpRequest, session: DeviceSession) -> None:
+    """Show the login of ``session`` in the Django session, for apps that look there for who is signed in."""
+    backend = session.backend or _any_backend()
+    if backend and not django_session.is_present(request):
+        django_session.show_login(request, session.user, str(session.pk), backend)
+    request_state(request).has_login = holds_login(request)
+
+
+def holds_login(request: HttpRequest) -> bool:
+    """Return whether the Django session holds or shows a login."""
+    return SESSION_KEY in getattr(request, "session", ())
+
+
+def _any_backend() -> str:
+    """Return the path of the first backend that can read users; ``""`` if there is none."""
+    paths = settings.AUTHENTICATION_BACKENDS
+    return next((path for path in paths if hasattr(load_backend(path), "get_user")), "")
 
 
 def wants_device_session(request: HttpRequest, user: Any) -> bool:

@@ -13,6 +13,7 @@ from authx.core.user_model import session_auth_hash
 from authx.http.actor import actor_of
 from authx.http.request_state import RequestState
 from authx.http.session_key import key_of, stored_key
+from authx.http.shown_login import written
 from authx.identity.identity import Delivery, Identity
 from authx.identity.step_up import came_back
 from authx.models import DeviceSession
@@ -74,7 +75,7 @@ def _changed(request: HttpRequest, identity: Identity, state: RequestState) -> U
     Where the database has not been asked about the caller by cookie, a new key tells of the change: it is
     what ``update_session_auth_hash`` makes.
     """
-    if not request.session.get(HASH_SESSION_KEY):
+    if not written(request.session, HASH_SESSION_KEY):
         return None
     caller = state.caller if state.by_cookie else None
     before: DeviceSession | None = identity.session

@@ -175,6 +175,7 @@ def _admitted(request: HttpRequest, identity: Identity) -> Identity:
     assert session is not None
     if django_session.leave_no_other(request, session.user, str(session.pk)):
         return replace(identity, user=django_login.own_user(request))
+    django_login.show(request, session)
     mark_binding(request, session)
     return identity
 

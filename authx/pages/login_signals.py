@@ -124,9 +124,10 @@ def _open_none(request: Any, user: Any, visit: Visit | None) -> None:
         django_session.bind(request, "", beneath=str(beneath.pk) if beneath else "")
     if visit is not None:
         visit.identify(replace(visit.identity, user=user, session=beneath, claims=None))
-        # A bound login overwrites cookies that are of no use; this one has to delete them.
+        # A bound login overwrites cookies that are of no use; this one has to delete them. And the Django
+        # session is no longer that of the session whose cookies may still have to be delivered.
         clears = beneath is None and has_credentials(request)
-        visit.change_delivery(clears_cookies=clears, clears_others=clears)
+        visit.change_delivery(clears_cookies=clears, clears_others=clears, binds_django_session=False)
 
 
 def _leave_behind(request: Any, user: Any, visit: Visit | None, came_with: DeviceSession | None) -> None:
@@ -173,6 +174,7 @@ def end_at_logout(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
     visit = visit_of(request)
     if visit is not None and _leaves_impersonation(request, user, visit.settle()):
         known = visit.identity
+        request_state(request).has_login = False
         visit.identify(replace(known, user=known.session.user if known.session else AnonymousUser()))
         return
     session = (visit.settle().session if visit else None) or browser_session(request)

@@ -21,6 +21,7 @@ from authx.http.device_cookie import introduce_browser
 from authx.http.error_reports import keep_secrets
 from authx.http.outage import RETRY_AFTER_SECONDS
 from authx.http.request_state import RequestState, answered_request, request_state
+from authx.http.shown_login import hide
 from authx.identity.bearer import conclude as conclude_bearer
 from authx.identity.binding import follow_key
 from authx.identity.deleted_sessions import conclude
@@ -114,7 +115,9 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
     if response.status_code == 500 and visit is not None and _is_outage(visit):
         response = unavailable(request)  # raised where Django calls no process_exception
     run_pending()
-    if state.deleted_sessions:
+    if response.status_code >= 500:  # Django stores no session then: what the view has emptied is as it was
+        state.has_login = False
+    if state.deleted_sessions or state.has_login:
         try:
             conclude(request, visit, state)
         except StoreUnavailable:
@@ -138,6 +141,8 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
         logger.warning("Cookies were not delivered.", exc_info=True)
     except Exception:  # the site's own code, such as AUTHX_CLAIMS
         logger.exception("Cookies were not delivered.")
+    if visit is not None and state.shows_login:
+        hide(visit.django_session)
     return response
 
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import jwt
 import pytest
 from django.urls import path
+from rest_framework import authentication
 from rest_framework.authentication import (
     BaseAuthentication,
     BasicAuthentication,
@@ -75,6 +76,71 @@ class Inherited(ByMeta):
     pass
 
 
+class WithoutABase:
+    """DRF asks for no more, of a class that is not the first."""
+
+    def authenticate(self, request):
+        return (Somebody("bare"), None) if OTHERS in request.META["HTTP_AUTHORIZATION"] else None
+
+
+class ByAttribute(BaseAuthentication):
+    header = "HTTP_AUTHORIZATION"
+
+    def authenticate(self, request):
+        return (Somebody("attribute"), None) if OTHERS in request.META[self.header] else None
+
+
+HEADER = "HTTP_AUTHORIZATION"
+
+
+class ByConstant(BaseAuthentication):
+    def authenticate(self, request):
+        return (Somebody("constant"), None) if OTHERS in request.META[HEADER] else None
+
+
+def sent_token(request):
+    return request.META[HEADER]
+
+
+class ByHelper(BaseAuthentication):
+    def authenticate(self, request):
+        return (Somebody("helper"), None) if OTHERS in sent_token(request) else None
+
+
+class ByModule(BaseAuthentication):
+    def authenticate(self, request):
+        found = authentication.get_authorization_header(request).decode()
+        return (Somebody("module"), None) if OTHERS in found else None
+
+
+class ByClassMethod(BaseAuthentication):
+    @classmethod
+    def sent(cls, request):
+        return request.headers["Authorization"]
+
+    def authenticate(self, request):
+        return (Somebody("class method"), None) if OTHERS in self.sent(request) else None
+
+
+class ByProperty(BaseAuthentication):
+    @property
+    def header(self):
+        return "HTTP_AUTHORIZATION"
+
+    def authenticate(self, request):
+        return (Somebody("property"), None) if OTHERS in request.META[self.header] else None
+
+
+class SeveralSchemes(ByMeta):
+    def authenticate_header(self, request):
+        return 'Basic realm="x", Bearer realm="y"'
+
+
+class FailingChallenge(ByMeta):
+    def authenticate_header(self, request):
+        raise RuntimeError("it was never asked before")
+
+
 class Keyword(TokenAuthentication):
     """DRF's own tokens under the Bearer scheme."""
 
@@ -113,6 +179,15 @@ CHAINS: dict[str, list[Any]] = {
     "headers": [CookieAuthentication, BearerAuthentication, SessionAuthentication, ByHeaders],
     "function": [BearerAuthentication, ApiKey, ByFunction],
     "inherited": [BearerAuthentication, Inherited],
+    "bare": [BearerAuthentication, WithoutABase],
+    "attribute": [BearerAuthentication, ByAttribute],
+    "constant": [BearerAuthentication, ByConstant],
+    "helper": [BearerAuthentication, ByHelper],
+    "module": [BearerAuthentication, ByModule],
+    "class method": [BearerAuthentication, ByClassMethod],
+    "property": [BearerAuthentication, ByProperty],
+    "several": [BearerAuthentication, SeveralSchemes],
+    "failing": [BearerAuthentication, FailingChallenge],
     "keyword": [BearerAuthentication, Keyword],
     "alone": [BearerAuthentication],
     "ours": [BearerAuthentication, CookieAuthentication],
@@ -131,6 +206,12 @@ TAKERS = {
     "function": "function",
     "inherited": "meta",
     "keyword": "keyword",
+    **{
+        name: name
+        for name in ("bare", "attribute", "constant", "helper", "module", "class method", "property")
+    },
+    "several": "meta",
+    "failing": "meta",
 }
 LONERS = [name for name in CHAINS if name not in TAKERS]
 

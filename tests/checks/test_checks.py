@@ -94,7 +94,7 @@ def test_e001_a_value_of_the_wrong_kind_is_named_with_what_it_must_be(settings):
     settings.AUTHX_ACCESS_TOKEN_LIFETIME = 300
     message = only(check_settings)
     assert message.id == "authx.E001"
-    assert message.msg == "AUTHX_ACCESS_TOKEN_LIFETIME must be a timedelta of at least one second."
+    assert message.msg == "AUTHX_ACCESS_TOKEN_LIFETIME must be a timedelta from one second to 36500 days."
 
 
 def test_e001_every_wrong_value_is_named_at_once_and_not_judged_together(settings):

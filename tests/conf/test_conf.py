@@ -47,7 +47,7 @@ class SitesOwn:
 GOOD = {
     "ISSUER": ["authx", "https://id.example"],
     "AUDIENCE": [None, "api", ["api", "reports"], ("api",)],
-    **{key: [timedelta(seconds=1), HOUR] for key in DURATIONS},
+    **{key: [timedelta(seconds=1), HOUR, timedelta(days=36_500)] for key in DURATIONS},
     "REFRESH_GRACE": [timedelta(microseconds=1), timedelta(seconds=30)],
     "CLOCK_LEEWAY": [timedelta(0), timedelta(seconds=60)],
     "CLIENT_ID": ["first-party"],
@@ -118,11 +118,13 @@ PARSED = {
     "ADDRESS_RATE": [None, Rate(100, 60)],
     "REFRESH_RATE": [None, Rate(60, 60), Rate(5, 3600)],
 }
+#: So long that the end of a session is no date any more.
+NO_DATE = [timedelta.max, timedelta(days=3_650_000)]
 NO_DURATION = [None, 15, "15 min", -HOUR]
 BAD = {
     "ISSUER": [None, "", 7, ["authx"]],
     "AUDIENCE": ["", [], [""], ["api", None], 7, {"api": 1}, b"api"],
-    **{key: [*NO_DURATION, timedelta(0), timedelta(milliseconds=999)] for key in DURATIONS},
+    **{key: [*NO_DURATION, timedelta(0), timedelta(milliseconds=999), *NO_DATE] for key in DURATIONS},
     "REFRESH_GRACE": [*NO_DURATION, timedelta(0)],
     "CLOCK_LEEWAY": [*NO_DURATION, timedelta(seconds=61)],
     "CLIENT_ID": [None, "", 7],
@@ -205,7 +207,7 @@ BAD = {
     "DEVICES_MAX_AUTH_AGE": [300, timedelta(0)],
     "STAFF_MAX_AUTH_AGE": [300, timedelta(0)],
     "TRUSTED_PROXIES": [None, -1, 33, 1.0, "1", True],
-    "RETENTION": [None, 90, timedelta(0)],
+    "RETENTION": [None, 90, timedelta(0), *NO_DATE],
 }
 
 

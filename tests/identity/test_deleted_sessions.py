@@ -1,9 +1,11 @@
 """authx.identity.deleted_sessions: who deletes a Django session ends the device session bound to it."""
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from http.cookies import SimpleCookie
 from importlib import import_module
+from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -54,6 +56,30 @@ def delete_own(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
+def clear(request: HttpRequest) -> HttpResponse:
+    assert request.user.is_authenticated
+    request.session.clear()
+    return HttpResponse()
+
+
+def clear_and_fail(request: HttpRequest) -> HttpResponse:
+    clear(request)
+    return HttpResponse(status=500)
+
+
+def flush_when_known(request: HttpRequest) -> HttpResponse:
+    assert request.user.is_authenticated
+    request.session.flush()
+    return HttpResponse()
+
+
+def set_and_remove(request: HttpRequest) -> HttpResponse:
+    assert request.user.is_authenticated
+    request.session["flag"] = 1
+    del request.session["flag"]
+    return HttpResponse()
+
+
 def delete_all(request: HttpRequest) -> HttpResponse:
     Session.objects.all().delete()
     return HttpResponse()
@@ -80,6 +106,22 @@ def cycle_twice(request: HttpRequest) -> HttpResponse:
     assert request.user.is_authenticated
     request.session.cycle_key()
     request.session.cycle_key()
+    return HttpResponse()
+
+
+#: Deletions that requests have left running, each with the event that it waits for.
+left_running: list[tuple[asyncio.Task[Any], asyncio.Event]] = []
+
+
+@transaction.non_atomic_requests
+async def delete_own_later(request: HttpRequest) -> HttpResponse:
+    key, answered = request.session.session_key, asyncio.Event()
+
+    async def delete():
+        await answered.wait()
+        await Session.objects.filter(session_key=key).adelete()
+
+    left_running.append((asyncio.create_task(delete()), answered))
     return HttpResponse()
 
 
@@ -138,8 +180,13 @@ urlpatterns = [
     path("flush/", flush),
     path("aflush/", aflush),
     path("delete-own/", delete_own),
+    path("clear/", clear),
+    path("clear-and-fail/", clear_and_fail),
+    path("flush-when-known/", flush_when_known),
+    path("set-and-remove/", set_and_remove),
     path("delete-all/", delete_all),
     path("delete/<key>/", delete_key),
+    path("delete-own-later/", delete_own_later),
     path("cycle/", cycle),
     path("acycle/", acycle),
     path("cycle-twice/", cycle_twice),
@@ -211,6 +258,26 @@ def events(session):
 # What ends
 
 
+@pytest.mark.parametrize("kind", ["db", "cache", "file", "signed_cookies", "db, by the API"])
+@pytest.mark.parametrize("url", ["/clear/", "/flush-when-known/"])
+def test_so_does_one_that_a_view_empties_by_hand(url, kind, ada, password, settings, tmp_path):
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{kind.partition(',')[0]}"
+    settings.SESSION_FILE_PATH = str(tmp_path)
+    client = Client()
+    if kind.endswith("API"):
+        api_login(client, ada, password)
+    else:
+        client.post("/django-login/", typed(ada, password))
+    session = session_of(client)
+    client.get("/set-and-remove/")
+    assert whoami(client)
+    client.get(url)
+    assert ended(session) == "logout"
+    assert events(session) == ["logout"]
+    assert not client.cookies[ACCESS].value
+    assert whoami(client) is None
+
+
 @pytest.mark.parametrize(
     "act",
     [
@@ -251,6 +318,21 @@ def test_so_it_does_under_asgi(browser, url):
     assert ended(session) == "logout"
 
 
+@pytest.mark.django_db(transaction=True)
+def test_what_a_request_has_left_running_deletes_for_good(browser):
+    session, client = session_of(browser), AsyncClient()
+    client.cookies = browser.cookies
+
+    async def ask():
+        await client.get("/delete-own-later/")
+        task, answered = left_running.pop()
+        answered.set()
+        await task
+
+    async_to_sync(ask)()
+    assert ended(session) == "ended_by_user"
+
+
 def test_while_no_cookie_of_ours_has_come_back_too(ada, password):
     client = Client()
     client.post("/django-login/", typed(ada, password))
@@ -258,6 +340,11 @@ def test_while_no_cookie_of_ours_has_come_back_too(ada, password):
     alone.cookies = SimpleCookie({site.SESSION_COOKIE_NAME: key_of(client)})
     alone.get("/flush/")
     assert ended(DeviceSession.objects.get()) == "logout"
+
+
+def test_a_page_that_failed_has_emptied_nothing(browser):
+    browser.get("/clear-and-fail/")
+    assert ended(session_of(browser)) == ""
 
 
 def test_a_request_that_deletes_anothers_ends_it(browser, ada, password):
@@ -306,10 +393,12 @@ def test_a_new_key_ends_nothing_and_is_known_at_once(browser, url):
     assert ended(session) == "ended_by_user"
 
 
-def test_a_new_key_outside_a_request_ends_nothing_and_is_known(browser):
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_new_key_outside_a_request_ends_nothing_and_is_known(browser, kind):
     session, kept = session_of(browser), store(key_of(browser))
     kept.load()
-    kept.cycle_key()
+    kept.cycle_key() if kind == "sync" else async_to_sync(kept.acycle_key)()
     assert ended(session) == ""
     Session.objects.get(pk=kept.session_key).delete()
     assert ended(session) == "ended_by_user"
@@ -463,6 +552,20 @@ def test_a_test_client_that_signs_in_again_ends_nothing(ada, bob):
     client.force_login(bob)
     assert ended(session) == ""
     assert events(session) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nor_does_one_under_asgi(ada, bob):
+    client = AsyncClient()
+
+    async def sign_in(user):
+        await client.aforce_login(user)
+        return (await client.get("/async-whoami/")).json()["user"]
+
+    for user in (ada, bob, bob, ada):
+        assert async_to_sync(sign_in)(user) == user.get_username()
+    reasons = DeviceSession.objects.exclude(ended_at=None).values_list("end_reason", flat=True)
+    assert set(reasons) == {"superseded"}
 
 
 def test_a_test_client_that_logs_out_ends_its_session_as_logout(ada):

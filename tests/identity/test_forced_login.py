@@ -25,6 +25,11 @@ def api_user(client):
     return response.json()["user"] if response.status_code == 200 else None
 
 
+@pytest.fixture(params=["db", "cache", "signed_cookies"], autouse=True)
+def engine(request, settings):
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{request.param}"
+
+
 @pytest.fixture(params=["page", "API"])
 def user_of(request):
     """Whom a page or the API takes a client for, by name."""
@@ -72,6 +77,15 @@ def test_back_and_forth(user_of, ada, bob):
         client.force_login(user)
         assert user_of(client) == name(user, user_of)
     assert DeviceSession.objects.live().get().user == bob
+
+
+def test_two_clients_that_take_turns(user_of, ada, bob):
+    clients = [Client(), Client()]
+    for users in ((ada, bob), (bob, ada)):
+        for client, user in zip(clients, users, strict=True):
+            client.force_login(user)
+        for client, user in zip(clients, users, strict=True):
+            assert user_of(client) == name(user, user_of)
 
 
 def test_its_mark_is_spent_with_its_cookies(ada, bob):

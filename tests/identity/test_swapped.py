@@ -51,6 +51,16 @@ def test_nothing_that_a_browser_sends_along_counts(key, browser):
     assert app(browser, "/app/whoami/", key)[0].json() == NOBODY
 
 
+@pytest.mark.django_db(transaction=True)  # that they came back is written after the commit
+def test_the_key_of_a_browser_whose_cookies_came_back_is_no_credential(browser, ada):
+    """It was none without them, and must not become one by being put in place of another session."""
+    session = DeviceSession.objects.get()
+    for _time in range(2):
+        assert app(browser, "/app/whoami/", browser.session.session_key)[0].json() == NOBODY
+        assert app(Client(), "/app/api/", browser.session.session_key)[0].status_code == 401
+    assert browser.get("/whoami/").json() == is_(ada, session)
+
+
 def test_a_login_in_it_decides_and_leaves_the_browser_alone(browser, ada, bob):
     before = DeviceSession.objects.get()
     said, key = app(browser, "/app/log-in/bob/")

@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
 from django.db.models import F
 from django.http import HttpResponse
@@ -14,7 +15,8 @@ from django.test.utils import CaptureQueriesContext
 
 from authx.conf import conf
 from authx.errors import StoreUnavailable
-from authx.http.device_cookie import introduce_browser
+from authx.http.device_cookie import introduce_browser, presented_device
+from authx.http.request_state import request_state
 from authx.logins.double_click import login_key
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import end_session, open_session
@@ -221,6 +223,19 @@ def test_two_device_cookies_say_nothing(jar, door):
     for _ in range(2):
         assert Client().post(door, body, content_type=form, HTTP_COOKIE=header).status_code in {200, 302}
     assert len(live()) == 2
+
+
+@pytest.mark.parametrize("is_read_before", [True, False])
+def test_a_login_in_a_swapped_session(ada, jar, rf, is_read_before):
+    """It is an app's, whatever the browser sends along; and the browser stays known for what comes after."""
+    request = rf.get("/", headers={"cookie": f"{DEVICE}={jar[DEVICE]}"})
+    own = request.session = request_state(request).django_session = SessionStore()
+    before = presented_device(request) if is_read_before else None
+    request.session = SessionStore()
+    assert login_key(request, ada, amr=["pwd"], persistent=True, came_with=None) is None
+    request.session = own
+    assert presented_device(request) is not None
+    assert before in {None, presented_device(request)}
 
 
 @each_door

@@ -6,7 +6,8 @@ import pytest
 from allauth.account.models import EmailAddress
 from django.contrib.auth import user_logged_in
 from django.contrib.sessions.backends.db import SessionStore
-from django.db import connections
+from django.core.exceptions import ImproperlyConfigured
+from django.db import OperationalError, connections
 from django.db.models import F
 from django.test import Client
 
@@ -176,3 +177,71 @@ def test_an_app_older_than_authx_is_adopted_once(ada, password):
     end_session(session, "kicked")
     assert app.whoami() in {401, 410}
     assert DeviceSession.objects.count() == 1
+
+
+# The site's own API, by allauth's class for DRF as ours continues it
+
+
+def own_api(app, **headers):
+    return app.client.post("/own-api/", headers={"X-Session-Token": app.token or "", **headers})
+
+
+def test_the_sites_own_api_takes_its_token_and_no_cookies(browser, app, ada, bob, password):
+    beside = App(browser)
+    beside.log_in(bob, password)
+    for _time in range(2):
+        assert own_api(app).json() == {"user": ada.get_username()}
+        assert own_api(beside).json() == {"user": bob.get_username()}
+    for token in ("", "0" * 32):
+        beside.token = token
+        assert own_api(beside).status_code == 403
+
+
+@pytest.mark.parametrize("reason", ["kicked", "ended_by_user"])
+def test_the_sites_own_api_refuses_it_once_its_device_session_has_ended(reason, app, ada):
+    assert own_api(app).status_code == 200
+    end_session(DeviceSession.objects.get(), reason)
+    refused = own_api(app)
+    assert refused.status_code == 401
+    assert (refused.json()["code"], refused.json()["reason"]) == ("session_ended", reason)
+    assert own_api(app).status_code in {401, 403}
+    assert DeviceSession.objects.count() == 1
+
+
+def test_the_sites_own_api_adopts_a_login_older_than_authx_once(ada, password):
+    user_logged_in.disconnect(dispatch_uid="authx.pages.login")
+    try:
+        app = App()
+        app.log_in(ada, password)
+    finally:
+        login_signals.connect()
+    for _time in range(2):
+        assert own_api(app).json() == {"user": ada.get_username()}
+    assert DeviceSession.objects.count() == 1
+    assert app.session[BOUND_KEY] == str(DeviceSession.objects.get().pk)
+
+
+@pytest.mark.django_db(transaction=True)  # that its cookies came back is written after the commit
+def test_the_sites_own_api_takes_no_browsers_session(browser):
+    app = App()
+    app.token = browser.session.session_key
+    assert own_api(app).status_code == 403
+
+
+def test_an_outage_is_one_at_the_sites_own_api(app):
+    def fail(execute, sql, params, many, context):
+        if "authx_" in sql:
+            raise OperationalError("server has gone away")
+        return execute(sql, params, many, context)
+
+    with connections["default"].execute_wrapper(fail):
+        assert own_api(app).status_code == 503
+    assert own_api(app).status_code == 200
+
+
+def test_it_says_what_it_needs(settings, app):
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if not name.startswith("authx.")]
+    without = App()
+    without.token = app.token
+    with pytest.raises(ImproperlyConfigured, match="DeviceSessionMiddleware"):
+        own_api(without)

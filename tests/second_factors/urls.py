@@ -8,7 +8,12 @@ from django.urls import include, path
 from django_otp import login as otp_login
 from django_otp.models import Device
 from django_otp.views import LoginView
+from rest_framework.decorators import api_view, authentication_classes, permission_classes
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
 
+from authx.contrib.allauth_headless import XSessionTokenAuthentication
 from authx.sessions import end_session
 from tests.urls import urlpatterns as site
 
@@ -52,7 +57,16 @@ def end_all(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
+@api_view(["GET", "POST"])
+@authentication_classes([XSessionTokenAuthentication])
+@permission_classes([IsAuthenticated])
+def own_api(request: Request) -> Response:
+    """Answer the app in an API of the site's own."""
+    return Response({"user": request.user.get_username()})
+
+
 urlpatterns = [
+    path("own-api/", own_api),
     path("end-all/", end_all),
     path("accounts/", include("allauth.urls")),
     path("_allauth/", include("allauth.headless.urls")),

@@ -1,0 +1,54 @@
+"""The keys of a Django login, shown in a Django session that holds none where our cookies say who it is.
+
+So it is after a login through the API, and where the Django session has expired first. Apps look there for
+who is signed in, as impersonations do. The keys are shown to the view and not stored; should the view store
+them itself, they are bound to the device session.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+
+
+class Shown(str):
+    """A value that Django's ``login`` has not written; a copy in a store is plain text."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> Any:
+        return str, (str(self),)
+
+
+def show(session: Any, *, key: str, backend: str, auth_hash: str, **others: str) -> None:
+    """Show a login of the user with this key, unless the session holds one; it stays unmodified.
+
+    ``others`` are shown too where they are missing.
+    """
+    if SESSION_KEY in session:
+        return
+    was_modified = session.modified
+    shown = {SESSION_KEY: key, BACKEND_SESSION_KEY: backend, HASH_SESSION_KEY: auth_hash}
+    for name, value in (others | shown).items():
+        session.setdefault(name, Shown(value))
+    session.modified = was_modified
+
+
+def hide(session: Any) -> None:
+    """Remove what is only shown; whether the session is modified does not change."""
+    was_modified = session.modified
+    for name in [name for name, value in session.items() if isinstance(value, Shown)]:
+        del session[name]
+    session.modified = was_modified
+
+
+def written(session: Any, name: str) -> Any:
+    """Return a value of the session; None where it is only shown, or missing."""
+    value = session.get(name)
+    return None if isinstance(value, Shown) else value
+
+
+def holds_more(session: Any) -> bool:
+    """Return whether there is anything that is not only shown."""
+    return any(not isinstance(value, Shown) for value in session.values())
