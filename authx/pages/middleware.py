@@ -28,6 +28,7 @@ from authx.identity.stored_data import claim_stored_data
 from authx.identity.swapped import keep_bindings
 from authx.identity.visit import Visit, begin_visit
 from authx.logins.outcome import answered
+from authx.pages.choosing import choice_page
 from authx.pages.second_step import note_proofs
 from authx.pages.texts import refusal_text
 from authx.store.after_transaction import run_pending
@@ -73,6 +74,8 @@ class DeviceSessionMiddleware:
         """Return an error page for a refused login or an outage that no view has caught; else None."""
         if isinstance(error, StoreUnavailable):
             return unavailable(request)
+        if isinstance(error, SessionLimitReached) and (page := choice_page(request, error)):
+            return page
         if isinstance(error, LoginRefused | SessionLimitReached):
             status = 409 if isinstance(error, SessionLimitReached) else 403
             context = {"message": refusal_text(error)}
