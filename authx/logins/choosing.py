@@ -70,7 +70,12 @@ def client_holder(device_id: str) -> str:
 
 @sensitive_variables()
 def offer(
-    request: HttpRequest, login: CompleteLogin, error: SessionLimitReached, *, holder: str
+    request: HttpRequest,
+    login: CompleteLogin,
+    error: SessionLimitReached,
+    *,
+    holder: str,
+    now: datetime | None = None,
 ) -> Offer | None:
     """Return the sessions that may end so that there is room for ``login``; None where none may.
 
@@ -82,9 +87,8 @@ def offer(
     """
     if not error.choosable:
         return None
-    now, number = opening_moment()
-    earlier = login.proof
-    seconds = int(now.timestamp())
+    moment, number = opening_moment()
+    earlier, seconds = login.proof, int((now or moment).timestamp())
     proof = LoginProof(
         user=str(login.user.pk),
         database=database.alias(),
@@ -103,7 +107,9 @@ def offer(
 
 
 @contextmanager
-def login_by_proof(request: HttpRequest, text: object, *, holder: str) -> Iterator[CompleteLogin]:
+def login_by_proof(
+    request: HttpRequest, text: object, *, holder: str, now: datetime | None = None
+) -> Iterator[CompleteLogin]:
     """Give the login that ``text`` proves, for a block that opens a session with it and spends it.
 
     A bad one counts as a failed login: of its user, if it was one of ours, and of the address. If the block
@@ -118,7 +124,7 @@ def login_by_proof(request: HttpRequest, text: object, *, holder: str) -> Iterat
     subject = None if user is None else find_subject(user)
     counted = _count(request, subject)
     try:
-        yield _judged(proof, user, holder=holder)
+        yield _judged(proof, user, holder=holder, now=now)
     except LoginProofInvalid:
         _record_failure(request, subject)
         raise
@@ -177,15 +183,14 @@ def _count(request: HttpRequest, subject: str | None) -> LoginCount:
     return counted
 
 
-def _judged(proof: LoginProof | None, user: Any, *, holder: str) -> CompleteLogin:
+def _judged(proof: LoginProof | None, user: Any, *, holder: str, now: datetime | None) -> CompleteLogin:
     if proof is None or user is None:
         raise LoginProofInvalid("the login proof is not one of ours, or its user is gone")
     if proof.holder != holder:
         raise LoginProofInvalid("the login proof was handed to somebody else")
     if not _is_current(proof, user):
         raise LoginProofInvalid("the user may not sign in with this any more")
-    now: datetime = database.database_now()
-    if now.timestamp() >= proof.expires_at:
+    if (now or database.database_now()).timestamp() >= proof.expires_at:
         raise LoginProofInvalid("the login proof is too old")
     user.backend = proof.backend
     return CompleteLogin(user, proof.backend, proof.amr, proof.by_password, proof=proof)
