@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from django.contrib.auth import user_logged_in, user_logged_out
@@ -27,8 +28,10 @@ from authx.logins.double_click import login_key
 from authx.models import DeviceSession
 from authx.pages import proofs
 from authx.sessions import Device, end_session, open_session
+from authx.sessions.choosing import spend
 from authx.sessions.liveness import end_of
 from authx.sessions.methods import backend_methods, methods_of, password_methods
+from authx.store import database
 
 #: What Django's own ``login`` puts into the META of a request: one that holds no more came from no browser.
 SET_BY_LOGIN = {"CSRF_COOKIE", "CSRF_COOKIE_NEEDS_UPDATE"}
@@ -120,6 +123,8 @@ def _methods(request: Any, user: Any, visit: Visit | None) -> tuple[str, ...]:
 
 
 def _open_none(request: Any, user: Any, visit: Visit | None) -> None:
+    if (choice := request_state(request).choice) is not None:  # its proof is used all the same
+        database.transact(partial(spend, choice.proof))
     beneath = _beneath(request, visit)
     _leave_behind(request, user, visit, beneath)
     if beneath is not None and beneath.user_id == user.pk:  # back from an impersonation
