@@ -85,7 +85,7 @@ class ProofLoginSerializer(EntrySerializer):
 
 
 def offer_body(offered: Offer) -> dict[str, Any]:
-    """Return what ``session_limit`` adds where the user may choose; ``must_end`` only where that is several."""
+    """Return what ``session_limit`` adds where the user may choose; ``must_end`` only if several."""
     sessions = [
         {
             "id": str(session.pk),

@@ -57,7 +57,7 @@ class Limit:
         if not isinstance(choose, bool):
             raise ValueError("must have True or False as choose")
         if choose and when_full is not WhenFull.REFUSE:
-            raise ValueError(f'may have choose only beside "when_full": "refuse", not {when_full.value!r}')
+            raise ValueError(f'must have "when_full": "refuse" beside choose, not "{when_full.value}"')
         return cls(None if types is None else frozenset(types), limit, when_full, choose)
 
     def __str__(self) -> str:

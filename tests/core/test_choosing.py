@@ -136,7 +136,7 @@ def _is_full(limits, there, chosen=frozenset()):
 @pytest.mark.parametrize("when_full", [None, *(each for each in WhenFull if each != "refuse")])
 def test_only_a_limit_that_refuses_lets_anybody_choose(when_full):
     rule = {"limit": 1, "choose": True} | ({"when_full": when_full.value} if when_full else {})
-    with pytest.raises(ValueError, match='choose only beside "when_full": "refuse"'):
+    with pytest.raises(ValueError, match='must have "when_full": "refuse" beside choose'):
         Limit.read(rule)
     assert not Limit.read(rule | {"choose": False}).choose
 
