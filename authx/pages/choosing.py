@@ -88,9 +88,9 @@ class ChoosingLoginView(LoginView):
                     return self.refuse(word)
                 self._sign_in(login)
         except SessionLimitReached as error:
-            return self.ask(error) or self.say(refusal_text(error), 409)
+            return self.ask(error) or self.show(refusal_text(error), 409)
         except LoginRefused as error:
-            return self.say(refusal_text(error), 403)
+            return self.show(refusal_text(error), 403)
         except (LoginProofInvalid, ChoiceInvalid):
             return self._invalid()
         return HttpResponseRedirect(self.get_success_url())
@@ -110,19 +110,19 @@ class ChoosingLoginView(LoginView):
     def _invalid(self) -> HttpResponse:
         wait = request_state(self.request).login_wait
         if wait:
-            response = self.say(_("Too many attempts. Please try again later."), 429)
+            response = self.show(_("Too many attempts. Please try again later."), 429)
         else:
             text = _("This choice is no longer open: it is used up, or more than five minutes old.")
-            response = self.say(f"{text} {_('Please sign in again.')}", 401)
+            response = self.show(f"{text} {_('Please sign in again.')}", 401)
         set_retry_after(response, wait)  # for a site without our middleware
         return response
 
     def refuse(self, word: str) -> HttpResponse:
         """Return the login page with what AUTHX_PASSWORD_LOGIN has said of a right password."""
         self.refusal_code = word
-        return self.say(str(OTHER_WAY), 401)
+        return self.show(str(OTHER_WAY), 401)
 
-    def say(self, text: str, status: int) -> HttpResponse:
+    def show(self, text: str, status: int) -> HttpResponse:
         """Return the login page, empty, with this message."""
         form: Any = self.get_form_class()(self.request)
         form.full_clean()

@@ -261,7 +261,7 @@ class Day:
         assert bad_csrf.post(f"{AUTH}sessions/end-others/").status_code == 403
 
     def choose_a_device(self):
-        """Sign in with a tablet in place of another; the proof comes back whole, spent, altered and misplaced."""
+        """Sign in with a tablet in place of another; the proof comes back altered, misplaced, spent."""
         tablets = [{"id": f"tablet-{number}", "type": "ios"} for number in range(2)]
         stranger, answers = self.visitor(APIClient()), []
         for device in tablets:

@@ -133,11 +133,11 @@ def prepared():
 
 
 @contextmanager
-def serving(directory, *options):
+def serving(directory, *options, **variables):
     """``manage.py demo`` on a database of its own in ``directory``, until the block is left."""
     port, database = free_port(), directory / "demo.sqlite3"
     database.write_bytes(prepared())
-    environment = environment_with(database)
+    environment = environment_with(database) | variables
     command = [sys.executable, "manage.py", "demo", "--port", str(port), *options]
     said, complained = directory / "stdout", directory / "stderr"
     with (

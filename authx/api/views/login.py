@@ -153,8 +153,8 @@ def _full(
     offered = None if login is None else offer(request._request, login, error, holder=holder)
     if offered is None:
         raise error
-    told = {"detail": DETAILS[error.code], "code": error.code}
-    response = Response({**told, **offer_body(offered)}, status=409)
+    refusal = {"detail": DETAILS[error.code], "code": error.code}
+    response = Response({**refusal, **offer_body(offered)}, status=409)
     if data["transport"] == "cookie":
         introduce_browser(request._request, response)  # the proof is bound to its device cookie
     return response
