@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -106,58 +104,73 @@ def offer(
     return Offer(find_sessions(error.choosable), error.must_end, text)
 
 
-@contextmanager
-def login_by_proof(
-    request: HttpRequest, text: object, *, holder: str, now: datetime | None = None
-) -> Iterator[CompleteLogin]:
-    """Give the login that ``text`` proves, for a block that opens a session with it and spends it.
+class LoginByProof:
+    """A context manager: the login that a proof proves, for a block that opens its session and spends it.
 
     A bad one counts as a failed login: of its user, if it was one of ours, and of the address. If the block
-    finds the limit full all the same, the proof is spent too: ``offer`` makes another.
-
-    Raises:
-        LoginProofInvalid: it lets nobody in, whatever the cause; or there were too many tries, and then
-            ``request_state(request).login_wait`` is the number of seconds to wait.
-        StoreUnavailable: the database cannot be asked.
+    finds the limit full all the same, the proof is spent too: ``offer`` makes another. It is no generator: the
+    frame of one is beyond ``sensitive_variables``, and would be in the report of an error.
     """
-    proof, user = _read(text)
-    subject = None if user is None else find_subject(user)
-    counted = _count(request, subject)
-    try:
-        yield _judged(proof, user, holder=holder, now=now)
-    except LoginProofInvalid:
-        _record_failure(request, subject)
-        raise
-    except ChoiceInvalid:
-        raise  # it counts: nobody finds out by trying which sessions there are
-    except SessionLimitReached:
-        counted.give_back()
-        _spend_unopened(request, proof, subject)
-        raise
-    except BaseException:
-        counted.give_back()
-        raise
-    counted.give_back()
+
+    @sensitive_variables()
+    def __init__(
+        self, request: HttpRequest, text: object, *, holder: str, now: datetime | None = None
+    ) -> None:
+        """Read the proof; ``now`` is the database's clock, unless given.
+
+        Raises:
+            StoreUnavailable: the database cannot be asked.
+        """
+        self._request, self._holder, self._now = request, holder, now
+        self._proof, self._user = _read(text)
+        self._subject = None if self._user is None else find_subject(self._user)
+        self._counted = LoginCount()
+
+    def __enter__(self) -> CompleteLogin:
+        """Judge the proof.
+
+        Raises:
+            LoginProofInvalid: it lets nobody in, whatever the cause; or there were too many tries, and then
+                ``request_state(request).login_wait`` is the number of seconds to wait.
+            StoreUnavailable: the database cannot be asked.
+        """
+        self._counted = _count(self._request, self._subject)
+        try:
+            return _judged(self._proof, self._user, holder=self._holder, now=self._now)
+        except LoginProofInvalid:
+            self._record_failure()
+            raise
+        except BaseException:
+            self._counted.give_back()
+            raise
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        """Settle the try; spend the proof also where there was no room.
+
+        Raises:
+            LoginProofInvalid: there was no room, and another request has spent it first.
+        """
+        if isinstance(error, LoginProofInvalid):
+            self._record_failure()
+        elif not isinstance(error, ChoiceInvalid):  # which counts: nobody finds out by trying what there is
+            self._counted.give_back()
+        if isinstance(error, SessionLimitReached):
+            self._spend_unopened()
+
+    def _spend_unopened(self) -> None:
+        assert self._proof is not None
+        try:
+            database.transact(partial(spend, self._proof))
+        except LoginProofInvalid:
+            self._record_failure()
+            raise
+
+    def _record_failure(self) -> None:
+        kind = SessionEvent.Kind.LOGIN_FAILED
+        record_failure(kind, self._request, self._subject, outcome="proof_invalid")
 
 
-def _spend_unopened(request: HttpRequest, proof: LoginProof | None, subject: str | None) -> None:
-    """Spend the proof of a login that found no room: ``offer`` makes another.
-
-    Raises:
-        LoginProofInvalid: another request was first.
-    """
-    assert proof is not None
-    try:
-        database.transact(partial(spend, proof))
-    except LoginProofInvalid:
-        _record_failure(request, subject)
-        raise
-
-
-def _record_failure(request: HttpRequest, subject: str | None) -> None:
-    record_failure(SessionEvent.Kind.LOGIN_FAILED, request, subject, outcome="proof_invalid")
-
-
+@sensitive_variables()
 def _read(text: object) -> tuple[LoginProof | None, Any]:
     """Return the proof and its user, as the database has them now; None for what there is not."""
     try:

@@ -21,7 +21,7 @@ from authx.http.confirmation import is_safe
 from authx.http.device_cookie import introduce_browser
 from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.request_state import is_swapped, request_state
-from authx.logins.choosing import CompleteLogin, browser_holder, login_by_proof, offer
+from authx.logins.choosing import CompleteLogin, LoginByProof, browser_holder, offer
 from authx.logins.outcome import set_retry_after
 from authx.pages.texts import OTHER_WAY, refusal_text
 from authx.sessions.choosing import Choice
@@ -83,7 +83,7 @@ class ChoosingLoginView(LoginView):
         """Sign in whom the form's proof names, in place of the sessions that they have chosen."""
         request = self.request
         try:
-            with login_by_proof(request, request.POST[PROOF], holder=browser_holder(request)) as login:
+            with LoginByProof(request, request.POST[PROOF], holder=browser_holder(request)) as login:
                 if word := _refusal(request, login):
                     return self.refuse(word)
                 self._sign_in(login)

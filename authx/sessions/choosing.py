@@ -76,5 +76,4 @@ def prune_spent(batch: int, *, now: datetime | None = None) -> Iterator[int]:
     rows = SpentLoginProof.objects.using(database.alias())
     old = rows.filter(expires_at__lt=now or database.database_now())
     while keys := list(old.values_list("pk", flat=True)[:batch]):
-        deleted, _by_model = rows.filter(pk__in=keys).delete()
-        yield deleted
+        yield int(database.transact(rows.filter(pk__in=keys).delete)[0])

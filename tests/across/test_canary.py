@@ -405,6 +405,13 @@ def break_down(execute, sql, params, many, context):
     return execute(sql, params, many, context)
 
 
+def break_down_at_users(execute, sql, params, many, context):
+    """The same when it looks for a user."""
+    if sql.startswith("SELECT") and 'FROM "auth_user"' in sql:
+        raise RuntimeError("the driver is broken")
+    return execute(sql, params, many, context)
+
+
 def fail_inside(day, settings):
     """Everything that authx does fails in the middle, with the secrets in its hands."""
     day.sign_in()
@@ -414,6 +421,7 @@ def fail_inside(day, settings):
     let_the_grace_pass()
     for accepted in (HTML, JSON):
         fail_to_sign_in(day, accepted)
+        fail_to_choose(day, settings, accepted)
         fail_to_refresh(day, accepted)
         with connection.execute_wrapper(break_down):
             fail_to_refresh(day, accepted)
@@ -434,6 +442,29 @@ def fail_to_sign_in(day, headers):
     stranger.post(f"{AUTH}login/", f"username=ada&password={PASSWORD}", **form)
     bearer = {**day.bearer, **headers}
     day.phone.post(f"{AUTH}reauthenticate/", {"password": PASSWORD}, format="json", headers=bearer)
+
+
+def fail_to_choose(day, settings, headers):
+    """A limit is full, which comes before the failure; then the proof is taken, and the claims are made."""
+    usual = settings.AUTHX_SESSION_LIMITS
+    settings.AUTHX_SESSION_LIMITS = [{"limit": 1, "when_full": "refuse", "choose": True}]
+    stranger, body = day.visitor(APIClient()), {"username": "ada", "password": PASSWORD}
+    given = stranger.client.post(f"{AUTH}login/", body, format="json").json()
+    day.secrets.add_token("an API's proof", given["proof"])
+    end = [session["id"] for session in given["sessions"]]
+    body_of_proof = {"proof": given["proof"], "end": end}
+    stranger.post(f"{AUTH}login/", body_of_proof, format="json", headers=headers)
+    with connection.execute_wrapper(break_down_at_users):
+        stranger.post(f"{AUTH}login/", body_of_proof, format="json", headers=headers)
+    page = stranger.client.post("/account/login/", body, format="multipart").content.decode()
+    proof = unescape(re.search('name="proof" value="([^"]+)"', page)[1])
+    day.secrets.add_token("a page's proof", proof)
+    end = re.findall('name="end" value="([^"]+)"', page)
+    sent = {"proof": proof, "end": end}
+    stranger.post("/account/login/", sent, format="multipart", headers=headers)
+    with connection.execute_wrapper(break_down_at_users):
+        stranger.post("/account/login/", sent, format="multipart", headers=headers)
+    settings.AUTHX_SESSION_LIMITS = usual
 
 
 def fail_to_refresh(day, headers):
@@ -460,7 +491,7 @@ def fail_to_recognize(day, headers):
 
 
 #: How often ``fail_inside`` fails.
-FAILURES = 2 * (6 + 5 + 5 + 10)
+FAILURES = 2 * (6 + 4 + 5 + 5 + 10)
 
 
 def test_no_error_mail_of_a_failure_inside_authx_holds_a_secret(day, settings, reports):

@@ -22,7 +22,7 @@ from authx.core.login_proof import read_login_proof, write_login_proof
 from authx.core.reasons import EndReason
 from authx.errors import LoginProofInvalid, SessionEnded
 from authx.http.request_state import request_state
-from authx.logins.choosing import client_holder, login_by_proof
+from authx.logins.choosing import LoginByProof, client_holder
 from authx.models import DeviceSession, SessionEvent, SpentLoginProof
 from authx.sessions import (
     Device,
@@ -432,7 +432,7 @@ def test_to_the_second(ada, phone, seconds, good):
     at = datetime.fromtimestamp(opened(text).expires_at + seconds, UTC)
     request, tried = RequestFactory().post(LOGIN), []
     try:
-        with login_by_proof(request, text, holder=client_holder("new"), now=at) as login:
+        with LoginByProof(request, text, holder=client_holder("new"), now=at) as login:
             tried.append(login.user)
     except LoginProofInvalid:
         pass
@@ -683,5 +683,5 @@ def test_the_ended_devices_tokens_are_refused_at_once(ada):
 def test_no_wait_is_left_over_from_another_request(ada, phone):
     proof = refused(by_password())["proof"]
     request = RequestFactory().post(LOGIN)
-    with login_by_proof(request, proof, holder=client_holder("new")):
+    with LoginByProof(request, proof, holder=client_holder("new")):
         assert request_state(request).login_wait == 0

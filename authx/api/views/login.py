@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from django.contrib.auth.models import update_last_login
@@ -28,7 +27,7 @@ from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.request_state import request_state
 from authx.identity.django_login import stored_key
 from authx.logins.browser import browser_session
-from authx.logins.choosing import CompleteLogin, browser_holder, client_holder, login_by_proof, offer
+from authx.logins.choosing import CompleteLogin, LoginByProof, browser_holder, client_holder, offer
 from authx.logins.double_click import login_key
 from authx.sessions import Device, open_session
 from authx.sessions.choosing import Choice
@@ -60,39 +59,40 @@ class Login(AuthxAPIView):
         login: CompleteLogin | None = None
         try:
             with _login(request, data, holder) as login:
+                _demand_enough(request, login)
                 return _opened(request, data, device, login)
         except SessionLimitReached as error:
             return _full(request, data, login, error, holder)
+        except LoginProofInvalid:
+            if wait := request_state(request._request).login_wait:
+                raise Throttled(wait) from None
+            raise
 
 
 @sensitive_variables()
-@contextmanager
-def _login(request: Request, data: dict[str, Any], holder: str) -> Iterator[CompleteLogin]:
-    """Give the login that the body makes, by a password or by a proof, for a block that opens its session.
+def _login(request: Request, data: dict[str, Any], holder: str) -> AbstractContextManager[CompleteLogin]:
+    """Return the login that the body makes, by a password or by a proof, for a block that opens its session.
 
     Raises:
         Throttled: there were too many failures.
-        Refused: the body lets nobody in; or AUTHX_PASSWORD_LOGIN refuses a password that is right.
+        Refused: name and password let nobody in.
     """
-    if "proof" not in data:
-        user = check_credentials(request, data["username"], data["password"])
-        _demand_enough(request, user)
-        yield CompleteLogin(user, path_of(user), password_methods(user))
-        return
-    try:
-        with login_by_proof(request._request, data["proof"], holder=holder) as login:
-            if not login.by_password:
-                raise LoginProofInvalid("it was made at another door")
-            _demand_enough(request, login.user)
-            yield login
-    except LoginProofInvalid:
-        if wait := request_state(request._request).login_wait:
-            raise Throttled(wait) from None
-        raise
+    if "proof" in data:
+        return LoginByProof(request._request, data["proof"], holder=holder)
+    user = check_credentials(request, data["username"], data["password"])
+    return nullcontext(CompleteLogin(user, path_of(user), password_methods(user)))
 
 
-def _demand_enough(request: Request, user: Any) -> None:
-    if word := password_login_refusal(request._request, user):
+def _demand_enough(request: Request, login: CompleteLogin) -> None:
+    """Let AUTHX_PASSWORD_LOGIN refuse a login that is right; also one by a proof, as it is asked now.
+
+    Raises:
+        Refused: it does.
+        LoginProofInvalid: the login was made at another door, which asks for something else.
+    """
+    if not login.by_password:
+        raise LoginProofInvalid("it was made at another door")
+    if word := password_login_refusal(request._request, login.user):
         raise Refused(word)
 
 
