@@ -247,6 +247,14 @@ def _answer(proof, end, **fields):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_of_many_that_present_it_at_once_one_gets_in(ada, phone):
+    proof = refused(by_password())["proof"]
+    answers = race(*[partial(_answer, proof, str(phone.pk))] * 8)
+    assert sorted(answers) == [200, *[401] * 7]
+    assert len(live(ada)) == 1
+
+
+@pytest.mark.django_db(transaction=True)
 def test_two_proofs_that_choose_the_same_session_let_one_in(ada, phone):
     """Both users, or both tabs, were told of the same phone; the second is asked again."""
     proofs = [refused(by_password(device={"id": each, "type": "ios"}))["proof"] for each in "ab"]
