@@ -108,8 +108,8 @@ class LoginByProof:
     """A context manager: the login that a proof proves, for a block that opens its session and spends it.
 
     A bad one counts as a failed login: of its user, if it was one of ours, and of the address. If the block
-    finds the limit full all the same, the proof is spent too: ``offer`` makes another. It is no generator: the
-    frame of one is beyond ``sensitive_variables``, and would be in the report of an error.
+    finds the limit full all the same, the proof is spent too: ``offer`` makes another. It is no generator:
+    the frame of one is beyond ``sensitive_variables``, and would be in the report of an error.
     """
 
     @sensitive_variables()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
+from django.contrib import messages
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth import login as auth_login
 from django.contrib.auth.views import LoginView
@@ -23,6 +24,7 @@ from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.request_state import is_swapped, request_state
 from authx.logins.choosing import CompleteLogin, LoginByProof, browser_holder, offer
 from authx.logins.outcome import set_retry_after
+from authx.pages.other_login_page import to_other_login_page
 from authx.pages.texts import OTHER_WAY, refusal_text
 from authx.sessions.choosing import Choice
 
@@ -123,7 +125,10 @@ class ChoosingLoginView(LoginView):
         return self.show(str(OTHER_WAY), 401)
 
     def show(self, text: str, status: int) -> HttpResponse:
-        """Return the login page, empty, with this message."""
+        """Return the login page, empty, with this message; where that takes no passwords, the site's own."""
+        if not takes_passwords():
+            messages.error(self.request, text, fail_silently=True)
+            return to_other_login_page(self.request, self.get_redirect_url())
         form: Any = self.get_form_class()(self.request)
         form.full_clean()
         form.cleaned_data = {}  # which only a form that was sent has, and ``add_error`` demands

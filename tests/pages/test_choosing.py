@@ -303,9 +303,12 @@ def test_the_sites_function_is_asked_again(browser, ada, old, settings):
 
 
 def test_no_password_no_choice_by_one(browser, ada, old, settings):
-    fields = asked(sign_in(browser, ada))
-    settings.AUTHX_PASSWORD_LOGIN = False
-    assert_dead(browser.post(LOGIN, fields))
+    fields = asked(sign_in(browser, ada, next="/private/"))
+    settings.AUTHX_PASSWORD_LOGIN, settings.LOGIN_URL = False, "/django-login/"
+    response = browser.post(LOGIN, fields)
+    assert (response.status_code, response["Location"]) == (302, "/django-login/?next=/private/")
+    assert_nobody(browser)
+    assert live(ada) == {str(old.pk)}
 
 
 def test_too_many_bad_ones_have_to_wait(browser, ada, old, settings):
