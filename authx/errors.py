@@ -15,6 +15,8 @@ AuthxError
 ├── DeviceInvalid          the login named a device we do not know → 400
 ├── LoginRefused           no session can be opened for this user  → 401
 ├── SessionLimitReached    the user has as many sessions as allowed → 409
+├── LoginProofInvalid      a login proof lets nobody in, or not any more → 401
+├── ChoiceInvalid          the login named a session that it cannot end → 400
 ├── KeyInvalid             a configured key is weak, unreadable or mismatched
 └── StoreUnavailable       we cannot know                     → 503, never 401
 """
@@ -129,6 +131,24 @@ class SessionLimitReached(AuthxError):
     """The user has as many sessions as AUTHX_SESSION_LIMITS allows, and the limit refuses more."""
 
     code = "session_limit"
+
+    def __init__(self, message: str = "", *, choosable: tuple[UUID, ...] = (), must_end: int = 0) -> None:
+        super().__init__(message)
+        #: The sessions of which the user may choose ``must_end``, to end them; none where nothing makes room.
+        self.choosable = choosable
+        self.must_end = must_end
+
+
+class LoginProofInvalid(AuthxError):
+    """Not one of ours, spent, too old, another browser's, or of a user who has changed since."""
+
+    code = "proof_invalid"
+
+
+class ChoiceInvalid(AuthxError):
+    """A session named to be ended is not one that the user can choose; nothing has changed."""
+
+    code = "choice_invalid"
 
 
 class KeyInvalid(AuthxError):

@@ -15,9 +15,10 @@ from rest_framework.exceptions import (
 )
 from rest_framework.request import Request
 
-from authx.api.texts import ANSWERS_LOST, DETAILS, OTHER_DETAIL
+from authx.api.texts import ANSWERS_LOST, DETAILS, NOT_CHOOSABLE, OTHER_DETAIL
 from authx.errors import (
     AuthxError,
+    ChoiceInvalid,
     DeviceInvalid,
     RefreshConflict,
     SessionLimitReached,
@@ -124,6 +125,8 @@ def refusal(error: AuthxError) -> APIException:
         return Conflict(DETAILS[error.code], code=error.code)
     if isinstance(error, DeviceInvalid):
         return ValidationError({"device": [str(error)]})
+    if isinstance(error, ChoiceInvalid):
+        return ValidationError({"end": [NOT_CHOOSABLE]})
     return Refused(
         error.code,
         getattr(error, "reason", ""),

@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django.contrib.auth.forms import UsernameField
 from django.db import models
 from rest_framework import ISO_8601, serializers
 
+from authx.api.texts import BESIDE_PROOF
 from authx.conf import conf
+from authx.core.login_proof import MAX_LENGTH
 from authx.core.user_model import username_of
+from authx.logins.choosing import Offer
 from authx.models import DeviceSession
+
+#: More sessions than anybody will end at one login.
+MAX_CHOSEN = 1000
 
 
 class BodySerializer(serializers.Serializer):
@@ -34,18 +41,62 @@ class DeviceSerializer(BodySerializer):
     type = serializers.CharField(required=False, allow_blank=True, max_length=32)
 
 
-class LoginSerializer(BodySerializer):
-    """The body of ``login/``."""
+class EntrySerializer(BodySerializer):
+    """What every body of ``login/`` may hold beside what proves who it is."""
 
-    username = serializers.CharField(max_length=254, trim_whitespace=False)
-    password = serializers.CharField(max_length=4096, trim_whitespace=False)
     device = DeviceSerializer(required=False)
     transport = serializers.ChoiceField(["body", "cookie"], default="body")
     remember = serializers.BooleanField(default=True)
 
+
+class LoginSerializer(EntrySerializer):
+    """The body of ``login/`` with a password."""
+
+    username = serializers.CharField(max_length=254, trim_whitespace=False)
+    password = serializers.CharField(max_length=4096, trim_whitespace=False)
+
     def validate_username(self, name: str) -> str:
         """Return the name as Django's login forms look it up: stripped, and in one Unicode form (NFKC)."""
         return str(UsernameField().to_python(name))
+
+
+class SidsField(serializers.ListField):
+    """One session's id, or a list of them."""
+
+    child = serializers.UUIDField()
+
+    def to_internal_value(self, data: Any) -> list[UUID]:
+        found: list[UUID] = super().to_internal_value([data] if isinstance(data, str) else data)
+        return found
+
+
+class ProofLoginSerializer(EntrySerializer):
+    """The body of ``login/`` with a login proof, and the sessions to end for it."""
+
+    proof = serializers.CharField(max_length=MAX_LENGTH, trim_whitespace=False)
+    end = SidsField(allow_empty=False, max_length=MAX_CHOSEN)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse a body that proves twice who it is: what is not looked at must not be sent."""
+        both = [name for name in ("username", "password") if self.initial_data.get(name) is not None]
+        if both:
+            raise serializers.ValidationError({name: [BESIDE_PROOF] for name in both})
+        return attrs
+
+
+def offer_body(offered: Offer) -> dict[str, Any]:
+    """Return what ``session_limit`` adds where the user may choose; ``must_end`` only if several."""
+    sessions = [
+        {
+            "id": str(session.pk),
+            "label": str(session),
+            "type": session.device_type,
+            "last_seen_at": ISODateTimeField().to_representation(session.last_seen_at),
+        }
+        for session in offered.sessions
+    ]
+    body = {"sessions": sessions, "proof": offered.proof}
+    return body | {"must_end": offered.must_end} if offered.must_end > 1 else body
 
 
 class PasswordSerializer(serializers.Serializer):

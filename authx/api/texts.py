@@ -14,6 +14,7 @@ DETAILS = {
     "refresh_malformed": "Invalid refresh token.",
     "refresh_conflict": "The refresh token was spent and its successor is in use.",
     "refresh_reused": "The refresh token was used before; the session has been ended.",
+    "proof_invalid": "Invalid login proof.",
     "session_limit": "This account is signed in on as many devices as allowed.",
     "insufficient_user_authentication": "A more recent login is required.",
 }
@@ -23,3 +24,9 @@ ANSWERS_LOST = "The session has been ended: answers to its refreshes kept gettin
 
 #: The message of an error code of the site's own.
 OTHER_DETAIL = "This account needs another way to sign in."
+
+#: The message about ``end``, whether there is no such session, it is another user's, or no limit counts it.
+NOT_CHOOSABLE = "There is no such session to end for this login."
+
+#: The message about a name or a password that is sent with a login proof.
+BESIDE_PROOF = "A login proof stands in place of name and password."

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.transaction import non_atomic_requests
 from django.urls import path
 
-from authx.api.views import services, sessions, staff, tokens
+from authx.api.views import login, services, sessions, staff, tokens
 from authx.http.renewal import never_renew
 
 app_name = "authx-api"
@@ -21,7 +21,7 @@ def _own_verdict(view: Any) -> Any:
 
 
 urlpatterns = [
-    path("login/", _own_verdict(tokens.Login), name="login"),
+    path("login/", _own_verdict(login.Login), name="login"),
     path("refresh/", _own_verdict(tokens.Refresh), name="refresh"),
     path("logout/", _own_verdict(tokens.Logout), name="logout"),
     path("session/", sessions.CurrentSession.as_view(), name="session"),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from itertools import chain
+from typing import Any, Final
 from uuid import UUID
 
 from authx.errors import SessionLimitReached
+
+#: What an entry of AUTHX_SESSION_LIMITS may hold.
+KEYS: Final = frozenset({"types", "limit", "when_full", "choose"})
 
 
 class WhenFull(StrEnum):
@@ -27,6 +31,8 @@ class Limit:
     types: frozenset[str] | None
     limit: int
     when_full: WhenFull
+    #: Whether a login that it refuses may end one of the sessions in its way: the user chooses which.
+    choose: bool = False
 
     @classmethod
     def read(cls, rule: Any) -> Limit:
@@ -35,9 +41,9 @@ class Limit:
         Raises:
             ValueError: it is invalid; the text says why.
         """
-        if not isinstance(rule, dict) or (unknown := set(rule) - {"types", "limit", "when_full"}):
+        if not isinstance(rule, dict) or (unknown := set(rule) - KEYS):
             extra = f", not {', '.join(sorted(map(str, unknown)))}" if isinstance(rule, dict) else ""
-            raise ValueError(f"must be dicts with types, limit and when_full{extra}")
+            raise ValueError(f"must be dicts with types, limit, when_full and choose{extra}")
         types, limit = rule.get("types"), rule.get("limit")
         if types is not None and not (isinstance(types, list | tuple) and types):
             raise ValueError("must name types in a list, or leave them out for all")
@@ -47,11 +53,17 @@ class Limit:
             when_full = WhenFull(rule.get("when_full", WhenFull.END_LEAST_RECENT))
         except ValueError:
             raise ValueError(f"must have one of {', '.join(WhenFull)} as when_full") from None
-        return cls(None if types is None else frozenset(types), limit, when_full)
+        choose = rule.get("choose", False)
+        if not isinstance(choose, bool):
+            raise ValueError("must have True or False as choose")
+        if choose and when_full is not WhenFull.REFUSE:
+            raise ValueError(f'must have "when_full": "refuse" beside choose, not "{when_full.value}"')
+        return cls(None if types is None else frozenset(types), limit, when_full, choose)
 
     def __str__(self) -> str:
         types = ", ".join(sorted(self.types)) if self.types else "all types"
-        return f"{types}: at most {self.limit}, {self.when_full}"
+        choose = " or choose" if self.choose else ""
+        return f"{types}: at most {self.limit}, {self.when_full}{choose}"
 
     def covers(self, type_: str) -> bool:
         return self.types is None or type_ in self.types
@@ -67,39 +79,63 @@ class Occupant:
     last_seen_at: datetime
 
 
-def displaced(limits: Sequence[Limit], occupants: Iterable[Occupant], newcomer: str) -> list[UUID]:
+def displaced(
+    limits: Sequence[Limit],
+    occupants: Iterable[Occupant],
+    newcomer: str,
+    chosen: Collection[UUID] = frozenset(),
+) -> list[UUID]:
     """Return the sessions that a login on a device of type ``newcomer`` ends, so that no limit is exceeded.
 
-    A session of the same device, which the login replaces anyway, is not among ``occupants``.
+    A session of the same device, which the login replaces anyway, is not among ``occupants``. Those that are
+    ``chosen`` leave first, and are not returned; for a limit that lets nobody choose that makes no room.
 
     Raises:
         SessionLimitReached: a limit that refuses is reached, whatever the others would end.
     """
-    staying, leaving = list(occupants), []
-    for limit in _enders_first(limits):
-        if not limit.covers(newcomer):
-            continue
+    present = list(occupants)
+    covering = [limit for limit in limits if limit.covers(newcomer)]
+    enders, refusing = _divided(covering)
+    leaving = _end_surplus(enders, present)
+    _demand_room([limit for limit in refusing if not limit.choose], present, leaving)
+    if chosen:
+        present = [one for one in present if one.sid not in chosen]
+        leaving = _end_surplus(enders, present)
+    _demand_room([limit for limit in refusing if limit.choose], present, leaving)
+    return [one.sid for one in leaving]
+
+
+def _end_surplus(enders: Iterable[Limit], present: Iterable[Occupant]) -> list[Occupant]:
+    """Return the sessions that these limits end for one more that all of them cover."""
+    staying, leaving = list(present), []
+    for limit in enders:
         surplus = _surplus(limit, staying, room=limit.limit - 1)
-        if surplus and limit.when_full is WhenFull.REFUSE:
-            raise SessionLimitReached(f"{limit.limit} at a time")
         leaving += surplus
         staying = [one for one in staying if one not in surplus]
-    return [one.sid for one in leaving]
+    return leaving
+
+
+def _demand_room(refusing: Iterable[Limit], present: list[Occupant], leaving: list[Occupant]) -> None:
+    staying = [one for one in present if one not in leaving]
+    for limit in refusing:
+        if _surplus(limit, staying, room=limit.limit - 1):
+            raise SessionLimitReached(f"{limit.limit} at a time")
 
 
 def excess(limits: Sequence[Limit], occupants: Iterable[Occupant]) -> list[tuple[Occupant, Limit]]:
     """Return the sessions that exceed the limits as they are now, each with the limit it exceeds."""
     staying, beyond = list(occupants), []
-    for limit in _enders_first(limits):
+    for limit in chain(*_divided(limits)):
         surplus = _surplus(limit, staying, room=limit.limit)
         beyond += [(one, limit) for one in surplus]
         staying = [one for one in staying if one not in surplus]
     return beyond
 
 
-def _enders_first(limits: Sequence[Limit]) -> list[Limit]:
-    """Sort the limits that end sessions before those that refuse, which then count only what is left."""
-    return sorted(limits, key=lambda limit: limit.when_full is WhenFull.REFUSE)
+def _divided(limits: Sequence[Limit]) -> tuple[list[Limit], list[Limit]]:
+    """Return the limits that end sessions, and those that refuse, which then count only what is left."""
+    enders = [limit for limit in limits if limit.when_full is not WhenFull.REFUSE]
+    return enders, [limit for limit in limits if limit.when_full is WhenFull.REFUSE]
 
 
 def _surplus(limit: Limit, occupants: Iterable[Occupant], *, room: int) -> list[Occupant]:

@@ -36,6 +36,11 @@ class RequestState:
     by_password: bool = False
     #: What it says about "keep me signed in"; None where it does not say.
     remember: bool | None = None
+    #: The last Django login of this request, for where it is refused for want of room.
+    complete_login: Any = field(default=None, repr=False)
+    #: The login that a proof has just proved again, and what its user has chosen to end for it.
+    proved_login: Any = field(default=None, repr=False)
+    choice: Any = field(default=None, repr=False)
     #: The API has signed this browser in or out: what the middleware found out before no longer holds.
     took_over: bool = False
     #: The middleware has finished the response: no cookie can be added.

@@ -82,9 +82,11 @@ def keep_unfinished(sender: Any, request: Any = None, **kwargs: Any) -> None:
 def _is_from_authenticate(error: BaseException | None) -> bool:
     """Return whether the error, or a cause or context of it, was raised in ``authenticate``."""
     codes = {inspect.unwrap(function).__code__ for function in (authenticate, aauthenticate)}
-    while error is not None:
+    seen: set[int] = set()  # an error that is raised again while its own effect is handled closes a ring
+    while error is not None and id(error) not in seen:
         if any(frame.f_code in codes for frame, _line in walk_tb(error.__traceback__)):
             return True
+        seen.add(id(error))
         error = error.__cause__ or error.__context__
     return False
 

@@ -5,6 +5,7 @@ Only ``authx.sessions``, ``authx.issuer`` and ``authx.store`` write them.
 
 from authx.models.device_sessions import DeviceSession, DeviceSessionQuerySet, uuid7
 from authx.models.end_reasons import EndReason
+from authx.models.login_proofs import SpentLoginProof
 from authx.models.revocation import NotBeforeMark, RevocationLogEntry, is_marked
 from authx.models.services import ServiceClient, SigningKey
 from authx.models.session_events import SessionEvent, SessionEventQuerySet
@@ -19,6 +20,7 @@ __all__ = [
     "SessionEvent",
     "SessionEventQuerySet",
     "SigningKey",
+    "SpentLoginProof",
     "is_marked",
     "uuid7",
 ]

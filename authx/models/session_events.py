@@ -41,6 +41,8 @@ class SessionEvent(models.Model):
         LOGIN_FAILED = "login_failed", _("Sign-in failed")
         LOGIN_LIMITED = "login_limited", _("Too many sign-in attempts")
         PROOF_FAILED = "proof_failed", _("Password confirmation failed")
+        CHOICE_OFFERED = "choice_offered", _("Asked which device to sign out")
+        CHOSEN = "chosen", _("Chose which device to sign out")
 
     #: None for an event outside any session, such as a failed login.
     session = models.ForeignKey(DeviceSession, models.CASCADE, related_name="events", null=True)

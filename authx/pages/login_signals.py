@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from django.contrib.auth import user_logged_in, user_logged_out
@@ -24,12 +25,15 @@ from authx.identity.delivery import clearing
 from authx.identity.identity import Delivery, Identity
 from authx.identity.visit import Visit, visit_of
 from authx.logins.browser import browser_session, cookie_session, is_left_by_another
+from authx.logins.choosing import CompleteLogin
 from authx.logins.double_click import login_key
 from authx.models import DeviceSession
 from authx.pages import proofs
 from authx.sessions import Device, end_session, open_session
+from authx.sessions.choosing import spend
 from authx.sessions.liveness import end_of
 from authx.sessions.methods import backend_methods, methods_of, password_methods
+from authx.store import database
 
 #: What Django's own ``login`` puts into the META of a request: one that holds no more came from no browser.
 SET_BY_LOGIN = {"CSRF_COOKIE", "CSRF_COOKIE_NEEDS_UPDATE"}
@@ -69,7 +73,10 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
     overwrites = _current(visit) or browser_session(request)  # T12
     amr = _methods(request, user, visit)  # before the data it is read from is dropped
     _leave_behind(request, user, visit, overwrites)
-    persistent = _is_remembered(request)
+    persistent, state = _is_remembered(request), request_state(request)
+    path = django_session.backend_path(request)
+    proof = None if state.choice is None else state.choice.proof
+    state.complete_login = CompleteLogin(user, path or "", amr, state.by_password, persistent, proof)
     if session_key.key_of(request) is None:  # it has been flushed
         session_key.renew_key(request)
     session_key.add_key(request)
@@ -79,13 +86,14 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
         Device(id=browser_device(request).id),
         amr=amr,
         persistent=persistent,
-        backend=django_session.backend_path(request),
+        backend=path,
         overwrites=overwrites,
         login_key=login_key(request, user, amr=amr, persistent=persistent, came_with=overwrites),
         django_key=session_key.stored_key(request),
+        choice=state.choice,
     )
     see(request)
-    is_unanswered = visit is None or request_state(request).is_finished  # as in a test
+    is_unanswered = visit is None or state.is_finished  # as in a test
     if visit is None and request.META.keys() <= SET_BY_LOGIN:  # Client.force_login
         django_session.bind_forced(request, str(credentials.session.pk))
     elif is_unanswered or is_swapped(request):  # no cookies will be set
@@ -104,6 +112,8 @@ def _is_remembered(request: Any) -> bool:
 
 def _methods(request: Any, user: Any, visit: Visit | None) -> tuple[str, ...]:
     """Return this login's methods (RFC 8176): its backend's, and those that other apps have noted."""
+    if (proved := request_state(request).proved_login) is not None:
+        return tuple(proved.amr)
     names, doubtful = proofs.login_proofs(request, user)
     before = _current(visit)
     if before is not None and visit is not None and visit.is_visitor(user):
@@ -116,6 +126,8 @@ def _methods(request: Any, user: Any, visit: Visit | None) -> tuple[str, ...]:
 
 
 def _open_none(request: Any, user: Any, visit: Visit | None) -> None:
+    if (choice := request_state(request).choice) is not None:  # its proof is used all the same
+        database.transact(partial(spend, choice.proof))
     beneath = _beneath(request, visit)
     _leave_behind(request, user, visit, beneath)
     if beneath is not None and beneath.user_id == user.pk:  # back from an impersonation

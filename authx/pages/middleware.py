@@ -31,6 +31,7 @@ from authx.identity.stored_data import claim_stored_data
 from authx.identity.swapped import keep_binding
 from authx.identity.visit import Visit, begin_visit
 from authx.logins.outcome import answered
+from authx.pages.choosing import choice_page
 from authx.pages.logout import aopen_logout, open_logout
 from authx.pages.second_step import note_proofs
 from authx.pages.texts import refusal_text
@@ -88,6 +89,8 @@ class DeviceSessionMiddleware:
         """Return an error page for a refused login or an outage that no view has caught; else None."""
         if isinstance(error, StoreUnavailable):
             return unavailable(request)
+        if isinstance(error, SessionLimitReached) and (page := choice_page(request, error)):
+            return page
         if isinstance(error, LoginRefused | SessionLimitReached):
             status = 409 if isinstance(error, SessionLimitReached) else 403
             context = {"message": refusal_text(error)}

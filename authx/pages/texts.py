@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from authx.errors import AuthxError, SessionLimitReached
 from authx.identity.identity import Identity
 from authx.models import EndReason
+
+#: The message for a password that was right, and that AUTHX_PASSWORD_LOGIN refuses.
+OTHER_WAY = gettext_lazy("This account needs another way to sign in.")
 
 
 def refusal_text(error: AuthxError) -> str:

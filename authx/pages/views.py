@@ -32,27 +32,26 @@ from authx.identity.visit import identity_of, session_of, visit_of
 from authx.logins.outcome import set_retry_after
 from authx.models import DeviceSession
 from authx.pages.arrival import Arrival, devices_or_home, only_posted
+from authx.pages.choosing import ChoosingLoginView, is_choice
 from authx.pages.forms import LoginForm
 from authx.pages.logout import is_anybody
 from authx.pages.other_login_page import OurLoginPage, other_login_page, to_other_login_page
 from authx.pages.step_up import demand_recent
-from authx.pages.texts import ended_message, refusal_text
+from authx.pages.texts import OTHER_WAY, ended_message, refusal_text
 from authx.sessions import end_session, end_sessions
 from authx.sessions.queries import find_live_session, find_own_session, live_sessions, other_sessions
 from authx.store.database import store_errors
 
 
 @method_decorator([unframed, login_not_required], name="dispatch")
-class LoginView(OurLoginPage, Arrival, auth_views.LoginView):
+class LoginView(OurLoginPage, Arrival, ChoosingLoginView):
     """Django's login, which says why the last session ended and deletes cookies that are of no use."""
 
     template_name = "authx/login.html"
     authentication_form = LoginForm
-    #: The error code with which AUTHX_PASSWORD_LOGIN has refused a right password.
-    refusal_code = ""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if not takes_passwords():
+        if not takes_passwords() and not is_choice(request):
             return to_other_login_page(request, self.get_redirect_url())
         with store_errors():
             return super().dispatch(request, *args, **kwargs)
@@ -65,16 +64,21 @@ class LoginView(OurLoginPage, Arrival, auth_views.LoginView):
             visit.change_delivery(clears_cookies=not is_open and _buys_nothing(request))
         return super().get(request, *args, **kwargs)
 
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return self.choose() if is_choice(request) else super().post(request, *args, **kwargs)
+
     def form_valid(self, form: Any) -> HttpResponse:
         if word := password_login_refusal(self.request, form.get_user()):
             self.refusal_code = word
-            form.add_error(None, _("This account needs another way to sign in."))
+            form.add_error(None, OTHER_WAY)
             return self.form_invalid(form)
         state = request_state(self.request)
         state.by_password, state.remember = True, form.cleaned_data["remember"]
         try:
             response = super().form_valid(form)
         except (LoginRefused, SessionLimitReached) as error:
+            if isinstance(error, SessionLimitReached) and (page := self.ask(error)):
+                return page
             form.add_error(None, refusal_text(error))
             return self.form_invalid(form)
         django_session.last_as_long(self.request, form.cleaned_data["remember"])

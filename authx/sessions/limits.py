@@ -12,9 +12,12 @@ from django.db.models import F, QuerySet
 
 from authx.conf import conf
 from authx.core.actor import Actor
+from authx.core.choosing import can_choose, choosable
 from authx.core.limits import Limit, Occupant, displaced, excess
 from authx.core.reasons import EndReason
+from authx.errors import SessionLimitReached
 from authx.models import DeviceSession
+from authx.sessions.choosing import Choice, find_chosen, record_choice, spend
 from authx.sessions.ending import Ending, end_all
 from authx.store import database
 
@@ -38,13 +41,34 @@ def replace_same_device(session: DeviceSession, actor: Actor) -> None:
         _end(older.values_list("pk", flat=True), session, actor)
 
 
-def enforce_limits(session: DeviceSession, actor: Actor, limits: Sequence[Limit]) -> None:
+def enforce_limits(
+    session: DeviceSession, actor: Actor, limits: Sequence[Limit], choice: Choice | None = None
+) -> None:
     """End the sessions for which ``limits`` have no room beside ``session``, which is already written.
+
+    Where its user has made a ``choice``, the chosen ones end first, and the proof is spent.
 
     Raises:
         SessionLimitReached: a limit that refuses logins is full; the caller's transaction must not commit.
+        LoginProofInvalid: the proof of the ``choice`` was used before; the same.
+        ChoiceInvalid: the ``choice`` names a session that this login cannot end; the same.
     """
-    _end(displaced(limits, _occupants(_live_beside(session)), session.device_type), session, actor)
+    if choice is not None:
+        spend(choice.proof)
+    live, type_ = list(_live_beside(session)) if limits else [], session.device_type
+    chosen = [] if choice is None else find_chosen(session, choice.end, live, limits)
+    occupants = _occupants(live)
+    try:
+        leaving = displaced(limits, occupants, type_, {one.pk for one in chosen})
+    except SessionLimitReached as error:
+        if not can_choose(limits, type_):
+            raise
+        sids, count = choosable(limits, occupants, type_)
+        raise SessionLimitReached(str(error), choosable=sids, must_end=count) from None
+    if chosen:
+        _end((one.pk for one in chosen), session, actor, how=", chosen")
+        record_choice(session, chosen, actor)
+    _end(leaving, session, actor)
 
 
 def over_the_limits() -> Iterator[tuple[DeviceSession, Limit]]:
@@ -69,7 +93,7 @@ def _occupants(sessions: Iterable[DeviceSession]) -> list[Occupant]:
     return [Occupant(one.pk, one.device_type, one.created_at, one.last_seen_at) for one in sessions]
 
 
-def _end(keys: Iterable[UUID], newcomer: DeviceSession, actor: Actor) -> None:
+def _end(keys: Iterable[UUID], newcomer: DeviceSession, actor: Actor, how: str = "") -> None:
     by = newcomer.device_type
-    ending = Ending(EndReason.REPLACED, newcomer.created_at, actor, f"by {by}", replaced_by=by)
+    ending = Ending(EndReason.REPLACED, newcomer.created_at, actor, f"by {by}{how}", replaced_by=by)
     end_all(sorted(keys), ending)

@@ -122,6 +122,13 @@ def opening_moment() -> tuple[datetime, int]:
     return at, number or 0
 
 
+def has_mark_since(subject: str, number: int) -> bool:
+    """Return whether a mark newer than ``number`` ends what ``subject`` had before it. One statement."""
+    marks = _marks().alias(octets=Octets("subject")).filter(number__gt=number)
+    with database.store_errors():
+        return marks.filter(octets__in=(EVERYBODY, subject)).exists()
+
+
 def apply_mark(session: DeviceSession) -> None:
     """Set the ending of a session that a mark has ended, if its row does not have it yet."""
     marks = _marks().alias(octets=Octets("subject")).filter(number__gt=session.not_before_number)

@@ -22,6 +22,7 @@ from authx.core.time_limits import idle_expiry
 from authx.errors import DeviceInvalid, LoginRefused
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
+from authx.sessions.choosing import Choice
 from authx.sessions.credentials import Credentials, credentials_for
 from authx.sessions.device_types import checked
 from authx.sessions.django_sessions import mark_of
@@ -74,6 +75,8 @@ class _Login:
     columns: dict[str, Any] = field(default_factory=dict)
     #: The request as the caller of ``open_session`` gave it, for receivers of the signal.
     request: Any = None
+    #: What its user has chosen to end for it.
+    choice: Choice | None = None
 
     def row(self) -> DeviceSession:
         type_, label = describe_user_agent(self.actor.user_agent)
@@ -119,6 +122,7 @@ def open_session(
     adopted_from: str | None = None,
     login_key: str | None = None,
     django_key: str | None = None,
+    choice: Choice | None = None,
     now: datetime | None = None,
 ) -> Credentials:
     """Open a device session for a user who has just authenticated.
@@ -131,10 +135,13 @@ def open_session(
     ``device.id`` ends as ``replaced``, and so do those for which AUTHX_SESSION_LIMITS has no room.
     ``login_key`` is what this login has in common with one that was sent by the same double click: within the
     grace the second of them opens nothing, and is answered with the session of the first. ``django_key`` is
-    the key of the Django session that it is bound to.
+    the key of the Django session that it is bound to. ``choice`` is what the user of an earlier login has
+    chosen to end, because a limit was full: that ends in the same transaction, or nothing is opened.
 
     Raises:
         SessionLimitReached: a limit that refuses logins is full; nothing was opened.
+        LoginProofInvalid: the proof of ``choice`` was used before; nothing was opened.
+        ChoiceInvalid: ``choice`` names a session that this login cannot end; nothing was opened.
         LoginRefused: the user is refused by ``backend``, inactive, not saved, or without a value in
             AUTHX_SUBJECT_FIELD; or the Django session was adopted before.
         DeviceInvalid: the device is of an unknown type, or its id is malformed.
@@ -160,7 +167,7 @@ def open_session(
         columns |= {"device_type": chosen} if chosen else {}
     actor = actor_of(request, user)
     columns["country"] = country_of(actor.ip)
-    login = _Login(user, device, actor, at, columns, request)
+    login = _Login(user, device, actor, at, columns, request, choice)
     limits = conf.SESSION_LIMITS
 
     def write(stale: DeviceSession | None) -> Credentials:
@@ -192,8 +199,8 @@ def _write(
     if overwrites is not None and overwrites.ended_at is None:  # not what continues it
         end_session(overwrites, EndReason.SUPERSEDED, Actor(login.user), now=login.now)
     replace_same_device(session, login.actor)
-    if limits:
-        enforce_limits(session, login.actor, limits)
+    if limits or login.choice is not None:
+        enforce_limits(session, login.actor, limits, login.choice)
     opened = {"session": session, "user": login.user, "request": login.request}
     database.after_commit(lambda: signals.device_session_opened.send_robust(DeviceSession, **opened))
     return session

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, cast
 from uuid import UUID
 
@@ -93,6 +93,13 @@ def find_session(sid: UUID) -> DeviceSession | None:
     """Return anybody's session with its user, live or ended; None if there is none with that id."""
     with database.store_errors():
         return DeviceSession.objects.using(database.alias()).filter(pk=sid).select_related("user").first()
+
+
+def find_sessions(sids: Collection[UUID]) -> list[DeviceSession]:
+    """Return the sessions with these ids, in their order; without those that there are not."""
+    with database.store_errors():
+        found = DeviceSession.objects.using(database.alias()).in_bulk(list(sids))
+    return [found[sid] for sid in sids if sid in found]
 
 
 def search_sessions(*, user: str | None, device_type: str | None, status: str | None) -> Any:

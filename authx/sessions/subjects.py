@@ -94,6 +94,13 @@ def user_of_subject(subject: str) -> Any:
     return user if user is not None and find_subject(user) == subject else None
 
 
+def user_of_key(key: str) -> Any:
+    """Return the user with this primary key, as text; None if there is none any more."""
+    users = get_user_model()._base_manager.using(database.alias())
+    with database.store_errors():
+        return users.filter(pk=key).first()
+
+
 def former_subjects(user: Any, had: Collection[str]) -> frozenset[str]:
     """Return other subjects of events about ``user``: ``had``, those of their sessions, and the primary key.
 

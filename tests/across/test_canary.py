@@ -47,7 +47,7 @@ AUTH = "/api/auth/"
 LIST = "/admin/authx/devicesession/"
 ACCESS, REFRESH, DEVICE = "__Host-authx_access", "__Host-authx_refresh", "__Host-authx_device"
 #: What secrets are derived for, all of them from SECRET_KEY.
-PURPOSES = ("refresh-token", "refresh-proof", "cookie", "device", "adoption")
+PURPOSES = ("refresh-token", "refresh-proof", "cookie", "device", "adoption", "login-proof")
 HTML = {"Accept": "*/*"}
 JSON = {"Accept": "application/json"}
 
@@ -166,8 +166,9 @@ class Visitor:
                 self.secrets.add_token(f"a cookie {name}", cookie.value)
         if answer.get("Content-Type") == "application/json":
             body = answer.json()
-            for name in {"access_token", "refresh_token"} & set(body if isinstance(body, dict) else ()):
-                self.secrets.add_token(f"an {name}", body[name])
+            given = body if isinstance(body, dict) and answer.status_code in {200, 409} else {}
+            for name in {"access_token", "refresh_token", "proof"} & set(given):
+                self.secrets.add_token(f"an {name}", given[name])
         if "X-Access-Token" in answer:
             self.secrets.add_token("an exposed access token", answer["X-Access-Token"])
 
@@ -191,6 +192,7 @@ class Day:
         self.refresh()
         self.mistype()
         self.send_what_is_not_good()
+        self.choose_a_device()
         self.change_the_password()
         self.kick()
 
@@ -258,6 +260,24 @@ class Day:
         bad_csrf.client.cookies.load({ACCESS: self.browser.client.cookies[ACCESS].value})
         assert bad_csrf.post(f"{AUTH}sessions/end-others/").status_code == 403
 
+    def choose_a_device(self):
+        """Sign in with a tablet in place of another; the proof comes back altered, misplaced, spent."""
+        tablets = [{"id": f"tablet-{number}", "type": "ios"} for number in range(2)]
+        stranger, answers = self.visitor(APIClient()), []
+        for device in tablets:
+            body = {"username": "ada", "password": PASSWORD, "device": device}
+            answers.append(stranger.post(f"{AUTH}login/", body, format="json").json())
+        proof, device = answers[1]["proof"], tablets[1]
+        body = {"end": answers[0]["session_id"], "device": device}
+        wrong = {"device": tablets[0]}
+        for changed in ({"proof": proof[:-3]}, {"proof": [proof]}, {"proof": proof, "end": "x"}, wrong):
+            sent = {"proof": proof, **body, **changed}
+            assert stranger.post(f"{AUTH}login/", sent, format="json").status_code in {400, 401}
+        assert stranger.post("/account/login/", {"proof": proof}, format="multipart").status_code == 401
+        for status in (200, 401):
+            sent = {"proof": proof, **body}
+            assert stranger.post(f"{AUTH}login/", sent, format="json").status_code == status
+
     def change_the_password(self):
         sent = {"old_password": PASSWORD, "new_password1": NEW_PASSWORD, "new_password2": NEW_PASSWORD}
         assert self.browser.post("/password-change/", sent).status_code == 302
@@ -294,6 +314,7 @@ def let_the_grace_pass():
 def day(request, settings, make_user):
     settings.AUTHX_COOKIE_ENCRYPTION = request.param
     settings.AUTHX_LOGIN_RATE = None
+    settings.AUTHX_SESSION_LIMITS = [{"types": ["ios"], "limit": 1, "when_full": "refuse", "choose": True}]
     ada = make_user("ada", password=PASSWORD)
     admin = make_user("admin", password=PASSWORD, is_staff=True, is_superuser=True)
     return Day(Secrets(), ada, admin)
@@ -384,6 +405,13 @@ def break_down(execute, sql, params, many, context):
     return execute(sql, params, many, context)
 
 
+def break_down_at_users(execute, sql, params, many, context):
+    """The same when it looks for a user."""
+    if sql.startswith("SELECT") and 'FROM "auth_user"' in sql:
+        raise RuntimeError("the driver is broken")
+    return execute(sql, params, many, context)
+
+
 def fail_inside(day, settings):
     """Everything that authx does fails in the middle, with the secrets in its hands."""
     day.sign_in()
@@ -393,6 +421,7 @@ def fail_inside(day, settings):
     let_the_grace_pass()
     for accepted in (HTML, JSON):
         fail_to_sign_in(day, accepted)
+        fail_to_choose(day, settings, accepted)
         fail_to_refresh(day, accepted)
         with connection.execute_wrapper(break_down):
             fail_to_refresh(day, accepted)
@@ -413,6 +442,29 @@ def fail_to_sign_in(day, headers):
     stranger.post(f"{AUTH}login/", f"username=ada&password={PASSWORD}", **form)
     bearer = {**day.bearer, **headers}
     day.phone.post(f"{AUTH}reauthenticate/", {"password": PASSWORD}, format="json", headers=bearer)
+
+
+def fail_to_choose(day, settings, headers):
+    """A limit is full, which comes before the failure; then the proof is taken, and the claims are made."""
+    usual = settings.AUTHX_SESSION_LIMITS
+    settings.AUTHX_SESSION_LIMITS = [{"limit": 1, "when_full": "refuse", "choose": True}]
+    stranger, body = day.visitor(APIClient()), {"username": "ada", "password": PASSWORD}
+    given = stranger.client.post(f"{AUTH}login/", body, format="json").json()
+    day.secrets.add_token("an API's proof", given["proof"])
+    end = [session["id"] for session in given["sessions"]]
+    body_of_proof = {"proof": given["proof"], "end": end}
+    stranger.post(f"{AUTH}login/", body_of_proof, format="json", headers=headers)
+    with connection.execute_wrapper(break_down_at_users):
+        stranger.post(f"{AUTH}login/", body_of_proof, format="json", headers=headers)
+    page = stranger.client.post("/account/login/", body, format="multipart").content.decode()
+    proof = unescape(re.search('name="proof" value="([^"]+)"', page)[1])
+    day.secrets.add_token("a page's proof", proof)
+    end = re.findall('name="end" value="([^"]+)"', page)
+    sent = {"proof": proof, "end": end}
+    stranger.post("/account/login/", sent, format="multipart", headers=headers)
+    with connection.execute_wrapper(break_down_at_users):
+        stranger.post("/account/login/", sent, format="multipart", headers=headers)
+    settings.AUTHX_SESSION_LIMITS = usual
 
 
 def fail_to_refresh(day, headers):
@@ -439,7 +491,7 @@ def fail_to_recognize(day, headers):
 
 
 #: How often ``fail_inside`` fails.
-FAILURES = 2 * (6 + 5 + 5 + 10)
+FAILURES = 2 * (6 + 4 + 5 + 5 + 10)
 
 
 def test_no_error_mail_of_a_failure_inside_authx_holds_a_secret(day, settings, reports):

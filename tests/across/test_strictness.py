@@ -35,9 +35,10 @@ from django.test import Client
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from rest_framework.test import APIClient
 
-from authx.conf import conf
+from authx.conf import conf, secret_keys
 from authx.core.derivation import derive_secret
 from authx.core.keys import Key
+from authx.core.login_proof import read_login_proof
 from authx.errors import RefreshError, TokenError
 from authx.gate import verify_access_token
 from authx.gate.keys import keyring
@@ -45,8 +46,8 @@ from authx.gate.signature_cache import signatures
 from authx.gate.verify import read_claims
 from authx.issuer.clients import create_service
 from authx.issuer.introspection import find_session_of, introspect
-from authx.models import DeviceSession, RevocationLogEntry, ServiceClient, SessionEvent
-from authx.sessions import open_session, recognize, refresh_session
+from authx.models import DeviceSession, RevocationLogEntry, ServiceClient, SessionEvent, SpentLoginProof
+from authx.sessions import Device, open_session, recognize, refresh_session
 from tests.forging import as_raw, b64, changed, forge, sign, unb64
 from tests.reading import find_by_refresh_token
 
@@ -59,7 +60,14 @@ INTROSPECT, REVOKE, FEED = "/api/auth/introspect/", "/api/auth/revoke/", "/api/a
 
 def stored():
     """Every row that a credential could change."""
-    tables = (DeviceSession, SessionEvent, RevocationLogEntry, Session, get_user_model())
+    tables = (
+        DeviceSession,
+        SessionEvent,
+        RevocationLogEntry,
+        SpentLoginProof,
+        Session,
+        get_user_model(),
+    )
     found = {model: model._default_manager.all() for model in tables}
     found[SessionEvent] = SessionEvent.objects.exclude(kind=SessionEvent.Kind.LOGIN_FAILED)  # no change
     return {model: sorted(map(repr, rows.values_list())) for model, rows in found.items()}
@@ -100,6 +108,14 @@ def old_django_login(ada, settings):
     return session.session_key, mark.hex()
 
 
+def proof_of_a_full_limit(ada, password, settings):
+    """What a client without a device id is given where the limit of phones lets it choose."""
+    settings.AUTHX_SESSION_LIMITS = [{"types": ["ios"], "limit": 1, "when_full": "refuse", "choose": True}]
+    open_session(ada, device=Device(type="ios"))
+    body = {"username": ada.get_username(), "password": password, "device": {"type": "ios"}}
+    return APIClient().post(LOGIN, body, format="json").json()["proof"]
+
+
 @pytest.fixture
 def artifacts(ada, password, settings, encryption):
     """Everything that authx signs, hands out or keeps, by name. A new kind of artifact belongs here."""
@@ -114,6 +130,7 @@ def artifacts(ada, password, settings, encryption):
     service, service_secret = create_service("orders")
     feed = APIClient().get(FEED, headers=basic(service, service_secret)).json()
     proof = unb64(credentials.refresh_token.partition(".")[0])
+    login_proof = proof_of_a_full_limit(ada, password, settings)
     return {
         "access token": credentials.access_token,
         "refresh token": credentials.refresh_token,
@@ -138,6 +155,8 @@ def artifacts(ada, password, settings, encryption):
         "payload of the refresh token": credentials.refresh_token.partition(".")[0],
         "signature of the refresh token": credentials.refresh_token.partition(".")[2],
         "proof of the refresh token": b64(proof[26:]),
+        "login proof": login_proof,
+        "nonce of the login proof": read_login_proof(login_proof, secret_keys()).nonce,
         "feed cursor": feed["cursor"],
         "service's secret": service_secret,
         "service's id": service.client_id,
@@ -204,6 +223,13 @@ def is_a_services_secret(value):
     return answer.status_code == 200
 
 
+def by_login_proof(value):
+    """In place of a password, to end the phone that is signed in."""
+    phone = DeviceSession.objects.live().get(device_type="ios")
+    body = {"proof": value, "end": str(phone.pk), "device": {"type": "ios"}}
+    return APIClient().post(LOGIN, body, format="json").status_code == 200
+
+
 def in_python(read, error):
     def is_read(value):
         try:
@@ -231,6 +257,7 @@ PLACES = {
         lambda v: logs_out_by(headers=cookie(conf.REFRESH_COOKIE, v)),
         REFRESH_COOKIES,
     ),
+    "proof, login/": (by_login_proof, {"login proof"}),
     "service's secret": (is_a_services_secret, {"service's secret"}),
     "verify_access_token": (in_python(verify_access_token, TokenError), BEARERS),
     "recognize": (in_python(recognize, TokenError), BEARERS),

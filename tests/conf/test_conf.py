@@ -32,6 +32,7 @@ COOKIES = ["ACCESS_COOKIE", "REFRESH_COOKIE", "DEVICE_COOKIE"]
 FLAGS = ["COOKIE_SECURE", "COOKIE_PARTITIONED", "COOKIE_ENCRYPTION", "EXPOSE_ACCESS_TOKEN"]
 PEM = "-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----\n"
 LIMIT = {"types": ["ios", "android"], "limit": 1, "when_full": "end_least_recent"}
+ASKS = {"limit": 1, "when_full": "refuse"}
 ONE_PHONE = Limit(frozenset({"ios", "android"}), 1, WhenFull.END_LEAST_RECENT)
 
 
@@ -66,7 +67,7 @@ GOOD = {
     "DEVICE_CLASSIFIER": [None, "site.devices.type_of"],
     "LOCKOUT": [None, "site.auth.Lockout"],
     "DEVICE_TYPES": [["web"], ("web", "smart-tv", "kiosk_2")],
-    "SESSION_LIMITS": [[], [LIMIT], ({"limit": 3},)],
+    "SESSION_LIMITS": [[], [LIMIT], ({"limit": 3},), [{**ASKS, "choose": True}, {**ASKS, "choose": False}]],
     "REVOCATION_STORE": ["database", "redis", "site.stores.Store"],
     "REVOCATION_LAG": [timedelta(0), timedelta(milliseconds=500), timedelta(hours=1)],
     "REDIS_ALIAS": ["default", "sessions"],
@@ -103,7 +104,12 @@ PARSED = {
     "DEVICE_CLASSIFIER": [None, DottedPath("site.devices.type_of")],
     "LOCKOUT": [None, DottedPath("site.auth.Lockout")],
     "DEVICE_TYPES": [("web",), ("web", "smart-tv", "kiosk_2")],
-    "SESSION_LIMITS": [(), (ONE_PHONE,), (Limit(None, 3, WhenFull.END_LEAST_RECENT),)],
+    "SESSION_LIMITS": [
+        (),
+        (ONE_PHONE,),
+        (Limit(None, 3, WhenFull.END_LEAST_RECENT),),
+        (Limit(None, 1, WhenFull.REFUSE, choose=True), Limit(None, 1, WhenFull.REFUSE)),
+    ],
     "BIND_DJANGO_LOGIN": [True, False, DottedPath("site.auth.is_person")],
     "PASSWORD_LOGIN": [True, False, DottedPath("site.auth.second_factor")],
     "AMR": [
@@ -161,6 +167,8 @@ BAD = {
         [{**LIMIT, "limit": 0}],
         [{**LIMIT, "when_full": "explode"}],
         [{**LIMIT, "extra": 1}],
+        [{**LIMIT, "choose": True}],
+        [{**ASKS, "choose": "yes"}],
     ],
     "REVOCATION_STORE": [None, "", "memory", 7, ["redis"]],
     "REVOCATION_LAG": [None, 1, "1s", timedelta(seconds=-1), timedelta(hours=2)],

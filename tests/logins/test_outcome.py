@@ -229,6 +229,17 @@ def test_an_error_without_djangos_request_ends_nothing(breaking):
     assert breaking(raised_in_authenticate, request=object()) == [False, False]
 
 
+def test_an_error_that_is_its_own_cause_in_the_end_is_looked_at_once(breaking):
+    """As one that is raised again while what came of it is handled: the chain is a ring."""
+
+    def fail():
+        first, second = ValueError("first"), ValueError("second")
+        first.__cause__, second.__cause__ = second, first
+        raise first
+
+    assert breaking(fail) == [False, False]
+
+
 def test_without_an_error_nothing_has_ended_in_one(request_, last):
     keep_unfinished(sender=None, request=request_)
     keep_unfinished(sender=None)

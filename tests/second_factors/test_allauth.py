@@ -3,6 +3,7 @@
 import re
 import time
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from allauth.account.internal.userkit import user_id_to_str
@@ -20,6 +21,7 @@ from django.utils import timezone
 
 from authx.gate import verify_access_token
 from authx.models import DeviceSession, SessionEvent
+from authx.sessions import open_session
 from tests.house.test_docs import FENCE, ROOT
 from tests.second_factors.passkey import PRESENT, Passkey
 
@@ -80,6 +82,19 @@ def test_a_password_and_an_authenticator_app(browser, ada, password):
     assert not DeviceSession.objects.exists()
     browser.post(SECOND, {"code": shown()})
     expect(browser, "pwd", "otp", "mfa")
+
+
+def test_a_full_limit_asks_after_the_second_factor_and_keeps_it(browser, ada, password, settings):
+    settings.AUTHX_SESSION_LIMITS = [{"limit": 1, "when_full": "refuse", "choose": True}]
+    settings.AUTHX_PASSWORD_LOGIN = "tests.site.password_rules.second_factor"
+    old, shown = open_session(ada).session, totp(ada)
+    assert "proof" not in by_password(browser, ada, password).content.decode()
+    asked = browser.post(SECOND, {"code": shown()})
+    assert asked.status_code == 409
+    proof = unescape(re.search('name="proof" value="([^"]+)"', asked.content.decode())[1])
+    browser.post("/account/login/", {"proof": proof, "end": str(old.pk)})
+    expect(browser, "pwd", "otp", "mfa")
+    assert DeviceSession.objects.get(pk=old.pk).end_reason == "replaced"
 
 
 def test_a_password_and_a_recovery_code(browser, ada, password):

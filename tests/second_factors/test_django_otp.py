@@ -1,6 +1,8 @@
 """Logins with django-otp: its device counts when it was asked for, at the login or after it."""
 
+import re
 from contextlib import contextmanager
+from html import unescape
 
 import pytest
 from django.db import OperationalError, connection
@@ -11,7 +13,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from authx.gate import verify_access_token
 from authx.models import DeviceSession, SessionEvent
-from authx.sessions import end_session
+from authx.sessions import end_session, open_session
 
 pytestmark = pytest.mark.django_db
 
@@ -83,6 +85,18 @@ def test_its_device_stays_proved_where_what_another_user_kept_is_flushed(
     sign_in(OTP_LOGIN, **query)
     assert DeviceSession.objects.live().get(user=device.user).amr == ["pwd", "otp", "mfa"]
     assert browser.session["otp_device_id"] == device.persistent_id
+
+
+def test_a_full_limit_asks_and_keeps_what_was_proved(browser, sign_in, ada, device, settings):
+    settings.AUTHX_SESSION_LIMITS = [{"limit": 1, "when_full": "refuse", "choose": True}]
+    settings.AUTHX_PASSWORD_LOGIN = "tests.site.password_rules.second_factor"  # asks of passwords alone
+    old = open_session(ada).session
+    asked = sign_in(OTP_LOGIN, otp_device=device.persistent_id, otp_token="code1")
+    assert asked.status_code == 409
+    proof = unescape(re.search('name="proof" value="([^"]+)"', asked.content.decode())[1])
+    browser.post("/account/login/", {"proof": proof, "end": str(old.pk)})
+    assert only_live().amr == ["pwd", "otp", "mfa"]
+    assert claimed(browser) == ("pwd", "otp", "mfa")
 
 
 def test_that_page_claims_no_password_of_a_login_without_one(browser, ada, device):

@@ -1,22 +1,18 @@
-"""Views for login, refresh and logout: getting tokens, renewing them, giving them up."""
+"""Views for refresh and logout: renewing tokens, giving them up; and what a login shares with them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth.models import update_last_login
-from django.middleware.csrf import get_token
 from django.utils.decorators import method_decorator
-from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
-from rest_framework.exceptions import NotFound, Throttled
+from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from authx.api import browser
 from authx.api.authentication import bearer_token, enforce_csrf
 from authx.api.exceptions import Refused
-from authx.api.serializers import LoginSerializer
 from authx.api.tokens import token_body
 from authx.api.views.base import AuthxAPIView
 from authx.conf import secret_keys
@@ -25,25 +21,14 @@ from authx.core.refresh_token import RefreshClaims, read_refresh_token
 from authx.errors import RefreshMalformed, RefreshReused, SessionEnded, TokenError
 from authx.http import cookies, django_session
 from authx.http.actor import actor_of
-from authx.http.device_cookie import browser_device
-from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.renewal import has_bearer
 from authx.http.request_state import request_state
-from authx.http.session_key import stored_key
 from authx.logins.attempts import authenticate_within_limit
 from authx.logins.browser import browser_session
-from authx.logins.double_click import login_key
-from authx.logins.lockout import note_success
 from authx.logins.presented import presented_by
 from authx.models import DeviceSession
-from authx.sessions import (
-    Device,
-    end_session,
-    open_session,
-    recognize,
-)
+from authx.sessions import end_session, recognize
 from authx.sessions.lookup import find_by_refresh_token
-from authx.sessions.methods import password_methods
 from authx.sessions.refreshing import exchange
 from authx.sessions.risk import count_refresh
 
@@ -68,56 +53,6 @@ def check_credentials(
     if user is None:
         raise Refused("invalid_credentials")
     return user
-
-
-@method_decorator(sensitive_post_parameters(), name="dispatch")
-class Login(AuthxAPIView):
-    """``GET``: 204 and the CSRF token. ``POST``: a new session, where name and password are enough."""
-
-    @method_decorator(ensure_csrf_cookie)
-    def get(self, request: Request) -> Response:
-        # The header is for scripts that cannot read the cookie (CSRF_COOKIE_HTTPONLY, CSRF_USE_SESSIONS).
-        return Response(status=204, headers={"X-CSRFToken": get_token(request._request)})
-
-    @sensitive_variables()
-    def post(self, request: Request) -> Response:
-        if not takes_passwords():
-            raise NotFound
-        serializer = LoginSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        data = serializer.validated_data
-        by_cookie = data["transport"] == "cookie"
-        if by_cookie:
-            enforce_csrf(request)
-        described = dict(data.get("device", {}))
-        if by_cookie:  # with cookies the device is the browser, known by its device cookie
-            described["id"] = browser_device(request._request).id
-        device = Device(**described)
-        user = check_credentials(request, data["username"], data["password"])
-        if word := password_login_refusal(request._request, user):
-            raise Refused(word)
-        how = {"amr": password_methods(user), "persistent": data["remember"]}
-        came_with = key = None
-        if by_cookie:
-            came_with = browser_session(request._request)
-            key = login_key(request._request, user, came_with=came_with, **how)
-        keeps_data = by_cookie and browser.keep_data(request, user, came_with)
-        credentials = open_session(
-            user,
-            request,
-            device,
-            overwrites=came_with,
-            login_key=key,
-            django_key=stored_key(request._request) if keeps_data else None,
-            **how,
-        )
-        if any(field.name == "last_login" for field in user._meta.concrete_fields):
-            update_last_login(type(user), user)
-        note_success(request._request, user)
-        response = Response(token_body(credentials, with_refresh=not by_cookie))
-        if by_cookie:
-            browser.sign_in(request, response, credentials, keeps_data=keeps_data)
-        return response
 
 
 @method_decorator(sensitive_post_parameters(), name="dispatch")
