@@ -25,7 +25,7 @@ from authx.identity.deleted_sessions import answering, conclude
 from authx.identity.password_change import own_password_change
 from authx.identity.response import apply, restrict_caches
 from authx.identity.stored_data import claim_stored_data
-from authx.identity.swapped import keep_bindings
+from authx.identity.swapped import keep_bindings, read_again
 from authx.identity.visit import Visit, begin_visit
 from authx.logins.outcome import answered
 from authx.pages.second_step import note_proofs
@@ -112,6 +112,7 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
     try:
         if visit is not None:
             keep_bindings(visit, state)
+            read_again(visit)
             with visit.in_place():
                 _apply(visit, response, state)
                 follow_key(request, visit.identity, state)
