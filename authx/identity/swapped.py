@@ -29,7 +29,7 @@ def keep_bindings(visit: Visit, state: RequestState) -> None:
 
 
 def read_again(visit: Visit) -> None:
-    """Forget what the request's own Django session held, where a swapped one is the same and was stored since.
+    """Forget what the request's own Django session held, where a swapped one is the same and stored since.
 
     An app may send the key of the session that its cookie names, too: two objects of one session. What is
     bound and saved behind the view must not put back what the view has changed.
