@@ -222,14 +222,17 @@ def test_a_page_that_asks_the_backends_about_any_visitor_is_no_failed_login(
 ):
     """As middlewares do whose backend reads a header, and as a shell that presents nothing at all."""
     with django_assert_num_queries(0):
-        assert authenticate(rf.get("/"), **nothing) is None
-        assert authenticate(Request(rf.head("/")), **nothing) is None
         assert authenticate(**nothing) is None
+        for page in (rf.get("/"), rf.head("/"), rf.options("/"), rf.trace("/")):
+            assert authenticate(page, **nothing) is None
+            assert authenticate(Request(page), **nothing) is None
     assert recorded() == []
 
 
-def test_what_is_sent_to_the_backends_in_no_keyword_is_one_that_failed(request_):
-    assert authenticate(request_) is None
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_what_is_sent_to_the_backends_in_no_keyword_is_one_that_failed(method, rf):
+    """As by a passkey, which its backend reads from the request."""
+    assert authenticate(rf.generic(method, "/")) is None
     assert recorded() == [(Kind.LOGIN_FAILED, "", "")]
 
 
