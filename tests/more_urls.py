@@ -24,6 +24,8 @@ urlpatterns = [
     path("app/log-in/<name>/", more_views.app_log_in),
     path("app/log-in-and-fail/<name>/", more_views.app_log_in_and_fail),
     path("app/api/", more_views.app_api),
+    path("app/keep/<what>/", more_views.app_keep),
+    path("app/log-out/", more_views.app_log_out),
     path("app/whoami/", more_views.app_whoami),
     path("query/", more_views.query),
     path("basket/", more_views.what_is_kept),

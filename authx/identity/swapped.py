@@ -30,6 +30,20 @@ def keep_binding(visit: Visit, state: RequestState) -> None:
         _keep_binding(visit, state)
 
 
+def read_again(visit: Visit) -> None:
+    """Forget what the request's own Django session held, where a swapped one is the same and stored since.
+
+    An app may send the key of the session that its cookie names, too: two objects of one session. What is
+    bound and saved behind the view must not put back what the view has changed.
+    """
+    own = visit.django_session
+    key = getattr(own, "session_key", None)
+    if key is None or own.modified:  # what is written over what is Django's own business then
+        return
+    if any(getattr(swapped.django_session, "session_key", None) == key for swapped in visit.swapped):
+        vars(own).pop("_session_cache", None)
+
+
 def _keep_binding(visit: Visit, state: RequestState) -> None:
     request = visit.request
     if visit.identity.session is None or not django_session.is_used(request) or not request.session.modified:

@@ -29,6 +29,9 @@ from authx.logins.outcome import (
 from authx.models import SessionEvent
 from authx.sessions.subjects import find_subject
 
+#: Of requests that sign nobody in by what they send (RFC 9110 §9.2.1).
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
+
 
 def connect() -> None:
     user_login_failed.connect(keep_failed)
@@ -105,6 +108,9 @@ def begin(request: Any, credentials: Mapping[str, Any], *, by_door: bool = False
 def keep_failed(sender: Any, credentials: Any, request: Any = None, **kwargs: Any) -> None:
     """Let a failed attempt count, and record it; also one that was not counted."""
     request = _plain(request)
+    proof_of = request_state(request).proof_of if request is not None else None
+    if proof_of is None and _is_no_attempt(request, credentials):
+        return
     names = names_in(credentials)
     attempt = take_last() if is_guess(credentials) else None
     if attempt is not None and attempt.names != names:
@@ -117,9 +123,18 @@ def keep_failed(sender: Any, credentials: Any, request: Any = None, **kwargs: An
     else:
         attempt.settle(failed=True)
         subject = attempt.subject
-    session = request_state(request).proof_of if request is not None else None
-    kind = SessionEvent.Kind.LOGIN_FAILED if session is None else SessionEvent.Kind.PROOF_FAILED
-    record_failure(kind, request, subject, session=session)
+    kind = SessionEvent.Kind.LOGIN_FAILED if proof_of is None else SessionEvent.Kind.PROOF_FAILED
+    record_failure(kind, request, subject, session=proof_of)
+
+
+@sensitive_variables("credentials")
+def _is_no_attempt(request: HttpRequest | None, credentials: Mapping[str, Any]) -> bool:
+    """Return whether nothing was presented: a page has asked the backends who its visitor is.
+
+    A backend may read the request itself, as for a passkey; those who sign in so send a form.
+    """
+    is_page = request is None or request.method in SAFE_METHODS
+    return is_page and all(value is None for value in credentials.values())
 
 
 def forget_wait(sender: Any, request: Any = None, **kwargs: Any) -> None:

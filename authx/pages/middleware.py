@@ -28,7 +28,7 @@ from authx.identity.deleted_sessions import conclude
 from authx.identity.password_change import own_password_change
 from authx.identity.response import apply, restrict_caches
 from authx.identity.stored_data import claim_stored_data
-from authx.identity.swapped import keep_binding
+from authx.identity.swapped import keep_binding, read_again
 from authx.identity.visit import Visit, begin_visit
 from authx.logins.outcome import answered
 from authx.pages.choosing import choice_page
@@ -137,6 +137,8 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
         if visit is not None:
             for swapped in visit.swapped:
                 keep_binding(swapped, state)
+            if visit.swapped:
+                read_again(visit)
             with visit.in_place():
                 _apply(visit, response, state)
                 follow_key(request, visit.identity, state)

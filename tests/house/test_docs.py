@@ -93,7 +93,7 @@ def committed_files() -> list[Path]:
         listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         if listed.returncode == 0:
             return [ROOT / name for name in listed.stdout.split("\0") if (ROOT / name).is_file()]
-    folders = ["authx", "benchmarks", "demo_project", "docs", "tests", ".ci"]
+    folders = ["authx", "benchmarks", "demo_project", "docs", "tests", "tools", ".ci"]
     nested = [path for name in folders for path in (ROOT / name).rglob("*") if path.is_file()]
     return [*nested, *(path for path in ROOT.iterdir() if path.is_file())]
 

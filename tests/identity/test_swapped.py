@@ -138,3 +138,34 @@ def test_a_login_without_a_device_session_is_one_all_the_same(browser, bob, sett
     _said, key = app(browser, "/app/log-in/bob/")
     said, _key = app(browser, "/app/whoami/", key)
     assert said.json() == {"user": bob.get_username(), "session": None}
+
+
+@pytest.fixture(params=["bound", "older than authx"])
+def one_session(request, settings, ada):
+    """A client of ada's that sends the key of its cookie's session as an app does; and asks for her early."""
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.contrib.auth.middleware.LoginRequiredMiddleware"]
+    if request.param != "bound":
+        user_logged_in.disconnect(dispatch_uid="authx.pages.login")
+    client = Client()
+    try:
+        client.force_login(ada)
+    finally:
+        login_signals.connect()
+    client.defaults["HTTP_X_SESSION_KEY"] = client.session.session_key
+    return client
+
+
+def test_what_it_stores_is_kept_where_the_browser_brought_the_same_session(one_session, ada):
+    """The other object of it, which is bound and saved behind the view, was read before."""
+    for what in ("first", "second"):
+        said = one_session.get(f"/app/keep/{what}/")
+        assert said.json() == is_(ada, DeviceSession.objects.get())
+        assert one_session.session["kept"] == what
+    assert one_session.get("/whoami/").json() == is_(ada, DeviceSession.objects.get())
+
+
+def test_a_logout_in_it_is_not_undone_where_the_browser_brought_the_same_session(one_session):
+    key = one_session.session.session_key
+    one_session.get("/app/log-out/")
+    assert not one_session.session.exists(key)
+    assert not DeviceSession.objects.live().exists()

@@ -3,7 +3,7 @@
 from functools import partial
 
 import pytest
-from django.contrib.auth import user_logged_in, user_login_failed
+from django.contrib.auth import authenticate, user_logged_in, user_login_failed
 from django.db import DatabaseError, connection
 from django.http import HttpRequest
 from django.views.debug import ExceptionReporter
@@ -214,6 +214,39 @@ def test_one_of_nothing_that_can_be_guessed_leaves_the_last_attempt_alone(ada):
     assert recorded() == [(Kind.LOGIN_FAILED, "", "")]
     assert not last_attempt.get().is_settled
     assert last_attempt.get().subject == str(ada.pk)
+
+
+@pytest.mark.parametrize("nothing", [{}, {"username": None}])
+def test_a_page_that_asks_the_backends_about_any_visitor_is_no_failed_login(
+    nothing, rf, django_assert_num_queries
+):
+    """As middlewares do whose backend reads a header, and as a shell that presents nothing at all."""
+    with django_assert_num_queries(0):
+        assert authenticate(**nothing) is None
+        for page in (rf.get("/"), rf.head("/"), rf.options("/"), rf.trace("/")):
+            assert authenticate(page, **nothing) is None
+            assert authenticate(Request(page), **nothing) is None
+    assert recorded() == []
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_what_is_sent_to_the_backends_in_no_keyword_is_one_that_failed(method, rf):
+    """As by a passkey, which its backend reads from the request."""
+    assert authenticate(rf.generic(method, "/")) is None
+    assert recorded() == [(Kind.LOGIN_FAILED, "", "")]
+
+
+def test_so_is_a_name_without_a_secret_wherever_it_comes_from(rf, ada):
+    assert authenticate(rf.get("/"), remote_user="nobody") is None
+    assert authenticate(username="ada") is None
+    assert recorded() == [(Kind.LOGIN_FAILED, "", ""), (Kind.LOGIN_FAILED, str(ada.pk), "")]
+
+
+def test_a_step_up_that_presents_nothing_has_failed(rf, ada):
+    page = rf.get("/")
+    request_state(page).proof_of = open_session(ada).session
+    keep_failed(None, {}, page)
+    assert SessionEvent.objects.filter(kind=Kind.PROOF_FAILED).count() == 1
 
 
 def test_one_of_another_account_is_not_put_down_to_the_last_attempt(ada, bob):

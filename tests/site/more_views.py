@@ -3,7 +3,7 @@
 from contextlib import suppress
 from functools import wraps
 
-from django.contrib.auth import alogin, get_user_model, login, update_session_auth_hash
+from django.contrib.auth import alogin, get_user_model, login, logout, update_session_auth_hash
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
@@ -126,6 +126,20 @@ def app_log_in_and_fail(request: HttpRequest, name: str) -> HttpResponse:
 @_swapped
 def app_whoami(request: HttpRequest) -> HttpResponse:
     """Say who is asking, by the session of an app."""
+    return whoami(request)
+
+
+@_swapped
+def app_keep(request: HttpRequest, what: str) -> HttpResponse:
+    """Keep something in the session of an app."""
+    request.session["kept"] = what
+    return whoami(request)
+
+
+@_swapped
+def app_log_out(request: HttpRequest) -> HttpResponse:
+    """Log out in the session of an app."""
+    logout(request)
     return whoami(request)
 
 
