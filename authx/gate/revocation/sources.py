@@ -91,7 +91,7 @@ class CachedSource:
         """
         if self._lag:
             with suppress(TooManyEndings):
-                return _copy(self._store).entries(names, lag=self._lag.total_seconds())
+                return copy_of(self._store).entries(names, lag=self._lag.total_seconds())
         if self._store == "redis":
             return _redis(conf.REDIS_ALIAS, current_database()).entries(names)
         raise StoreUnavailable("no copy is kept: there are too many endings")
@@ -106,7 +106,7 @@ class FeedSource:
     def answer(self, claims: AccessClaims, now: datetime | None) -> Liveness:
         names, lag = revocation_log.names_for_token(claims), conf.REVOCATION_LAG.total_seconds()
         try:
-            return Liveness(revocation_log.end_reason(claims, _copy("remote").entries(names, lag=lag)))
+            return Liveness(revocation_log.end_reason(claims, copy_of("remote").entries(names, lag=lag)))
         except TooManyEndings as error:
             if not conf.INTROSPECTION_URL:
                 raise StoreUnavailable("no copy is kept: there are too many endings") from error
@@ -155,7 +155,8 @@ def publish(ended: Mapping[str, str]) -> None:
 _copies: dict[tuple[str, str], LocalCopy] = {}
 
 
-def _copy(store: str) -> LocalCopy:
+def copy_of(store: str) -> LocalCopy:
+    """Return this process's copy of the endings in the current database, fed by ``store``."""
     key = store, current_database()
     copy = _copies.get(key)
     if copy is None:
