@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from functools import wraps
 from threading import enumerate as threads
 from typing import Any
 
+from asgiref.sync import async_to_sync, sync_to_async
 from django.db import connections
 
 from authx.gate.revocation import following, sources
@@ -44,6 +46,37 @@ def let_go() -> None:
     for thread in threads():
         if thread.name == "authx":
             thread.join(20)
+
+
+class Inline:
+    """In place of the threads that ask: this one, whose transaction nobody else would see."""
+
+    async def run(self, function: Callable[[], Any]) -> Any:
+        return await sync_to_async(function)()
+
+    def close(self) -> None:
+        """Do nothing: there is no thread."""
+
+
+def opens(**scope: Any) -> bool:
+    """Whether a handshake is let in; asked in this thread and its transaction."""
+
+    async def ask() -> bool:
+        watched = Watched(time.time())
+        peer = connect(**scope)
+        message = await peer.next()
+        peer.hang_up()
+        if message["type"] == "websocket.accept":
+            await peer.task
+        del watched
+        return bool(message["type"] == "websocket.accept")
+
+    ours, pool._pools[0] = pool._pools[0], Inline()  # type: ignore[assignment]
+    try:
+        return async_to_sync(ask)()
+    finally:
+        pool._pools[0] = ours
+        let_go()
 
 
 async def apart(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:

@@ -8,6 +8,7 @@ from authx.models.end_reasons import EndReason
 from authx.models.revocation import NotBeforeMark, RevocationLogEntry, is_marked
 from authx.models.services import ServiceClient, SigningKey
 from authx.models.session_events import SessionEvent, SessionEventQuerySet
+from authx.models.used_tickets import UsedTicket
 
 __all__ = [
     "DeviceSession",
@@ -19,6 +20,7 @@ __all__ = [
     "SessionEvent",
     "SessionEventQuerySet",
     "SigningKey",
+    "UsedTicket",
     "is_marked",
     "uuid7",
 ]

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf
 from authx.core.claims import AccessClaims
-from authx.errors import TokenMalformed
+from authx.errors import OriginNotAllowed, TokenMalformed
 from authx.gate.principal import Principal
 from authx.gate.revocation import sources
 from authx.gate.verify import ensure_live, read_claims
-from authx.sockets.credentials import Credential
+from authx.sockets.credentials import Credential, Kind
 from authx.sockets.pool import run_in_pool
+
+if TYPE_CHECKING:
+    from authx.sessions.authentication import Caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +31,26 @@ class Admitted:
     user: Any
 
 
-async def read(credential: Credential) -> AccessClaims:
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a credential that is valid by itself claims, and how to ask about its session."""
+
+    claims: AccessClaims
+    ask: Callable[[], Admitted] = field(repr=False)
+
+
+async def read(credential: Credential) -> Claimed:
     """Return what a credential claims. Asks about no session; the keys may have to be read.
 
     Raises:
         TokenError: it is not valid, or not a credential beside the other cookie.
+        OriginNotAllowed: it is a ticket for pages of another origin.
         StoreUnavailable: the keys cannot be read.
     """
     return await run_in_pool(partial(_read, credential))
 
 
-async def admit(credential: Credential, claims: AccessClaims) -> Admitted:
+async def admit(claimed: Claimed) -> Admitted:
     """Return whom a credential lets in, if its session is live.
 
     The session itself is asked about, whatever AUTHX_REVOCATION_STORE and its lag are: a socket lives long.
@@ -47,7 +59,7 @@ async def admit(credential: Credential, claims: AccessClaims) -> Admitted:
         TokenError: as ``verify_access_token``; SessionEnded says why.
         StoreUnavailable: it cannot be known.
     """
-    return await run_in_pool(partial(_admit, credential, claims))
+    return await run_in_pool(claimed.ask)
 
 
 async def user_of(claims: AccessClaims) -> Any:
@@ -67,22 +79,44 @@ async def entries_of(sids: Collection[str], kids: Collection[str]) -> Mapping[st
 
 
 @sensitive_variables()
-def _read(credential: Credential) -> AccessClaims:
+def _read(credential: Credential) -> Claimed:
+    if credential.kind is Kind.TICKET:
+        return _read_ticket(credential)
     claims = read_claims(credential.text)
     if credential.sid not in {None, claims.sid}:
         raise TokenMalformed("the access cookie is of another session than the refresh cookie")
-    return claims
+    is_remote = conf.REVOCATION_STORE == "remote"
+    return Claimed(claims, partial(_verify if is_remote else _admit, credential.text, claims))
 
 
 @sensitive_variables()
-def _admit(credential: Credential, claims: AccessClaims) -> Admitted:
+def _read_ticket(credential: Credential) -> Claimed:
     if conf.REVOCATION_STORE == "remote":
-        ensure_live(claims, sources.source(credential.text))
-        return Admitted(claims, Principal(claims))
-    from authx.sessions.authentication import admit_exactly  # a service has neither our tables nor our users
+        raise TokenMalformed("a ticket is good at its issuer alone")
+    from authx.sessions import tickets
 
-    caller = admit_exactly(claims)
-    return Admitted(claims, caller.user())
+    ticket = tickets.read(credential.text)
+    if not ticket.is_from(credential.origin):
+        raise OriginNotAllowed("the ticket is for pages of another origin")
+    return Claimed(tickets.claims_in(ticket), lambda: _whom(tickets.take(ticket)))
+
+
+@sensitive_variables()
+def _verify(text: str, claims: AccessClaims) -> Admitted:
+    """Ask the issuer, at a service that has neither our tables nor our users."""
+    ensure_live(claims, sources.source(text))
+    return Admitted(claims, Principal(claims))
+
+
+@sensitive_variables()
+def _admit(text: str, claims: AccessClaims) -> Admitted:
+    from authx.sessions.authentication import admit_exactly
+
+    return _whom(admit_exactly(claims))
+
+
+def _whom(caller: Caller) -> Admitted:
+    return Admitted(caller.claims, caller.user())
 
 
 def _user_of(claims: AccessClaims) -> Any:

@@ -17,7 +17,7 @@ from authx.conf import secret_keys
 from authx.core.refresh_token import read_refresh_token
 from authx.errors import HandshakeInvalid, OriginNotAllowed, RefreshMalformed
 from authx.http.cookies import session_cookies
-from authx.http.origin import is_allowed_origin
+from authx.http.origin import is_allowed_origin, origin_of
 from authx.http.renewal import has_bearer
 from authx.sockets.handshake import MARKER, as_request, offered, subprotocols
 
@@ -29,6 +29,7 @@ class Kind(Enum):
     """What a credential is; its value is the name in a frame that renews."""
 
     ACCESS_TOKEN = "access_token"
+    TICKET = "ticket"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class Credential:
     kind: Kind = Kind.ACCESS_TOKEN
     #: The ``sid`` that its session must have; None where nothing says so.
     sid: str | None = None
+    #: The origin of the page that shows it, ``""`` where there is none: a ticket is good for one alone.
+    origin: str = ""
 
 
 @sensitive_variables()
@@ -53,7 +56,7 @@ def read_credential(scope: Mapping[str, Any]) -> Credential | None:
         OriginNotAllowed: it carries the cookie, and comes from a page of another origin.
     """
     request = as_request(scope)
-    found = [*_bearers(request), *_offers(scope)]
+    found = [*_bearers(request), *_offers(scope, origin_of(request))]
     if len(found) > 1:
         raise HandshakeInvalid("there are two credentials")
     return found[0] if found else _cookie(request)
@@ -76,14 +79,16 @@ def _bearers(request: HttpRequest) -> list[Credential]:
 
 
 @sensitive_variables()
-def _offers(scope: Mapping[str, Any]) -> list[Credential]:
-    """Return the tokens in the subprotocols, which is where a browser's script can put one.
+def _offers(scope: Mapping[str, Any], origin: str) -> list[Credential]:
+    """Return the tokens and tickets in the subprotocols, which is where a browser's script can put one.
 
     Raises:
         HandshakeInvalid: nothing stands beside them that can be selected. Browsers fail a socket that offers
             subprotocols and is answered with none, and what is selected is sent back.
     """
-    found = [Credential(text) for text in offered(scope, "bearer")]
+    tokens = [Credential(text) for text in offered(scope, "bearer")]
+    tickets = [Credential(text, Kind.TICKET, origin=origin) for text in offered(scope, "ticket")]
+    found = [*tokens, *tickets]
     if found and MARKER not in subprotocols(scope):
         raise HandshakeInvalid(f"the subprotocol {MARKER} is not offered beside the token")
     return found

@@ -71,9 +71,10 @@ class Door:
             return None, _nobody()
         if credential is None:
             raise CredentialMissing(in_query=names_token_in_query(scope))
-        session = SocketSession(connection, _watcher(), await asking.read(credential))
+        claimed = await asking.read(credential)
+        session = SocketSession(connection, _watcher(), claimed.claims, origin=credential.origin)
         try:
-            session.admit(admitted := await asking.admit(credential, session.claims))
+            session.admit(admitted := await asking.admit(claimed))
         except BaseException:
             session.forget()
             raise

@@ -21,14 +21,19 @@ from authx.sockets.watching import Watcher
 class SocketSession:
     """The session of an open socket. It holds no token."""
 
-    def __init__(self, connection: Connection, watcher: Watcher, claims: AccessClaims) -> None:
+    def __init__(
+        self, connection: Connection, watcher: Watcher, claims: AccessClaims, *, origin: str = ""
+    ) -> None:
         """Watch over the session from now on; whether it is live has still to be asked.
+
+        ``origin`` is that of the handshake: a ticket that renews the socket must be made for it too.
 
         Raises:
             TooManySockets: it has as many as it may have.
             StoreUnavailable: the endings cannot be read.
         """
-        self._connection, self._watcher, self._is_open = connection, watcher, False
+        self._connection, self._watcher, self._origin = connection, watcher, origin
+        self._is_open = False
         self._watch = watcher.watch(claims, self._end)
 
     def __repr__(self) -> str:
@@ -80,16 +85,18 @@ class SocketSession:
     @sensitive_variables()
     async def renew_with(self, credential: Credential) -> int:
         """Do what ``renew`` does, with any kind of credential."""
+        self._demand_no_end()
         try:
-            claims = await asking.read(credential)
-            self._demand_successor(claims)
-            self._watcher.watch_key(self._watch, claims.kid)  # before asking, as at the handshake
-            admitted = await asking.admit(credential, claims)
-        except TokenError as error:
+            claimed = await asking.read(credential)
+            self._demand_successor(claimed.claims)
+            self._watcher.watch_key(self._watch, claimed.claims.kid)  # before asking, as at the handshake
+            admitted = await asking.admit(claimed)
+        except StoreUnavailable:
+            raise
+        except AuthxError as error:
             self._watch.end(error)
             raise
-        if self._watch.error is not None:
-            raise self._watch.error
+        self._demand_no_end()
         self._watcher.renew(self._watch, admitted.claims)
         return max(0, round(admitted.claims.exp - time.time()))
 
@@ -97,10 +104,10 @@ class SocketSession:
     async def renew_by_frame(self, text: str) -> str | None:
         """Renew with what a frame of ours holds; return the answer, None where there is none but a close."""
         try:
-            return renewed(await self.renew_with(_credential_in(text)))
+            return renewed(await self.renew_with(_credential_in(text, self._origin)))
         except StoreUnavailable as error:
             return None if self._watch.error else not_renewed(error)
-        except TokenError as error:
+        except AuthxError as error:
             self._watch.end(error)
             return None
 
@@ -110,8 +117,7 @@ class SocketSession:
         Raises:
             AuthxError: it has ended meanwhile.
         """
-        if self._watch.error is not None:
-            raise self._watch.error
+        self._demand_no_end()
         self._watcher.renew(self._watch, admitted.claims)
         self._is_open = True
 
@@ -124,6 +130,10 @@ class SocketSession:
         if self._is_open:  # else the door refuses it
             self._connection.end(closing_for(error), refusal_of(error))
 
+    def _demand_no_end(self) -> None:
+        if self._watch.error is not None:
+            raise self._watch.error
+
     def _demand_successor(self, claims: AccessClaims) -> None:
         """Demand a token of the same session and user, and of no older generation."""
         old = self.claims
@@ -133,7 +143,7 @@ class SocketSession:
             raise TokenMalformed("the token is of an older generation")
 
 
-def _credential_in(text: str) -> Credential:
+def _credential_in(text: str, origin: str) -> Credential:
     """Return the one credential of a renewal.
 
     Raises:
@@ -143,7 +153,7 @@ def _credential_in(text: str) -> Credential:
         members = read_renewal(text)
     except ValueError:
         raise TokenMalformed("the frame is not a JSON object") from None
-    found = [Credential(members[kind.value], kind) for kind in Kind if kind.value in members]
+    found = [Credential(members[kind.value], kind, origin=origin) for kind in Kind if kind.value in members]
     if len(found) != 1 or not isinstance(found[0].text, str):
         raise TokenMalformed("the frame holds not one token")
     return found[0]

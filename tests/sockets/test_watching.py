@@ -184,10 +184,10 @@ async def test_an_ending_between_the_two_questions_is_not_lost(opened, monkeypat
         opened = await apart(open_session, opened.session.user)
         watched = Watched(time.time())
 
-        async def admit(credential, claims, moment=moment, opened=opened, watched=watched):
+        async def admit(claimed, moment=moment, opened=opened, watched=watched):
             if moment == "before":
                 await elsewhere(end_session, opened.session, "kicked")
-            admitted = await asked(credential, claims)
+            admitted = await asked(claimed)
             await elsewhere(end_session, opened.session, "kicked")
             if moment == "after, and read":
                 await watched.read()
