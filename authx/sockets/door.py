@@ -16,6 +16,7 @@ from authx.sockets.connection import Connection
 from authx.sockets.credentials import names_token_in_query, read_credential
 from authx.sockets.handshake import Scope, without_credentials
 from authx.sockets.refusal import Receive, Send, refusal_of, send_refusal
+from authx.sockets.server_logs import hide_credentials
 from authx.sockets.session import SocketSession
 from authx.sockets.watching import Watcher, watcher_here
 
@@ -29,6 +30,7 @@ def authenticated(app: App, *, public: bool = False, frames: bool = True) -> Doo
     credential is refused all the same. Without ``frames`` every frame is the app's, whose own protocol renews
     by ``scope["authx"].renew``.
     """
+    hide_credentials()
     return Door(app, public=public, frames=frames)
 
 
@@ -51,9 +53,14 @@ class Door:
             with suppress(Exception):  # who may be gone already, of which servers complain
                 await send_refusal(scope, send, refusal_of(error))
             return None
+        await self._run(scope, connection, session, user)
+
+    async def _run(
+        self, scope: Scope, connection: Connection, session: SocketSession | None, user: Any
+    ) -> None:
         try:
             scope = {**without_credentials(scope), "user": user, "authx": session}
-            return await self.app(scope, connection.receive, connection.send)
+            await self.app(scope, connection.receive, connection.send)
         finally:
             if session is not None:
                 session.forget()
