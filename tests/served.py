@@ -69,8 +69,8 @@ class Served:
 
 
 @contextmanager
-def serving(server, folder, **environment):
-    """A process of ``server``, with these environment variables; its log is in ``folder``."""
+def serving(server, folder, *, app="tests.asgi:application", **environment):
+    """Run ``app`` in a process of ``server``, with these environment variables; its log is in ``folder``."""
     port = free_port()
     words = COMMANDS[server].format(port=port).split()
     log = folder / f"{server}.log"
@@ -81,7 +81,7 @@ def serving(server, folder, **environment):
     }
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", *words, "tests.asgi:application"],
+            [sys.executable, "-m", *words, app],
             cwd=ROOT,
             env=variables,
             stdout=output,
@@ -94,10 +94,10 @@ def serving(server, folder, **environment):
         finally:
             process.terminate()
             try:
-                process.wait(20)
+                process.wait(5)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait(20)
+                process.wait(5)
 
 
 def closed(socket, within=SOON):
