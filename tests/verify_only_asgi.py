@@ -1,4 +1,4 @@
-"""A verify-only service with sockets, for a server under test; AUTHX_TEST_SERVICE is its settings, as JSON."""
+"""A verify-only service with sockets, for a server under test; AUTHX_TEST_SERVICE is its settings in JSON."""
 
 from __future__ import annotations
 

@@ -116,6 +116,15 @@ def test_it_is_renewed_in_band_and_expires_when_it_is_not(served, opened):
         assert renewed.recv(timeout=10) == "still here"
 
 
+def test_a_message_that_is_too_long_closes_it(served, opened):
+    """autobahn, and so daphne, sends no 1009."""
+    for app in APPS:
+        with served.connect(app, bearer=opened.access_token) as socket:
+            socket.recv(timeout=10)
+            socket.send("x" * 65537)
+            assert closed(socket, within=5) == (4409 if served.server == "daphne" else 1009, "")
+
+
 def test_everybody_is_ended_at_once_and_the_log_stays_empty(served, ada, bob):
     people = [open_session(user) for user in (ada, bob) for _ in range(10)]
     with ExitStack() as stack:
