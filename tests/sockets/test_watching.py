@@ -25,7 +25,8 @@ from authx.sessions import (
     refresh_session,
 )
 from authx.sockets.watches import Watch
-from tests.in_process import Echo, Watched, apart, connect, in_loop, settle
+from authx.sockets.watching import Watcher
+from tests.in_process import ORIGIN, Echo, Watched, apart, connect, in_loop, settle
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -609,3 +610,44 @@ async def test_one_connection_reads_and_four_ask_for_any_number_of_sockets(opene
     await apart(end_session, opened.session, "kicked")
     for peer in peers:
         assert await peer.closed() == (4401, "kicked")
+
+
+@in_loop
+async def test_a_watch_of_a_loop_that_is_closed_is_given_up(opened):
+    """As where a server was stopped without closing its sockets."""
+    watched = Watched(time.time())
+
+    async def leave():
+        other = Watcher(watched.follower, clock=watched.clock)
+        other.watch(opened.claims, lambda error: None)
+        return other
+
+    def in_another_loop():
+        loop = asyncio.new_event_loop()
+        try:
+            return loop.run_until_complete(leave())
+        finally:
+            loop.close()
+
+    other = await asyncio.to_thread(in_another_loop)
+    await apart(end_session, opened.session, "kicked")
+    await apart(end_everyone, "kicked")
+    assert not other._follows
+
+
+@in_loop
+async def test_a_refresh_cookie_that_is_none_leaves_the_access_cookie_alone(opened):
+    cookies = {conf.ACCESS_COOKIE: opened.access_token, conf.REFRESH_COOKIE: "rubbish"}
+    await connect(cookies=cookies, origin=ORIGIN).accepted()
+
+
+@in_loop
+async def test_what_a_server_raises_before_the_end_is_the_apps_to_know(opened):
+    peer = connect(bearer=opened.access_token)
+    peer.task.cancel()
+
+    async def server_send(message):
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        await peer.app(peer.scope, queue_of({"type": "websocket.connect"}).get, server_send)
