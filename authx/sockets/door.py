@@ -9,7 +9,6 @@ from typing import Any
 from django.apps import apps
 from django.views.decorators.debug import sensitive_variables
 
-from authx.conf import conf
 from authx.errors import AuthxError, CredentialMissing
 from authx.sockets import asking
 from authx.sockets.connection import Connection
@@ -18,7 +17,6 @@ from authx.sockets.handshake import Scope, without_credentials
 from authx.sockets.refusal import Receive, Send, refusal_of, send_refusal
 from authx.sockets.server_logs import hide_credentials
 from authx.sockets.session import SocketSession
-from authx.sockets.watching import Watcher, watcher_here
 
 App = Callable[[Any, Any, Any], Awaitable[Any]]
 
@@ -79,7 +77,7 @@ class Door:
         if credential is None:
             raise CredentialMissing(in_query=names_token_in_query(scope))
         claimed = await asking.read(credential)
-        session = SocketSession(connection, _watcher(), claimed.claims, origin=credential.origin)
+        session = SocketSession(connection, asking.watcher(), claimed.claims, origin=credential.origin)
         try:
             session.admit(admitted := await asking.admit(claimed))
         except BaseException:
@@ -89,10 +87,6 @@ class Door:
         if self._frames:
             connection.renew = session.renew_by_frame
         return session, admitted.user
-
-
-def _watcher() -> Watcher:
-    return watcher_here(None if conf.REVOCATION_STORE == "remote" else asking.entries_of)
 
 
 def _nobody() -> Any:

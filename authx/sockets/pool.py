@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from django.db import connections
 
 from authx.errors import StoreUnavailable
-from authx.gate.background import in_a_thread
+from authx.gate.background import in_a_thread, return_pooled_connections
 
 T = TypeVar("T")
 
@@ -87,6 +87,7 @@ class Pool:
             used_at = self._clock()
             while (work := self._next()) is not None:
                 work()
+                return_pooled_connections()
                 if self._clock() - used_at >= self._keep:
                     connections.close_all()
                     used_at = self._clock()

@@ -174,6 +174,16 @@ async def test_a_handshake_that_contradicts_itself_is_a_400(name, public, django
     assert (status, body["code"]) == (400, "invalid_request")
 
 
+@pytest.mark.parametrize(
+    "header", ["Bearer", "bearer ", "\tBearer {}", "Bearer-like {}", "Bearer  {}", "Bearer {} x"]
+)
+@in_loop
+async def test_a_header_that_is_not_well_formed_is_a_bad_token(opened, header):
+    headers = [(b"authorization", header.format(opened.access_token).encode())]
+    status, body, _headers = await connect(headers=headers, public=True).refused()
+    assert (status, body["code"]) == (401, "token_malformed")
+
+
 RUBBISH = {
     "empty": "",
     "words": "not a token",

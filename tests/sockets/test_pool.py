@@ -114,6 +114,18 @@ async def test_a_connection_is_kept_whatever_conn_max_age_says_and_not_for_ever(
 
 
 @in_loop
+async def test_a_connection_of_a_pool_is_given_back_at_once(monkeypatch):
+    """Django's pool has four by default, and requests wait for them."""
+    pool = Pool(1)
+    await pool.run(backend)
+    assert await pool.run(lambda: connection.connection) is not None
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "pool", True)
+    await pool.run(lambda: None)
+    assert await pool.run(lambda: connection.connection) is None
+    await gone(pool)
+
+
+@in_loop
 async def test_a_lost_connection_costs_a_second_try_and_a_new_one_does_not():
     pool, tries = Pool(1), []
 

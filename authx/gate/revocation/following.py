@@ -18,7 +18,7 @@ from django.db import connections
 
 from authx.conf import conf
 from authx.errors import StoreUnavailable
-from authx.gate.background import RunInBackground, in_a_thread
+from authx.gate.background import RunInBackground, in_a_thread, return_pooled_connections
 from authx.gate.ports import current_database
 from authx.gate.revocation import sources
 from authx.gate.revocation.local_copy import Listener, LocalCopy, TooManyEndings
@@ -95,6 +95,7 @@ class Follower:
             while self._goes_on():
                 due = self._clock() + self.interval
                 self.look()
+                return_pooled_connections()
                 self._stopped.wait(max(0.0, due - self._clock()))
         finally:
             connections.close_all()
