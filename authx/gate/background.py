@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Thread
 
 from django.db import connections
@@ -19,11 +20,13 @@ def in_a_thread(work: Callable[[], None]) -> None:
         work()
 
 
-def return_pooled_connections() -> None:
-    """Give this thread's connections back where the site has a pool of them (``OPTIONS["pool"]``).
+def close_connections(*, pooled_alone: bool = False) -> None:
+    """Close this thread's database connections; one that was lost, and cannot be closed, is given up.
 
-    A thread of ours may keep one that is its own; one that is kept from a small pool is missed by requests.
+    With ``pooled_alone``, only give back those of a site's pool (``OPTIONS["pool"]``): a thread may keep one of
+    its own, but one that is kept from a small pool is missed by requests.
     """
     for connection in connections.all(initialized_only=True):
-        if connection.settings_dict.get("OPTIONS", {}).get("pool"):
-            connection.close()
+        if not pooled_alone or connection.settings_dict.get("OPTIONS", {}).get("pool"):
+            with suppress(Exception):
+                connection.close()

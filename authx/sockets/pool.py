@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from django.db import connections
 
 from authx.errors import StoreUnavailable
-from authx.gate.background import in_a_thread, return_pooled_connections
+from authx.gate.background import close_connections, in_a_thread
 
 T = TypeVar("T")
 
@@ -87,12 +87,12 @@ class Pool:
             used_at = self._clock()
             while (work := self._next()) is not None:
                 work()
-                return_pooled_connections()
+                close_connections(pooled_alone=True)
                 if self._clock() - used_at >= self._keep:
-                    connections.close_all()
+                    close_connections()
                     used_at = self._clock()
         finally:
-            connections.close_all()
+            close_connections()
 
     def _next(self) -> Callable[[], None] | None:
         """Return the next work; None if this thread is to go."""
@@ -120,7 +120,7 @@ def _twice(function: Callable[[], T]) -> T:
     try:
         return function()
     except StoreUnavailable:
-        connections.close_all()
+        close_connections()
         if not was_kept:
             raise
         return function()

@@ -159,7 +159,7 @@ def _none_left():
 
 def test_a_failed_reading_closes_a_connection_that_may_be_lost(following_it, store, clock, monkeypatch):
     closed = []
-    monkeypatch.setattr(following.connections, "close_all", lambda: closed.append(True))
+    monkeypatch.setattr(following, "close_connections", lambda: closed.append(True))
     look(following_it, clock)
     assert closed == []
     store.down = True

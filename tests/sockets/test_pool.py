@@ -113,6 +113,7 @@ async def test_a_connection_is_kept_whatever_conn_max_age_says_and_not_for_ever(
     await gone(pool)
 
 
+@pytest.mark.databases("sqlite", "mariadb")
 @in_loop
 async def test_a_connection_of_a_pool_is_given_back_at_once(monkeypatch):
     """Django's pool has four by default, and requests wait for them."""

@@ -14,11 +14,9 @@ from contextlib import suppress
 from threading import Event, Lock
 from typing import Final
 
-from django.db import connections
-
 from authx.conf import conf
 from authx.errors import StoreUnavailable
-from authx.gate.background import RunInBackground, in_a_thread, return_pooled_connections
+from authx.gate.background import RunInBackground, close_connections, in_a_thread
 from authx.gate.ports import current_database
 from authx.gate.revocation import sources
 from authx.gate.revocation.local_copy import Listener, LocalCopy, TooManyEndings
@@ -82,12 +80,12 @@ class Follower:
         except TooManyEndings:
             self.is_paused = True
         except Exception:
-            connections.close_all()
+            close_connections()
             if not self._is_puzzled:
                 logger.exception("The endings cannot be followed.")
             self._is_puzzled = True
         if self._copy.is_failing:
-            connections.close_all()  # the connection may have been lost
+            close_connections()  # the connection may have been lost
         self.read_at = max(self.read_at, self._copy.read_at)
 
     def _run(self) -> None:
@@ -95,10 +93,10 @@ class Follower:
             while self._goes_on():
                 due = self._clock() + self.interval
                 self.look()
-                return_pooled_connections()
+                close_connections(pooled_alone=True)
                 self._stopped.wait(max(0.0, due - self._clock()))
         finally:
-            connections.close_all()
+            close_connections()
 
     def _goes_on(self) -> bool:
         with self._lock:
