@@ -40,9 +40,10 @@ class Door:
         self.app = app
         self._public, self._frames = public, frames
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "websocket":
-            return await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
+            return
         connection = Connection(scope, receive, send)
         try:
             session, user = await self._admit(scope, connection)
@@ -50,14 +51,10 @@ class Door:
             await receive()  # that somebody connects
             with suppress(Exception):  # who may be gone already, of which servers complain
                 await send_refusal(scope, send, refusal_of(error))
-            return None
-        await self._run(scope, connection, session, user)
-
-    async def _run(
-        self, scope: Scope, connection: Connection, session: SocketSession | None, user: Any
-    ) -> None:
+            return
+        # In the place of the server's: what reports errors of the app shows the variables of this frame too.
+        scope = {**without_credentials(scope), "user": user, "authx": session}
         try:
-            scope = {**without_credentials(scope), "user": user, "authx": session}
             await self.app(scope, connection.receive, connection.send)
         finally:
             if session is not None:

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from django.db import connections
 
 from authx.errors import StoreUnavailable
-from authx.gate.background import close_connections, in_a_thread
+from authx.gate.background import close_connections, start_thread
 
 T = TypeVar("T")
 
@@ -79,8 +79,16 @@ class Pool:
             starts = self._idle <= self._work.qsize() and self._threads < self._max_threads
             self._threads += starts
             self._work.put(work)
-        if starts:
-            in_a_thread(self._run)
+        if not starts:
+            return
+        try:
+            start_thread(self._run)
+        except StoreUnavailable:
+            with self._lock:
+                self._threads -= 1
+                is_alone = not self._threads
+            if is_alone:  # else another one does the work
+                raise
 
     def _run(self) -> None:
         try:

@@ -16,7 +16,7 @@ from typing import Final
 
 from authx.conf import conf
 from authx.errors import StoreUnavailable
-from authx.gate.background import RunInBackground, close_connections, in_a_thread
+from authx.gate.background import RunInBackground, close_connections, start_thread
 from authx.gate.ports import current_database
 from authx.gate.revocation import sources
 from authx.gate.revocation.local_copy import Listener, LocalCopy, TooManyEndings
@@ -39,7 +39,7 @@ class Follower:
         interval: float = INTERVAL_SECONDS,
         *,
         clock: Callable[[], float] = time.monotonic,
-        run_in_background: RunInBackground = in_a_thread,
+        run_in_background: RunInBackground = start_thread,
     ) -> None:
         """Read ``copy`` every ``interval`` seconds; tests give a clock, and may read by ``look`` alone."""
         self.interval = interval
@@ -52,15 +52,25 @@ class Follower:
         self._lock, self._stopped = Lock(), Event()
 
     def add(self, listener: Listener) -> None:
-        """Pass the endings on to ``listener``: see ``LocalCopy.listen``."""
+        """Pass the endings on to ``listener``: see ``LocalCopy.listen``.
+
+        Raises:
+            StoreUnavailable: no thread can be started that reads them.
+        """
         self._copy.listen(listener)
         with self._lock:
             if not self._count:
                 self.read_at = self._clock()  # what was missed before is read now
             self._count += 1
             starts, self._is_running = not self._is_running, True
-        if starts:
+        if not starts:
+            return
+        try:
             self._run_in_background(self._run)
+        except StoreUnavailable:
+            self._is_running = False
+            self.remove(listener)
+            raise
 
     def remove(self, listener: Listener) -> None:
         self._copy.unlisten(listener)
