@@ -13,6 +13,11 @@ AuthxError
 │   ├── RefreshReused      spent, again: the session has been ended
 │   └── SessionEnded       (the same)
 ├── DeviceInvalid          the login named a device we do not know → 400
+├── SocketError            a WebSocket cannot be opened
+│   ├── CredentialMissing  it carries none, and has to       → 401
+│   ├── HandshakeInvalid   its request contradicts itself   → 400
+│   ├── OriginNotAllowed   a page of another site asks       → 403
+│   └── TooManySockets     the session has as many as allowed → 429
 ├── LoginRefused           no session can be opened for this user  → 401
 ├── SessionLimitReached    the user has as many sessions as allowed → 409
 ├── LoginProofInvalid      a login proof lets nobody in, or not any more → 401
@@ -113,6 +118,39 @@ class SessionEnded(TokenError, RefreshError):
         self.replaced_by = replaced_by
         #: Whether it was ended because answers kept getting lost, where the reason is ``reused``.
         self.answers_lost = answers_lost
+
+
+class SocketError(AuthxError):
+    """A WebSocket cannot be opened, whoever asks."""
+
+    code = "invalid_request"
+
+
+class CredentialMissing(SocketError):
+    """Its request carries no credential, where there must be one."""
+
+    code = "not_authenticated"
+
+    def __init__(self, *, in_query: bool = False) -> None:
+        super().__init__("there is no credential")
+        #: Whether there seems to be a token in the query string, which is never read.
+        self.in_query = in_query
+
+
+class HandshakeInvalid(SocketError):
+    """Its request carries two credentials, or names no host of ours."""
+
+
+class OriginNotAllowed(SocketError):
+    """It came with a credential that is good for other pages than the one that asks."""
+
+    code = "origin_not_allowed"
+
+
+class TooManySockets(SocketError):
+    """The session has as many sockets and streams in this process as AUTHX_SOCKETS_PER_SESSION allows."""
+
+    code = "too_many_sockets"
 
 
 class DeviceInvalid(AuthxError):

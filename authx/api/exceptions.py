@@ -15,7 +15,6 @@ from rest_framework.exceptions import (
 )
 from rest_framework.request import Request
 
-from authx.api.texts import ANSWERS_LOST, DETAILS, NOT_CHOOSABLE, OTHER_DETAIL
 from authx.errors import (
     AuthxError,
     ChoiceInvalid,
@@ -25,6 +24,7 @@ from authx.errors import (
     StoreUnavailable,
 )
 from authx.http.outage import RETRY_AFTER_SECONDS
+from authx.http.refusals import DETAILS, body_of, challenge_for
 from authx.http.request_state import request_state
 
 
@@ -32,7 +32,7 @@ class Unavailable(APIException):
     """503: the session store cannot be asked, with the time to try again (RFC 9110 §15.6.4)."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    default_detail = "The session store is unavailable; nothing has changed."
+    default_detail = DETAILS["store_unavailable"]
     default_code = "store_unavailable"
     wait = RETRY_AFTER_SECONDS
 
@@ -96,11 +96,7 @@ class Refused(AuthenticationFailed):
         self, code: str, reason: str = "", replaced_by: str = "", *, answers_lost: bool = False
     ) -> None:
         self.word, self.reason = code, reason
-        detail = ANSWERS_LOST if answers_lost else DETAILS.get(code, OTHER_DETAIL)
-        if replaced_by:
-            detail = f"{detail} A newer login took its place: {replaced_by}."
-        body = {"detail": detail, "code": code}
-        super().__init__(body | {"reason": str(reason)} if reason else body, code=code)
+        super().__init__(body_of(code, reason, replaced_by, answers_lost=answers_lost), code=code)
 
 
 class StepUp(Refused):
@@ -126,7 +122,9 @@ def refusal(error: AuthxError) -> APIException:
     if isinstance(error, DeviceInvalid):
         return ValidationError({"device": [str(error)]})
     if isinstance(error, ChoiceInvalid):
-        return ValidationError({"end": [NOT_CHOOSABLE]})
+        return ValidationError(
+            {"end": ["There is no such session to end for this login."]}
+        )  # whatever the cause
     return Refused(
         error.code,
         getattr(error, "reason", ""),
@@ -141,11 +139,3 @@ def challenge(request: Request) -> str:
     if error is None:
         return challenge_for("not_authenticated")
     return challenge_for(error.code, getattr(error, "reason", ""))
-
-
-def challenge_for(code: str, reason: str = "") -> str:
-    """Return the challenge for one error code; all its parts are our own, so nothing needs escaping."""
-    if code == "not_authenticated":
-        return 'Bearer realm="api"'
-    described = f"{code} {reason}".strip()
-    return f'Bearer realm="api", error="invalid_token", error_description="{described}"'

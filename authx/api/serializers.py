@@ -11,7 +11,6 @@ from django.contrib.auth.forms import UsernameField
 from django.db import models
 from rest_framework import ISO_8601, serializers
 
-from authx.api.texts import BESIDE_PROOF
 from authx.conf import conf
 from authx.core.login_proof import MAX_LENGTH
 from authx.core.user_model import username_of
@@ -80,7 +79,9 @@ class ProofLoginSerializer(EntrySerializer):
         """Refuse a body that proves twice who it is: what is not looked at must not be sent."""
         both = [name for name in ("username", "password") if self.initial_data.get(name) is not None]
         if both:
-            raise serializers.ValidationError({name: [BESIDE_PROOF] for name in both})
+            raise serializers.ValidationError(
+                {name: ["A login proof stands in place of name and password."] for name in both}
+            )
         return attrs
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.transaction import non_atomic_requests
 from django.urls import path
 
-from authx.api.views import login, services, sessions, staff, tokens
+from authx.api.views import login, services, sessions, staff, tickets, tokens
 from authx.http.renewal import never_renew
 
 app_name = "authx-api"
@@ -29,6 +29,7 @@ urlpatterns = [
     path("sessions/end-others/", sessions.EndOthers.as_view(), name="end-others"),
     path("sessions/<uuid:sid>/", sessions.SessionDetail.as_view(), name="session-detail"),
     path("reauthenticate/", non_atomic_requests(sessions.Reauthenticate.as_view()), name="reauthenticate"),
+    path("socket-ticket/", tickets.SocketTicket.as_view(), name="socket-ticket"),
     path("introspect/", _own_verdict(services.Introspect), name="introspect"),
     path("revoke/", _own_verdict(services.Revoke), name="revoke"),
     path("revocations/", _own_verdict(services.Revocations), name="revocations"),

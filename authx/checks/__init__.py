@@ -13,6 +13,7 @@ from authx.checks.logins import check_counting, check_lockout, check_login_backe
 from authx.checks.middleware import MIDDLEWARE, check_middleware
 from authx.checks.password_login import check_password_login
 from authx.checks.secrets import check_secrets, check_secrets_in_production
+from authx.checks.sockets import check_sockets, check_sockets_in_production
 from authx.checks.stores import check_store
 from authx.checks.together import check_together
 from authx.checks.verifier import check_verifier
@@ -46,6 +47,8 @@ def connect() -> None:
     register(check_login_backend, Tags.security)
     register(check_lockout, Tags.security)
     register(check_verifier, Tags.security)
+    register(check_sockets, Tags.security)
+    register(check_sockets_in_production, Tags.security, deploy=True)
     register(check_deployment, Tags.security, deploy=True)
     register(check_counting, Tags.security, deploy=True)
     register(check_proxies, Tags.security, deploy=True)

@@ -182,6 +182,23 @@ class Conf(ParsedSettings):
         parse=DottedPath,
     )
     TRUSTED_PROXIES = Setting(0, rules.count, "How many proxies' X-Forwarded-For entries to believe.")
+    SOCKET_ORIGINS: Setting[tuple[str, ...]] = Setting(
+        [],
+        rules.origins,
+        "Origins beside the site's own whose pages may open a WebSocket by cookie.",
+        parse=tuple,
+    )
+    SOCKETS_PER_SESSION = Setting(
+        20, rules.whole_number(1, 10_000), "WebSockets and streams of one session in one process."
+    )
+    SOCKET_MESSAGE_SIZE = Setting(
+        65536, rules.whole_number(1, 2**30), "Bytes of a message that a WebSocket takes from its client."
+    )
+    SOCKET_BLIND = Setting(
+        timedelta(seconds=10),
+        rules.between(timedelta(seconds=1), timedelta(hours=1)),
+        "WebSockets are closed if the endings could not be read for this long.",
+    )
     RETENTION = Setting(
         timedelta(days=90), rules.lifetime, "authx_prune keeps ended sessions and their events this long."
     )

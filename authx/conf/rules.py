@@ -20,6 +20,10 @@ Rule = Callable[[Any], "str | None"]
 
 _COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+#: As RFC 6454 §6.2 writes an origin: a default port is left out.
+_ORIGIN = re.compile(
+    r"(?!https://[^/]*:443$|http://[^/]*:80$)[a-z][a-z0-9+.-]*://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?"
+)
 _PROOF = re.compile(r"[A-Za-z_]\w*([.-]\w+)*")
 #: A hundred years: two of them and today are still a date, which ``timedelta.max`` for "never" is not.
 _LONGEST_LIFE = timedelta(days=36_500)
@@ -151,6 +155,35 @@ def count(value: Any) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 32:
         return None
     return "must be a whole number from 0 to 32"
+
+
+def whole_number(least: int, most: int) -> Rule:
+    def rule(value: Any) -> str | None:
+        if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
+            return None
+        return f"must be a whole number from {least} to {most}"
+
+    return rule
+
+
+def between(least: timedelta, most: timedelta) -> Rule:
+    def rule(value: Any) -> str | None:
+        if isinstance(value, timedelta) and least <= value <= most:
+            return None
+        return f"must be a timedelta from {least.total_seconds():.0f} to {most.total_seconds():.0f} seconds"
+
+    return rule
+
+
+def origins(value: Any) -> str | None:
+    if isinstance(value, list | tuple) and all(
+        isinstance(item, str) and _ORIGIN.fullmatch(item) for item in value
+    ):
+        return None
+    return (
+        'must be a list of origins as browsers send them, such as "https://app.example.com": lower case, '
+        "no path, no slash at the end, no *"
+    )
 
 
 def type_names(value: Any) -> str | None:

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('authx', '0012_login_key'),
+        ('authx', '0013_used_tickets'),
     ]
 
     operations = [

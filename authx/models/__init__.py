@@ -9,6 +9,7 @@ from authx.models.login_proofs import SpentLoginProof
 from authx.models.revocation import NotBeforeMark, RevocationLogEntry, is_marked
 from authx.models.services import ServiceClient, SigningKey
 from authx.models.session_events import SessionEvent, SessionEventQuerySet
+from authx.models.used_tickets import UsedTicket
 
 __all__ = [
     "DeviceSession",
@@ -21,6 +22,7 @@ __all__ = [
     "SessionEventQuerySet",
     "SigningKey",
     "SpentLoginProof",
+    "UsedTicket",
     "is_marked",
     "uuid7",
 ]

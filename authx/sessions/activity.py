@@ -38,6 +38,12 @@ def record_use(session: DeviceSession, claims: AccessClaims, *, now: datetime) -
         database.after_commit(lambda: _write(claims, now))
 
 
+def record_confirmation(session: DeviceSession, claims: AccessClaims) -> None:
+    """Record that the client has the token of these claims (T2), and nothing of when it was seen."""
+    if claims.gen == session.generation and session.rotation_state().is_pending:
+        database.after_commit(lambda: _confirm(claims))
+
+
 def record_presence(session: DeviceSession, *, now: datetime) -> None:
     """Record that a session was used that has no tokens, so that nothing is ever refreshed, once a minute.
 
@@ -97,6 +103,12 @@ def _write(claims: AccessClaims, now: datetime) -> None:
     )
     seen = Case(When(last_seen_at__lt=now, then=Value(now)), default=F("last_seen_at"))
     this.filter(pending | Q(last_seen_at__lt=now)).update(confirmed_generation=confirmed, last_seen_at=seen)
+
+
+def _confirm(claims: AccessClaims) -> None:
+    this = DeviceSession.objects.using(database.alias()).filter(pk=claims.sid, ended_at=None)
+    pending = Q(generation=claims.gen, confirmed_generation__lt=claims.gen)
+    this.filter(pending).update(confirmed_generation=F("generation"))
 
 
 def _stay(session: DeviceSession, now: datetime) -> None:

@@ -14,7 +14,7 @@ from authx.core.claims import AccessClaims
 from authx.errors import TokenMalformed
 from authx.gate.verify import ensure_live
 from authx.models import DeviceSession
-from authx.sessions.activity import record_use, uses
+from authx.sessions.activity import record_confirmation, record_use, uses
 from authx.sessions.known_user import KnownUser
 from authx.sessions.liveness import find_live
 from authx.sessions.lookup import Snapshot
@@ -91,6 +91,21 @@ def admit(claims: AccessClaims, *, now: datetime | None = None) -> Caller:
         StoreUnavailable: whether the session is alive cannot be known.
     """
     return Caller(claims, ensure_live(claims, now=now).snapshot)
+
+
+def admit_exactly(claims: AccessClaims, *, now: datetime | None = None) -> Caller:
+    """Return the caller of a token that has been read, if its session is live in the database.
+
+    For what lives long, such as a socket: no copy is asked. The token is confirmed (T2), nobody is seen.
+    One statement, and one more where the token is used for the first time.
+
+    Raises:
+        TokenError: see ``find_live``; SessionEnded says why.
+        StoreUnavailable: the database cannot be asked.
+    """
+    found = find_live(claims, now=now)
+    record_confirmation(found.session, claims)
+    return Caller(claims, found)
 
 
 def _key(subject: str) -> Any:

@@ -46,14 +46,23 @@ from authx.gate.signature_cache import signatures
 from authx.gate.verify import read_claims
 from authx.issuer.clients import create_service
 from authx.issuer.introspection import find_session_of, introspect
-from authx.models import DeviceSession, RevocationLogEntry, ServiceClient, SessionEvent, SpentLoginProof
+from authx.models import (
+    DeviceSession,
+    RevocationLogEntry,
+    ServiceClient,
+    SessionEvent,
+    SpentLoginProof,
+    UsedTicket,
+)
 from authx.sessions import Device, open_session, recognize, refresh_session
 from tests.forging import as_raw, b64, changed, forge, sign, unb64
+from tests.in_process import ORIGIN, opens
 from tests.reading import find_by_refresh_token
 
 pytestmark = pytest.mark.django_db
 
 WHOAMI, LOGIN, REFRESH, LOGOUT = "/api/whoami/", "/api/auth/login/", "/api/auth/refresh/", "/api/auth/logout/"
+TICKET = "/api/auth/socket-ticket/"
 SESSIONS, STAFF = "/api/auth/sessions/", "/api/auth/staff/sessions/"
 INTROSPECT, REVOKE, FEED = "/api/auth/introspect/", "/api/auth/revoke/", "/api/auth/revocations/"
 
@@ -65,6 +74,7 @@ def stored():
         SessionEvent,
         RevocationLogEntry,
         SpentLoginProof,
+        UsedTicket,
         Session,
         get_user_model(),
     )
@@ -160,8 +170,14 @@ def artifacts(ada, password, settings, encryption):
         "feed cursor": feed["cursor"],
         "service's secret": service_secret,
         "service's id": service.client_id,
+        "socket ticket": ticket_of(credentials),
         "Django's own signature": signing.dumps({"sid": str(row.pk)}),
     }
+
+
+def ticket_of(credentials):
+    headers = {"Authorization": f"Bearer {credentials.access_token}"}
+    return APIClient().post(TICKET, headers=headers).json()["ticket"]
 
 
 def basic(service, secret):
@@ -258,6 +274,13 @@ PLACES = {
         REFRESH_COOKIES,
     ),
     "proof, login/": (by_login_proof, {"login proof"}),
+    "socket, Bearer": (lambda v: opens(bearer=v), BEARERS),
+    "socket, subprotocol": (lambda v: opens(subprotocols=["authx", f"authx.bearer.{v}"]), BEARERS),
+    "socket, ticket": (lambda v: opens(subprotocols=["authx", f"authx.ticket.{v}"]), {"socket ticket"}),
+    "socket, access cookie": (
+        lambda v: opens(cookies={conf.ACCESS_COOKIE: v}, origin=ORIGIN),
+        ACCESS_COOKIES,
+    ),
     "service's secret": (is_a_services_secret, {"service's secret"}),
     "verify_access_token": (in_python(verify_access_token, TokenError), BEARERS),
     "recognize": (in_python(recognize, TokenError), BEARERS),

@@ -218,10 +218,13 @@ def test_e020_an_empty_secret_breaks_no_check():
 
 def test_a_service_that_only_verifies_derives_nothing_and_is_not_told(monkeypatch):
     registered = []
-    monkeypatch.setattr("authx.contrib.verifier.apps.register", lambda check, *tags: registered.append(check))
+    monkeypatch.setattr(
+        "authx.contrib.verifier.apps.register", lambda check, *tags, **options: registered.append(check)
+    )
     VerifierConfig.ready(VerifierConfig)
     assert {check.__module__ for check in registered} == {
         "authx.checks",
+        "authx.checks.sockets",
         "authx.checks.stores",
         "authx.checks.verifier",
     }

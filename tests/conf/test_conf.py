@@ -31,6 +31,7 @@ DURATIONS = ["ACCESS_TOKEN_LIFETIME", "IDLE_LIFETIME", "SESSION_LIFETIME"]
 COOKIES = ["ACCESS_COOKIE", "REFRESH_COOKIE", "DEVICE_COOKIE"]
 FLAGS = ["COOKIE_SECURE", "COOKIE_PARTITIONED", "COOKIE_ENCRYPTION", "EXPOSE_ACCESS_TOKEN"]
 PEM = "-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----\n"
+ORIGINS = ["https://app.example", "http://app.example:8000", "https://[::1]:8443", "capacitor://localhost"]
 LIMIT = {"types": ["ios", "android"], "limit": 1, "when_full": "end_least_recent"}
 ASKS = {"limit": 1, "when_full": "refuse"}
 ONE_PHONE = Limit(frozenset({"ios", "android"}), 1, WhenFull.END_LEAST_RECENT)
@@ -95,9 +96,14 @@ GOOD = {
     "STAFF_MAX_AUTH_AGE": [None, timedelta(minutes=5)],
     "TRUSTED_PROXIES": [0, 1, 32],
     "RETENTION": [timedelta(days=90)],
+    "SOCKET_ORIGINS": [[], ORIGINS, tuple(ORIGINS)],
+    "SOCKETS_PER_SESSION": [1, 20, 10_000],
+    "SOCKET_MESSAGE_SIZE": [1, 65536, 2**30],
+    "SOCKET_BLIND": [timedelta(seconds=1), HOUR],
 }
 #: What conf gives, in the order of GOOD, where it is another value than the site has written.
 PARSED = {
+    "SOCKET_ORIGINS": [(), tuple(ORIGINS), tuple(ORIGINS)],
     "AUDIENCE": [("authx",), ("api",), ("api", "reports"), ("api",)],
     "SIGNING_KEYS": [tuple(entries) for entries in GOOD["SIGNING_KEYS"]],
     "CLAIMS": [None, DottedPath("site.claims.roles")],
@@ -216,6 +222,27 @@ BAD = {
     "STAFF_MAX_AUTH_AGE": [300, timedelta(0)],
     "TRUSTED_PROXIES": [None, -1, 33, 1.0, "1", True],
     "RETENTION": [None, 90, timedelta(0), *NO_DATE],
+    "SOCKET_ORIGINS": [
+        None,
+        "https://app.example",
+        [""],
+        ["*"],
+        ["null"],
+        ["app.example"],
+        ["https://*.example"],
+        ["https://app.example/"],
+        ["https://app.example/chat"],
+        ["https://App.example"],
+        ["https://app.example:443"],
+        ["http://app.example:80"],
+        ["https://app.example:0443"],
+        ["https://ada@app.example"],
+        ["https://app.example\n"],
+        [b"https://app.example"],
+    ],
+    "SOCKETS_PER_SESSION": [None, 0, -1, 10_001, 1.0, "20", True],
+    "SOCKET_MESSAGE_SIZE": [None, 0, 2**30 + 1, 65536.0, "64K", True],
+    "SOCKET_BLIND": [None, 10, timedelta(0), timedelta(milliseconds=999), timedelta(hours=2)],
 }
 
 

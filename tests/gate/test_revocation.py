@@ -23,7 +23,7 @@ class Slow(LocalCopy):
     """While it takes over an ending another thread makes the process's first copy for another store."""
 
     def add(self, ended):
-        thread = threading.Thread(target=sources._copy, args=["database"])
+        thread = threading.Thread(target=sources.copy_of, args=["database"])
         thread.start()
         thread.join()
         super().add(ended)
@@ -55,7 +55,7 @@ def test_publishing_survives_copies_that_come_and_go(settings):
         for thread in threads:
             thread.start()
         for _ in range(2000):
-            sources._copy("database")
+            sources.copy_of("database")
             sources._drop()
     finally:
         over.set()

@@ -18,13 +18,13 @@ from authx.api import browser
 from authx.api.authentication import enforce_csrf
 from authx.api.exceptions import Refused
 from authx.api.serializers import LoginSerializer, ProofLoginSerializer, offer_body
-from authx.api.texts import DETAILS
 from authx.api.tokens import token_body
 from authx.api.views.base import AuthxAPIView
 from authx.api.views.tokens import check_credentials
 from authx.errors import LoginProofInvalid, SessionLimitReached
 from authx.http.device_cookie import browser_device, introduce_browser
 from authx.http.password_login import password_login_refusal, takes_passwords
+from authx.http.refusals import body_of
 from authx.http.request_state import request_state
 from authx.http.session_key import stored_key
 from authx.logins.browser import browser_session
@@ -156,8 +156,7 @@ def _full(
     offered = None if login is None else offer(request._request, login, error, holder=holder)
     if offered is None:
         raise error
-    refusal = {"detail": DETAILS[error.code], "code": error.code}
-    response = Response({**refusal, **offer_body(offered)}, status=409)
+    response = Response({**body_of(error.code), **offer_body(offered)}, status=409)
     if data["transport"] == "cookie":
         introduce_browser(request._request, response)  # the proof is bound to its device cookie
     return response

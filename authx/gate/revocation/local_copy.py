@@ -26,6 +26,10 @@ RENEW_AFTER_SECONDS = 5.0
 REREAD_AFTER_SECONDS = 600.0
 
 
+#: Receives entries by name, in whichever thread has read or made them; it returns at once and never fails.
+Listener = Callable[[Mapping[str, str]], None]
+
+
 class TooManyEndings(Exception):
     """There are too many endings to keep a copy of: ask the store."""
 
@@ -57,6 +61,8 @@ class LocalCopy:
         #: What ``add`` has added since the last reading started, and when.
         self._added: deque[tuple[float, Mapping[str, str]]] = deque()
         self._paused_until = NEVER
+        #: Replaced as a whole.
+        self._listeners: tuple[Listener, ...] = ()
         #: Held for a moment while the entries change: by a reading, or by an ending of this process.
         self._changing = Lock()
         self._copy = SharedCopy(
@@ -65,6 +71,16 @@ class LocalCopy:
 
     def __len__(self) -> int:
         return len(self._ended)
+
+    @property
+    def read_at(self) -> float:
+        """Return when the reading started that gave the copy, in seconds of its clock."""
+        return self._copy.history.read_at
+
+    @property
+    def is_failing(self) -> bool:
+        """Return whether the last reading has failed."""
+        return self._copy.history.failures > 0
 
     def entries(self, names: Iterable[str], *, lag: float) -> list[str | None]:
         """Return the entry under each of ``names``, as of at most ``lag`` seconds ago.
@@ -86,6 +102,21 @@ class LocalCopy:
         with self._changing:
             self._added.append((self._clock(), ended))
             merge_entries(ended.items(), self._ended)
+        self._pass_on(ended)
+
+    def listen(self, listener: Listener) -> None:
+        """Pass on to ``listener`` what each reading and each ``add`` brings; an entry may come twice."""
+        with self._changing:
+            self._listeners = (*self._listeners, listener)
+
+    def unlisten(self, listener: Listener) -> None:
+        """Pass on nothing more to ``listener``."""
+        with self._changing:
+            self._listeners = tuple(each for each in self._listeners if each != listener)
+
+    def _pass_on(self, entries: Mapping[str, str]) -> None:
+        for listener in self._listeners if entries else ():
+            listener(entries)
 
     def _read(self, now: float) -> None:
         """Add what is new; a reading that fails changes nothing. The feed logs why."""
@@ -100,6 +131,7 @@ class LocalCopy:
         else:
             with self._changing:
                 self._take(found, now)
+            self._pass_on(found.ended)
 
     def _take(self, found: Endings, started: float) -> None:
         while self._added and self._added[0][0] < started:
@@ -129,8 +161,11 @@ class LocalCopy:
         self._copy.forget()
 
     def _after_fork(self) -> None:
-        """Replace the lock that a thread of the parent may hold, and abandon the reading it was in."""
-        self._changing = Lock()
+        """Replace the lock that a thread of the parent may hold, and abandon the reading it was in.
+
+        Whoever listens has stayed with the parent.
+        """
+        self._changing, self._listeners = Lock(), ()
         self._feed.begin_again()
         self._copy.forget()
 

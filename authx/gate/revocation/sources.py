@@ -47,7 +47,7 @@ class ReasonSource(Protocol):
 
 #: Makes the authoritative source, which reads the session's row.
 database_source: Port[Callable[[], RevocationSource | ReasonSource]] = Port("database of sessions")
-#: Makes a feed of the endings in the database; takes the position to go on from.
+#: Makes a feed of the endings in a database; takes the position to go on from, and ``using``, its alias.
 database_log: Port[Callable[..., Feed]] = Port("log of endings")
 
 
@@ -94,7 +94,7 @@ class CachedSource:
         """
         if self._lag:
             with suppress(TooManyEndings):
-                return _copy(self._store).entries(names, lag=self._lag.total_seconds())
+                return copy_of(self._store).entries(names, lag=self._lag.total_seconds())
         if self._store == "redis":
             return _redis(conf.REDIS_ALIAS, current_database()).entries(names)
         raise StoreUnavailable("no copy is kept: there are too many endings")
@@ -109,7 +109,7 @@ class FeedSource:
     def answer(self, claims: AccessClaims, now: datetime | None) -> Liveness:
         names, lag = revocation_log.names_for_token(claims), conf.REVOCATION_LAG.total_seconds()
         try:
-            return Liveness(revocation_log.end_reason(claims, _copy("remote").entries(names, lag=lag)))
+            return Liveness(revocation_log.end_reason(claims, copy_of("remote").entries(names, lag=lag)))
         except TooManyEndings as error:
             if not conf.INTROSPECTION_URL:
                 raise StoreUnavailable("no copy is kept: there are too many endings") from error
@@ -158,7 +158,8 @@ def publish(ended: Mapping[str, str]) -> None:
 _copies: dict[tuple[str, str], LocalCopy] = {}
 
 
-def _copy(store: str) -> LocalCopy:
+def copy_of(store: str) -> LocalCopy:
+    """Return this process's copy of the endings in the current database, fed by ``store``."""
     key = store, current_database()
     copy = _copies.get(key)
     if copy is None:
@@ -180,7 +181,11 @@ def _new_copy(store: str) -> LocalCopy:
 
 @cache
 def _redis(alias: str, database: str) -> RedisStore:
-    return RedisStore(alias, database_log.provider, database=database)
+    # Named: a thread that follows the endings of a tenant is not in one of its requests.
+    def log(position: Any = None) -> Feed:
+        return database_log.provider(position, using=database)
+
+    return RedisStore(alias, log, database=database)
 
 
 @lru_cache(maxsize=8)

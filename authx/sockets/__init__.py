@@ -1,0 +1,5 @@
+"""The socket door: a WebSocket is a carrier of a device session, and ends with it. Plain ASGI."""
+
+from authx.sockets.door import authenticated
+
+__all__ = ["authenticated"]
