@@ -122,9 +122,8 @@ def refusal(error: AuthxError) -> APIException:
     if isinstance(error, DeviceInvalid):
         return ValidationError({"device": [str(error)]})
     if isinstance(error, ChoiceInvalid):
-        return ValidationError(
-            {"end": ["There is no such session to end for this login."]}
-        )  # whatever the cause
+        # One text, whether there is no such session, it is another user's, or no limit counts it.
+        return ValidationError({"end": ["There is no such session to end for this login."]})
     return Refused(
         error.code,
         getattr(error, "reason", ""),

@@ -79,9 +79,8 @@ class ProofLoginSerializer(EntrySerializer):
         """Refuse a body that proves twice who it is: what is not looked at must not be sent."""
         both = [name for name in ("username", "password") if self.initial_data.get(name) is not None]
         if both:
-            raise serializers.ValidationError(
-                {name: ["A login proof stands in place of name and password."] for name in both}
-            )
+            text = "A login proof stands in place of name and password."
+            raise serializers.ValidationError({name: [text] for name in both})
         return attrs
 
 
