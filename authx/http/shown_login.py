@@ -21,26 +21,26 @@ class Shown(str):
         return str, (str(self),)
 
 
-def show(session: Any, *, key: str, backend: str, auth_hash: str, **others: str) -> None:
-    """Show a login of the user with this key, unless the session holds one; it stays unmodified.
+def show(store: Any, *, key: str, backend: str, auth_hash: str, **others: str) -> None:
+    """Show a login of the user with this key, unless the store holds one; it stays unmodified.
 
     ``others`` are shown too where they are missing.
     """
-    if SESSION_KEY in session:
+    if SESSION_KEY in store:
         return
-    was_modified = session.modified
+    was_modified = store.modified
     shown = {SESSION_KEY: key, BACKEND_SESSION_KEY: backend, HASH_SESSION_KEY: auth_hash}
     for name, value in (others | shown).items():
-        session.setdefault(name, Shown(value))
-    session.modified = was_modified
+        store.setdefault(name, Shown(value))
+    store.modified = was_modified
 
 
-def hide(session: Any) -> None:
-    """Remove what is only shown; whether the session is modified does not change."""
-    was_modified = session.modified
-    for name in [name for name, value in session.items() if isinstance(value, Shown)]:
-        del session[name]
-    session.modified = was_modified
+def hide(store: Any) -> None:
+    """Remove what is only shown; whether the store is modified does not change."""
+    was_modified = store.modified
+    for name in [name for name, value in store.items() if isinstance(value, Shown)]:
+        del store[name]
+    store.modified = was_modified
 
 
 def written(session: Any, name: str) -> Any:
