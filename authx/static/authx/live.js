@@ -127,9 +127,11 @@ class Tab {
     navigator.locks.request(NAME, { signal }, held).catch(() => {})
   }
 
-  lead() {
+  async lead() {
     this.leads = true
     this.failures = 0
+    await this.current // it may have been told already that there is nothing to lead
+    if (!this.leads) return
     if (this.streams) this.stream()
     else this.poll(Infinity)
   }
