@@ -63,10 +63,10 @@ def _database_source() -> DatabaseSource:
     return DatabaseSource()
 
 
-def _revocation_log(position: LogPosition | None = None) -> EndedLog:
+def _revocation_log(position: LogPosition | None = None, *, using: str | None = None) -> EndedLog:
     from authx.store.revocation_log import EndedLog
 
-    return EndedLog(position)
+    return EndedLog(position, using=using)
 
 
 def _connect_gate() -> None:

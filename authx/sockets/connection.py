@@ -30,11 +30,14 @@ class Connection:
         self._server_receive, self._server_send = receive, send
         #: Whether to select our own subprotocol where the app selects none: browsers want one of their offer.
         self._marks = MARKER in subprotocols(scope)
-        #: Reads a text frame of ours, if the app is not to have it.
+        #: Answers a text frame of ours, if the app is not to have it.
         self.renew: Callable[[str], Awaitable[str | None]] | None = None
+        #: Called when the client has gone.
+        self.on_gone: Callable[[], None] = lambda: None
         self._ending: asyncio.Future[Closing] = asyncio.get_running_loop().create_future()
         self._closer: asyncio.Task[None] | None = None
         self._next: asyncio.Task[Message] | None = None
+        self._renewal: asyncio.Task[None] | None = None
         #: Held while the socket is being opened: it cannot be closed in the middle of that.
         self._opening = asyncio.Lock()
         self._is_open = self._is_over = False
@@ -47,8 +50,9 @@ class Connection:
 
     async def closed(self) -> None:
         """Return once a close that has been begun is done: servers hang up when the app returns."""
-        if self._next is not None:
-            self._next.cancel()
+        for task in (self._next, self._renewal):
+            if task is not None:
+                task.cancel()
         if self._closer is not None:
             await self._closer
 
@@ -60,6 +64,7 @@ class Connection:
                 break
             if message["type"] == _DISCONNECT:
                 self._is_over = True
+                self.on_gone()
             if message["type"] != _RECEIVE or await self._is_for_the_app(message):
                 return message
         closing = self._ending.result()
@@ -96,10 +101,14 @@ class Connection:
             return False
         if self.renew is None or text is None or not text.startswith(RENEW):
             return True
-        answer = await self.renew(text)
+        self._renewal = asyncio.ensure_future(self._renew(self.renew, text))
+        await asyncio.shield(self._renewal)  # it goes on if the app gives up this receive
+        return False
+
+    async def _renew(self, renew: Callable[[str], Awaitable[str | None]], text: str) -> None:
+        answer = await renew(text)
         if answer is not None:
             await self.send({"type": "websocket.send", "text": answer})
-        return False
 
     async def _accept(self, message: Message) -> None:
         async with self._opening:
@@ -114,11 +123,21 @@ class Connection:
         with suppress(Exception):  # it may be gone already, of which servers complain
             async with asyncio.timeout(CLOSE_SECONDS), self._opening:
                 if self._is_open or refusal is None:
-                    await self._server_send(
-                        {"type": "websocket.close", "code": closing.code, "reason": closing.reason}
-                    )
+                    await self._send_close(closing)
                 else:
                     await send_refusal(self._extensions, self._server_send, refusal)
+
+    async def _send_close(self, closing: Closing) -> None:
+        try:
+            await self._server_send(_close_message(closing))
+        except Exception:
+            if closing.in_private_use == closing:
+                raise
+            await self._server_send(_close_message(closing.in_private_use))
+
+
+def _close_message(closing: Closing) -> Message:
+    return {"type": "websocket.close", "code": closing.code, "reason": closing.reason}
 
 
 def _size(text: str | None, binary: bytes | None) -> int:

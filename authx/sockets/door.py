@@ -85,6 +85,7 @@ class Door:
         except BaseException:
             session.forget()
             raise
+        connection.on_gone = session.forget
         if self._frames:
             connection.renew = session.renew_by_frame
         return session, admitted.user

@@ -21,6 +21,14 @@ class Closing(NamedTuple):
     code: int
     reason: str = ""
 
+    @property
+    def in_private_use(self) -> Closing:
+        """Return the same with a code from our own range, for servers that send none of RFC 6455's own.
+
+        1009 becomes 4409, and 1013 becomes 4413. daphne can send 1000, and codes from 3000 on.
+        """
+        return self if self.code >= 3000 else self._replace(code=4400 + self.code % 100)
+
 
 #: The session has ended; the reason is its ``EndReason``.
 ENDED: Final = 4401

@@ -23,8 +23,8 @@ def as_request(scope: Mapping[str, Any]) -> HttpRequest:
     """Return the handshake as a request, for what reads cookies, hosts and origins."""
     is_secure = scope.get("scheme") in {"wss", "https"}
     defaults: dict[str, Any] = {"path": "/", "query_string": b"", "headers": []}
-    told = {"type": "http", "method": "GET", "scheme": "https" if is_secure else "http"}
-    return ASGIRequest({**defaults, **scope, **told}, BytesIO())
+    plain = {"type": "http", "method": "GET", "scheme": "https" if is_secure else "http"}
+    return ASGIRequest({**defaults, **scope, **plain}, BytesIO())
 
 
 def offered(scope: Mapping[str, Any], kind: str) -> list[str]:

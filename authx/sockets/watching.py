@@ -11,18 +11,17 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from typing import Final, TypeVar
+from typing import Final
 from weakref import WeakValueDictionary
 
 from authx.conf import conf
 from authx.core.claims import AccessClaims
-from authx.core.revocation_log import is_key, is_mark, name_of_key, names_for_token, read_mark
-from authx.errors import AuthxError, KeyUnknown, SessionEnded, StoreUnavailable, TokenExpired, TooManySockets
+from authx.core.revocation_log import name_of_key, names_for_token
+from authx.errors import AuthxError, StoreUnavailable, TokenExpired, TooManySockets
 from authx.gate.revocation.following import INTERVAL_SECONDS, Follower, follower
+from authx.sockets.watches import Watch, Watches
 
 logger = logging.getLogger("authx")
-
-Key = TypeVar("Key", str, int)
 
 #: Seconds between two looks at which tokens have expired, and whether the endings are still read.
 TICK_SECONDS: Final = INTERVAL_SECONDS
@@ -33,28 +32,6 @@ SESSIONS_PER_QUESTION: Final = 500
 
 #: Asks the store about sessions, by ``sid``, and keys, by ``kid``: what the log would say of them.
 Ask = Callable[[Collection[str], Collection[str]], Awaitable[Mapping[str, str]]]
-
-
-class Watch:
-    """One socket or stream under watch."""
-
-    __slots__ = ("_end", "claims", "error", "expires_at", "names")
-
-    def __init__(self, claims: AccessClaims, end: Callable[[AuthxError], None]) -> None:
-        """Call ``end`` once, with the reason."""
-        self.claims, self._end = claims, end
-        #: Under which entries of the log it is found.
-        self.names: tuple[str, ...] = ()
-        #: The second of the calendar at which its token is no longer accepted; None: it does not matter.
-        self.expires_at: int | None = None
-        #: Why it has to close; None while it may stay open.
-        self.error: AuthxError | None = None
-
-    def end(self, error: AuthxError) -> None:
-        """Have it closed, if it is not."""
-        if self.error is None:
-            self.error = error
-            self._end(error)
 
 
 class Watcher:
@@ -74,17 +51,12 @@ class Watcher:
         """
         self._loop = asyncio.get_running_loop()
         self._follower, self._now, self._clock, self._ask = follower, now, clock, ask
-        self._by_name: dict[str, set[Watch]] = {}
-        self._expiring: dict[int, set[Watch]] = {}
-        self._watches: set[Watch] = set()
+        self.watches = Watches()
         self._follows = False
         self._timer: asyncio.TimerHandle | None = None
         self._asking: asyncio.Task[None] | None = None
         #: When the store was last asked about all of them, while they could not be followed.
         self._asked_at = -math.inf
-
-    def __len__(self) -> int:
-        return len(self._watches)
 
     def watch(
         self, claims: AccessClaims, end: Callable[[AuthxError], None], *, until_expiry: bool = True
@@ -95,35 +67,31 @@ class Watcher:
             TooManySockets: its session has as many as it may have.
             StoreUnavailable: the endings cannot be read.
         """
-        if len(self._by_name.get(claims.sid, ())) >= conf.SOCKETS_PER_SESSION:
+        if self.watches.count(claims.sid) >= conf.SOCKETS_PER_SESSION:
             raise TooManySockets("the session has as many connections open as it may have")
-        if not self._watches:
+        if not self.watches:
             self._begin()
         if self.is_blind:
             raise StoreUnavailable("the endings have not been read lately enough")
         watch = Watch(claims, end)
-        self._watches.add(watch)
-        self._index(watch, names_for_token(claims), self._expiry(claims) if until_expiry else None)
+        self.watches.put(watch, names_for_token(claims), _expiry(claims) if until_expiry else None)
         return watch
 
     def watch_key(self, watch: Watch, kid: str) -> None:
         """Watch over the key of another token too, before that one is checked to take this one's place."""
-        if watch in self._watches:
-            self._index(watch, (*{*watch.names, name_of_key(kid)},), watch.expires_at)
+        if watch in self.watches:
+            self.watches.put(watch, (*{*watch.names, name_of_key(kid)},), watch.expires_at)
 
     def renew(self, watch: Watch, claims: AccessClaims) -> None:
         """Let a socket live on as long as another token of its session."""
-        if watch in self._watches:
+        if watch in self.watches:
             watch.claims = claims
-            self._index(watch, names_for_token(claims), self._expiry(claims))
+            self.watches.put(watch, names_for_token(claims), _expiry(claims))
 
     def forget(self, watch: Watch) -> None:
         """Watch over it no longer: it is closed."""
-        if watch not in self._watches:
-            return
-        self._watches.remove(watch)
-        self._index(watch, (), None)
-        if not self._watches:
+        self.watches.take_out(watch)
+        if not self.watches:
             self._finish()
 
     @property
@@ -136,23 +104,18 @@ class Watcher:
 
     def look(self) -> None:
         """Close what has expired; everything, where it cannot be known any more what has ended."""
-        now = self._now()
-        for second in [second for second in self._expiring if second <= now]:
-            self._end_all(self._expiring[second], TokenExpired("the token has expired"))
+        self._end_all(self.watches.expired(self._now()), TokenExpired("the token has expired"))
         if self.is_blind:
-            if self._watches:
-                logger.warning("The endings could not be read: %d sockets are closed.", len(self._watches))
-            self._end_all(self._watches, StoreUnavailable("the endings have not been read lately enough"))
+            if self.watches:
+                logger.warning("The endings could not be read: %d sockets are closed.", len(self.watches))
+            self._end_all(self.watches, StoreUnavailable("the endings have not been read lately enough"))
         elif self._follower is not None and self._follower.is_paused:
             self._ask_in_time()
 
     def deliver(self, entries: Mapping[str, str]) -> None:
         """Close what these entries of the log end."""
-        shorter, other = sorted((entries, self._by_name), key=len)
-        for name in [name for name in shorter if name in other]:
-            for watch in list(self._by_name.get(name, ())):
-                if error := _error(watch.claims, name, entries[name]):
-                    self._end(watch, error)
+        for watch, error in self.watches.ended_by(entries):
+            self._end(watch, error)
 
     def hear(self, entries: Mapping[str, str]) -> None:
         """Take the endings that any thread has read or made over to the loop."""
@@ -179,6 +142,8 @@ class Watcher:
             self._follower.remove(self.hear)
 
     def _tick(self) -> None:
+        if not self.watches:
+            return self._finish()
         self._timer = self._loop.call_later(TICK_SECONDS, self._tick)
         self.look()
 
@@ -189,7 +154,7 @@ class Watcher:
 
     async def _ask_about_all(self, ask: Ask) -> None:
         started = self._clock()
-        of = [watch.claims for watch in self._watches]
+        of = [watch.claims for watch in self.watches]
         try:
             for first in range(0, len(of), SESSIONS_PER_QUESTION):
                 some = of[first : first + SESSIONS_PER_QUESTION]
@@ -203,43 +168,13 @@ class Watcher:
         watch.end(error)
 
     def _end_all(self, watches: Iterable[Watch], error: AuthxError) -> None:
-        for watch in list(watches):
+        for watch in watches:
             self._end(watch, error)
 
-    def _index(self, watch: Watch, names: tuple[str, ...], expires_at: int | None) -> None:
-        """File it under these names and this second alone."""
-        for name in watch.names:
-            _take_out(self._by_name, name, watch)
-        if watch.expires_at is not None:
-            _take_out(self._expiring, watch.expires_at, watch)
-        watch.names, watch.expires_at = names, expires_at
-        for name in names:
-            self._by_name.setdefault(name, set()).add(watch)
-        if expires_at is not None:
-            self._expiring.setdefault(expires_at, set()).add(watch)
 
-    def _expiry(self, claims: AccessClaims) -> int:
-        """Return when the gate refuses the token; at ``exp`` it would let the client in again."""
-        return math.ceil(claims.exp + conf.CLOCK_LEEWAY.total_seconds())
-
-
-def _error(claims: AccessClaims, name: str, value: str) -> AuthxError | None:
-    """Return what an entry of the log means for a token whose name it has; None if nothing."""
-    if name == claims.sid:
-        return SessionEnded(value)
-    if is_key(name):
-        return KeyUnknown("the token's key has been withdrawn")
-    if is_mark(name) and (latest := read_mark(value)).hits(claims):
-        return SessionEnded(latest.reason)
-    return None
-
-
-def _take_out(index: dict[Key, set[Watch]], key: Key, watch: Watch) -> None:
-    """Take it out, and the whole entry if it was the last one there."""
-    found = index[key]
-    found.discard(watch)
-    if not found:
-        del index[key]
+def _expiry(claims: AccessClaims) -> int:
+    """Return when the gate refuses the token; at ``exp`` it would let the client in again."""
+    return math.ceil(claims.exp + conf.CLOCK_LEEWAY.total_seconds())
 
 
 #: By event loop and by whom they follow; those of which something is open.

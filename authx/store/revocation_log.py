@@ -65,11 +65,13 @@ class EndedLog:
         self,
         position: LogPosition | None = None,
         *,
+        using: str | None = None,
         limit: int = MAX_ENDINGS + 1,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """Read the log of the database with the alias ``using``, the current one unless given."""
         self.position, self._limit, self._clock = position, limit, clock
-        self._alias = database.alias()
+        self._alias = using or database.alias()
 
     def read(self) -> Endings:
         """Return the endings committed since the last reading; all that matter, if there was none.

@@ -24,6 +24,7 @@ from authx.sessions.activity import uses
 from authx.store import after_transaction, database
 from authx.store.counters import count, is_first
 from tests.gate.test_stores import choose
+from tests.in_process import apart, connect, in_loop
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
@@ -162,6 +163,32 @@ def test_an_end_is_seen_at_its_own_tenant_and_at_no_other(store, end):
     assert [is_let_in("acme", ours), is_let_in("beta", theirs)] == [False, True]
     with at("acme"), pytest.raises(SessionEnded, match="kicked"):
         verify_access_token(ours.access_token)
+
+
+@pytest.mark.parametrize("is_published", [True, False])
+@in_loop
+async def test_an_end_closes_the_sockets_of_its_own_tenant_alone(store, is_published, monkeypatch):
+    ours, theirs = await apart(opened, "acme"), await apart(opened, "beta")
+    peers = {}
+    for tenant, credentials in (("acme", ours), ("beta", theirs)):
+        with at(tenant):
+            peers[tenant] = connect(bearer=credentials.access_token)
+        await peers[tenant].accepted()
+    if not is_published:
+        monkeypatch.setattr(sources, "publish", lambda ended: None)
+
+    def end():
+        with at("acme"):
+            end_everyone("kicked")
+
+    await apart(end)
+    assert await peers["acme"].closed() == (4401, "kicked")
+    peers["beta"].send("still here")
+    assert await peers["beta"].text() == "still here"
+    with at("acme"):
+        status, body, _headers = await connect(bearer=theirs.access_token).refused()
+    assert status == 401
+    assert body["code"] in {"session_ended", "key_unknown"}
 
 
 def test_an_end_that_was_not_published_is_read_from_its_own_log(store, monkeypatch):

@@ -347,6 +347,21 @@ def test_a_forked_child_waits_for_no_thread_of_its_parent(copy, store):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+def test_in_a_forked_child_nobody_listens_who_has_stayed_with_the_parent(copy):
+    heard = []
+    copy.listen(heard.append)
+    child = os.fork()
+    if child == 0:
+        try:
+            copy.add({"b": "kicked"})
+            os._exit(0 if heard == [] else 2)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    copy.add({"a": "kicked"})
+    assert heard == [{"a": "kicked"}]
+
+
 # --- many threads
 
 

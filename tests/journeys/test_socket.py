@@ -3,152 +3,36 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import timedelta
-from pathlib import Path
-from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
 from django.conf import settings as site
 from django.db import connection
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
 
 from authx.conf import conf
 from authx.sessions import end_everyone, end_session, open_session
 from authx.sessions.credentials import access_token_for
-from tests.faults import answers, free_port, wait_for
+from tests.served import COMMANDS, closed, reason, serving
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
-ROOT = Path(__file__).parents[2]
-COMMANDS = {
-    "uvicorn": [
-        "uvicorn",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        "{port}",
-        "--log-level",
-        "debug",
-        "--lifespan",
-        "off",
-    ],
-    "daphne": ["daphne", "-b", "127.0.0.1", "-p", "{port}", "-v", "3"],
-}
 APPS = ["bare", "channels"]
-#: Seconds from the ending until the close frame has come.
-SOON = 1.0
-
-
-class Served:
-    """A site in a process of its own."""
-
-    def __init__(self, server, port, log):
-        self.server, self.port, self.log = server, port, log
-
-    def connect(self, app="bare", *, bearer=None, origin=None, cookies=None, **options):
-        headers = {}
-        if bearer is not None:
-            headers["Authorization"] = f"Bearer {bearer}"
-        if cookies is not None:
-            headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
-        query = options.pop("query", "")
-        options.setdefault("close_timeout", 2)
-        return connect(
-            f"ws://127.0.0.1:{self.port}/{app}/{query}",
-            additional_headers=headers,
-            origin=origin,
-            compression=None,
-            **options,
-        )
-
-    def refuses(self, app="bare", **shown):
-        """The status and the body with which a handshake is refused."""
-        with pytest.raises(InvalidStatus) as refused, self.connect(app, **shown):
-            raise AssertionError("it was let in")
-        body = refused.value.response.body
-        return refused.value.response.status_code, json.loads(body) if body.startswith(b"{") else body
-
-    def session(self, token):
-        """What ``GET session/`` answers."""
-        request = Request(f"http://127.0.0.1:{self.port}/api/auth/session/")
-        request.add_header("Authorization", f"Bearer {token}")
-        try:
-            with urlopen(request, timeout=10) as answer:
-                return answer.status, json.load(answer)
-        except HTTPError as error:
-            with error:
-                return error.code, json.load(error)
-
-
-@contextmanager
-def serving(server, folder, **environment):
-    port = free_port()
-    words = [word.format(port=port) for word in COMMANDS[server]]
-    log = folder / f"{server}.log"
-    variables = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "tests.settings.base",
-        "AUTHX_TEST_DATABASE": site.DATABASE,
-        "AUTHX_TEST_DATABASE_NAME": str(connection.settings_dict["NAME"]),
-        **environment,
-    }
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *words, "tests.asgi:application"],
-            cwd=ROOT,
-            env=variables,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            wait_for(lambda: answers(port) or process.poll() is not None)
-            assert process.poll() is None, log.read_text()
-            yield Served(server, port, log)
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(20)
 
 
 @pytest.fixture(params=sorted(COMMANDS))
 def served(request, tmp_path, db, transactional_db):
-    with serving(request.param, tmp_path) as found:
+    name = str(connection.settings_dict["NAME"])
+    database = {"AUTHX_TEST_DATABASE": site.DATABASE, "AUTHX_TEST_DATABASE_NAME": name}
+    with serving(request.param, tmp_path, **database) as found:
         yield found
 
 
 @pytest.fixture
 def opened(ada):
     return open_session(ada)
-
-
-def closed(socket, within=SOON):
-    """The code and the reason with which it is closed in time."""
-    began = time.monotonic()
-    with pytest.raises(ConnectionClosed) as found:
-        drain(socket, within + 10)
-    assert time.monotonic() - began < within
-    return found.value.rcvd.code, found.value.rcvd.reason
-
-
-def drain(socket, seconds):
-    """Receive until it is closed."""
-    while True:
-        socket.recv(timeout=seconds)
-
-
-def reason(served, word):
-    """daphne drops it (daphne#374)."""
-    return "" if served.server == "daphne" else word
 
 
 def test_a_socket_lives_as_its_session_does(served, opened, ada):
@@ -230,6 +114,15 @@ def test_it_is_renewed_in_band_and_expires_when_it_is_not(served, opened):
         assert closed(left, within=8) == (4408, reason(served, "token_expired"))
         renewed.send("still here")
         assert renewed.recv(timeout=10) == "still here"
+
+
+def test_a_message_that_is_too_long_closes_it(served, opened):
+    """autobahn, and so daphne, sends no 1009."""
+    for app in APPS:
+        with served.connect(app, bearer=opened.access_token) as socket:
+            socket.recv(timeout=10)
+            socket.send("x" * 65537)
+            assert closed(socket, within=5) == (4409 if served.server == "daphne" else 1009, "")
 
 
 def test_everybody_is_ended_at_once_and_the_log_stays_empty(served, ada, bob):

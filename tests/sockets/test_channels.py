@@ -100,7 +100,7 @@ async def test_a_route_that_is_not_there_is_the_apps_own_error(ada):
     opened, watched = await apart(open_session, ada), Watched(time.time())
     with pytest.raises(ValueError, match="No route found"):
         await Peer(served([]), scope_of(bearer=opened.access_token, path="/nowhere/")).next()
-    assert len(watched.watcher) == 0
+    assert len(watched.watcher.watches) == 0
 
 
 def test_headers_with_credentials_are_hidden_in_what_servers_log(caplog):

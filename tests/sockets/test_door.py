@@ -300,7 +300,7 @@ async def test_a_header_needs_no_origin_and_none_is_looked_at(opened):
 async def test_the_token_is_confirmed_and_nobody_is_seen(opened):
     seen = opened.session.last_seen_at
     await connect(bearer=opened.access_token).accepted()
-    row = await DeviceSession.objects.aget(pk=opened.session.pk)
+    row = await apart(DeviceSession.objects.get, pk=opened.session.pk)
     assert (row.confirmed_generation, row.last_seen_at) == (1, seen)
 
 

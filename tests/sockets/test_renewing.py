@@ -55,7 +55,7 @@ async def test_a_newer_token_lets_it_live_on(opened, settings):
     watched.calendar.now += 60
     await watched.look()
     assert await peer.closed() == (4408, "token_expired")
-    assert (len(watched.watcher), watched.watcher._by_name, watched.watcher._expiring) == (0, {}, {})
+    assert watched.watcher.watches.is_clean
 
 
 @pytest.mark.parametrize(
@@ -252,6 +252,31 @@ async def test_after_a_renewal_the_key_of_the_old_token_matters_no_more(ada):
     await settle()
     peer.send("still here")
     assert await peer.text() == "still here"
+
+
+@in_loop
+async def test_a_renewal_goes_on_where_the_app_gives_up_its_receive(opened, monkeypatch):
+    asked, given_up = asking.admit, asyncio.Event()
+
+    async def admit(claimed):
+        await given_up.wait()
+        return await asked(claimed)
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(receive(), 0.2)
+        given_up.set()
+        await send({"type": "websocket.send", "text": (await receive())["text"]})
+
+    peer = connect(app, bearer=opened.access_token)
+    await peer.accepted()
+    monkeypatch.setattr(asking, "admit", admit)
+    peer.send(frame(newer(opened, 5)))
+    assert "authx.renewed" in await peer.text()
+    peer.send("hello")
+    assert await peer.text() == "hello"
 
 
 @in_loop

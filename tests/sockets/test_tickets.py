@@ -149,7 +149,7 @@ async def test_that_of_an_ended_session_says_why_and_writes_nothing(asked, opene
     await apart(end_session, opened.session, "kicked")
     status, body, _headers = await shows(asked.json()["ticket"]).refused()
     assert (status, body["code"], body["reason"]) == (401, "session_ended", "kicked")
-    assert not await UsedTicket.objects.aexists()
+    assert not await apart(UsedTicket.objects.exists)
 
 
 @in_loop

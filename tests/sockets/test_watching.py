@@ -24,8 +24,9 @@ from authx.sessions import (
     recognize,
     refresh_session,
 )
-from authx.sockets import watching
-from tests.in_process import Echo, Watched, apart, connect, in_loop, settle
+from authx.sockets.watches import Watch
+from authx.sockets.watching import Watcher
+from tests.in_process import ORIGIN, Echo, Watched, apart, connect, in_loop, settle
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -202,7 +203,7 @@ async def test_an_ending_between_the_two_questions_is_not_lost(opened, monkeypat
         else:
             status, body, _headers = await peer.refused()
             assert (status, body["reason"]) == (401, "kicked")
-        assert len(watched.watcher) == 0
+        assert len(watched.watcher.watches) == 0
 
 
 @pytest.mark.slow
@@ -272,7 +273,7 @@ async def test_who_cannot_know_for_too_long_closes_all_and_lets_nobody_in(opened
     assert (status, body["code"], headers["retry-after"]) == (503, "store_unavailable", "5")
     await watched.look()
     assert await peer.closed() == (1013, "store_unavailable")
-    assert len(watched.watcher) == 0
+    assert len(watched.watcher.watches) == 0
     await apart(recognize, opened.access_token)  # nobody has been signed out
 
 
@@ -427,7 +428,7 @@ async def test_an_app_that_never_returns_is_closed_and_watched_no_more(opened):
     await peer.accepted()
     await apart(end_session, opened.session, "kicked")
     assert await peer.closed() == (4401, "kicked")
-    assert (len(watched.watcher), watched.watcher._by_name, watched.watcher._expiring) == (0, {}, {})
+    assert watched.watcher.watches.is_clean
     peer.task.cancel()
 
 
@@ -441,7 +442,7 @@ async def test_it_can_end_before_the_app_has_accepted_it(opened):
         await send(ACCEPT)
 
     peer = connect(app, bearer=opened.access_token)
-    while not len(watched.watcher) or not peer.incoming.empty():
+    while not len(watched.watcher.watches) or not peer.incoming.empty():
         await asyncio.sleep(0.01)
     await apart(end_session, opened.session, "kicked")
     status, body, _headers = await asyncio.wait_for(first_refusal(peer), 10)
@@ -474,6 +475,41 @@ async def test_a_message_that_is_too_long_closes_it(opened, settings):
 
 
 @in_loop
+async def test_a_server_that_cannot_send_a_code_is_given_another(opened, settings):
+    """daphne: sockets that should close would stay open."""
+    settings.AUTHX_SOCKET_MESSAGE_SIZE = 8
+    peer, sent = connect(bearer=opened.access_token), []
+    peer.task.cancel()
+
+    async def server_send(message):
+        if message["type"] == "websocket.close" and message["code"] < 3000:
+            raise ValueError("invalid close code")
+        sent.append(message)
+
+    messages = queue_of({"type": "websocket.connect"}, {"type": "websocket.receive", "text": "x" * 9})
+    await peer.app(peer.scope, messages.get, server_send)
+    assert sent[1:] == [{"type": "websocket.close", "code": 4409, "reason": ""}]
+
+
+@in_loop
+async def test_a_client_that_has_gone_counts_no_more_however_long_the_app_goes_on(opened):
+    watched, never = Watched(time.time()), asyncio.Event()
+
+    async def app(scope, receive, send):
+        await receive()
+        await send(ACCEPT)
+        await receive()
+        await never.wait()
+
+    peer = connect(app, bearer=opened.access_token)
+    await peer.accepted()
+    peer.hang_up()
+    await settle()
+    assert len(watched.watcher.watches) == 0
+    peer.task.cancel()
+
+
+@in_loop
 async def test_a_receive_that_the_app_gave_up_loses_no_message(opened):
     async def app(scope, receive, send):
         await receive()
@@ -500,7 +536,7 @@ async def test_whatever_the_app_raises_reaches_the_server(opened):
 
     with pytest.raises(LookupError, match="the app's own"):
         await connect(app, bearer=opened.access_token).next()
-    assert len(watched.watcher) == 0
+    assert len(watched.watcher.watches) == 0
 
 
 @in_loop
@@ -529,14 +565,14 @@ async def test_what_is_opened_and_closed_leaves_nothing_behind(opened, settings)
         peers = [connect(bearer=opened.access_token) for _ in range(200)]
         for peer in peers:
             await peer.accepted()
-        assert len(watched.watcher) == 200
+        assert len(watched.watcher.watches) == 200
         for peer in peers:
             peer.hang_up()
             await peer.task
-        assert (len(watched.watcher), watched.watcher._by_name, watched.watcher._expiring) == (0, {}, {})
+        assert watched.watcher.watches.is_clean
     del peers, peer
     gc.collect()
-    left = [each for each in gc.get_objects() if isinstance(each, watching.Watch)]
+    left = [each for each in gc.get_objects() if isinstance(each, Watch)]
     assert left == []
 
 
@@ -574,3 +610,44 @@ async def test_one_connection_reads_and_four_ask_for_any_number_of_sockets(opene
     await apart(end_session, opened.session, "kicked")
     for peer in peers:
         assert await peer.closed() == (4401, "kicked")
+
+
+@in_loop
+async def test_a_watch_of_a_loop_that_is_closed_is_given_up(opened):
+    """As where a server was stopped without closing its sockets."""
+    watched = Watched(time.time())
+
+    async def leave():
+        other = Watcher(watched.follower, clock=watched.clock)
+        other.watch(opened.claims, lambda error: None)
+        return other
+
+    def in_another_loop():
+        loop = asyncio.new_event_loop()
+        try:
+            return loop.run_until_complete(leave())
+        finally:
+            loop.close()
+
+    other = await asyncio.to_thread(in_another_loop)
+    await apart(end_session, opened.session, "kicked")
+    await apart(end_everyone, "kicked")
+    assert not other._follows
+
+
+@in_loop
+async def test_a_refresh_cookie_that_is_none_leaves_the_access_cookie_alone(opened):
+    cookies = {conf.ACCESS_COOKIE: opened.access_token, conf.REFRESH_COOKIE: "rubbish"}
+    await connect(cookies=cookies, origin=ORIGIN).accepted()
+
+
+@in_loop
+async def test_what_a_server_raises_before_the_end_is_the_apps_to_know(opened):
+    peer = connect(bearer=opened.access_token)
+    peer.task.cancel()
+
+    async def server_send(message):
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        await peer.app(peer.scope, queue_of({"type": "websocket.connect"}).get, server_send)

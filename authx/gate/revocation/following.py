@@ -93,8 +93,9 @@ class Follower:
     def _run(self) -> None:
         try:
             while self._goes_on():
+                due = self._clock() + self.interval
                 self.look()
-                self._stopped.wait(self.interval)
+                self._stopped.wait(max(0.0, due - self._clock()))
         finally:
             connections.close_all()
 

@@ -161,8 +161,11 @@ class LocalCopy:
         self._copy.forget()
 
     def _after_fork(self) -> None:
-        """Replace the lock that a thread of the parent may hold, and abandon the reading it was in."""
-        self._changing = Lock()
+        """Replace the lock that a thread of the parent may hold, and abandon the reading it was in.
+
+        Whoever listens has stayed with the parent.
+        """
+        self._changing, self._listeners = Lock(), ()
         self._feed.begin_again()
         self._copy.forget()
 

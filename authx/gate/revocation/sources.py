@@ -47,7 +47,7 @@ class ReasonSource(Protocol):
 
 #: Makes the authoritative source, which reads the session's row.
 database_source: Port[Callable[[], RevocationSource | ReasonSource]] = Port("database of sessions")
-#: Makes a feed of the endings in the database; takes the position to go on from.
+#: Makes a feed of the endings in a database; takes the position to go on from, and ``using``, its alias.
 database_log: Port[Callable[..., Feed]] = Port("log of endings")
 
 
@@ -178,7 +178,11 @@ def _new_copy(store: str) -> LocalCopy:
 
 @cache
 def _redis(alias: str, database: str) -> RedisStore:
-    return RedisStore(alias, database_log.provider, database=database)
+    # Named: a thread that follows the endings of a tenant is not in one of its requests.
+    def log(position: Any = None) -> Feed:
+        return database_log.provider(position, using=database)
+
+    return RedisStore(alias, log, database=database)
 
 
 @lru_cache(maxsize=8)
