@@ -22,7 +22,8 @@ from authx.sockets.asking import entries_of
 from authx.sockets.handshake import Scope, as_request
 from authx.sockets.pool import run_in_pool
 from authx.sockets.refusal import Receive, Send
-from authx.sockets.watching import Watch, watcher_here
+from authx.sockets.watches import Watch
+from authx.sockets.watching import watcher_here
 
 if TYPE_CHECKING:
     from authx.sessions.open_pages import Answer

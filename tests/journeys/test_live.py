@@ -476,14 +476,25 @@ def test_the_notice_fits_and_says_its_name(streaming, open_tabs, admin, width):
     assert ada.page.locator(f"#{ids[1]}").inner_text() != ""
 
 
-@pytest.mark.skipif("AUTHX_SCREENSHOTS" not in os.environ, reason="no pictures are wanted")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 360])
-def test_pictures_of_the_notice(streaming, open_tabs, admin, scheme, width):
+@pytest.fixture(scope="module", autouse=True)
+def _screenshots(request, tmp_path_factory):
+    if directory := os.environ.get("AUTHX_SCREENSHOTS"):
+        for scheme in ("light", "dark"):
+            for width in (1280, 360):
+                with serving(tmp_path_factory.mktemp("screenshots"), "--asgi") as site:
+                    take_picture(request.getfixturevalue("chromium"), site, Path(directory), scheme, width)
+
+
+def take_picture(chromium, site, directory, scheme, width):
     options = {"color_scheme": scheme, "viewport": {"width": width, "height": 800}}
-    ada = open_tabs(streaming, user_agent=IPHONE, **options).sign_in("ada")
+    ada = Tabs(chromium, site, user_agent=IPHONE, **options).sign_in("ada")
+    boss = Profile(chromium, site)
+    boss.sign_in_to_admin()
     ada.go("/private/")
-    kick(admin(streaming), PHONE, "")
+    kick(boss, PHONE, "")
     told(ada.page)
     ada.page.wait_for_timeout(200)
-    ada.page.screenshot(path=Path(os.environ["AUTHX_SCREENSHOTS"]) / f"live-notice-{scheme}-{width}.png")
+    directory.mkdir(parents=True, exist_ok=True)
+    ada.page.screenshot(path=directory / f"live-notice-{scheme}-{width}.png")
+    for profile in (ada, boss):
+        profile.context.close()

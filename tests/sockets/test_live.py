@@ -144,7 +144,7 @@ async def test_what_ends_between_the_question_and_the_watch_is_told(opened, monk
 
     monkeypatch.setattr(live, "_ask", ask_then_end)
     status, _, _ = await Page(opened).by_django()
-    assert (status, len(asked), len(watched.watcher)) == (401, 2, 0)
+    assert (status, len(asked), len(watched.watcher.watches)) == (401, 2, 0)
 
 
 @in_loop
@@ -161,14 +161,14 @@ async def test_a_comment_keeps_a_silent_stream_open(opened, monkeypatch):
 async def test_a_page_that_is_gone_is_watched_no_longer(opened):
     watched, page = Watched(time.time()), Page(opened)
     await page.streams()
-    assert len(watched.watcher) == 1
+    assert len(watched.watcher.watches) == 1
     await page.leave()
-    assert len(watched.watcher) == 0
+    assert len(watched.watcher.watches) == 0
     page = Page(opened)
     await page.streams()
     page.task.cancel()
     await settle()
-    assert len(watched.watcher) == 0
+    assert len(watched.watcher.watches) == 0
 
 
 @pytest.mark.parametrize(("column", "reason"), [("idle_expires_at", "idle"), ("expires_at", "expired")])
@@ -195,7 +195,7 @@ async def test_a_session_that_has_been_used_goes_on_past_its_old_limit(opened):
     await apart(lambda: DeviceSession.objects.update(idle_expires_at=later))
     watched.calendar.now = limit.timestamp() + 11
     await watched.look()
-    while not watched.watcher._watches:
+    while not len(watched.watcher.watches):
         await asyncio.sleep(0)  # it is being asked in a thread
     assert not page.task.done()
     await elsewhere(end_session, opened.session, "kicked")
