@@ -107,17 +107,17 @@ class _Stream:
     async def run(self, receive: Receive, send: Send) -> None:
         """Send comments until the session has ended, or the page is gone."""
         await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
-        await _say(send, f"retry: {random.randint(*RETRY_MILLISECONDS)}\n\n")
+        await _write(send, f"retry: {random.randint(*RETRY_MILLISECONDS)}\n\n")
         leaving = asyncio.ensure_future(_left(receive))
         try:
             while not leaving.done():
                 waited: set[asyncio.Future[Any]] = {leaving, self._over}
                 await asyncio.wait(waited, timeout=COMMENT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
                 if self._over.done() and (word := await self._word()) is not None:
-                    await _say(send, word, last=True)
+                    await _write(send, word, last=True)
                     return
                 if not self._over.done() and not leaving.done():
-                    await _say(send, ":\n\n")
+                    await _write(send, ":\n\n")
         finally:
             leaving.cancel()
 
@@ -170,7 +170,7 @@ async def _left(receive: Receive) -> None:
         pass
 
 
-async def _say(send: Send, text: str, *, last: bool = False) -> None:
+async def _write(send: Send, text: str, *, last: bool = False) -> None:
     with suppress(OSError):  # the page is gone
         await send({"type": "http.response.body", "body": text.encode(), "more_body": not last})
 
