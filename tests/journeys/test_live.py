@@ -163,6 +163,22 @@ def test_the_leadership_passes_on_when_its_tab_is_closed(streaming, open_tabs, a
     assert [told(tab) for tab in others] == [KICKED] * 2
 
 
+def test_a_tab_that_is_put_to_sleep_leads_nobody(streaming, open_tabs, admin):
+    ada, boss = open_tabs(streaming, user_agent=IPHONE).sign_in("ada"), admin(streaming)
+    ada.leave_the_first_tab()
+    tabs = ada.open(2)
+    ada.until_streaming()
+    (leader,) = ada.streamed
+    (other,) = (tab for tab in tabs if tab is not leader)
+    leader.evaluate("document.dispatchEvent(new Event('freeze'))")  # Chromium freezes none that is visible
+    ada.until_streaming(2)
+    assert ada.streamed[1] is other
+    kick(boss, PHONE, "")
+    assert told(other) == KICKED
+    leader.evaluate("document.dispatchEvent(new Event('resume'))")
+    assert told(leader, 3) == KICKED
+
+
 def test_the_way_back_leads_to_the_page_and_the_notice_goes_where_somebody_signs_in(
     streaming, open_tabs, admin
 ):
@@ -176,9 +192,10 @@ def test_the_way_back_leads_to_the_page_and_the_notice_goes_where_somebody_signs
     ada.page.get_by_label("Password").fill("ada-demo")
     ada.click("Sign in")
     assert ada.path == "/"
+    ada.leave_the_first_tab()
     tab.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     notice(tab).wait_for(state="hidden")
-    tab.reload()
+    ada.until_streaming()
     kick(boss, PHONE, "")
     told(tab)
     tab.get_by_role("link", name="Sign in again").click()

@@ -2,7 +2,7 @@
 //
 // One tab of a browser leads: it holds the Web Lock "authx.live", and with it the one stream, or the one poll.
 // It tells the others by BroadcastChannel. Nobody believes a message: each tab asks the site itself, and shows
-// the notice only where that answers 401 in our words. It never navigates and never reloads.
+// the notice only where that answers 401 in our words. It never reloads the page.
 
 const NAME = 'authx.live'
 // Milliseconds, all of them.
@@ -47,6 +47,7 @@ class Notice {
   hide() {
     this.isDismissed = this.isCovered = false
     this.setVisibility('', '')
+    this.isHiding = this.dialog.open
     this.dialog.close()
   }
 
@@ -57,8 +58,10 @@ class Notice {
     this.setVisibility('hidden', 'visible')
   }
 
+  // Somebody has closed it, unless it was hidden.
   closed() {
-    if (this.isCovered) location.assign(this.part('login').href)
+    if (this.isHiding) this.isHiding = false
+    else if (this.isCovered) location.assign(this.part('login').href)
     else this.isDismissed = true
   }
 
@@ -71,7 +74,11 @@ class Notice {
 function inWords(at) {
   const isToday = at.toDateString() === new Date().toDateString()
   const style = isToday ? { timeStyle: 'short' } : { dateStyle: 'medium', timeStyle: 'short' }
-  return at.toLocaleString(document.documentElement.lang || undefined, style)
+  try {
+    return at.toLocaleString(document.documentElement.lang || undefined, style)
+  } catch {
+    return at.toLocaleString(undefined, style) // what the page calls its language is none
+  }
 }
 
 function withNext(loginPage) {
@@ -100,10 +107,13 @@ class Tab {
     addEventListener('online', () => this.ask())
     addEventListener('focus', () => this.hasEnded && this.ask())
     document.addEventListener('visibilitychange', () => this.turn())
+    document.addEventListener('freeze', () => this.stop()) // what sleeps leads nobody
+    document.addEventListener('resume', () => this.wake())
     this.takePart()
   }
 
   takePart() {
+    if (this.stopping && !this.stopping.signal.aborted) return
     this.stopping = new AbortController()
     this.channel ??= this.listen()
     if (navigator.locks) this.queue(this.stopping.signal)
@@ -124,7 +134,8 @@ class Tab {
         signal.addEventListener('abort', release)
         this.lead()
       })
-    navigator.locks.request(NAME, { signal }, held).catch(() => {})
+    // Refused in a sandbox: then this tab leads itself.
+    navigator.locks.request(NAME, { signal }, held).catch(() => signal.aborted || this.lead())
   }
 
   async lead() {
@@ -156,6 +167,12 @@ class Tab {
     this.channel?.close()
     this.channel = null
     if (isKept) this.notice.cover()
+  }
+
+  wake() {
+    if (this.hasEnded) return
+    this.takePart()
+    this.ask()
   }
 
   async comeBack() {
@@ -260,7 +277,7 @@ class Tab {
         headers: { Accept: 'application/json' },
         cache: 'no-store',
         redirect: 'error',
-        signal: AbortSignal.timeout(TIMEOUT),
+        signal: AbortSignal.timeout?.(TIMEOUT),
       })
       if (response.status === 204) return {}
       const body = response.status === 401 ? await response.json() : {}
