@@ -12,6 +12,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from django.core.exceptions import SuspiciousOperation
+from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf
@@ -62,9 +64,10 @@ class LiveNotice:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         scope = {**scope, STREAMS: True}
-        if not _asks_for_stream(scope):
+        request = _asking_for_stream(scope)
+        if request is None:
             return await self.app(scope, receive, send)
-        stream = _Stream(scope)
+        stream = _Stream(request)
         try:
             is_live = _is_live(await stream.open())
             if is_live:
@@ -78,8 +81,8 @@ class LiveNotice:
 class _Stream:
     """One stream, watched over as a socket is."""
 
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
         self._watcher = watcher_here(None if conf.REVOCATION_STORE == "remote" else entries_of)
         self._watch: Watch | None = None
         self._over: asyncio.Future[AuthxError] = asyncio.get_running_loop().create_future()
@@ -136,25 +139,30 @@ class _Stream:
         return _ended(found.reason) if isinstance(found, Ended) else None
 
     async def _ask(self) -> Answer:
-        return await run_in_pool(partial(_ask, self._scope))
+        return await run_in_pool(partial(_ask, self._request))
 
     def _end(self, error: AuthxError) -> None:
         if not self._over.done():
             self._over.set_result(error)
 
 
-def _asks_for_stream(scope: Scope) -> bool:
+def _asking_for_stream(scope: Scope) -> HttpRequest | None:
+    """Return the request that asks for the stream; None where it asks for something else, or is no text."""
     accepted = b",".join(value for name, value in scope["headers"] if name.lower() == b"accept")
     if scope["method"] != "GET" or b"text/event-stream" not in accepted.lower():
-        return False
-    return is_live_address(as_request(scope).path_info)
+        return None
+    try:
+        request = as_request(scope)
+        is_asking = is_live_address(request.path_info) and request.GET is not None
+    except (SuspiciousOperation, UnicodeError):  # Django answers 400
+        return None
+    return request if is_asking else None
 
 
 @sensitive_variables()
-def _ask(scope: Scope) -> Answer:
+def _ask(request: HttpRequest) -> Answer:
     from authx.sessions.open_pages import ask
 
-    request = as_request(scope)
     access_token, refresh_token = session_cookies(request) or (None, None)
     return ask(access_token, refresh_token, request.GET.get(USER, ""))
 

@@ -260,6 +260,8 @@ ELSEWHERE = {
     "an address that is not there": ({"path": "/nowhere/"}, 404),
     "a question for the headers": ({"method": "HEAD"}, 204),
     "a form": ({"method": "POST"}, 403),
+    "a query that is not text": ({"query_string": b"user=\xff\xfe"}, 400),
+    "a query too long to read": ({"query_string": b"&".join([b"a=1"] * 2000)}, 400),
 }
 
 
