@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import Callable
 from functools import wraps
 from threading import enumerate as threads
+from traceback import format_stack
 from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
@@ -46,6 +48,8 @@ def let_go() -> None:
     for thread in threads():
         if thread.name == "authx":
             thread.join(20)
+            where = "".join(format_stack(sys._current_frames().get(thread.ident or 0)))
+            assert not thread.is_alive(), f"a thread goes on:\n{where}"
 
 
 class Inline:

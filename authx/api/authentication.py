@@ -61,7 +61,8 @@ class BearerAuthentication(AuthxAuthentication):
         token = _or_refuse(request, lambda: bearer_token(request))
         if not is_access_token(token) and has_other_reader(request, self, AuthxAuthentication):
             return None
-        return _let_in(request, _or_refuse(request, lambda: _admit(token)))
+        state.caller = _or_refuse(request, lambda: _admit(token))
+        return _let_in(request, state.caller)
 
 
 class CookieAuthentication(AuthxAuthentication):
@@ -85,7 +86,7 @@ class CookieAuthentication(AuthxAuthentication):
         if caller is None:
             return None
         SessionAuthentication().enforce_csrf(request)
-        state.by_cookie = True
+        state.by_cookie, state.caller = True, caller
         return _let_in(request, caller)
 
 
@@ -152,7 +153,6 @@ def _settler() -> Callable[[HttpRequest], Caller | KnownCaller | None]:
 
 
 def _let_in(request: Request, caller: AnyCaller) -> tuple[Any, AccessClaims]:
-    request_state(request._request).caller = caller
     caller.record_use()
     return caller.user(partial(_or_refuse, request)), caller.claims
 

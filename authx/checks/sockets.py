@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning
+from django.core.checks import CheckMessage, Warning
 from django.utils.module_loading import import_string
 
 from authx.conf import Conf, conf
@@ -64,11 +64,9 @@ def _unset() -> list[CheckMessage]:
 
 
 def _beside(middleware: _Found, found: list[_Found]) -> CheckMessage | None:
-    if any(issubclass(kind, Door) for kind in middleware.around):
-        text = "AuthMiddlewareStack of Channels stands behind our door, and puts another user into the scope."
-        return Error(text, hint="Take it out: the door sets scope['user'].", id="authx.E040")
-    if any(isinstance(each.app, Door) and type(middleware.app) in each.around for each in found):
-        text = "AuthMiddlewareStack of Channels stands before our door: each handshake waits for it in vain."
+    is_behind = any(issubclass(kind, Door) for kind in middleware.around)
+    if is_behind or any(isinstance(each.app, Door) and type(middleware.app) in each.around for each in found):
+        text = "AuthMiddlewareStack of Channels stands beside our door: each handshake waits for it in vain."
         return Warning(text, hint="Take it out: the door sets scope['user'].", id="authx.W041")
     text = "AuthMiddlewareStack of Channels lets WebSockets in that stay open after their sessions end."
     return Warning(text, hint="Put authx.sockets.authenticated in its place.", id="authx.W044")

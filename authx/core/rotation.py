@@ -77,10 +77,6 @@ class RotationState:
     def is_pending(self) -> bool:
         return self.confirmed_generation < self.generation
 
-    def expiry_reason(self, now: datetime) -> str | None:
-        """Return ``idle`` or ``expired``, whichever came first; None while neither has."""
-        return expiry_reason(self.idle_expires_at, self.expires_at, now)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
@@ -134,7 +130,7 @@ def judge(
     """
     if state.end_reason is not None:
         return Verdict(transition=Transition.ENDED, refusal=Refusal.ENDED)
-    if expiry := state.expiry_reason(now):
+    if expiry := expiry_reason(state.idle_expires_at, state.expires_at, now):
         return Verdict(transition=Transition.EXPIRED, end=expiry, refusal=Refusal.ENDED)
     if user_end:
         return Verdict(transition=Transition.USER_GONE, end=user_end, refusal=Refusal.ENDED)

@@ -80,7 +80,7 @@ def ensure_live(
         StoreUnavailable: whether it is live cannot be known.
     """
     try:
-        found = sources.ask(store or sources.source(), claims, now)
+        found = sources.ask(store, claims, now)
     except KeyUnknown:
         if not conf.JWKS_URL:
             keyring.keyset().reload()  # withdrawn elsewhere, a moment ago: it must not sign here either

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from django.conf import settings
@@ -24,9 +23,10 @@ def body_size(request: HttpRequest) -> int:
         return 0  # then Django reads no body
 
 
-def largest_body() -> float:
-    """Return the octets a body may have: DATA_UPLOAD_MAX_MEMORY_SIZE, or infinity where that is None."""
-    return math.inf if settings.DATA_UPLOAD_MAX_MEMORY_SIZE is None else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+def is_too_large(request: HttpRequest) -> bool:
+    """Return whether the body exceeds DATA_UPLOAD_MAX_MEMORY_SIZE, what Django would read as a form."""
+    largest = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    return largest is not None and body_size(request) > largest
 
 
 def leave_uploads_unread(request: HttpRequest) -> None:

@@ -13,7 +13,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
 from authx.core.derivation import fernet
-from authx.http.request_state import is_swapped, request_state
+from authx.http.request_state import unswapped_state
 
 #: Browsers keep no cookie longer than 400 days (RFC 6265bis §5.5), nor one over 4096 octets.
 DEVICE_COOKIE_SECONDS = 400 * 86400
@@ -89,10 +89,10 @@ def _sent(request: HttpRequest) -> dict[str, list[str]]:
 
     None of them counts while the Django session is swapped.
     """
-    if is_swapped(request):
+    state = unswapped_state(request)
+    if state is None:
         return {}
     header: str = request.META.get("HTTP_COOKIE", "")
-    state = request_state(request)
     if state.cookies is None or state.cookies[0] != header:
         state.cookies = header, _parse(_joined(request, header))
     return state.cookies[1]

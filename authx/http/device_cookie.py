@@ -12,7 +12,7 @@ from authx.conf import conf, secret_keys
 from authx.core.derivation import signer
 from authx.core.device_cookie import BrowserDevice, read_device, write_device
 from authx.http.cookies import read_cookie, set_device_cookie
-from authx.http.request_state import is_swapped, request_state
+from authx.http.request_state import request_state, unswapped_state
 
 #: The signed text, a dot, 32 octets. 43 characters leave two spare bits, which must be zero: one spelling.
 _SIGNED = re.compile(r"[A-Za-z0-9_.-]+\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
@@ -23,9 +23,9 @@ def browser_device(request: HttpRequest) -> BrowserDevice:
 
     While the Django session is swapped, it is a new one each time.
     """
-    if is_swapped(request):
+    state = unswapped_state(request)
+    if state is None:
         return BrowserDevice.new()
-    state = request_state(request)
     if state.device is None:
         state.device = presented_device(request) or BrowserDevice.new()
     return state.device

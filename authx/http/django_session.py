@@ -18,6 +18,7 @@ from django.utils.crypto import constant_time_compare
 from authx.core.user_model import session_auth_hash
 from authx.http.proof_notes import SEEN_KEY, see_if_first
 from authx.http.session_deletions import ending_nothing
+from authx.http.session_key import key_of, renew_key
 
 #: In a Django session: the sid it is bound to; ``""`` if its login deliberately opened none.
 BOUND_KEY = "_authx_session"
@@ -45,12 +46,6 @@ def is_used(request: HttpRequest) -> bool:
         return False
     session.get(SESSION_KEY)  # loads it: an unknown key is dropped
     return not session.is_empty()
-
-
-def key_of(request: HttpRequest) -> str | None:
-    """Return the key of the Django session, valid or not, without loading it; None without a session."""
-    key: str | None = getattr(getattr(request, "session", None), "session_key", None)
-    return key
 
 
 def bound_to(request: HttpRequest) -> str | None:
@@ -103,12 +98,6 @@ def bind(request: HttpRequest, sid: str, *, beneath: str = "") -> None:
         see_if_first(request)
     if beneath:
         request.session[BENEATH_KEY] = beneath
-
-
-def renew_key(request: HttpRequest) -> None:
-    """Store the data of the Django session under a new key; its first one, where it has none yet."""
-    with ending_nothing():
-        request.session.cycle_key()
 
 
 def bind_forced(request: HttpRequest, sid: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,9 @@ from django.http import HttpRequest
 
 from authx.core.device_cookie import BrowserDevice
 from authx.errors import AuthxError
+
+#: The request that is being answered in this thread or task; None outside the middleware.
+answered_request: ContextVar[HttpRequest | None] = ContextVar("authx_answered_request", default=None)
 
 
 @dataclass(slots=True)
@@ -26,6 +30,8 @@ class RequestState:
     #: Whom the API has authenticated, and whether by cookie.
     caller: Any = None
     by_cookie: bool = False
+    #: The view answers with tokens, which no cache may keep.
+    has_new_tokens: bool = False
     #: Our login page has just accepted a password.
     by_password: bool = False
     #: What it says about "keep me signed in"; None where it does not say.
@@ -61,8 +67,14 @@ def is_swapped(request: HttpRequest) -> bool:
     allauth's app views put another one there, so that nothing that a browser sends along authenticates. Until
     the first one is back, no cookie of ours is read.
     """
-    came_with = request_state(request).django_session
-    return came_with is not None and getattr(request, "session", None) is not came_with
+    return unswapped_state(request) is None
+
+
+def unswapped_state(request: HttpRequest) -> RequestState | None:
+    """Return the request's state, as ``request_state`` does; None while its Django session is swapped."""
+    state = request_state(request)
+    came_with = state.django_session
+    return state if came_with is None or getattr(request, "session", None) is came_with else None
 
 
 def request_state(request: HttpRequest) -> RequestState:

@@ -14,6 +14,7 @@ from authx.errors import LoginRefused, SessionEnded, SessionLimitReached
 from authx.http import django_session
 from authx.http.device_cookie import browser_device
 from authx.http.request_state import is_swapped
+from authx.http.session_key import stored_key
 from authx.identity import django_login
 from authx.identity.identity import Delivery, Identity
 from authx.sessions import Credentials, Device, open_session
@@ -74,7 +75,7 @@ def _adopt(request: HttpRequest) -> Identity:
             persistent=not request.session.get_expire_at_browser_close(),
             backend=django_session.backend_path(request),
             adopted_from=mark,
-            django_key=django_login.stored_key(request),
+            django_key=stored_key(request),
         )
     except SessionLimitReached:
         return Identity()

@@ -7,9 +7,8 @@ from uuid import UUID
 
 from django.http import HttpRequest
 
-from authx.http import django_session
+from authx.http import django_session, session_key
 from authx.http.request_state import RequestState
-from authx.identity import django_login
 from authx.identity.identity import Identity
 from authx.models import DeviceSession
 from authx.sessions.django_sessions import is_marked_with, rebind
@@ -18,9 +17,9 @@ from authx.store.after_transaction import run_even_on_rollback
 
 def renew_key(request: HttpRequest) -> str | None:
     """Store the Django session under a new key, and return it: for a device session that is opened now."""
-    django_session.renew_key(request)
-    django_login.add_key(request)
-    return django_login.stored_key(request)
+    session_key.renew_key(request)
+    session_key.add_key(request)
+    return session_key.stored_key(request)
 
 
 def mark_binding(request: HttpRequest, session: DeviceSession) -> None:
@@ -28,7 +27,7 @@ def mark_binding(request: HttpRequest, session: DeviceSession) -> None:
 
     One bound after the login, by an earlier release, or under a SECRET_KEY that is gone: one statement, once.
     """
-    key = django_login.stored_key(request)
+    key = session_key.stored_key(request)
     is_bound = key is not None and django_session.bound_to(request) == str(session.pk)
     if key is not None and is_bound and not is_marked_with(session, key):
         run_even_on_rollback(partial(rebind, session.pk, key))
@@ -40,7 +39,7 @@ def follow_key(request: HttpRequest, identity: Identity, state: RequestState) ->
     Raises:
         StoreUnavailable: the database cannot be written.
     """
-    key = django_login.stored_key(request)
+    key = session_key.stored_key(request)
     if key is None or key in state.django_keys:
         return
     bound, session = django_session.bound_to(request), identity.session

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from types import FrameType
@@ -27,9 +25,9 @@ from django.utils import timezone
 from authx.core.reasons import EndReason
 from authx.http import django_session
 from authx.http.actor import actor_of
-from authx.http.request_state import RequestState, request_state
+from authx.http.request_state import RequestState, answered_request, request_state
 from authx.http.session_deletions import ends_nothing
-from authx.identity import django_login
+from authx.http.session_key import key_of
 from authx.identity.identity import Delivery, Identity
 from authx.identity.visit import Visit
 from authx.logins.browser import cookie_session
@@ -45,9 +43,6 @@ _KEYS = "_authx_deleted_keys"
 #: Django's ``login``, which flushes the session of another user.
 _LOGIN: Final = inspect.unwrap(login).__code__
 
-#: The request that is being answered in this thread or task; None outside the middleware.
-_current: ContextVar[HttpRequest | None] = ContextVar("authx_request", default=None)
-
 
 def connect() -> None:
     """Listen to each model of Django sessions; one for every model would disable fast deletes site-wide."""
@@ -60,17 +55,6 @@ def _listen_to(sender: Any, **kwargs: Any) -> None:
     if {field.name for field in sender._meta.concrete_fields} >= _COLUMNS:
         pre_delete.connect(gather, sender, dispatch_uid=("authx.deleting_django_session", sender))
         post_delete.connect(end_bound, sender, dispatch_uid=("authx.deleted_django_session", sender))
-
-
-@contextmanager
-def answering(request: HttpRequest) -> Iterator[None]:
-    """Take ``request`` for the one that deletes what is deleted in the block."""
-    django_login.add_key(request)
-    token = _current.set(request)
-    try:
-        yield
-    finally:
-        _current.reset(token)
 
 
 def gather(sender: Any, instance: Any, origin: Any = None, **kwargs: Any) -> None:
@@ -97,12 +81,12 @@ def end_bound(sender: Any, instance: Any, using: str, origin: Any = None, **kwar
     keys = vars(instance if origin is None else origin).pop(_KEYS, None)
     if not keys:
         return
-    request = _current.get()
+    request = answered_request.get()
     if request is None:
         database.with_transaction_of(using, _outside_requests(keys))
         return
     state = request_state(request)
-    own = state.django_keys | {django_session.key_of(request)}
+    own = state.django_keys | {key_of(request)}
     others = [key for key in keys if key not in own]
     for key in set(keys).difference(others):
         state.deleted_sessions[key] = sender._base_manager.using(using).filter(session_key=key)
@@ -152,6 +136,6 @@ def conclude(request: HttpRequest, visit: Visit | None, state: RequestState) -> 
 
 def _lives_on(request: HttpRequest, deleted: set[str]) -> bool:
     """Return whether the Django session is stored under another key now."""
-    key = django_session.key_of(request)
+    key = key_of(request)
     is_another = key is not None and key not in deleted
     return is_another and bool(django_session.owner(request) or django_session.is_present(request))

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from authx.conf import DottedPath, conf
 from authx.core.derivation import keyed_hash
 from authx.http import django_session
-from authx.http.request_state import request_state
+from authx.http.session_key import stored_key
 from authx.models import DeviceSession
 
 
@@ -37,18 +37,3 @@ def adoption_mark(request: HttpRequest) -> str | None:
     """Return HMAC-SHA256 hex of the Django session's key; None where it is stored under none."""
     key = stored_key(request)
     return None if key is None else keyed_hash(settings.SECRET_KEY, "adoption", key)
-
-
-def stored_key(request: HttpRequest) -> str | None:
-    """Return the key under which the Django session is stored, without loading it; None where none is.
-
-    With ``signed_cookies`` the key is the content: a copy of it could be adopted again and again.
-    """
-    key = django_session.key_of(request)
-    return None if not key or settings.SESSION_ENGINE.endswith("signed_cookies") else key
-
-
-def add_key(request: HttpRequest) -> None:
-    """Remember that the key of its Django session is the request's own, also when it has another one."""
-    if key := django_session.key_of(request):
-        request_state(request).django_keys.add(key)

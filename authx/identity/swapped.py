@@ -17,22 +17,20 @@ from authx.identity.visit import Visit
 from authx.sessions.lookup import find_by_sid
 
 
-def keep_bindings(visit: Visit, state: RequestState) -> None:
-    """Leave every swapped Django session of a request bound to the device session that it now has.
+def keep_binding(visit: Visit, state: RequestState) -> None:
+    """Leave a swapped Django session bound to the device session that it now has.
+
+    Bind it after its own password change; undo the binding to a session that was rolled back. Whoever has put
+    it there has stored it before the response came here, so it is stored once more.
 
     Raises:
         StoreUnavailable: that cannot be known, or cannot be written.
     """
-    for swapped in visit.swapped:
-        with swapped.in_place():
-            _keep_binding(swapped, state)
+    with visit.in_place():
+        _keep_binding(visit, state)
 
 
 def _keep_binding(visit: Visit, state: RequestState) -> None:
-    """Bind it after its own password change; undo the binding to a session that was rolled back.
-
-    Whoever has put it there has stored it before the response came here, so it is stored once more.
-    """
     request = visit.request
     if visit.identity.session is None or not django_session.is_used(request) or not request.session.modified:
         return

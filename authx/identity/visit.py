@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -49,18 +49,18 @@ class Visit:
         self.swapped.append(Visit(self.request, session))
         return self.swapped[-1]
 
-    @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """Give the request back the Django session of this visit, for a while."""
+    def in_place(self) -> AbstractContextManager[None]:
+        """Give the request back the Django session of this visit, in the ``with`` block."""
         now = getattr(self.request, "session", None)
-        if now is self.django_session:
-            yield
-            return
+        return nullcontext() if now is self.django_session else self._put_back(now)
+
+    @contextmanager
+    def _put_back(self, now: Any) -> Iterator[None]:
         self.request.session = self.django_session
         try:
             yield
         finally:
-            self.request.session = now  # type: ignore[assignment]
+            self.request.session = now
 
     def renew(self) -> None:
         """Renew silently where that is due, before the view runs."""
@@ -118,7 +118,11 @@ def begin_visit(request: Any) -> Visit | None:
         return await sync_to_async(settle_user)() if user is lazy_user else user
 
     lazy_user = SimpleLazyObject(settle_user)
-    request_state(request).django_session = session = getattr(request, "session", None)
+    session = getattr(request, "session", None)
+    state = request_state(request)
+    state.django_session = session
+    if key := getattr(session, "session_key", None):
+        state.django_keys.add(key)
     kind: Any = type(request)
     request.__class__ = _identified(kind)
     request.user, request.auser = lazy_user, auser

@@ -19,7 +19,7 @@ from django.contrib.auth import aauthenticate, authenticate
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from authx.http.request_state import request_state
+from authx.http.request_state import RequestState, request_state
 from authx.logins.limit import LoginCount
 
 
@@ -48,12 +48,12 @@ def settle(*, failed: bool = False, **kwargs: Any) -> None:
         attempt.settle(failed=failed)
 
 
-def answered(request: HttpRequest, response: HttpResponseBase) -> None:
+def answered(response: HttpResponseBase, state: RequestState) -> None:
     """Settle the request's attempts, and say in the response how long to wait where there was one too many.
 
     A 401 means failure, however a backend has reported it.
     """
-    failed, state = response.status_code == 401, request_state(request)
+    failed = response.status_code == 401
     for attempt in state.attempts:
         attempt.settle(failed=failed)
     settle(failed=failed)

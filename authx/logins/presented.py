@@ -13,7 +13,7 @@ from authx.core.refresh_token import RefreshClaims, read_refresh_token
 from authx.errors import RefreshMalformed, TokenError
 from authx.gate.verify import read_claims
 from authx.http.cookies import session_cookies
-from authx.http.request_state import is_swapped, request_state
+from authx.http.request_state import unswapped_state
 
 #: What an access token holds, or why it is unusable; both None where there is none.
 _Access = tuple[AccessClaims | None, TokenError | None]
@@ -82,9 +82,9 @@ class Presented:
 
 def presented_by(request: HttpRequest) -> Presented:
     """Return what the session cookies of a request hold, the same object each time; none while swapped."""
-    if is_swapped(request):
+    state = unswapped_state(request)
+    if state is None:
         return Presented()
-    state = request_state(request)
     if state.presented is None:
         state.presented = _read(session_cookies(request))
     presented: Presented = state.presented

@@ -219,4 +219,4 @@ class DeviceSession(models.Model):
         """Return the reason why this session is over, or None while it is live."""
         if (end := self.recorded_end()) is not None:
             return end.reason
-        return self.rotation_state().expiry_reason(now or timezone.now())
+        return time_limits.expiry_reason(self.idle_expires_at, self.expires_at, now or timezone.now())

@@ -19,13 +19,14 @@ from authx.http import charset, cookies, renewal
 from authx.http.device_cookie import introduce_browser
 from authx.http.error_reports import keep_secrets
 from authx.http.outage import RETRY_AFTER_SECONDS
-from authx.http.request_state import RequestState, request_state
+from authx.http.request_state import RequestState, answered_request, request_state
+from authx.identity.bearer import conclude as conclude_bearer
 from authx.identity.binding import follow_key
-from authx.identity.deleted_sessions import answering, conclude
+from authx.identity.deleted_sessions import conclude
 from authx.identity.password_change import own_password_change
 from authx.identity.response import apply, restrict_caches
 from authx.identity.stored_data import claim_stored_data
-from authx.identity.swapped import keep_bindings
+from authx.identity.swapped import keep_binding
 from authx.identity.visit import Visit, begin_visit
 from authx.logins.outcome import answered
 from authx.pages.second_step import note_proofs
@@ -57,16 +58,22 @@ class DeviceSessionMiddleware:
         early = begin(request)
         if early:
             return early
-        with answering(request):
+        token = answered_request.set(request)
+        try:
             response = self.get_response(request)
+        finally:
+            answered_request.reset(token)
         return finish(request, response)
 
     async def __acall__(self, request: HttpRequest) -> Any:
         early = await sync_to_async(begin)(request)
         if early:
             return early
-        with answering(request):
+        token = answered_request.set(request)
+        try:
             response = await self.get_response(request)
+        finally:
+            answered_request.reset(token)
         return await sync_to_async(finish)(request, response)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
@@ -100,18 +107,23 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
     if response.status_code == 500 and visit is not None and _is_outage(visit):
         response = unavailable(request)  # raised where Django calls no process_exception
     run_pending()
-    try:
-        conclude(request, visit, state)
-    except StoreUnavailable:
-        response = unavailable(request)
+    if state.deleted_sessions:
+        try:
+            conclude(request, visit, state)
+        except StoreUnavailable:
+            response = unavailable(request)
     if visit is not None and response.status_code == 200 and renewal.is_login_page(request):
         introduce_browser(request, response)
     state.is_finished = True
-    answered(request, response)
+    answered(response, state)
     restrict_caches(request, response, state, visit)
     try:
+        if visit is None or state.caller is not None:
+            conclude_bearer(request, state)
+            visit = vars(request).get("authx_visit")
         if visit is not None:
-            keep_bindings(visit, state)
+            for swapped in visit.swapped:
+                keep_binding(swapped, state)
             with visit.in_place():
                 _apply(visit, response, state)
                 follow_key(request, visit.identity, state)

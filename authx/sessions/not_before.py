@@ -13,6 +13,7 @@ from django.utils import timezone
 from authx.core.actor import Actor
 from authx.core.device import clean_text
 from authx.core.reasons import EndReason
+from authx.core.time_limits import expiry_reason
 from authx.gate.revocation.window import window
 from authx.models import DeviceSession, DeviceSessionQuerySet, NotBeforeMark
 from authx.models.exactly import Octets, is_exactly
@@ -128,7 +129,7 @@ def apply_mark(session: DeviceSession) -> None:
     if mark is None:  # pruned since, so its row has been updated
         session.refresh_from_db(using=database.alias(), fields=["ended_at", "end_reason", "ended_by"])
         return
-    expired = session.rotation_state().expiry_reason(mark.at)
+    expired = expiry_reason(session.idle_expires_at, session.expires_at, mark.at)
     session.ended_at, session.end_reason = mark.at, expired or mark.reason
     session.ended_by_id = None if expired else mark.by_id
 

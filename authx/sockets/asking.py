@@ -17,6 +17,7 @@ from authx.gate.revocation import sources
 from authx.gate.verify import ensure_live, read_claims
 from authx.sockets.credentials import Credential, Kind
 from authx.sockets.pool import run_in_pool
+from authx.sockets.watching import Watcher, watcher_here
 
 if TYPE_CHECKING:
     from authx.sessions.authentication import Caller
@@ -60,6 +61,11 @@ async def admit(claimed: Claimed) -> Admitted:
         StoreUnavailable: it cannot be known.
     """
     return await run_in_pool(claimed.ask)
+
+
+def watcher() -> Watcher:
+    """Return the watcher of this event loop; it asks here while there are too many endings to follow."""
+    return watcher_here(None if conf.REVOCATION_STORE == "remote" else entries_of)
 
 
 async def user_of(claims: AccessClaims) -> Any:

@@ -75,7 +75,8 @@ def _bearers(request: HttpRequest) -> list[Credential]:
         raise HandshakeInvalid("there are two Authorization headers")
     if not has_bearer(request):
         return []
-    return [Credential(header.strip(" ").partition(" ")[2])]
+    scheme, _, token = header.strip(" ").partition(" ")
+    return [Credential(token if scheme.lower() == "bearer" else "")]
 
 
 @sensitive_variables()

@@ -9,7 +9,6 @@ from typing import Any
 from django.apps import apps
 from django.views.decorators.debug import sensitive_variables
 
-from authx.conf import conf
 from authx.errors import AuthxError, CredentialMissing
 from authx.sockets import asking
 from authx.sockets.connection import Connection
@@ -18,7 +17,6 @@ from authx.sockets.handshake import Scope, without_credentials
 from authx.sockets.refusal import Receive, Send, refusal_of, send_refusal
 from authx.sockets.server_logs import hide_credentials
 from authx.sockets.session import SocketSession
-from authx.sockets.watching import Watcher, watcher_here
 
 App = Callable[[Any, Any, Any], Awaitable[Any]]
 
@@ -42,9 +40,10 @@ class Door:
         self.app = app
         self._public, self._frames = public, frames
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "websocket":
-            return await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
+            return
         connection = Connection(scope, receive, send)
         try:
             session, user = await self._admit(scope, connection)
@@ -52,14 +51,10 @@ class Door:
             await receive()  # that somebody connects
             with suppress(Exception):  # who may be gone already, of which servers complain
                 await send_refusal(scope, send, refusal_of(error))
-            return None
-        await self._run(scope, connection, session, user)
-
-    async def _run(
-        self, scope: Scope, connection: Connection, session: SocketSession | None, user: Any
-    ) -> None:
+            return
+        # In the place of the server's: what reports errors of the app shows the variables of this frame too.
+        scope = {**without_credentials(scope), "user": user, "authx": session}
         try:
-            scope = {**without_credentials(scope), "user": user, "authx": session}
             await self.app(scope, connection.receive, connection.send)
         finally:
             if session is not None:
@@ -79,7 +74,7 @@ class Door:
         if credential is None:
             raise CredentialMissing(in_query=names_token_in_query(scope))
         claimed = await asking.read(credential)
-        session = SocketSession(connection, _watcher(), claimed.claims, origin=credential.origin)
+        session = SocketSession(connection, asking.watcher(), claimed.claims, origin=credential.origin)
         try:
             session.admit(admitted := await asking.admit(claimed))
         except BaseException:
@@ -89,10 +84,6 @@ class Door:
         if self._frames:
             connection.renew = session.renew_by_frame
         return session, admitted.user
-
-
-def _watcher() -> Watcher:
-    return watcher_here(None if conf.REVOCATION_STORE == "remote" else asking.entries_of)
 
 
 def _nobody() -> Any:

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from django.db import connections
 
 from authx.errors import StoreUnavailable
-from authx.gate.background import in_a_thread
+from authx.gate.background import close_connections, start_thread
 
 T = TypeVar("T")
 
@@ -79,19 +79,28 @@ class Pool:
             starts = self._idle <= self._work.qsize() and self._threads < self._max_threads
             self._threads += starts
             self._work.put(work)
-        if starts:
-            in_a_thread(self._run)
+        if not starts:
+            return
+        try:
+            start_thread(self._run)
+        except StoreUnavailable:
+            with self._lock:
+                self._threads -= 1
+                is_alone = not self._threads
+            if is_alone:  # else another one does the work
+                raise
 
     def _run(self) -> None:
         try:
             used_at = self._clock()
             while (work := self._next()) is not None:
                 work()
+                close_connections(pooled_alone=True)
                 if self._clock() - used_at >= self._keep:
-                    connections.close_all()
+                    close_connections()
                     used_at = self._clock()
         finally:
-            connections.close_all()
+            close_connections()
 
     def _next(self) -> Callable[[], None] | None:
         """Return the next work; None if this thread is to go."""
@@ -119,7 +128,7 @@ def _twice(function: Callable[[], T]) -> T:
     try:
         return function()
     except StoreUnavailable:
-        connections.close_all()
+        close_connections()
         if not was_kept:
             raise
         return function()

@@ -126,8 +126,8 @@ class Watcher:
 
     def _begin(self) -> None:
         if self._follower is not None and not self._follows:
-            self._follows = True
             self._follower.add(self.hear)
+            self._follows = True
         self._timer = self._timer or self._loop.call_later(TICK_SECONDS, self._tick)
 
     def _finish(self) -> None:

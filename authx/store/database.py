@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from functools import reduce
@@ -101,15 +101,14 @@ def evaluate(*expressions: Any) -> list[Any]:
     ]
 
 
-@contextmanager
-def store_errors() -> Iterator[None]:
-    """Turn an unreachable, busy or read-only database into StoreUnavailable."""
-    try:
-        yield
-    except Error as error:
-        if not is_outage(error):
-            raise
-        raise StoreUnavailable("the database cannot be asked") from error
+class store_errors(AbstractContextManager[None]):  # noqa: N801 - read as a verb, like contextlib.suppress
+    """Turn an unreachable, busy or read-only database into StoreUnavailable, in the ``with`` block."""
+
+    __slots__ = ()
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        if isinstance(error, Error) and is_outage(error):
+            raise StoreUnavailable("the database cannot be asked") from error
 
 
 def is_outage(error: Exception) -> bool:
@@ -187,6 +186,11 @@ def is_in_transaction(connection: Any) -> bool:
     """Return whether a transaction is open, other than the one that Django's TestCase opens around a test."""
     blocks = getattr(connection, "atomic_blocks", [])
     return connection.in_atomic_block and not all(block._from_testcase for block in blocks)
+
+
+def may_be_rolled_back() -> bool:
+    """Return whether what is written now is in a transaction, other than a test's own."""
+    return is_in_transaction(connections[alias()])
 
 
 def on_own_connection(read: Callable[[], T]) -> T:

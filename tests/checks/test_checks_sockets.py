@@ -66,10 +66,10 @@ def test_nothing_is_said_about(name, serve):
 
 
 WRONG = {
-    "behind the door": (lambda: authenticated(AuthMiddlewareStack(routed(app))), "authx.E040"),
-    "at one path behind it": (lambda: authenticated(routed(AuthMiddlewareStack(app))), "authx.E040"),
-    "behind it, under Starlette": (lambda: Starlette(authenticated(AuthMiddlewareStack(app))), "authx.E040"),
-    "a class of the site's own": (lambda: authenticated(Own(app)), "authx.E040"),
+    "behind the door": (lambda: authenticated(AuthMiddlewareStack(routed(app))), "authx.W041"),
+    "at one path behind it": (lambda: authenticated(routed(AuthMiddlewareStack(app))), "authx.W041"),
+    "behind it, under Starlette": (lambda: Starlette(authenticated(AuthMiddlewareStack(app))), "authx.W041"),
+    "a class of the site's own": (lambda: authenticated(Own(app)), "authx.W041"),
     "before the door": (lambda: AuthMiddlewareStack(routed(authenticated(app))), "authx.W041"),
     "without the door": (lambda: AllowedHostsOriginValidator(AuthMiddlewareStack(routed(app))), "authx.W044"),
 }
@@ -91,7 +91,7 @@ def test_channels_own_middleware_is_found(name, serve):
 def test_two_places_are_found_both(serve):
     inner = [path("a/", AuthMiddlewareStack(app)), path("b/", authenticated(AuthMiddlewareStack(app)))]
     serve(URLRouter(inner))
-    assert sorted(ids(check_sockets())) == ["authx.E040", "authx.W044"]
+    assert sorted(ids(check_sockets())) == ["authx.W041", "authx.W044"]
 
 
 @pytest.mark.parametrize("path", ["nowhere.application", "served_here.nothing", "served", "", 7])

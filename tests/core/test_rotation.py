@@ -415,10 +415,10 @@ def test_t10_expired_exactly_at_the_absolute_limit_and_not_before():
 
 
 def test_t10_the_limit_that_came_first_is_the_reason_long_after_both_have_passed():
-    long_after = START + 2 * ABSOLUTE
-    assert PENDING.expiry_reason(long_after) == "idle"
-    assert replace(PENDING, idle_expires_at=START + ABSOLUTE).expiry_reason(long_after) == "expired"
-    assert replace(PENDING, expires_at=START).expiry_reason(long_after) == "expired"
+    long_after = 2 * ABSOLUTE
+    assert present(PENDING, 5, long_after).end == "idle"
+    assert present(replace(PENDING, idle_expires_at=START + ABSOLUTE), 5, long_after).end == "expired"
+    assert present(replace(PENDING, expires_at=START), 5, long_after).end == "expired"
 
 
 def test_t10_an_expired_session_is_expired_even_if_its_user_has_gone_meanwhile():

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from authx.errors import StoreUnavailable
 from authx.gate.revocation import following, local_copy, sources
 from authx.gate.revocation.following import Follower, follower
 from authx.gate.revocation.local_copy import LocalCopy
@@ -125,6 +126,23 @@ def test_its_thread_lives_while_somebody_listens(store, heard):
         assert not thread.is_alive()
 
 
+def test_where_no_thread_can_be_started_nobody_listens_in_vain(store, heard, monkeypatch):
+    def full(thread):
+        raise RuntimeError("can't start new thread")
+
+    copy = LocalCopy(store, keep=lambda: 4500.0)
+    found = Follower(copy, 0.01)
+    with monkeypatch.context() as limit:
+        limit.setattr(threading.Thread, "start", full)
+        with pytest.raises(StoreUnavailable):
+            found.add(heard.append)
+    copy.add({"a": "kicked"})
+    assert heard == []
+    found.add(heard.append)
+    wait_for(lambda: store.readings)
+    found.remove(heard.append)
+
+
 def test_the_feed_is_that_of_the_store(settings, db):
     assert follower() is follower()
     assert list(following._followers) == [("database", "default")]
@@ -159,7 +177,7 @@ def _none_left():
 
 def test_a_failed_reading_closes_a_connection_that_may_be_lost(following_it, store, clock, monkeypatch):
     closed = []
-    monkeypatch.setattr(following.connections, "close_all", lambda: closed.append(True))
+    monkeypatch.setattr(following, "close_connections", lambda: closed.append(True))
     look(following_it, clock)
     assert closed == []
     store.down = True

@@ -128,7 +128,7 @@ def test_an_answer_settles_those_of_its_request_and_the_last_and_401_alone_is_a_
     status, failed, request_, last, begun
 ):
     request_state(request_).attempts += [begun("bob"), begun("eve")]
-    answered(request_, HttpResponse(status=status))
+    answered(HttpResponse(status=status), request_state(request_))
     assert [counts(name) for name in ("ada", "bob", "eve")] == 3 * [failed]
     assert all(attempt.is_settled for attempt in request_state(request_).attempts)
     assert last_attempt.get() is None
@@ -136,10 +136,10 @@ def test_an_answer_settles_those_of_its_request_and_the_last_and_401_alone_is_a_
 
 def test_an_answer_says_how_long_to_wait_where_there_was_one_too_many(request_):
     response = HttpResponse()
-    answered(request_, response)
+    answered(response, request_state(request_))
     assert (response.status_code, response.has_header("Retry-After")) == (200, False)
     request_state(request_).login_wait = 42
-    answered(request_, response)
+    answered(response, request_state(request_))
     assert (response.status_code, response["Retry-After"]) == (429, "42")
 
 
@@ -213,14 +213,14 @@ def breaking(settings, request_, last, begun):
 )
 def test_what_ended_in_an_error_of_authenticate_counts(fail, breaking, request_):
     assert breaking(fail) == [True, True]
-    answered(request_, HttpResponse())
+    answered(HttpResponse(), request_state(request_))
     assert (counts("ada"), counts("bob")) == (True, True)
     assert last_attempt.get() is None
 
 
 def test_what_had_an_error_of_another_kind_is_not_over(breaking, request_):
     assert breaking(elsewhere) == [False, False]
-    answered(request_, HttpResponse())
+    answered(HttpResponse(), request_state(request_))
     assert (counts("ada"), counts("bob")) == (False, False)
 
 

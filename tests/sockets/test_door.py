@@ -9,6 +9,7 @@ from authx.conf import conf
 from authx.errors import SessionEnded
 from authx.models import DeviceSession
 from authx.sessions import end_session, open_session
+from authx.sockets import authenticated
 from tests.in_process import HOST, ORIGIN, Echo, apart, connect, in_loop
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -86,6 +87,22 @@ async def test_the_app_sees_no_credential(opened, way):
     assert kept.get(b"cookie") == (b"theme=dark" if way == "cookie" else None)
     assert scope["subprotocols"] == (["v2"] if "subprotocol" in way else [])
     assert opened.access_token in repr(peer.scope), "the server's own scope is left alone"
+
+
+@pytest.mark.parametrize("way", WAYS)
+@in_loop
+async def test_no_frame_of_ours_shows_a_credential_where_the_app_fails(opened, way):
+    """Reporters of errors send the variables of every frame."""
+
+    async def app(scope, receive, send):
+        raise LookupError("the app's own")
+
+    with pytest.raises(LookupError) as raised:
+        await connect(app, **WAYS[way](opened.access_token)).next()
+    ours = [entry for entry in raised.traceback if "authx/sockets" in str(entry.path)]
+    assert ours
+    for entry in ours:
+        assert opened.access_token not in repr(entry.frame.f_locals)
 
 
 @in_loop
@@ -172,6 +189,16 @@ CONTRADICTIONS = {
 async def test_a_handshake_that_contradicts_itself_is_a_400(name, public, django_assert_num_queries):
     status, body, _headers = await connect(public=public, **CONTRADICTIONS[name]).refused()
     assert (status, body["code"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    "header", ["Bearer", "bearer ", "\tBearer {}", "Bearer-like {}", "Bearer  {}", "Bearer {} x"]
+)
+@in_loop
+async def test_a_header_that_is_not_well_formed_is_a_bad_token(opened, header):
+    headers = [(b"authorization", header.format(opened.access_token).encode())]
+    status, body, _headers = await connect(headers=headers, public=True).refused()
+    assert (status, body["code"]) == (401, "token_malformed")
 
 
 RUBBISH = {
@@ -325,12 +352,9 @@ async def test_other_scopes_pass_through_untouched():
 
     async def app(scope, receive, send):
         seen.append((scope, receive, send))
-        return "its own answer"
-
-    from authx.sockets import authenticated
 
     given = ({"type": "http", "headers": [(b"authorization", b"Bearer x")]}, object(), object())
-    assert await authenticated(app)(*given) == "its own answer"
+    await authenticated(app)(*given)
     assert seen[0] == given
 
 

@@ -31,6 +31,12 @@ async def gone(pool):
     assert ours() == []
 
 
+async def idle(pool):
+    """Wait until its threads wait for work."""
+    while pool._idle < pool._threads:
+        await asyncio.sleep(0)
+
+
 @in_loop
 async def test_it_returns_what_the_function_returns_and_raises_what_it_raises():
     pool = Pool()
@@ -66,8 +72,7 @@ async def test_one_thread_is_enough_while_there_is_little_to_do():
     pool = Pool()
     for _ in range(20):
         await pool.run(lambda: None)
-        while pool._idle < pool._threads:
-            await asyncio.sleep(0)
+        await idle(pool)
     assert len(ours()) == 1
     await gone(pool)
 
@@ -79,6 +84,32 @@ async def test_an_idle_thread_goes_and_the_next_work_starts_another():
         assert await pool.run(lambda: 7) == 7
         await asyncio.to_thread(wait_for, lambda: not ours())
     assert (pool._threads, pool._idle) == (0, 0)
+
+
+@in_loop
+async def test_where_no_thread_can_be_started_nobody_waits_and_the_loop_goes_on(monkeypatch):
+    pool = Pool(2)
+
+    def full(thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as limit:
+        limit.setattr(threading.Thread, "start", full)
+        with pytest.raises(StoreUnavailable):
+            await pool.run(lambda: 7)
+    assert await pool.run(lambda: 7) == 7
+    held, goes_on = threading.Event(), threading.Event()
+    busy = asyncio.ensure_future(pool.run(lambda: (held.set(), goes_on.wait(10))))
+    while not held.is_set():
+        await asyncio.sleep(0.01)
+    with monkeypatch.context() as limit:
+        limit.setattr(threading.Thread, "start", full)
+        waiting = asyncio.ensure_future(pool.run(lambda: 8))
+        await asyncio.sleep(0)
+    goes_on.set()
+    assert await waiting == 8, "the other one does it"
+    await busy
+    await gone(pool)
 
 
 @in_loop
@@ -107,8 +138,23 @@ async def test_a_connection_is_kept_whatever_conn_max_age_says_and_not_for_ever(
     pool = Pool(1, clock=lambda: now[0])
     first = await pool.run(backend)
     assert await pool.run(backend) == first
+    await idle(pool)
     now[0] = 61.0
     await pool.run(backend)  # after which it is closed
+    assert await pool.run(lambda: connection.connection) is None
+    await gone(pool)
+
+
+@pytest.mark.databases("sqlite", "mariadb")
+@in_loop
+async def test_a_connection_of_a_pool_is_given_back_at_once(monkeypatch):
+    """Django's pool has four by default, and requests wait for them."""
+    pool = Pool(1)
+    await pool.run(backend)
+    assert await pool.run(lambda: connection.connection) is not None
+    await idle(pool)
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "pool", True)
+    await pool.run(lambda: None)
     assert await pool.run(lambda: connection.connection) is None
     await gone(pool)
 

@@ -109,6 +109,30 @@ async def test_it_is_closed_with_the_reason_for_which_its_session_ended(opened, 
 
 
 @in_loop
+async def test_a_user_disabled_without_a_signal_is_found_by_the_next_handshake(opened, ada):
+    """As by a bulk update: every socket of that session hears of it."""
+    peer = connect(bearer=opened.access_token)
+    await peer.accepted()
+    await apart(get_user_model().objects.filter(pk=ada.pk).update, is_active=False)
+    status, body, _headers = await connect(bearer=opened.access_token).refused()
+    assert (status, body["reason"]) == (401, "user_disabled")
+    assert await peer.closed() == (4401, "user_disabled")
+
+
+@in_loop
+async def test_what_is_watched_without_an_expiry_ends_with_its_session_alone(opened):
+    """A stream that carries no data."""
+    watched, ends = Watched(opened.claims.exp + 1000), []
+    watch = watched.watcher.watch(opened.claims, ends.append, until_expiry=False)
+    await watched.look()
+    assert ends == []
+    await apart(end_session, opened.session, "kicked")
+    await settle()
+    assert [error.reason for error in ends] == ["kicked"]
+    assert watch.error is ends[0]
+
+
+@in_loop
 async def test_logging_out_one_device_leaves_the_others_of_the_user(opened, ada):
     watched, second = Watched(time.time()), await apart(open_session, ada)
     peer, other = connect(bearer=opened.access_token), connect(bearer=second.access_token)

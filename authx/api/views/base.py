@@ -19,7 +19,7 @@ from authx.api import exception_handler
 from authx.api.authentication import BearerAuthentication, CookieAuthentication
 from authx.api.exceptions import ContentTooLarge, challenge
 from authx.errors import StoreUnavailable
-from authx.http.bodies import body_size, largest_body, leave_uploads_unread
+from authx.http.bodies import is_too_large, leave_uploads_unread
 from authx.http.charset import REFUSAL, names_no_charset
 from authx.http.error_reports import keep_secrets
 from authx.store.database import is_outage
@@ -77,7 +77,7 @@ class AuthxAPIView(APIView):
         Raises:
             ContentTooLarge: it is larger than that.
         """
-        if body_size(request._request) > largest_body():
+        if is_too_large(request._request):
             raise ContentTooLarge
 
     def get_exception_handler(self) -> Any:

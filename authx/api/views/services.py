@@ -16,7 +16,7 @@ from authx.api.exceptions import InvalidClient, InvalidRequest
 from authx.api.views.base import AuthxAPIView
 from authx.core.reasons import EndReason
 from authx.http.actor import actor_of
-from authx.http.bodies import body_size, largest_body
+from authx.http.bodies import body_size, is_too_large
 from authx.http.client_credentials import body_credentials, header_credentials
 from authx.http.etag import entity_tag
 from authx.issuer.clients import find_service
@@ -63,10 +63,9 @@ class ServiceAPIView(AuthxAPIView):
             InvalidClient: it exceeds ``MAX_BODY_BYTES`` bytes, and no header has named the client.
             InvalidRequest: it exceeds the site's limit.
         """
-        size = body_size(request._request)
-        if not _by_header(request) and size > MAX_BODY_BYTES:
+        if not _by_header(request) and body_size(request._request) > MAX_BODY_BYTES:
             raise InvalidClient
-        if size > largest_body():
+        if is_too_large(request._request):
             raise InvalidRequest("The request is too large.")
 
     def handle_exception(self, exc: Exception) -> Response:

@@ -14,11 +14,9 @@ from contextlib import suppress
 from threading import Event, Lock
 from typing import Final
 
-from django.db import connections
-
 from authx.conf import conf
 from authx.errors import StoreUnavailable
-from authx.gate.background import RunInBackground, in_a_thread
+from authx.gate.background import RunInBackground, close_connections, start_thread
 from authx.gate.ports import current_database
 from authx.gate.revocation import sources
 from authx.gate.revocation.local_copy import Listener, LocalCopy, TooManyEndings
@@ -41,7 +39,7 @@ class Follower:
         interval: float = INTERVAL_SECONDS,
         *,
         clock: Callable[[], float] = time.monotonic,
-        run_in_background: RunInBackground = in_a_thread,
+        run_in_background: RunInBackground = start_thread,
     ) -> None:
         """Read ``copy`` every ``interval`` seconds; tests give a clock, and may read by ``look`` alone."""
         self.interval = interval
@@ -54,15 +52,25 @@ class Follower:
         self._lock, self._stopped = Lock(), Event()
 
     def add(self, listener: Listener) -> None:
-        """Pass the endings on to ``listener``: see ``LocalCopy.listen``."""
+        """Pass the endings on to ``listener``: see ``LocalCopy.listen``.
+
+        Raises:
+            StoreUnavailable: no thread can be started that reads them.
+        """
         self._copy.listen(listener)
         with self._lock:
             if not self._count:
                 self.read_at = self._clock()  # what was missed before is read now
             self._count += 1
             starts, self._is_running = not self._is_running, True
-        if starts:
+        if not starts:
+            return
+        try:
             self._run_in_background(self._run)
+        except StoreUnavailable:
+            self._is_running = False
+            self.remove(listener)
+            raise
 
     def remove(self, listener: Listener) -> None:
         self._copy.unlisten(listener)
@@ -82,12 +90,12 @@ class Follower:
         except TooManyEndings:
             self.is_paused = True
         except Exception:
-            connections.close_all()
+            close_connections()
             if not self._is_puzzled:
                 logger.exception("The endings cannot be followed.")
             self._is_puzzled = True
         if self._copy.is_failing:
-            connections.close_all()  # the connection may have been lost
+            close_connections()  # the connection may have been lost
         self.read_at = max(self.read_at, self._copy.read_at)
 
     def _run(self) -> None:
@@ -95,9 +103,10 @@ class Follower:
             while self._goes_on():
                 due = self._clock() + self.interval
                 self.look()
+                close_connections(pooled_alone=True)
                 self._stopped.wait(max(0.0, due - self._clock()))
         finally:
-            connections.close_all()
+            close_connections()
 
     def _goes_on(self) -> bool:
         with self._lock:

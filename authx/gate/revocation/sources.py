@@ -51,12 +51,15 @@ database_source: Port[Callable[[], RevocationSource | ReasonSource]] = Port("dat
 database_log: Port[Callable[..., Feed]] = Port("log of endings")
 
 
-def ask(source: RevocationSource | ReasonSource, claims: AccessClaims, now: datetime | None) -> Liveness:
-    """Return what ``source`` answers, whichever of the two kinds it is."""
-    answer: Callable[..., Liveness] | None = getattr(source, "answer", None)
+def ask(
+    store: RevocationSource | ReasonSource | None, claims: AccessClaims, now: datetime | None
+) -> Liveness:
+    """Return what ``store`` answers, whichever of the two kinds it is; None is the configured one."""
+    store = store or source()
+    answer: Callable[..., Liveness] | None = getattr(store, "answer", None)
     if answer is not None:
         return answer(claims, now)
-    return Liveness(cast(ReasonSource, source).end_reason(claims, now))
+    return Liveness(cast(ReasonSource, store).end_reason(claims, now))
 
 
 class CachedSource:
