@@ -11,6 +11,7 @@ import pytest
 from django.core.asgi import get_asgi_application
 
 from authx.conf import conf
+from authx.errors import TokenExpired
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import end_everyone, end_session, open_session, refresh_session
 from authx.sessions.open_pages import user_hash
@@ -203,6 +204,20 @@ async def test_a_session_that_has_been_used_goes_on_past_its_old_limit(opened):
     while (text := (await page.body())[0]) == ":\n\n":
         pass
     assert text == "event: ended\ndata: kicked\n\n"
+
+
+@in_loop
+async def test_where_there_is_no_room_any_more_at_its_limit_it_ends_without_a_word(opened, settings):
+    watched, page, socket = Watched(time.time()), Page(opened), connect(bearer=opened.access_token)
+    await page.streams()
+    await socket.accepted()
+    settings.AUTHX_SOCKETS_PER_SESSION = 1
+    page_watch = next(iter(each for each in watched.watcher.watches if each.claims.kid == ""))
+    watched.watcher.forget(page_watch)
+    page_watch.end(TokenExpired("its limit"))
+    assert await page.hears() == ""
+    socket.hang_up()
+    await socket.task
 
 
 @in_loop
