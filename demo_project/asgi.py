@@ -6,4 +6,8 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "demo_project.settings")
 
 # Before whitenoise, whose responses are synchronous streams: Django warns of those under ASGI.
-application = ASGIStaticFilesHandler(get_asgi_application())
+django_app = ASGIStaticFilesHandler(get_asgi_application())
+
+from authx.sockets import live_notice  # noqa: E402
+
+application = live_notice(django_app)

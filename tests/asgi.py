@@ -16,7 +16,7 @@ from channels.routing import URLRouter  # noqa: E402
 from django.urls import path  # noqa: E402
 
 from authx.contrib.channels import AuthxMiddleware, DeviceSessionConsumer  # noqa: E402
-from authx.sockets import authenticated  # noqa: E402
+from authx.sockets import authenticated, live_notice  # noqa: E402
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
@@ -65,12 +65,13 @@ class Sync(WebsocketConsumer):  # type: ignore[misc]
         self.send(text_data)
 
 
+_http = live_notice(django_app)
 _bare = authenticated(echo)
 _channels = AuthxMiddleware(URLRouter([path("channels/", Async.as_asgi()), path("sync/", Sync.as_asgi())]))
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "http":
-        await django_app(scope, receive, send)
+        await _http(scope, receive, send)
     elif scope["type"] == "websocket":
         await (_bare if scope["path"] == "/bare/" else _channels)(scope, receive, send)

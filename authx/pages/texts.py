@@ -34,10 +34,18 @@ def too_many(wait: int) -> ValidationError:
 
 def ended_message(identity: Identity | None) -> str:
     """Return the message for a visitor whose last session has ended; ``""`` if none has."""
-    reason = "" if identity is None else identity.ended_reason
-    if identity is not None and reason == EndReason.REPLACED and identity.replaced_by:
+    if identity is None or identity.ended_reason not in EndReason.values:
+        return ""
+    return ended_text(identity.ended_reason, identity.replaced_by, answers_lost=identity.answers_lost)
+
+
+def ended_text(reason: str, replaced_by: str = "", *, answers_lost: bool = False) -> str:
+    """Return the message for each reason; that somebody is signed out, where none is known."""
+    if reason == EndReason.REPLACED and replaced_by:
         text = _("You were signed out because of a newer sign-in (%(device)s).")
-        return text % {"device": identity.replaced_by}
-    if identity is not None and reason == EndReason.REUSED and identity.answers_lost:
+        return text % {"device": replaced_by}
+    if reason == EndReason.REUSED and answers_lost:
         return _("You were signed out because answers to your device kept getting lost.")
-    return str(EndReason(reason).label) if reason in EndReason.values else ""
+    return (
+        str(EndReason(reason).label) if reason in EndReason.values else _("You are not signed in any more.")
+    )

@@ -1,11 +1,14 @@
 """Mount as ``path("account/", include("authx.pages.urls"))``."""
 
+from django.contrib.auth.decorators import login_not_required
 from django.db.transaction import non_atomic_requests
 from django.urls import path
 
+from authx.http.live import live_view
 from authx.http.renewal import never_renew
 from authx.pages import views
 from authx.pages.confirm import ConfirmView
+from authx.pages.live import live
 
 app_name = "authx"
 
@@ -17,4 +20,5 @@ urlpatterns = [
     path("devices/", views.devices, name="devices"),
     path("devices/end-others/", views.end_others, name="devices-end-others"),
     path("devices/<uuid:sid>/end/", views.end_device, name="device-end"),
+    path("live/", live_view(never_renew(login_not_required(live))), name="live"),
 ]

@@ -119,5 +119,6 @@ def serve_asgi(port: int, announce: Announce) -> None:
 
     with socket.create_server((HOST, port)) as listener:
         announce(listener.getsockname()[1])
-        config = uvicorn.Config(application, lifespan="off", log_level="warning")
+        # Open pages hold streams, for which uvicorn would wait.
+        config = uvicorn.Config(application, lifespan="off", log_level="warning", timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[listener])
