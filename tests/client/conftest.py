@@ -34,6 +34,14 @@ PAGE = b"""<!doctype html><html lang="en"><title>App</title><h1>App</h1>
 <script type="module" src="/app/app.js"></script>"""
 
 
+def eventually(found, what):
+    """Ask again and again, until it is true."""
+    end = time.monotonic() + DEADLINE
+    while not found():
+        assert time.monotonic() < end, f"not within {DEADLINE} s: {what}"
+        time.sleep(0.02)
+
+
 class Front:
     """The site behind a counter, which can answer in its place or keep it waiting."""
 
@@ -53,7 +61,8 @@ class Front:
         path = environ["PATH_INFO"]
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         headers = {
-            name: environ.get(f"HTTP_{name}", "") for name in ("AUTHORIZATION", "HOST", "X_CSRFTOKEN", "COOKIE")
+            name: environ.get(f"HTTP_{name}", "")
+            for name in ("AUTHORIZATION", "HOST", "X_CSRFTOKEN", "COOKIE")
         }
         self.seen.append(Seen(environ["REQUEST_METHOD"], path, headers, body))
         environ["wsgi.input"] = BytesIO(body)
@@ -181,7 +190,8 @@ class Tab:
     def call(self, path=WHOAMI):
         """The status of a call, or the code of the error."""
         return self.run(
-            "(path) => auth.fetch(path).then((found) => found.status, (error) => error.code ?? error.name)", path
+            "(path) => auth.fetch(path).then((found) => found.status, (error) => error.code ?? error.name)",
+            path,
         )
 
     def login(self, username, password):

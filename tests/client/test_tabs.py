@@ -29,12 +29,16 @@ def start_at_once(tabs, script):
     """Let all tabs begin in the same moment."""
     at = tabs[0].run("Date.now()") + 500
     for each in tabs:
-        each.start(f"async () => {{"
-            f"await new Promise((go) => setTimeout(go, {at} - Date.now())); return ({script})(); }}")
+        each.start(
+            f"async () => {{"
+            f"await new Promise((go) => setTimeout(go, {at} - Date.now())); return ({script})(); }}"
+        )
     return [each.outcome() for each in tabs]
 
 
-FIVE_CALLS = f"""() => Promise.all([1, 2, 3, 4, 5].map(() => auth.fetch("{WHOAMI}").then(({{ status }}) => status)))"""
+FIVE_CALLS = (
+    f"""() => Promise.all([1, 2, 3, 4, 5].map(() => auth.fetch("{WHOAMI}").then(({{ status }}) => status)))"""
+)
 
 
 def test_ten_tabs_refresh_once(signed_in, site):
@@ -113,9 +117,13 @@ def test_plain_http_on_a_lan_works_without_web_locks(open_browser, site, setting
 @pytest.mark.parametrize("missing", ["locks", "BroadcastChannel", "both", "refused"])
 def test_what_a_browser_does_not_have_is_not_needed(signed_in, site, missing):
     if missing in {"locks", "both"}:
-        signed_in.context.add_init_script("Object.defineProperty(Navigator.prototype, 'locks', { value: undefined })")
+        signed_in.context.add_init_script(
+            "Object.defineProperty(Navigator.prototype, 'locks', { value: undefined })"
+        )
     if missing in {"BroadcastChannel", "both"}:
-        signed_in.context.add_init_script("window.BroadcastChannel = class { constructor() { throw Error('no') } }")
+        signed_in.context.add_init_script(
+            "window.BroadcastChannel = class { constructor() { throw Error('no') } }"
+        )
     if missing == "refused":  # as in a sandboxed frame
         signed_in.context.add_init_script(
             "if (window.LockManager) LockManager.prototype.request = () => Promise.reject(new DOMException('no', 'SecurityError'))"

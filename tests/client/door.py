@@ -1,0 +1,150 @@
+"""A door that says what the socket door of authx says, when a test wants it; on the site's own origin.
+
+In front of it and the site stands a relay, by what the first bytes are. It can stop passing bytes on, as a
+network that has gone without a word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from contextlib import suppress
+from http import HTTPStatus
+
+from websockets.asyncio.server import serve
+
+#: What browsers show of a handshake that was refused.
+RENEW = '{"type":"authx.renew",'
+
+
+class Door:
+    """Runs in a thread with a loop of its own; what it saw may be read from any."""
+
+    def __init__(self, site_port):
+        self.site_port = site_port
+        #: The credential of each handshake, with its kind: ``("bearer", token)``, or None.
+        self.handshakes = []
+        #: What came on open sockets: the members of renewals, and texts of the app.
+        self.renewals, self.texts = [], []
+        #: The answer to a renewal: ``renewed``, ``not_renewed`` or None for none.
+        self.answer = "renewed"
+        #: Statuses with which the next handshakes are refused; None lets one in.
+        self.refusals = []
+        #: Close codes of the next sockets, as soon as they are open.
+        self.closings = []
+        #: Whether bytes pass. Who comes then is not answered either.
+        self.is_dead = False
+        self._open = set()
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self):
+        self._thread.start()
+        assert self._ready.wait(30)
+        return self
+
+    def __exit__(self, *exc):
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    @property
+    def sockets(self):
+        return len(self._open)
+
+    def close(self, code, reason=""):
+        """Close every socket, as a watcher does."""
+        self._do(self._close_all(code, reason))
+
+    def cut(self):
+        """Break every connection, without a close frame."""
+        self._loop.call_soon_threadsafe(lambda: [each.transport.abort() for each in list(self._open)])
+
+    def say(self, text):
+        self._do(self._say(text))
+
+    def _do(self, coroutine):
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
+
+    async def _close_all(self, code, reason):
+        await asyncio.gather(*(each.close(code, reason) for each in list(self._open)))
+
+    async def _say(self, text):
+        for each in list(self._open):
+            await each.send(text)
+
+    def _run(self):
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self):
+        self._stop = asyncio.Event()
+        options = {"process_request": self._admit, "select_subprotocol": self._select, "ping_interval": None}
+        async with serve(self._handle, "127.0.0.1", 0, **options) as door:
+            self._door_port = door.sockets[0].getsockname()[1]
+            relay = await asyncio.start_server(self._relay, "127.0.0.1", 0)
+            self.port = relay.sockets[0].getsockname()[1]
+            self._ready.set()
+            await self._stop.wait()
+            relay.close()
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+
+    def _admit(self, connection, request):
+        offered = request.headers.get("Sec-WebSocket-Protocol", "").replace(" ", "").split(",")
+        found = [each.split(".", 2)[1:] for each in offered if each.startswith("authx.")]
+        assert "authx" in offered or not found
+        self.handshakes.append(tuple(found[0]) if found else None)
+        status = self.refusals.pop(0) if self.refusals else None
+        return None if status is None else connection.respond(HTTPStatus(status), "")
+
+    def _select(self, connection, offered):
+        """Choose the app's own where there is one; never what holds a token."""
+        others = [each for each in offered if not each.startswith("authx")]
+        return (others or [each for each in offered if each == "authx"] or [None])[0]
+
+    async def _handle(self, connection):
+        self._open.add(connection)
+        try:
+            if self.closings:
+                await connection.close(*self.closings.pop(0))
+            async for message in connection:
+                await self._received(connection, message)
+        except Exception:  # cut
+            pass
+        finally:
+            self._open.discard(connection)
+
+    async def _received(self, connection, message):
+        if not isinstance(message, str) or not message.startswith(RENEW):
+            self.texts.append(message)
+            await connection.send(message)
+            return
+        self.renewals.append(json.loads(message))
+        if self.answer == "renewed":
+            await connection.send('{"type":"authx.renewed","expires_in":900}')
+        elif self.answer == "not_renewed":
+            await connection.send('{"type":"authx.not_renewed","code":"store_unavailable"}')
+
+    async def _relay(self, reader, writer):
+        with suppress(Exception):
+            head = await reader.readuntil(b"\r\n\r\n")
+            is_socket = b"upgrade: websocket" in head.lower()
+            port = self._door_port if is_socket else self.site_port
+            there, onward = await asyncio.open_connection("127.0.0.1", port)
+            if not (is_socket and self.is_dead):
+                onward.write(head)
+            await asyncio.gather(
+                self._pass(reader, onward, is_socket),
+                self._pass(there, writer, is_socket),
+                return_exceptions=True,
+            )
+
+    async def _pass(self, source, target, is_socket):
+        with suppress(ConnectionError):
+            while data := await source.read(65536):
+                if not (is_socket and self.is_dead):
+                    target.write(data)
+                    await target.drain()
+        target.close()
