@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 from contextlib import suppress
 from http import HTTPStatus
 
 from websockets.asyncio.server import serve
 
-#: What browsers show of a handshake that was refused.
+#: How a frame begins that is authx's.
 RENEW = '{"type":"authx.renew",'
 
 
@@ -41,11 +42,18 @@ class Door:
         self._thread = threading.Thread(target=self._run)
 
     def __enter__(self):
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self.port = self._listener.getsockname()[1]
         self._thread.start()
         assert self._ready.wait(30)
+        self._accepting = threading.Thread(target=self._accept)
+        self._accepting.start()
         return self
 
     def __exit__(self, *exc):
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._accepting.join()
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
@@ -83,13 +91,8 @@ class Door:
         options = {"process_request": self._admit, "select_subprotocol": self._select, "ping_interval": None}
         async with serve(self._handle, "127.0.0.1", 0, **options) as door:
             self._door_port = door.sockets[0].getsockname()[1]
-            relay = await asyncio.start_server(self._relay, "127.0.0.1", 0)
-            self.port = relay.sockets[0].getsockname()[1]
             self._ready.set()
             await self._stop.wait()
-            relay.close()
-            for task in asyncio.all_tasks() - {asyncio.current_task()}:
-                task.cancel()
 
     def _admit(self, connection, request):
         offered = request.headers.get("Sec-WebSocket-Protocol", "").replace(" ", "").split(",")
@@ -127,24 +130,36 @@ class Door:
         elif self.answer == "not_renewed":
             await connection.send('{"type":"authx.not_renewed","code":"store_unavailable"}')
 
-    async def _relay(self, reader, writer):
-        with suppress(Exception):
-            head = await reader.readuntil(b"\r\n\r\n")
-            is_socket = b"upgrade: websocket" in head.lower()
-            port = self._door_port if is_socket else self.site_port
-            there, onward = await asyncio.open_connection("127.0.0.1", port)
-            if not (is_socket and self.is_dead):
-                onward.write(head)
-            await asyncio.gather(
-                self._pass(reader, onward, is_socket),
-                self._pass(there, writer, is_socket),
-                return_exceptions=True,
-            )
+    # The relay: a thread for each direction of each connection
 
-    async def _pass(self, source, target, is_socket):
-        with suppress(ConnectionError):
-            while data := await source.read(65536):
+    def _accept(self):
+        with suppress(OSError):  # closed
+            while True:
+                connection, _ = self._listener.accept()
+                threading.Thread(target=self._relay, args=[connection], daemon=True).start()
+
+    def _relay(self, here):
+        with here, suppress(OSError):
+            head = b""
+            while b"\r\n\r\n" not in head:
+                if not (more := here.recv(65536)):
+                    return
+                head += more
+            is_socket = b"upgrade: websocket" in head.lower()
+            with socket.create_connection(
+                ("127.0.0.1", self._door_port if is_socket else self.site_port)
+            ) as there:
                 if not (is_socket and self.is_dead):
-                    target.write(data)
-                    await target.drain()
-        target.close()
+                    there.sendall(head)
+                back = threading.Thread(target=self._pass, args=[there, here, is_socket], daemon=True)
+                back.start()
+                self._pass(here, there, is_socket)
+                back.join()
+
+    def _pass(self, source, target, is_socket):
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if not (is_socket and self.is_dead):
+                    target.sendall(data)
+        with suppress(OSError):
+            target.shutdown(socket.SHUT_WR)

@@ -148,7 +148,8 @@ export function createClient({
   let arrived = null; // called when another tab sends a token that is taken
   let rest = null; // after a 429 or 503: the error, and how long it lasts
   let csrf = ""; // where the cookie cannot be read
-  let leaving = false; // a logout is on its way
+  let isLeaving = false; // a logout is on its way
+  let isHidden = false; // the page is being left
 
   // Events
 
@@ -225,10 +226,17 @@ export function createClient({
   function hear({ data }) {
     if (typeof data !== "object" || data === null || over) return;
     if (data.type === "token") hearToken(data);
-    else if (data.type === "ask" && who) void check().catch(ignore);
+    else if (data.type === "ask" && who) askTwice().catch(ignore);
     else if (data.type === "ended" && who && data.sid === who.sessionId) {
       end({ reason: String(data.reason), code: String(data.code) }, false);
     }
+  }
+
+  /** A tab logs out while it is left, and cannot say when that has arrived. */
+  async function askTwice() {
+    if (!(await check())) return;
+    await later(2000);
+    if (!over) await check();
   }
 
   /** Take another tab's token, if it can be one. Nobody has verified it: a bad one comes back as a 401. */
@@ -420,7 +428,8 @@ export function createClient({
 
   async function logout() {
     if (over) return;
-    leaving = true;
+    isLeaving = true;
+    if (isHidden) tell({ type: "ask" });
     const send = (headers) =>
       fetch(new URL("logout/", root), { method: "POST", credentials, keepalive: true, headers });
     const byToken = held && { Authorization: `Bearer ${held.value}` };
@@ -436,7 +445,7 @@ export function createClient({
       else tell({ type: "ask" });
       isNobody = over === null;
     } finally {
-      leaving = false;
+      isLeaving = false;
     }
   }
 
@@ -568,10 +577,14 @@ export function createClient({
   listen(document, "resume", visible);
   listen(window, "online", () => awake(0));
   listen(window, "pagehide", ({ persisted }) => {
-    if (leaving) tell({ type: "ask" });
+    isHidden = true;
+    if (isLeaving) tell({ type: "ask" });
     if (persisted && who) cover();
   });
-  listen(window, "pageshow", ({ persisted }) => persisted && void returned());
+  listen(window, "pageshow", ({ persisted }) => {
+    isHidden = false;
+    if (persisted) void returned();
+  });
 
   function close() {
     stop.abort();
