@@ -1,7 +1,6 @@
-"""A door that says what the socket door of authx says, when a test wants it; on the site's own origin.
+"""A door that says what the socket door of authx says, when a test wants it; and how it shares an origin.
 
-In front of it and the site stands a relay, by what the first bytes are. It can stop passing bytes on, as a
-network that has gone without a word.
+A browser gives the token to its own origin alone, so a relay stands in front of the site and the door.
 """
 
 from __future__ import annotations
@@ -19,11 +18,73 @@ from websockets.asyncio.server import serve
 RENEW = '{"type":"authx.renew",'
 
 
+class Relay:
+    """Passes what is for a socket on to one port, and all else to another; a thread for each direction."""
+
+    def __init__(self, site_port, socket_port):
+        self.site_port, self.socket_port = site_port, socket_port
+        #: Whether bytes of sockets are lost on their way. Nobody is told.
+        self.is_dead = False
+        self._open = set()
+
+    def __enter__(self):
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self.port = self._listener.getsockname()[1]
+        self._accepting = threading.Thread(target=self._accept)
+        self._accepting.start()
+        return self
+
+    def __exit__(self, *exc):
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._accepting.join()
+
+    def cut(self):
+        """Break every socket, without a close frame."""
+        for each in list(self._open):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self):
+        with suppress(OSError):  # closed
+            while True:
+                connection, _ = self._listener.accept()
+                threading.Thread(target=self._relay, args=[connection], daemon=True).start()
+
+    def _relay(self, here):
+        with here, suppress(OSError):
+            head = b""
+            while b"\r\n\r\n" not in head:
+                if not (more := here.recv(65536)):
+                    return
+                head += more
+            is_socket = b"upgrade: websocket" in head.lower()
+            with socket.create_connection(
+                ("127.0.0.1", self.socket_port if is_socket else self.site_port)
+            ) as there:
+                if not (is_socket and self.is_dead):
+                    there.sendall(head)
+                if is_socket:
+                    self._open.add(here)
+                back = threading.Thread(target=self._pass, args=[there, here, is_socket], daemon=True)
+                back.start()
+                self._pass(here, there, is_socket)
+                back.join()
+                self._open.discard(here)
+
+    def _pass(self, source, target, is_socket):
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if not (is_socket and self.is_dead):
+                    target.sendall(data)
+        with suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+
+
 class Door:
     """Runs in a thread with a loop of its own; what it saw may be read from any."""
 
-    def __init__(self, site_port):
-        self.site_port = site_port
+    def __init__(self):
         #: The credential of each handshake, with its kind: ``("bearer", token)``, or None.
         self.handshakes = []
         #: What came on open sockets: the members of renewals, and texts of the app.
@@ -34,26 +95,17 @@ class Door:
         self.refusals = []
         #: Close codes of the next sockets, as soon as they are open.
         self.closings = []
-        #: Whether bytes pass. Who comes then is not answered either.
-        self.is_dead = False
         self._open = set()
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
     def __enter__(self):
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
-        self.port = self._listener.getsockname()[1]
         self._thread.start()
         assert self._ready.wait(30)
-        self._accepting = threading.Thread(target=self._accept)
-        self._accepting.start()
         return self
 
     def __exit__(self, *exc):
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._accepting.join()
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
@@ -64,10 +116,6 @@ class Door:
     def close(self, code, reason=""):
         """Close every socket, as a watcher does."""
         self._do(self._close_all(code, reason))
-
-    def cut(self):
-        """Break every connection, without a close frame."""
-        self._loop.call_soon_threadsafe(lambda: [each.transport.abort() for each in list(self._open)])
 
     def say(self, text):
         self._do(self._say(text))
@@ -90,7 +138,7 @@ class Door:
         self._stop = asyncio.Event()
         options = {"process_request": self._admit, "select_subprotocol": self._select, "ping_interval": None}
         async with serve(self._handle, "127.0.0.1", 0, **options) as door:
-            self._door_port = door.sockets[0].getsockname()[1]
+            self.port = door.sockets[0].getsockname()[1]
             self._ready.set()
             await self._stop.wait()
 
@@ -129,37 +177,3 @@ class Door:
             await connection.send('{"type":"authx.renewed","expires_in":900}')
         elif self.answer == "not_renewed":
             await connection.send('{"type":"authx.not_renewed","code":"store_unavailable"}')
-
-    # The relay: a thread for each direction of each connection
-
-    def _accept(self):
-        with suppress(OSError):  # closed
-            while True:
-                connection, _ = self._listener.accept()
-                threading.Thread(target=self._relay, args=[connection], daemon=True).start()
-
-    def _relay(self, here):
-        with here, suppress(OSError):
-            head = b""
-            while b"\r\n\r\n" not in head:
-                if not (more := here.recv(65536)):
-                    return
-                head += more
-            is_socket = b"upgrade: websocket" in head.lower()
-            with socket.create_connection(
-                ("127.0.0.1", self._door_port if is_socket else self.site_port)
-            ) as there:
-                if not (is_socket and self.is_dead):
-                    there.sendall(head)
-                back = threading.Thread(target=self._pass, args=[there, here, is_socket], daemon=True)
-                back.start()
-                self._pass(here, there, is_socket)
-                back.join()
-
-    def _pass(self, source, target, is_socket):
-        with suppress(OSError):
-            while data := source.recv(65536):
-                if not (is_socket and self.is_dead):
-                    target.sendall(data)
-        with suppress(OSError):
-            target.shutdown(socket.SHUT_WR)

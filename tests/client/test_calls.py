@@ -58,8 +58,8 @@ def test_the_token_is_in_the_closure_alone(tab):
                 return false;
             };
             const named = Object.getOwnPropertyNames(window).filter((name) => name !== "window");
-            const loose = named.some((name) => { try { return window[name] === token; } catch { return false; } });
-            return { held: loose || holds([auth, module, endings, begin], 0),
+            const isLoose = (name) => { try { return window[name] === token; } catch { return false; } };
+            return { held: named.some(isLoose) || holds([auth, module, endings, begin], 0),
                      stored: JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie]) };
         }"""
     )
@@ -339,7 +339,8 @@ def test_a_stream_is_not_sent_again(clocked, site):
             window.fetch = (url, init) => {
                 if (!(init?.body instanceof ReadableStream)) return genuine(url, init);
                 sent += 1;
-                const answer = new Response("{}", { status: 401, headers: { "WWW-Authenticate": challenge } });
+                const headers = { "WWW-Authenticate": challenge };
+                const answer = new Response("{}", { status: 401, headers });
                 return Promise.resolve(Object.defineProperty(answer, "url", { value: location.href }));
             };
             const body = new Blob(["content"]).stream();

@@ -131,7 +131,10 @@ def test_a_logout_is_kept_alive_by_the_browser(tab):
         """async () => {
             const genuine = window.fetch;
             const kept = [];
-            window.fetch = (url, init) => (kept.push([new URL(url).pathname, init?.keepalive]), genuine(url, init));
+            window.fetch = (url, init) => {
+                kept.push([new URL(url).pathname, init?.keepalive]);
+                return genuine(url, init);
+            };
             await auth.logout();
             window.fetch = genuine;
             return kept;

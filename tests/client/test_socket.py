@@ -10,7 +10,7 @@ from tests.client.conftest import REFRESH, SESSION, eventually
 
 websockets = pytest.importorskip("websockets", reason="websockets is not installed")
 
-from tests.client.door import Door  # noqa: E402
+from tests.client.door import Door, Relay  # noqa: E402
 
 OPEN = """
 (options) => {
@@ -19,7 +19,8 @@ OPEN = """
     for (const type of ["open", "lost", "close", "message"])
         ws.addEventListener(type, (event) => {
             const { code, reason } = event.detail ?? event;
-            happened.push([type, ...(type === "message" ? [event.data] : type === "open" ? [] : [code, reason])]);
+            const details = { open: [], message: [event.data] }[type] ?? [code, reason];
+            happened.push([type, ...details]);
         });
     return null;
 }
@@ -33,8 +34,8 @@ HIDE = """(state) => {
 
 @pytest.fixture
 def door(site):
-    with Door(site.port) as found:
-        site.url = f"http://127.0.0.1:{found.port}"
+    with Door() as found, Relay(site.port, found.port) as found.relay:
+        site.url = f"http://127.0.0.1:{found.relay.port}"
         yield found
 
 
@@ -125,7 +126,7 @@ def test_a_ticket_is_fetched_for_each_connection(tab, door, site):
         body = json.dumps({"ticket": f"ticket-{number}", "expires_in": 30, "token_expires_in": 900})
         site.front.answer("/api/auth/socket-ticket/", 201, body)
     opened(tab, door, {"ticket": True})
-    door.cut()
+    door.relay.cut()
     comes_back(tab)
     wait_out(tab, 14 * 60_000 + 5000)
     eventually(lambda: door.renewals, "it renews")
@@ -280,7 +281,7 @@ def test_4408_renews_and_comes_back_at_once_but_once(tab, door, site):
 def test_it_waits_before_it_comes_back_from_an_outage(tab, door, site, code):
     opened(tab, door)
     if code is None:
-        door.cut()
+        door.relay.cut()
     else:
         door.close(code, "store_unavailable")
     tab.wait("happened.length > 1")
@@ -307,7 +308,7 @@ def test_the_waits_are_longer_each_time_and_differ(tab, door):
     )
     opened(tab, door)
     door.refusals = [503] * 12
-    door.cut()
+    door.relay.cut()
     for _ in range(12):
         count = len(door.handshakes)
         for _ in range(100):
@@ -404,12 +405,12 @@ def test_a_page_that_was_away_asks_for_an_answer(tab, door):
 
 def test_a_dead_socket_is_made_anew(tab, door):
     opened(tab, door)
-    door.is_dead = True
+    door.relay.is_dead = True
     away(tab, 31_000)
     tab.run("new Promise((done) => setTimeout(done, 200))")
     tab.page.clock.run_for(4000)
     assert kinds(tab) == ["open"]
-    door.is_dead = False
+    door.relay.is_dead = False
     door.answer = None  # what was sent meanwhile is lost, not late
     comes_back(tab)
     assert kinds(tab) == ["open", "lost", "open"]
@@ -417,13 +418,13 @@ def test_a_dead_socket_is_made_anew(tab, door):
 
 
 def test_a_socket_that_does_not_get_to_open_is_made_anew(tab, door):
-    door.is_dead = True
+    door.relay.is_dead = True
     tab.run(OPEN)
     tab.run("new Promise((done) => setTimeout(done, 200))")
     away(tab, 1000)
     tab.page.clock.run_for(4000)
     assert kinds(tab) == []
-    door.is_dead = False
+    door.relay.is_dead = False
     comes_back(tab, 0)
     assert kinds(tab) == ["lost", "open"]
 
@@ -431,7 +432,7 @@ def test_a_socket_that_does_not_get_to_open_is_made_anew(tab, door):
 def test_a_network_that_is_back_ends_the_wait(tab, door):
     opened(tab, door)
     door.refusals = [503] * 5
-    door.cut()
+    door.relay.cut()
     for _ in range(100):
         if len(door.handshakes) == 6:
             break

@@ -126,7 +126,8 @@ def test_what_a_browser_does_not_have_is_not_needed(signed_in, site, missing):
         )
     if missing == "refused":  # as in a sandboxed frame
         signed_in.context.add_init_script(
-            "if (window.LockManager) LockManager.prototype.request = () => Promise.reject(new DOMException('no', 'SecurityError'))"
+            "if (window.LockManager) LockManager.prototype.request ="
+            " () => Promise.reject(new DOMException('no', 'SecurityError'))"
         )
     tabs = signed_in.tabs(3)
     assert start_at_once(tabs, FIVE_CALLS) == [{"value": [200] * 5}] * 3
