@@ -144,6 +144,7 @@ export function createClient({
   let isSure = false; // the server has said so, not another tab alone
   let over = null; // what `ended` was told, once it is over
   let isNobody = false; // the server has said that this browser carries no session
+  let heard = null; // another tab's token, before there was a use for one
   let flight = null; // the one refresh that is going on
   let arrived = null; // called when another tab sends a token that is taken
   let rest = null; // after a 429 or 503: the error, and how long it lasts
@@ -172,7 +173,8 @@ export function createClient({
   function end({ reason = "", code = "session_ended" }, isNews = true) {
     if (over || !who) return;
     const text = { ...MESSAGES, ...messages };
-    over = { ...who, reason, code, message: text[reason] ?? text[""] };
+    const message = text[Object.hasOwn(text, reason) ? reason : ""];
+    over = Object.freeze({ ...who, reason, code, message });
     held = null;
     if (isNews) tell({ type: "ended", sid: who.sessionId, reason, code });
     for (const socket of [...sockets]) socket._end(reason);
@@ -187,7 +189,7 @@ export function createClient({
     rest = null;
     const isNew = who === null;
     who = { sessionId: token.sid, userId: token.user };
-    if (isNew) emit("started", who);
+    if (isNew) emit("started", { ...who });
   }
 
   function tell(message) {
@@ -215,7 +217,8 @@ export function createClient({
     return token;
   }
 
-  function tokenIn(body, elapsed) {
+  async function tokenIn(response, elapsed) {
+    const body = await response.json().catch(() => null);
     const claims = claimsOf(body?.access_token);
     if (!claims || !(body.expires_in > 0)) throw new AuthError("unavailable", { status: 200 });
     return new Token(body.access_token, claims, body.expires_in * 1000, { elapsed });
@@ -227,9 +230,13 @@ export function createClient({
     if (typeof data !== "object" || data === null || over) return;
     if (data.type === "token") hearToken(data);
     else if (data.type === "ask" && who) askTwice().catch(ignore);
-    else if (data.type === "ended" && who && data.sid === who.sessionId) {
-      end({ reason: String(data.reason), code: String(data.code) }, false);
-    }
+    else if (data.type === "ended") hearEnded(data);
+  }
+
+  function hearEnded({ sid, reason, code }) {
+    if (typeof reason !== "string" || typeof code !== "string") return;
+    if (heard?.sid === sid) heard = null;
+    if (who?.sessionId === sid) end({ reason, code }, false);
   }
 
   /** A tab logs out while it is left, and cannot say when that has arrived. */
@@ -243,14 +250,18 @@ export function createClient({
   function hearToken({ token, sid, left, at }) {
     const claims = typeof token === "string" ? claimsOf(token) : null;
     if (!claims || claims.sid !== sid || !(left > 0) || token === held?.value) return;
-    if (!who && !arrived) return; // nobody has asked here yet; whoever does asks the server
+    const late = Math.min(Math.max(Date.now() - at, 0) || 0, left);
+    const next = new Token(token, claims, left - late, { sent: false });
+    if (!who && !arrived) {
+      heard = next; // nobody has asked here yet whose page this is
+      return;
+    }
     if (who && claims.sub !== who.userId) {
       void renew().catch(ignore); // somebody else signed in, it says: the server knows
       return;
     }
     if (held?.sid === sid && !(claims.iat >= held.issued)) return; // an older one, on its way for long
-    const late = Math.min(Math.max(Date.now() - at, 0) || 0, left);
-    take(new Token(token, claims, left - late, { sent: false }));
+    take(next);
     arrived?.(true);
   }
 
@@ -306,6 +317,12 @@ export function createClient({
   }
 
   async function refresh(cause) {
+    const found = heard;
+    heard = null;
+    if (found && !found.isOld && !who && !cause) {
+      take(found);
+      return null;
+    }
     if (rest && rest.elapsed() < rest.ms) throw rest.error;
     let isTaken = false;
     const arrival = new Promise((resolve) => (arrived = resolve)).then(() => (isTaken = true));
@@ -324,7 +341,7 @@ export function createClient({
       if (isSettled()) return null;
       const elapsed = stopwatch();
       const response = await post("refresh/");
-      if (response.ok) return receive(tokenIn(await response.json(), elapsed), cause);
+      if (response.ok) return receive(await tokenIn(response, elapsed), cause);
       const problem = await problemOf(response);
       const mayChange = problem.status === 409 || FOLLOWED.has(problem.reason);
       if (mayChange && tries < (problem.status === 409 ? 3 : 1)) {
@@ -386,12 +403,12 @@ export function createClient({
   function knownCsrf() {
     const start = `${csrfCookie}=`;
     const found = document.cookie.split("; ").find((each) => each.startsWith(start));
-    return found ? decodeURIComponent(found.slice(start.length)) : csrf;
+    return found ? found.slice(start.length) : csrf;
   }
 
   async function freshCsrf() {
     const response = await fetch(new URL("login/", root), { credentials, cache: "no-store" });
-    csrf = response.headers.get(csrfHeader) ?? "";
+    csrf = response.headers.get("X-CSRFToken") ?? "";
     return csrf || knownCsrf();
   }
 
@@ -414,7 +431,7 @@ export function createClient({
     const elapsed = stopwatch();
     const response = await post(path, body);
     if (!response.ok) throw await problemOf(response);
-    const token = tokenIn(await response.json(), elapsed);
+    const token = await tokenIn(response, elapsed);
     csrf = ""; // a login has changed it
     if (over || who?.userId !== token.user) who = over = null;
     take(token);
@@ -454,20 +471,23 @@ export function createClient({
   /** Take over the token of a silent renewal. */
   function notice(url, value) {
     const claims = value && url && isOurs(url) ? claimsOf(value) : null;
-    if (claims && !over) receive(new Token(value, claims, (claims.exp - claims.iat) * 1000));
+    const life = (claims?.exp - claims?.iat) * 1000;
+    if (life > 0 && !over) receive(new Token(value, claims, life));
   }
 
   async function authFetch(input, init = {}) {
     const isRequest = input instanceof Request;
     const headers = new Headers(init.headers ?? (isRequest ? input.headers : undefined));
-    if (!isOurs(isRequest ? input.url : input) || headers.has("Authorization")) return fetch(input, init);
+    const target = new URL(isRequest ? input.url : input, document.baseURI);
+    if (!isOurs(target) || headers.has("Authorization")) return fetch(input, init);
     const canRepeat = !isStream(init.body);
     let token = await current(init.signal ?? (isRequest ? input.signal : null));
     for (let tries = 1; ; tries += 1) {
       if (token) headers.set("Authorization", `Bearer ${token.value}`);
       const response = await fetch(isRequest ? input.clone() : input, { ...init, headers });
-      notice(response.url, response.headers.get("X-Access-Token"));
-      const next = await cure(token, tries, response.status, response.url, response.headers);
+      const url = response.url || target; // a service worker's own answer has none
+      notice(url, response.headers.get("X-Access-Token"));
+      const next = await cure(token, tries, response.status, url, response.headers);
       if (!next || !canRepeat) return response;
       void response.body?.cancel().catch(ignore);
       token = next;
@@ -541,7 +561,11 @@ export function createClient({
 
   let away = null;
   let covered = null;
-  const visible = () => awake(away?.() ?? 0);
+  function visible() {
+    const ms = away?.() ?? 0;
+    away = null;
+    awake(ms);
+  }
 
   function awake(ms) {
     isNobody = false;
