@@ -40,6 +40,8 @@ def identify(request: HttpRequest) -> AccessClaims | None:
     user, claims = found
 
     async def auser() -> Any:
+        # Reads the row of a user of whom only the key is known.
+        await sync_to_async(lambda: getattr(user, "is_active", None))()
         return user
 
     request.user, request.auser, request.auth = user, auser, claims  # type: ignore[attr-defined]

@@ -30,6 +30,8 @@ class RequestState:
     #: Whom the API has authenticated, and whether by cookie.
     caller: Any = None
     by_cookie: bool = False
+    #: The view answers with tokens, which no cache may keep.
+    has_new_tokens: bool = False
     #: Our login page has just accepted a password.
     by_password: bool = False
     #: What it says about "keep me signed in"; None where it does not say.

@@ -13,6 +13,7 @@ from authx.sessions import Credentials
 from authx.sessions.liveness import end_of
 from authx.sessions.lookup import find_by_sid
 from authx.sessions.opening import set_persistent
+from authx.store import database
 
 
 def deliver(request: HttpRequest, response: HttpResponseBase, delivery: Delivery) -> bool:
@@ -27,7 +28,8 @@ def deliver(request: HttpRequest, response: HttpResponseBase, delivery: Delivery
     if is_swapped(request):
         return False
     if delivery.clears_cookies:
-        cookies.clear_cookies(response)
+        if not _lives_on(delivery.ended):
+            cookies.clear_cookies(response)
         return False
     credentials = delivery.credentials
     found = None if credentials is None else find_by_sid(credentials.session.pk)
@@ -44,6 +46,17 @@ def deliver(request: HttpRequest, response: HttpResponseBase, delivery: Delivery
     if delivery.binds_django_session:
         device_cookie.remember_login(request, response, session.subject, login=str(session.pk))
     return True
+
+
+def clearing(ended: DeviceSession | None) -> Delivery:
+    """Return what a logout does that has just ended this session, or has found none to end."""
+    return Delivery(clears_cookies=True, ended=ended if database.may_be_rolled_back() else None)
+
+
+def _lives_on(ended: DeviceSession | None) -> bool:
+    """Return whether the session that a request has ended lives all the same, as that was rolled back."""
+    found = None if ended is None else find_by_sid(ended.pk)
+    return found is not None and end_of(found) is None
 
 
 def _set_cookies(

@@ -24,6 +24,8 @@ class Delivery:
     binds_django_session: bool = False
     #: Whether its cookies are deleted; nothing is set then.
     clears_cookies: bool = False
+    #: The session that was ended in a transaction: its cookies stay if that has been rolled back.
+    ended: DeviceSession | None = None
 
 
 @dataclass(frozen=True, slots=True)

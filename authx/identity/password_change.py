@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth import HASH_SESSION_KEY
 from django.http import HttpRequest
@@ -11,11 +12,11 @@ from authx.core.reasons import EndReason
 from authx.core.user_model import session_auth_hash
 from authx.http.actor import actor_of
 from authx.http.request_state import RequestState
-from authx.http.session_key import stored_key
+from authx.http.session_key import key_of, stored_key
 from authx.identity.identity import Delivery, Identity
 from authx.identity.step_up import came_back
 from authx.models import DeviceSession
-from authx.sessions import end_session
+from authx.sessions import Credentials, end_session
 from authx.sessions.continuing import continue_after_password_change
 from authx.sessions.liveness import fingerprint_of, user_end
 from authx.sessions.lookup import find_by_sid
@@ -24,14 +25,33 @@ from authx.sessions.lookup import find_by_sid
 def own_password_change(request: HttpRequest, identity: Identity, state: RequestState) -> Identity | None:
     """Return the identity in a session that continues this one, if this request has changed its own password.
 
-    Saving the password has ended every session of the user; ``update_session_auth_hash`` then put
-    the new hash in this Django session, which only this device's own request can have done. Returns None
-    where it has not.
+    Returns None where it has not.
     """
-    before = identity.session or _read_by_api(state)
-    if before is None or not _has_new_hash(request, before):
+    sid = _changed(request, identity, state)
+    if sid is None:
         return None
-    found = find_by_sid(before.pk)
+    credentials = continue_changed(
+        request, sid, came_back=came_back(identity), django_key=stored_key(request)
+    )
+    if credentials is None:
+        return None
+    delivery = Delivery(credentials, binds_django_session=True)
+    return Identity(credentials.session.user, credentials.session, delivery=delivery)
+
+
+def continue_changed(
+    request: HttpRequest, sid: UUID, *, came_back: bool, django_key: str | None = None
+) -> Credentials | None:
+    """Return the tokens of a session that continues ``sid``, if this request has changed its user's password.
+
+    Saving the password has ended every session of the user; ``update_session_auth_hash`` then put the new
+    hash in this Django session, which only this device's own request can have done. Returns None where it has
+    not, and where somebody has ended the session by its id since.
+
+    Raises:
+        StoreUnavailable: the database cannot be asked or written; nothing was opened.
+    """
+    found = find_by_sid(sid)
     if found is None or found.is_marked:
         return None
     after = found.session
@@ -40,31 +60,33 @@ def own_password_change(request: HttpRequest, identity: Identity, state: Request
         return None
     if request.session[HASH_SESSION_KEY] != session_auth_hash(user):
         return None
+    actor = actor_of(request, user)
     if after.ended_at is None:  # a bulk update
-        end_session(after, EndReason.PASSWORD_CHANGED, by=actor_of(request, user))
+        end_session(after, EndReason.PASSWORD_CHANGED, by=actor)
     elif after.end_reason != EndReason.PASSWORD_CHANGED:
         return None
-    actor = actor_of(request, user)
-    credentials = continue_after_password_change(
-        after, actor, came_back=came_back(identity), django_key=stored_key(request)
-    )
-    if credentials is None:  # somebody has ended it by its id since
-        return None
-    return Identity(user, credentials.session, delivery=Delivery(credentials, binds_django_session=True))
+    return continue_after_password_change(after, actor, came_back=came_back, django_key=django_key)
 
 
-def _read_by_api(state: RequestState) -> DeviceSession | None:
-    """Return the session that an API view authenticated by cookie; None where the view has not read it.
+def _changed(request: HttpRequest, identity: Identity, state: RequestState) -> UUID | None:
+    """Return the id of the request's session if another hash than its own is in the Django session.
 
-    A view that has not even read it has changed no password.
+    Where the database has not been asked about the caller by cookie, a new key tells of the change: it is
+    what ``update_session_auth_hash`` makes.
     """
+    if not request.session.get(HASH_SESSION_KEY):
+        return None
     caller = state.caller if state.by_cookie else None
-    return caller.session if caller is not None and caller.is_read else None
+    before: DeviceSession | None = identity.session
+    if before is None and caller is not None and caller.is_read:
+        before = caller.session
+    if before is not None:
+        return before.pk if _has_new_hash(request, before) else None
+    if caller is None or key_of(request) in state.django_keys:
+        return None
+    return UUID(caller.claims.sid)
 
 
 def _has_new_hash(request: HttpRequest, session: DeviceSession) -> bool:
     user: Any = session.user
-    auth_hash = request.session.get(HASH_SESSION_KEY)
-    if not auth_hash or user is None:
-        return False
-    return fingerprint_of(auth_hash) != session.fingerprint
+    return user is not None and fingerprint_of(request.session[HASH_SESSION_KEY]) != session.fingerprint

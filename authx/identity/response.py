@@ -46,6 +46,8 @@ def restrict_caches(
     known = known or (late and has_credentials(request))
     if known and "no-store" not in response.get("Cache-Control", ""):
         patch_cache_control(response, private=True)
+    if state.has_new_tokens:
+        response["Cache-Control"] = "private, no-store"
 
 
 def _make_way(visit: Visit) -> None:

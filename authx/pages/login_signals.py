@@ -19,6 +19,8 @@ from authx.http.device_cookie import browser_device
 from authx.http.proof_notes import see
 from authx.http.request_state import is_swapped, request_state
 from authx.identity import deleted_sessions, django_login
+from authx.identity.bearer import bearer_caller, log_out
+from authx.identity.delivery import clearing
 from authx.identity.identity import Delivery, Identity
 from authx.identity.visit import Visit, visit_of
 from authx.logins.browser import browser_session, cookie_session, is_left_by_another
@@ -48,6 +50,7 @@ def open_after_login(sender: Any, request: Any, user: Any, **kwargs: Any) -> Non
         return  # a login without a Django session, such as a token API's, is not ours to bind
     visit = visit_of(request)
     deleted_sessions.release(request)
+    request_state(request).caller = None  # whoever called, this login is who the request is now
     try:
         if django_login.wants_device_session(request, user):
             _open(request, user, visit)
@@ -154,11 +157,17 @@ def _current(visit: Visit | None) -> DeviceSession | None:
 def end_at_logout(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
     """End the device session of this browser; Django flushes its own session itself.
 
+    Where the caller came by Bearer token, it is that token's session that ends, and the browser's stays.
     Any genuine refresh token will do: an old tab that logs out is no thief. Where the site's function says
     that a view makes no logins of devices, only an impersonation ends, and its administrator comes back.
     """
     request = getattr(request, "_request", request)
-    if not isinstance(request, HttpRequest) or getattr(request, "session", None) is None:
+    if not isinstance(request, HttpRequest):
+        return
+    if (caller := bearer_caller(request)) is not None:
+        log_out(request, caller)
+        return
+    if getattr(request, "session", None) is None:
         return
     visit = visit_of(request)
     if visit is not None and _leaves_impersonation(request, user, visit.settle()):
@@ -170,7 +179,7 @@ def end_at_logout(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
         end_session(session, EndReason.LOGOUT, by=actor_of(request, user))
     deleted_sessions.release(request, session_key.key_of(request))
     if visit is not None:
-        visit.identify(Identity(delivery=Delivery(clears_cookies=True)))
+        visit.identify(Identity(delivery=clearing(session)))
 
 
 def _leaves_impersonation(request: Any, user: Any, identity: Identity) -> bool:

@@ -20,6 +20,7 @@ from authx.http.device_cookie import introduce_browser
 from authx.http.error_reports import keep_secrets
 from authx.http.outage import RETRY_AFTER_SECONDS
 from authx.http.request_state import RequestState, answered_request, request_state
+from authx.identity.bearer import conclude as conclude_bearer
 from authx.identity.binding import follow_key
 from authx.identity.deleted_sessions import conclude
 from authx.identity.password_change import own_password_change
@@ -117,6 +118,9 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
     answered(response, state)
     restrict_caches(request, response, state, visit)
     try:
+        if visit is None or state.caller is not None:
+            conclude_bearer(request, state)
+            visit = vars(request).get("authx_visit")
         if visit is not None:
             for swapped in visit.swapped:
                 keep_binding(swapped, state)

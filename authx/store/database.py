@@ -188,6 +188,11 @@ def is_in_transaction(connection: Any) -> bool:
     return connection.in_atomic_block and not all(block._from_testcase for block in blocks)
 
 
+def may_be_rolled_back() -> bool:
+    """Return whether what is written now is in a transaction, other than a test's own."""
+    return is_in_transaction(connections[alias()])
+
+
 def on_own_connection(read: Callable[[], T]) -> T:
     """Run ``read`` in a thread that ends with it, on a connection of its own.
 

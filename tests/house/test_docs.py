@@ -30,7 +30,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: A link or an image whose target is not on another host.
 LINK = re.compile(r"\]\((?!https?:)([^)\s]+)\)")
 #: Packages that cannot be imported on a site without them: tests on such a site run the blocks that do.
-ELSEWHERE = {"allauth"}
+ELSEWHERE = {"allauth", "dj_rest_auth", "djoser"}
 #: Where one machine keeps its files.
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:home|Users|root|work|tmp|opt)/\w|[A-Z]:\\Users\\")
 #: Addresses of package indexes (Python, Debian, npm), dots escaped or not; none stands here whole.

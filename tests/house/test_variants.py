@@ -1,4 +1,4 @@
-"""Other sites: in transactions, with another user model, with second factors, with impersonations."""
+"""Other sites: in transactions, with another user model, with other packages beside us."""
 
 import os
 import re
@@ -36,6 +36,12 @@ def test_impersonations_by_other_apps_agree_with_the_api():
     pytest.importorskip("hijack", reason="django-hijack is not installed")
     pytest.importorskip("loginas", reason="django-loginas is not installed")
     run_on("impersonation", "tests/impersonation")
+
+
+def test_the_account_views_of_other_packages_end_and_continue_our_sessions():
+    pytest.importorskip("djoser", reason="djoser is not installed")
+    pytest.importorskip("dj_rest_auth", reason="dj-rest-auth is not installed")
+    run_on("account_apis", "tests/account_apis")
 
 
 def run_on(variant, tests):

@@ -15,8 +15,9 @@ from authx.api import browser
 from authx.api.authentication import session_of, session_or_none
 from authx.api.exceptions import Refused
 from authx.api.serializers import NameSerializer, PasswordSerializer, SessionSerializer
+from authx.api.tokens import token_body
 from authx.api.views.base import SessionAPIView
-from authx.api.views.tokens import check_credentials, token_body
+from authx.api.views.tokens import check_credentials
 from authx.core.reasons import EndReason
 from authx.core.user_model import username_of
 from authx.http.actor import actor_of

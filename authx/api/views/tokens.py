@@ -17,6 +17,7 @@ from authx.api import browser
 from authx.api.authentication import bearer_token, enforce_csrf
 from authx.api.exceptions import Refused
 from authx.api.serializers import LoginSerializer
+from authx.api.tokens import token_body
 from authx.api.views.base import AuthxAPIView
 from authx.conf import secret_keys
 from authx.core.reasons import EndReason
@@ -35,7 +36,6 @@ from authx.logins.double_click import login_key
 from authx.logins.presented import presented_by
 from authx.models import DeviceSession
 from authx.sessions import (
-    Credentials,
     Device,
     end_session,
     open_session,
@@ -45,22 +45,6 @@ from authx.sessions.lookup import find_by_refresh_token
 from authx.sessions.methods import password_methods
 from authx.sessions.refreshing import exchange
 from authx.sessions.risk import count_refresh
-
-
-def token_body(credentials: Credentials, *, with_refresh: bool) -> dict[str, Any]:
-    """Return the token response (RFC 6749 §5.1), without ``refresh_token`` where a cookie carries it."""
-    body = {
-        "access_token": credentials.access_token,
-        "token_type": "Bearer",
-        "expires_in": credentials.expires_in,
-        "refresh_token": credentials.refresh_token,
-        "refresh_expires_in": credentials.refresh_expires_in,
-        "session_id": str(credentials.session.pk),
-        "user_id": credentials.session.subject,
-    }
-    if not with_refresh:
-        del body["refresh_token"]
-    return body
 
 
 @sensitive_variables("password")

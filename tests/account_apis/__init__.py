@@ -1,0 +1,1 @@
+"""djoser and dj-rest-auth, the real packages, called with our tokens."""
