@@ -136,6 +136,13 @@ def test_after_a_sleep_in_which_the_clock_stood_still_the_401_renews(tab, site, 
     assert tab.endings == []
 
 
+def test_after_a_sleep_in_which_one_clock_stood_still_the_other_tells(clocked, site):
+    clocked.run("() => { const at = performance.now(); performance.now = () => at; return null; }")
+    hour_passes(clocked)
+    assert clocked.call() == 200
+    assert [seen.path for seen in site.front.seen] == [REFRESH, WHOAMI]
+
+
 @pytest.mark.parametrize("event", ["visible", "online", "resume"])
 def test_a_page_that_is_back_renews_what_is_old(clocked, site, event):
     clocked.run(
@@ -460,6 +467,20 @@ def test_a_conflict_is_tried_again(clocked, site):
     clocked.page.clock.run_for(5000)
     assert "value" in clocked.outcome()
     assert site.front.count(REFRESH) == 2
+
+
+def test_a_step_up_of_another_tab_whose_cookie_is_on_its_way_ends_nothing(clocked, site):
+    hour_passes(clocked)
+    site.front.answer(REFRESH, 401, '{"code": "session_ended", "reason": "superseded"}')
+    clocked.start("() => auth.token()")
+    for _ in range(100):
+        if site.front.count(REFRESH):
+            break
+        clocked.run("0")
+    clocked.page.clock.run_for(2000)
+    assert "value" in clocked.outcome()
+    assert site.front.count(REFRESH) == 2
+    assert clocked.endings == []
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,18 @@ def test_tabs_that_need_a_token_later_take_the_one_they_heard_of(signed_in, site
     assert second.session == third.session == first.session
 
 
+def test_a_token_that_was_heard_of_and_has_ended_since_is_not_used(signed_in, site):
+    first, second = signed_in.tabs(2)
+    assert first.call() == 200
+    first.run("auth.logout()")
+    first.wait("endings.length > 0")
+    site.front.forget()
+    assert second.call() == 401
+    assert [seen.path for seen in site.front.seen] == [REFRESH, WHOAMI]
+    assert not site.front.last(WHOAMI).bearer
+    assert second.endings == []
+
+
 def test_a_frozen_tab_keeps_nobody_waiting(signed_in, site):
     """It has the lock in its hands, and its answer has come: it does not get to read it."""
     frozen, *others = signed_in.tabs(3)

@@ -434,6 +434,7 @@ export function createClient({
     const token = await tokenIn(response, elapsed);
     csrf = ""; // a login has changed it
     if (over || who?.userId !== token.user) who = over = null;
+    isSure = true;
     take(token);
     share(token);
     return { ...who };
