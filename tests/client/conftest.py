@@ -53,8 +53,8 @@ class Front:
         self.answers = {}
         #: By path: a request waits here before it is answered.
         self.gates = {}
-        #: May a page of another origin read the answers?
-        self.sources = "'self'"
+        #: What the policy of the app's page lets it talk with, and take for its base.
+        self.sources, self.bases = "'self'", "'none'"
         self.files = {"/app/": ("text/html", PAGE), "/app/app.js": ("text/javascript", APP)}
 
     def __call__(self, environ, start_response):
@@ -80,7 +80,7 @@ class Front:
 
     def _file(self, path, start_response):
         kind, content = self.files[path]
-        policy = f"default-src 'none'; script-src 'self'; connect-src {self.sources}; base-uri 'none'"
+        policy = f"default-src 'none'; script-src 'self'; connect-src {self.sources}; base-uri {self.bases}"
         start_response("200 OK", [("Content-Type", kind), ("Content-Security-Policy", policy)])
         return [content]
 
@@ -183,9 +183,17 @@ class Tab:
     def wait(self, condition, timeout=DEADLINE):
         """Ask until it is true; Playwright's own way would need ``unsafe-eval``."""
         end = time.monotonic() + timeout
-        while not self.run(condition):
+        while not self._holds(condition):
             assert time.monotonic() < end, f"not within {timeout} s: {condition}"
             time.sleep(0.02)
+
+    def _holds(self, condition):
+        try:
+            return self.run(condition)
+        except Exception as error:
+            if "context was destroyed" in str(error):  # it is being loaded anew
+                return False
+            raise
 
     def call(self, path=WHOAMI):
         """The status of a call, or the code of the error."""

@@ -580,6 +580,37 @@ def test_a_redirect_to_another_origin_carries_no_token(stranger, elsewhere, site
     assert site.front.count(REFRESH) == 0, "a 401 of others is none of ours"
 
 
+def test_a_redirected_login_takes_no_password_elsewhere(stranger, elsewhere, site):
+    for path in ("login", "reauthenticate", "refresh", "logout"):
+        site.front.answer(f"/api/auth/{path}/", 307, "", 2, Location=elsewhere.url + "/x")
+    calls = ["login({ username: 'ada', password: 'secret' })", "reauthenticate('secret')", "logout()"]
+    for call in calls:
+        assert stranger.run(f"auth.{call}.then(() => 'let in', ({{ name }}) => name)") == "TypeError"
+    hour_passes(stranger)
+    assert stranger.run("auth.token().catch(({ name }) => name)") == "TypeError"
+    assert elsewhere.seen == []
+    assert stranger.endings == []
+
+
+def test_a_base_of_the_page_leads_no_password_elsewhere(browser, site, elsewhere, ada, password):
+    """Whoever can add one element to a page could otherwise choose where the API is."""
+    site.front.sources, site.front.bases = f"'self' {elsewhere.url}", "*"
+    site.front.files["/app/"] = (
+        "text/html",
+        f"""<!doctype html><base href="{elsewhere.url}/"><title>App</title>
+        <script type="module" src="{site.url}/app/app.js"></script>""".encode(),
+    )
+    tab = browser.tab()
+    assert tab.run("document.baseURI") == f"{elsewhere.url}/"
+    tab.login("ada", password)
+    assert elsewhere.seen == []
+    assert tab.call("api/whoami/") == 200, "the browser's fetch takes the base, and so it is another origin"
+    assert [("Authorization" in headers, headers["Host"]) for headers in elsewhere.seen] == [
+        (False, elsewhere.url.partition("//")[2])
+    ]
+    assert tab.call(f"{site.url}{WHOAMI}") == 200
+
+
 def test_a_redirect_at_home_keeps_the_token(clocked, site):
     site.front.answer("/moved/", 302, "", Location=WHOAMI)
     assert clocked.call("/moved/") == 200

@@ -129,12 +129,14 @@ export function createClient({
   csrfHeader = "X-CSRFToken",
   messages = {},
 } = {}) {
-  const root = new URL(base.endsWith("/") ? base : `${base}/`, document.baseURI);
+  // Not by the page's <base>: whoever can add one would be sent the passwords.
+  const root = new URL(base.endsWith("/") ? base : `${base}/`, location.href);
   const isOurs = (url) => {
     const { origin, protocol } = new URL(url, document.baseURI);
     return origin === root.origin && protocol === root.protocol; // a blob: has our origin, too
   };
   const credentials = root.origin === location.origin ? "same-origin" : "include";
+  const byCookie = { credentials, cache: "no-store", redirect: "error" };
   const listeners = new Map();
   const sockets = new Set();
   const stop = new AbortController();
@@ -407,7 +409,7 @@ export function createClient({
   }
 
   async function freshCsrf() {
-    const response = await fetch(new URL("login/", root), { credentials, cache: "no-store" });
+    const response = await fetch(new URL("login/", root), byCookie);
     csrf = response.headers.get("X-CSRFToken") ?? "";
     return csrf || knownCsrf();
   }
@@ -415,9 +417,8 @@ export function createClient({
   async function post(path, body) {
     const send = (value) =>
       fetch(new URL(path, root), {
+        ...byCookie,
         method: "POST",
-        credentials,
-        cache: "no-store",
         headers: { "Content-Type": "application/json", [csrfHeader]: value },
         body: JSON.stringify(body ?? {}),
       });
@@ -449,15 +450,15 @@ export function createClient({
     isLeaving = true;
     if (isHidden) tell({ type: "ask" });
     const send = (headers) =>
-      fetch(new URL("logout/", root), { method: "POST", credentials, keepalive: true, headers });
+      fetch(new URL("logout/", root), { ...byCookie, method: "POST", keepalive: true, headers });
     const byToken = held && { Authorization: `Bearer ${held.value}` };
-    const byCookie = async (value) => ({ [csrfHeader]: value || (await freshCsrf()) });
+    const withCsrf = async (value) => ({ [csrfHeader]: value || (await freshCsrf()) });
     try {
       // By cookie, for that deletes the cookies. The page may go at any moment: one request has to do.
       const value = knownCsrf();
-      let response = await send(value || !byToken ? await byCookie(value) : byToken);
+      let response = await send(value || !byToken ? await withCsrf(value) : byToken);
       if (!response.ok && byToken) response = await send(byToken);
-      else if (response.status === 403) response = await send(await byCookie());
+      else if (response.status === 403) response = await send(await withCsrf());
       if (!response.ok && response.status !== 401) throw await problemOf(response);
       if (who) end({ reason: "logout" });
       else tell({ type: "ask" });
@@ -677,7 +678,7 @@ class AuthSocket extends EventTarget {
     this.#access = access;
     this.#options = { ticket, frames, anonymous, comesBack };
     this.#protocols = typeof protocols === "string" ? [protocols] : [...protocols];
-    const target = new URL(url, document.baseURI);
+    const target = new URL(url, location.href);
     target.protocol = target.protocol.replace(/^http/, "ws");
     const isOurs = target.origin === access.root.origin.replace(/^http/, "ws");
     if (!isOurs && !ticket) throw new TypeError("an access token goes to its own origin alone; use a ticket");
