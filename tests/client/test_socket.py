@@ -237,6 +237,19 @@ def test_4401_of_an_ended_session_closes_it_and_says_why(tab, door, site, reason
     assert len(door.handshakes) == 1
 
 
+def test_4401_is_asked_about_though_the_token_was_renewed_meanwhile(tab, door, site):
+    """A newer token of the session that has ended is worth as little."""
+    opened(tab, door, {"frames": False})
+    wait_out(tab, 14 * 60_000 + 5000)
+    assert tab.call() == 200
+    assert tab.run("auth.token()") != door.handshakes[0][1]
+    end_sessions(DeviceSession.objects.all(), "kicked")
+    door.close(4401, "kicked")
+    tab.wait("happened.at(-1)[0] === 'close'")
+    assert tab.run("happened") == [["open"], ["lost", 4401, "kicked"], ["close", 4401, "kicked"]]
+    assert len(door.handshakes) == 1
+
+
 def test_4401_of_a_session_that_another_continues_brings_it_back(tab, door, site, password):
     opened(tab, door)
     tab.run(

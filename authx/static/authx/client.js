@@ -384,7 +384,8 @@ export function createClient({
   /** Return a token to try instead of one that was refused; null if none would be let in. */
   async function another(refused, { code, reason }, isAlone = false) {
     if (over) return null;
-    if (held && held !== refused && (held.sent || !isAlone)) return held; // renewed meanwhile
+    const isDead = code === "session_ended" && held?.sid === refused.sid;
+    if (held && held !== refused && !isDead && (held.sent || !isAlone)) return held; // renewed meanwhile
     if (code !== "session_ended" && refused.sent && refused.elapsed() < FRESH) return null;
     held = null;
     const received = await renew({ code, reason, isAlone });
