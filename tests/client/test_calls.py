@@ -509,6 +509,14 @@ def test_cookies_that_are_gone_end_it_when_the_token_does(clocked, browser, site
     assert clocked.endings == [""]
 
 
+def test_cookies_that_are_gone_too_hide_no_reason(tab, browser):
+    """As after a logout on a page without the client, which deletes them."""
+    end_sessions(DeviceSession.objects.all(), "logout")
+    browser.context.clear_cookies()
+    assert tab.call() == 401
+    assert tab.endings == ["logout"]
+
+
 # Nobody else is given the token
 
 
@@ -617,10 +625,12 @@ def test_a_redirect_at_home_keeps_the_token(clocked, site):
     assert site.front.last(WHOAMI).bearer
 
 
-def test_a_token_that_another_origin_sends_is_not_taken(stranger, elsewhere):
+def test_a_token_that_another_origin_sends_is_not_taken(stranger, elsewhere, site):
     before = stranger.run("auth.token()")
     elsewhere.token = "x.eyJzaWQiOiAieCIsICJzdWIiOiAieCIsICJpYXQiOiAxLCAiZXhwIjogMn0.x"
     assert stranger.call(elsewhere.url + "/x") == 200
+    site.front.answer("/away/", 302, "", Location=elsewhere.url + "/x")
+    assert stranger.call("/away/") == 200
     assert stranger.run("auth.token()") == before
     assert stranger.endings == []
 
