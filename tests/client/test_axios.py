@@ -7,7 +7,7 @@ import pytest
 from authx.models import DeviceSession
 from authx.sessions import end_sessions
 from tests.client.conftest import REFRESH, WHOAMI
-from tests.client.test_calls import INVALID, down, refuse
+from tests.client.test_calls import INVALID, SLOW, down, refuse
 
 START = """
 () => import("/app/axios.js").then(({ default: axios }) => {
@@ -60,6 +60,14 @@ def test_a_401_that_no_refresh_cures_is_handed_over(tab, site):
     assert tab.run("get('whoami/')") == 401
     assert site.front.count(REFRESH) == 1
     assert site.front.count(WHOAMI) == 3
+
+
+def test_a_slow_server_that_refuses_everything_is_asked_twice(tab, site):
+    tab.run(SLOW)
+    tab.run("() => { http.interceptors.request.use((config) => (slowly(), config)); return null; }")
+    refuse(site.front, WHOAMI, times=100)
+    assert tab.run("get('whoami/')") == 401
+    assert [seen.path for seen in site.front.seen] == [WHOAMI, REFRESH, WHOAMI]
 
 
 def test_an_error_that_is_no_401_is_axioss_own(tab, site):

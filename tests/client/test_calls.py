@@ -252,6 +252,29 @@ def test_a_401_that_no_refresh_cures_is_handed_over(clocked, site):
     assert clocked.endings == []
 
 
+#: Every answer takes ten seconds, by the page's clock.
+SLOW = """() => {
+    const [genuine, now] = [window.fetch, performance.now.bind(performance)];
+    let extra = 0;
+    performance.now = () => now() + extra;
+    window.slowly = () => (extra += 10_000);
+    window.fetch = async (...rest) => {
+        const answer = await genuine(...rest);
+        slowly();
+        return answer;
+    };
+    return null;
+}"""
+
+
+def test_a_slow_server_that_refuses_everything_is_asked_twice(clocked, site):
+    clocked.page.clock.fast_forward(5000)
+    clocked.run(SLOW)
+    refuse(site.front, WHOAMI, times=100)
+    assert clocked.call() == 401
+    assert [seen.path for seen in site.front.seen] == [WHOAMI, REFRESH, WHOAMI]
+
+
 @pytest.mark.parametrize(
     "challenge",
     [

@@ -416,6 +416,16 @@ def test_a_page_that_was_away_asks_for_an_answer(tab, door):
     assert (kinds(tab), len(door.handshakes)) == (["open"], 1)
 
 
+def test_after_a_step_up_a_page_that_was_away_makes_it_anew(tab, door, password):
+    """No renewal of another session is let in; one that is not sent costs no 4408."""
+    opened(tab, door)
+    tab.run("(password) => auth.reauthenticate(password)", password)
+    away(tab, 31_000)
+    tab.wait("happened.filter(([kind]) => kind === 'open').length === 2")
+    assert door.renewals == []
+    assert door.handshakes[1] == ("bearer", tab.run("auth.token()"))
+
+
 def test_a_dead_socket_is_made_anew(tab, door):
     opened(tab, door)
     door.relay.is_dead = True
@@ -438,6 +448,8 @@ def test_a_socket_that_does_not_get_to_open_is_made_anew(tab, door):
     tab.page.clock.run_for(4000)
     assert kinds(tab) == []
     door.relay.is_dead = False
+    tab.page.clock.run_for(1500)
+    tab.wait("happened.length > 0", 2)  # five seconds after it was looked at; else it would be fifteen
     comes_back(tab, 0)
     assert kinds(tab) == ["lost", "open"]
 
