@@ -8,7 +8,7 @@ from authx.models import DeviceSession
 from authx.sessions import end_session, end_sessions
 from tests.client.conftest import REFRESH, eventually
 from tests.client.door import Relay
-from tests.client.test_socket import OPEN, away, comes_back, kinds, wait_out
+from tests.client.test_socket import OPEN, away, comes_back, kinds, passes, wait_out
 
 pytest.importorskip("authx.sockets", reason="there is no socket door yet")
 served = pytest.importorskip("tests.served", reason="there is no socket door yet")
@@ -106,10 +106,7 @@ def test_a_session_that_ended_before_the_handshake_is_told(tab):
     end_sessions(DeviceSession.objects.all(), "password_changed")
     tab.run(OPEN.replace("/ws/chat/", "/bare/"))
     tab.wait("happened.length > 0")
-    for _ in range(40):
-        if "close" in kinds(tab):
-            break
-        tab.page.clock.run_for(500)
+    passes(tab, lambda: "close" in kinds(tab))
     assert tab.run("happened.at(-1)") == ["close", 4401, "password_changed"]
     assert tab.endings == ["password_changed"]
 

@@ -1,12 +1,13 @@
 """Sockets that renew, and come back: against a door that speaks the codes and frames of authx's."""
 
 import json
+import time
 
 import pytest
 
 from authx.models import DeviceSession
 from authx.sessions import end_sessions
-from tests.client.conftest import REFRESH, SESSION, eventually
+from tests.client.conftest import DEADLINE, REFRESH, SESSION, eventually
 
 websockets = pytest.importorskip("websockets", reason="websockets is not installed")
 
@@ -67,18 +68,30 @@ def wait_out(tab, ms=31_000):
     tab.page.clock.fast_forward(ms)
 
 
+def passes(tab, found, step=300):
+    """Let time pass by the tab's clock, and some of everybody else's, until it is true."""
+    end = time.monotonic() + DEADLINE
+    while not found():
+        assert time.monotonic() < end, tab.run("happened")
+        tab.page.clock.run_for(step)
+        time.sleep(0.02)
+
+
 def comes_back(tab, times=1):
-    for _ in range(200):
-        if kinds(tab).count("open") > times:
-            return
-        tab.page.clock.run_for(500)
-    raise AssertionError(tab.run("happened"))
+    passes(tab, lambda: kinds(tab).count("open") > times)
 
 
 def away(tab, ms):
     tab.run(HIDE, "hidden")
     wait_out(tab, ms)
     tab.run(HIDE, "visible")
+
+
+def renewed(tab, door, times=1):
+    """Wait until it has renewed so often, and the answer is there: what is sent after it has arrived."""
+    eventually(lambda: len(door.renewals) == times, "it renews")
+    door.say("after it")
+    tab.wait(f"happened.filter(([kind]) => kind === 'message').length === {times}")
 
 
 # Opening
@@ -170,28 +183,24 @@ def test_it_renews_in_band_before_its_token_expires(tab, door, site):
     opened(tab, door)
     first = door.handshakes[0][1]
     wait_out(tab, 14 * 60_000 + 5000)
-    eventually(lambda: door.renewals, "it renews")
+    renewed(tab, door)
     assert door.renewals == [{"type": "authx.renew", "access_token": tab.run("auth.token()")}]
     assert door.renewals[0]["access_token"] != first
     wait_out(tab, 14 * 60_000 + 5000)
-    eventually(lambda: len(door.renewals) == 2, "it renews again")
+    renewed(tab, door, 2)
     assert site.front.count(REFRESH) == 2
-    assert (kinds(tab), len(door.handshakes)) == (["open"], 1)
+    assert (kinds(tab), len(door.handshakes)) == (["open", "message", "message"], 1)
 
 
 def test_a_renewal_that_nobody_could_judge_is_sent_again(tab, door):
     opened(tab, door)
     door.answer = "not_renewed"
     wait_out(tab, 14 * 60_000 + 5000)
-    eventually(lambda: door.renewals, "it renews")
+    renewed(tab, door)
     door.answer = "renewed"
-    tab.run("0")
-    for _ in range(100):
-        if len(door.renewals) > 1:
-            break
-        tab.page.clock.run_for(500)
+    passes(tab, lambda: len(door.renewals) > 1)
     assert door.renewals[0] == door.renewals[1]
-    assert kinds(tab) == ["open"]
+    assert kinds(tab) == ["open", "message"]
 
 
 def test_while_the_token_cannot_be_renewed_the_socket_stays(tab, door, site):
@@ -199,10 +208,7 @@ def test_while_the_token_cannot_be_renewed_the_socket_stays(tab, door, site):
     site.front.answer(REFRESH, 503, '{"code": "store_unavailable"}', 1)
     wait_out(tab, 14 * 60_000 + 1000)
     eventually(lambda: site.front.count(REFRESH) == 1, "it tries")
-    for _ in range(100):
-        if door.renewals:
-            break
-        tab.page.clock.run_for(500)
+    passes(tab, lambda: door.renewals)
     assert len(door.renewals) == 1
     assert (kinds(tab), tab.endings) == (["open"], [])
 
@@ -324,10 +330,7 @@ def test_the_waits_are_longer_each_time_and_differ(tab, door):
     door.relay.cut()
     for _ in range(12):
         count = len(door.handshakes)
-        for _ in range(100):
-            if len(door.handshakes) > count:
-                break
-            tab.page.clock.run_for(1000)
+        passes(tab, lambda count=count: len(door.handshakes) > count, 1000)
     waits = tab.run("waits")
     assert len(waits) >= 10
     assert all(1000 <= wait <= 30000 for wait in waits)
@@ -367,10 +370,7 @@ def test_a_refused_handshake_asks_whether_the_session_is_over(tab, door, site):
     assert tab.run("happened[0]") == ["lost", 1006, ""]
     assert site.front.seen == []
     end_sessions(DeviceSession.objects.all(), "password_changed")
-    for _ in range(20):
-        if "close" in kinds(tab):
-            break
-        tab.page.clock.run_for(500)
+    passes(tab, lambda: "close" in kinds(tab))
     assert tab.run("happened.at(-1)") == ["close", 4401, "password_changed"]
     assert tab.endings == ["password_changed"]
     assert site.front.seen[0].path == SESSION
@@ -411,9 +411,9 @@ def test_a_page_that_was_away_asks_for_an_answer(tab, door):
     tab.run("new Promise((done) => setTimeout(done, 50))")
     assert door.renewals == []
     away(tab, 31_000)
-    eventually(lambda: door.renewals, "it asks")
+    renewed(tab, door)
     tab.page.clock.run_for(6000)
-    assert (kinds(tab), len(door.handshakes)) == (["open"], 1)
+    assert (kinds(tab), len(door.handshakes)) == (["open", "message"], 1)
 
 
 def test_after_a_step_up_a_page_that_was_away_makes_it_anew(tab, door, password):
@@ -458,10 +458,8 @@ def test_a_network_that_is_back_ends_the_wait(tab, door):
     opened(tab, door)
     door.refusals = [503] * 5
     door.relay.cut()
-    for _ in range(100):
-        if len(door.handshakes) == 6:
-            break
-        tab.page.clock.run_for(1000)
+    passes(tab, lambda: len(door.handshakes) == 6, 1000)
+    tab.wait("happened.filter(([kind]) => kind === 'lost').length === 6")
     count = len(door.handshakes)
     tab.run("window.dispatchEvent(new Event('online'))")
     eventually(lambda: len(door.handshakes) == count + 1, "it comes back at once")
