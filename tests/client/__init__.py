@@ -1,0 +1,1 @@
+"""The JavaScript client, in a real browser against the real site, and as a package."""
