@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from glob import escape, glob
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -107,6 +108,28 @@ def staff(make_user: Callable[..., Any]) -> Any:
 def api() -> APIClient:
     """A client that sends and reads JSON and carries no credentials."""
     return APIClient()
+
+
+@pytest.fixture
+def live_server(live_server: Any) -> Iterator[Any]:
+    """pytest-django's, which answers one request at a time where its threads share a connection.
+
+    That is so with SQLite in memory, and Python's ``sqlite3`` crashes where two of them use it at once.
+    """
+    server, shares = live_server.thread.httpd, live_server.thread.connections_override
+    app, turn = server.get_app(), Lock()
+
+    def one_at_a_time(environ: Any, start_response: Any) -> list[bytes]:
+        with turn:
+            response = app(environ, start_response)
+            try:
+                return [b"".join(response)]
+            finally:
+                response.close()
+
+    server.set_app(one_at_a_time if shares else app)
+    yield live_server
+    server.set_app(app)
 
 
 @pytest.fixture(scope="session")

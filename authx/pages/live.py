@@ -6,7 +6,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
 from authx.errors import StoreUnavailable
-from authx.http.cookies import never_cache, session_cookies
+from authx.http.caching import never_cache
+from authx.http.cookies import session_cookies
 from authx.http.live import USER
 from authx.http.outage import RETRY_AFTER_SECONDS
 from authx.http.refusals import body_of, status_of
