@@ -21,6 +21,7 @@ from authx.http import django_session
 from authx.http.caching import never_cache
 from authx.http.confirmation import is_safe
 from authx.http.device_cookie import introduce_browser
+from authx.http.framing import unframed
 from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.request_state import is_swapped, request_state
 from authx.logins.choosing import CompleteLogin, LoginByProof, browser_holder, offer
@@ -64,10 +65,15 @@ def choice_page(
         "must_end": offered.must_end,
         "is_again": login.proof is not None,
     }
-    response = render(request, "authx/choose.html", context, status=409)
-    introduce_browser(request, response)
+    response = _page(request, context)
+    introduce_browser(request, response, overwrites=True)  # the proof is bound to its device cookie
     never_cache(response)
     return response
+
+
+@unframed  # whichever login page it takes the place of
+def _page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    return render(request, "authx/choose.html", context, status=409)
 
 
 def _wanted(request: HttpRequest) -> str:

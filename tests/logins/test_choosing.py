@@ -185,6 +185,15 @@ def test_by_cookie_too(ada):
     assert browser.get(WHO).status_code == 200
 
 
+def test_by_cookie_too_where_the_browser_has_the_device_cookie_of_another_site_on_the_host(ada):
+    old = open_session(ada, device=Device(type="web")).session
+    browser = APIClient()
+    browser.cookies[conf.DEVICE_COOKIE] = "theirs.by-their-key"
+    told = refused(by_password(browser, transport="cookie"))
+    answer = by_proof(told["proof"], str(old.pk), browser, transport="cookie")
+    assert answer.status_code == 200, answer.content
+
+
 def test_a_login_by_proof_is_the_last_login_of_its_user(ada, phone):
     by_proof(refused(by_password())["proof"], str(phone.pk))
     ada.refresh_from_db()

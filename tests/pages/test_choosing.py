@@ -201,6 +201,30 @@ def test_a_browser_that_sent_no_device_cookie_gets_one_to_come_back_with(ada, ol
     assert browser.post(LOGIN, fields).status_code == 302
 
 
+UNREADABLE = {
+    "another site's on this host": "theirs.by-their-key",
+    "one that was cleared": '""',
+    "one from before it was partitioned, and one from after": f"a.b; {conf.DEVICE_COOKIE}=c.d",
+}
+
+
+@pytest.mark.parametrize("path", [LOGIN, "/admin/login/"])
+@pytest.mark.parametrize("sent", UNREADABLE.values(), ids=UNREADABLE)
+def test_a_browser_whose_device_cookie_we_cannot_read_gets_one_too(sent, path, admin, settings):
+    settings.AUTHX_COOKIE_SAMESITE, settings.AUTHX_COOKIE_PARTITIONED = "None", ";" in sent
+    open_session(admin, device=Device(type="web"))
+    browser = Client(headers={"User-Agent": FIREFOX})
+    browser.defaults["HTTP_COOKIE"] = f"{conf.DEVICE_COOKIE}={sent}"
+    fields = asked(sign_in(browser, admin, path))
+    del browser.defaults["HTTP_COOKIE"]
+    response = browser.post(LOGIN, fields)
+    assert response.status_code == 302, text(response)
+
+
+def test_a_device_cookie_of_ours_is_kept_by_the_question(browser, ada, old):
+    assert conf.DEVICE_COOKIE not in sign_in(browser, ada).cookies
+
+
 def test_several_at_once_where_a_limit_was_lowered(browser, ada, settings):
     settings.AUTHX_SESSION_LIMITS = []
     there = [str(open_session(ada, device=Device(type="web")).session.pk) for _ in range(3)]
@@ -352,6 +376,13 @@ def test_a_login_by_another_page_is_asked_too(path, browser, admin):
     assert (response.status_code, response["Location"]) == (302, "/private/")
     assert live(admin) == {sid(browser)}
     assert DeviceSession.objects.get(pk=old.pk).end_reason == "replaced"
+
+
+@pytest.mark.parametrize("path", [LOGIN, "/admin/login/"])
+def test_it_is_shown_in_no_frame_whichever_page_it_follows(path, browser, admin, settings):
+    assert not any("XFrameOptions" in name for name in settings.MIDDLEWARE)
+    open_session(admin, device=Device(type="web"))
+    assert sign_in(browser, admin, path)["X-Frame-Options"] == "DENY"
 
 
 def test_another_page_goes_on_also_where_ours_takes_no_password(browser, ada, old, settings):

@@ -159,5 +159,6 @@ def _full(
     refusal = {"detail": DETAILS[error.code], "code": error.code}
     response = Response({**refusal, **offer_body(offered)}, status=409)
     if data["transport"] == "cookie":
-        introduce_browser(request._request, response)  # the proof is bound to its device cookie
+        # The proof is bound to its device cookie.
+        introduce_browser(request._request, response, overwrites=True)
     return response
