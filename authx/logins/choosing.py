@@ -77,7 +77,7 @@ def offer(
     holder: str,
     now: datetime | None = None,
 ) -> Offer | None:
-    """Return the sessions that may end so that there is room for ``login``; None where none may.
+    """Return the sessions that may end so that there is room for ``login``; None where none of its user may.
 
     Its proof is good for five minutes, and one that follows another no longer than that one was. It is an
     event.
@@ -85,7 +85,9 @@ def offer(
     Raises:
         StoreUnavailable: the database cannot be read.
     """
-    if not error.choosable:
+    # A view may have opened a session for somebody else, whose devices are no business of this login's user.
+    sessions = [one for one in find_sessions(error.choosable) if one.user_id == login.user.pk]
+    if not sessions:
         return None
     moment, number = opening_moment()
     earlier, seconds = login.proof, int((now or moment).timestamp())
@@ -103,7 +105,7 @@ def offer(
     kind, subject = SessionEvent.Kind.CHOICE_OFFERED, find_subject(login.user)
     record_failure(kind, request, subject, outcome="session_limit")
     text = write_login_proof(proof, secret_keys(), now=seconds)
-    return Offer(find_sessions(error.choosable), error.must_end, text)
+    return Offer(sessions, error.must_end, text)
 
 
 class LoginByProof:

@@ -6,8 +6,10 @@ from datetime import timedelta
 from html import unescape
 
 import pytest
+from django.contrib.auth import get_user_model, login
 from django.contrib.sessions.models import Session
 from django.test import Client
+from django.urls import path
 from django.utils import timezone
 
 from authx.conf import conf, secret_keys
@@ -15,6 +17,7 @@ from authx.core.login_proof import read_login_proof
 from authx.core.reasons import EndReason
 from authx.models import DeviceSession, SessionEvent, SpentLoginProof
 from authx.sessions import Device, end_session, open_session
+from tests.urls import urlpatterns as site
 
 pytestmark = pytest.mark.django_db
 
@@ -408,6 +411,25 @@ def test_the_methods_of_another_page_are_kept(browser, ada, old, settings):
     new = DeviceSession.objects.get(pk=sid(browser))
     assert "otp" in new.amr
     assert new.backend == "django.contrib.auth.backends.ModelBackend"
+
+
+def sign_in_and_open_for(request, name):
+    """A site's own view, such as one where parents sign in and then hand the device to a child."""
+    people = get_user_model()._default_manager
+    login(request, people.get_by_natural_key("ada"), "django.contrib.auth.backends.ModelBackend")
+    open_session(people.get_by_natural_key(name), device=Device(type="web"))
+
+
+urlpatterns = [path("for/<name>/", sign_in_and_open_for), *site]
+
+
+@pytest.mark.urls(__name__)
+def test_nobody_is_asked_about_the_devices_of_somebody_else(browser, ada, bob):
+    theirs = open_session(bob, device=Device(name="Bob's laptop", type="web")).session
+    response = browser.post("/for/bob/")
+    assert response.status_code == 409
+    assert "proof" not in text(response)
+    assert str(theirs.pk) not in text(response)
 
 
 def test_where_our_pages_are_not_included_another_page_refuses_as_ever(browser, ada, old, settings):
