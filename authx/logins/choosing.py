@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -52,7 +52,7 @@ class Offer:
     #: How many of them must end; one, unless a limit was lowered.
     must_end: int
     #: The text of the login proof; never stored or logged.
-    proof: str
+    proof: str = field(repr=False)
 
 
 def browser_holder(request: HttpRequest) -> str:

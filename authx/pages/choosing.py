@@ -21,6 +21,7 @@ from authx.http import django_session
 from authx.http.caching import never_cache
 from authx.http.confirmation import is_safe
 from authx.http.device_cookie import introduce_browser
+from authx.http.error_reports import HiddenText
 from authx.http.framing import unframed
 from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.request_state import is_swapped, request_state
@@ -60,7 +61,7 @@ def choice_page(
         "login_page": page,
         "next": _wanted(request) if wanted is None else wanted,
         "remember": login.persistent,
-        "proof": offered.proof,
+        "proof": HiddenText(offered.proof),
         "sessions": offered.sessions,
         "must_end": offered.must_end,
         "is_again": login.proof is not None,

@@ -2,15 +2,18 @@
 
 import json
 import re
+import sys
 from datetime import timedelta
 from html import unescape
 
 import pytest
 from django.contrib.auth import get_user_model, login
 from django.contrib.sessions.models import Session
+from django.core.signals import got_request_exception
 from django.test import Client
 from django.urls import path
 from django.utils import timezone
+from django.views.debug import ExceptionReporter
 
 from authx.conf import conf, secret_keys
 from authx.core.login_proof import read_login_proof
@@ -386,6 +389,36 @@ def test_it_is_shown_in_no_frame_whichever_page_it_follows(path, browser, admin,
     assert not any("XFrameOptions" in name for name in settings.MIDDLEWARE)
     open_session(admin, device=Device(type="web"))
     assert sign_in(browser, admin, path)["X-Frame-Options"] == "DENY"
+
+
+def broken(request):
+    """A context processor with a bug."""
+    if request.method == "POST":
+        raise RuntimeError("a bug of the site's")
+    return {}
+
+
+@pytest.mark.parametrize("path", [LOGIN, "/admin/login/"])
+@pytest.mark.parametrize("debug", [False, True])
+def test_the_proof_is_in_no_report_of_a_page_that_cannot_be_made(debug, path, admin, settings):
+    (engine,) = settings.TEMPLATES
+    processors = [*engine["OPTIONS"]["context_processors"], f"{__name__}.broken"]
+    settings.TEMPLATES = [{**engine, "OPTIONS": {"context_processors": processors}}]
+    settings.DEBUG = debug
+    open_session(admin, device=Device(type="web"))
+    reports = []
+
+    def report(sender, request=None, **kwargs):
+        reporter = ExceptionReporter(request, *sys.exc_info())
+        reports.extend([reporter.get_traceback_html(), reporter.get_traceback_text()])
+
+    got_request_exception.connect(report)
+    try:
+        sign_in(Client(raise_request_exception=False), admin, path)
+    finally:
+        got_request_exception.disconnect(report)
+    assert ["choose.html" in found for found in reports] == [True, True]
+    assert not [found for found in reports if "gAAAA" in found or PASSWORD in found]
 
 
 def test_another_page_goes_on_also_where_ours_takes_no_password(browser, ada, old, settings):
