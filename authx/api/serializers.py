@@ -11,7 +11,7 @@ from django.contrib.auth.forms import UsernameField
 from django.db import models
 from rest_framework import ISO_8601, serializers
 
-from authx.api.texts import BESIDE_PROOF
+from authx.api.texts import BESIDE_PROOF, UNKNOWN_TRANSPORT
 from authx.conf import conf
 from authx.core.login_proof import MAX_LENGTH
 from authx.core.user_model import username_of
@@ -45,7 +45,10 @@ class EntrySerializer(BodySerializer):
     """What every body of ``login/`` may hold beside what proves who it is."""
 
     device = DeviceSerializer(required=False)
-    transport = serializers.ChoiceField(["body", "cookie"], default="body")
+    # A message without what was sent: JSON may hold text that no response can (RFC 8259 §8.2).
+    transport = serializers.ChoiceField(
+        ["body", "cookie"], default="body", error_messages={"invalid_choice": UNKNOWN_TRANSPORT}
+    )
     remember = serializers.BooleanField(default=True)
 
 
