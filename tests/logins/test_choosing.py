@@ -200,6 +200,22 @@ def test_a_login_by_proof_is_the_last_login_of_its_user(ada, phone):
     assert ada.last_login is not None
 
 
+@pytest.mark.parametrize("asked_again", [False, True])
+def test_the_user_authenticated_when_the_password_was_right(asked_again, ada, phone):
+    """A site that demands a login of a minute ago must not take one of four minutes for it."""
+    text = refused(by_password())["proof"]
+    earlier = rewritten(text, expires_at=opened(text).expires_at - 240)
+    if asked_again:
+        end_session(phone, EndReason.KICKED)
+        other = open_session(ada, device=Device(id="other", type="ios")).session
+        earlier, phone = refused(by_proof(earlier, str(phone.pk)))["proof"], other
+    answer = by_proof(earlier, str(phone.pk))
+    session = DeviceSession.objects.get(pk=answer.json()["session_id"])
+    assert session.created_at - session.auth_time == pytest.approx(
+        timedelta(minutes=4), abs=timedelta(seconds=30)
+    )
+
+
 def test_the_methods_and_the_backend_of_the_login_are_kept(ada, phone, settings):
     settings.AUTHX_AMR = {"django.contrib.auth.backends.ModelBackend": ["pwd", "otp"]}
     proof = refused(by_password())["proof"]
