@@ -7,7 +7,7 @@ from datetime import timedelta
 from html import unescape
 
 import pytest
-from django.contrib.auth import get_user_model, login
+from django.contrib.auth import get_user_model, login, user_logged_in
 from django.contrib.sessions.models import Session
 from django.core.signals import got_request_exception
 from django.test import Client
@@ -419,6 +419,24 @@ def test_the_proof_is_in_no_report_of_a_page_that_cannot_be_made(debug, path, ad
         got_request_exception.disconnect(report)
     assert ["choose.html" in found for found in reports] == [True, True]
     assert not [found for found in reports if "gAAAA" in found or PASSWORD in found]
+
+
+def test_another_login_in_the_same_request_has_chosen_nothing(browser, ada, bob, old):
+    """As by a receiver of the site's, which signs an account's owner in where its guest has signed in."""
+    fields = asked(sign_in(browser, ada))
+
+    def sign_in_instead(sender, request, user, **kwargs):
+        if user == ada:
+            login(request, bob, "django.contrib.auth.backends.ModelBackend")
+
+    user_logged_in.connect(sign_in_instead)
+    try:
+        assert browser.post(LOGIN, fields).status_code == 302
+    finally:
+        user_logged_in.disconnect(sign_in_instead)
+    (session,) = DeviceSession.objects.live().filter(user=bob)
+    assert browser.get(WHO).json() == {"user": bob.get_username(), "session": str(session.pk)}
+    assert live(ada) == set(), "it was overwritten"
 
 
 def test_another_page_goes_on_also_where_ours_takes_no_password(browser, ada, old, settings):
