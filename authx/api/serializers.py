@@ -11,7 +11,7 @@ from django.contrib.auth.forms import UsernameField
 from django.db import models
 from rest_framework import ISO_8601, serializers
 
-from authx.api.texts import BESIDE_PROOF, UNKNOWN_TRANSPORT
+from authx.api.texts import BESIDE_PROOF
 from authx.conf import conf
 from authx.core.login_proof import MAX_LENGTH
 from authx.core.user_model import username_of
@@ -47,7 +47,7 @@ class EntrySerializer(BodySerializer):
     device = DeviceSerializer(required=False)
     # A message without what was sent: JSON may hold text that no response can (RFC 8259 §8.2).
     transport = serializers.ChoiceField(
-        ["body", "cookie"], default="body", error_messages={"invalid_choice": UNKNOWN_TRANSPORT}
+        ["body", "cookie"], default="body", error_messages={"invalid_choice": "Must be body or cookie."}
     )
     remember = serializers.BooleanField(default=True)
 

@@ -30,6 +30,3 @@ NOT_CHOOSABLE = "There is no such session to end for this login."
 
 #: The message about a name or a password that is sent with a login proof.
 BESIDE_PROOF = "A login proof stands in place of name and password."
-
-#: The message about a ``transport`` that there is not.
-UNKNOWN_TRANSPORT = "Must be body or cookie."
