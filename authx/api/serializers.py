@@ -44,7 +44,10 @@ class EntrySerializer(BodySerializer):
     """What every body of ``login/`` may hold beside what proves who it is."""
 
     device = DeviceSerializer(required=False)
-    transport = serializers.ChoiceField(["body", "cookie"], default="body")
+    # A message without what was sent: JSON may hold text that no response can (RFC 8259 §8.2).
+    transport = serializers.ChoiceField(
+        ["body", "cookie"], default="body", error_messages={"invalid_choice": "Must be body or cookie."}
+    )
     remember = serializers.BooleanField(default=True)
 
 

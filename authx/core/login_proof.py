@@ -49,6 +49,11 @@ class LoginProof:
     #: What is spent: 128 random bits.
     nonce: str = field(default_factory=lambda: secrets.token_urlsafe(16))
 
+    @property
+    def proved_at(self) -> int:
+        """Return when the user authenticated, in seconds as ``expires_at``; asking again changes neither."""
+        return self.expires_at - LIFETIME
+
 
 def write_login_proof(proof: LoginProof, site_secrets: tuple[str | bytes, ...], *, now: int) -> str:
     """Return the proof as text; the first secret encrypts it."""
@@ -60,7 +65,8 @@ def read_login_proof(text: object, site_secrets: tuple[str | bytes, ...]) -> Log
     """Read a proof that was encrypted with any of ``site_secrets``, whatever its age.
 
     Raises:
-        LoginProofInvalid: it was never one of ours, or is not spelled as we spell it.
+        LoginProofInvalid: it was never one of ours, is not spelled as we spell it, or was written by another
+            release, with other fields.
     """
     if not isinstance(text, str) or len(text) > MAX_LENGTH or not _WIRE.fullmatch(text):
         raise LoginProofInvalid("the login proof is not of our form")
@@ -68,9 +74,9 @@ def read_login_proof(text: object, site_secrets: tuple[str | bytes, ...]) -> Log
         if base64.urlsafe_b64encode(base64.urlsafe_b64decode(text)) != text.encode():
             raise LoginProofInvalid("the login proof is not spelled as we spell it")
         content = strict_json.loads(_cipher(site_secrets).decrypt(text))
-    except (InvalidToken, ValueError):
+        return LoginProof(**{**content, "amr": tuple(content["amr"])})
+    except (InvalidToken, ValueError, KeyError, TypeError):
         raise LoginProofInvalid("the login proof is not one of ours") from None
-    return LoginProof(**{**content, "amr": tuple(content["amr"])})
 
 
 def _cipher(site_secrets: tuple[str | bytes, ...]) -> MultiFernet:

@@ -44,12 +44,14 @@ def presented_device(request: HttpRequest) -> BrowserDevice | None:
     return state.presented_device
 
 
-def introduce_browser(request: HttpRequest, response: HttpResponseBase) -> None:
+def introduce_browser(request: HttpRequest, response: HttpResponseBase, *, overwrites: bool = False) -> None:
     """Set the device cookie of a browser that has none: its first login is then sent with it.
 
-    One that we cannot read may be that of another site on this host: only a login overwrites it.
+    One that we cannot read may be that of another site on this host: it stays, unless this ``overwrites``, as
+    a login does.
     """
-    if not is_sent(request, conf.DEVICE_COOKIE) and conf.DEVICE_COOKIE not in response.cookies:
+    is_there = presented_device(request) is not None if overwrites else is_sent(request, conf.DEVICE_COOKIE)
+    if not is_there and conf.DEVICE_COOKIE not in response.cookies:
         set_device_cookie(response, _signer().sign(write_device(browser_device(request))).decode())
 
 

@@ -17,6 +17,16 @@ def keep_secrets(request: HttpRequest) -> None:
         request.__dict__["exception_reporter_filter"] = _always_active(kind.__module__, kind.__name__)()
 
 
+class HiddenText:
+    """A text for a template, whose variables Django shows in a report when the page cannot be made."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
+
+
 @cache
 def _always_active(module: str, name: str) -> Any:
     """Return a subclass of the site's own filter that is active also where Django switches it off."""

@@ -10,14 +10,13 @@ from authx.core.reasons import EndReason
 from authx.gate.principal import TokenCaller
 from authx.http import auth_functions, django_session
 from authx.http.actor import actor_of
-from authx.http.cookies import has_credentials
 from authx.http.request_state import RequestState, is_swapped, request_state
 from authx.identity.binding import follow_key
 from authx.identity.delivery import clearing
 from authx.identity.identity import Identity
 from authx.identity.password_change import continue_changed
 from authx.identity.visit import visit_of
-from authx.logins.presented import is_in_cookies
+from authx.logins.presented import holds_ours, is_in_cookies
 from authx.models import DeviceSession
 from authx.sessions import Credentials, end_session
 from authx.sessions.authentication import Caller
@@ -110,4 +109,4 @@ def _is_free_of_others(request: HttpRequest, session: DeviceSession | None) -> b
     owner = django_session.owner(request)
     if owner is not None:
         return session is not None and owner == str(session.pk)
-    return not django_session.is_present(request) and not has_credentials(request)
+    return not django_session.is_present(request) and not holds_ours(request)

@@ -16,7 +16,7 @@ from django.views.decorators.debug import sensitive_variables
 from authx.http.request_state import request_state
 from authx.logins.events import record_failure
 from authx.logins.limit import LOCKOUT, LoginCount, count_login
-from authx.logins.lockout import lockout_wait, note_failure
+from authx.logins.lockout import lockout_wait, note_lockout
 from authx.logins.names import find_users, is_guess, names_in
 from authx.logins.outcome import (
     Attempt,
@@ -57,7 +57,7 @@ def authenticate_within_limit(request: HttpRequest, **credentials: Any) -> Any:
     if user is not None:
         settle()
     else:
-        note_failure(request, credentials)
+        note_lockout(request, credentials)
     return user
 
 

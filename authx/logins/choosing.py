@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -12,11 +12,13 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import secret_keys
 from authx.core.login_proof import LIFETIME, LoginProof, read_login_proof, write_login_proof
+from authx.core.user_model import username_of
 from authx.errors import ChoiceInvalid, LoginProofInvalid, SessionLimitReached
 from authx.http.device_cookie import browser_device
 from authx.http.request_state import request_state
 from authx.logins.events import record_failure
-from authx.logins.limit import LoginCount, count_login
+from authx.logins.limit import LOCKOUT, LoginCount, count_login
+from authx.logins.lockout import note_lockout
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions.choosing import spend
 from authx.sessions.liveness import fingerprint, has_fingerprint
@@ -50,7 +52,7 @@ class Offer:
     #: How many of them must end; one, unless a limit was lowered.
     must_end: int
     #: The text of the login proof; never stored or logged.
-    proof: str
+    proof: str = field(repr=False)
 
 
 def browser_holder(request: HttpRequest) -> str:
@@ -75,7 +77,7 @@ def offer(
     holder: str,
     now: datetime | None = None,
 ) -> Offer | None:
-    """Return the sessions that may end so that there is room for ``login``; None where none may.
+    """Return the sessions that may end so that there is room for ``login``; None where none of its user may.
 
     Its proof is good for five minutes, and one that follows another no longer than that one was. It is an
     event.
@@ -83,7 +85,9 @@ def offer(
     Raises:
         StoreUnavailable: the database cannot be read.
     """
-    if not error.choosable:
+    # A view may have opened a session for somebody else, whose devices are no business of this login's user.
+    sessions = [one for one in find_sessions(error.choosable) if one.user_id == login.user.pk]
+    if not sessions:
         return None
     moment, number = opening_moment()
     earlier, seconds = login.proof, int((now or moment).timestamp())
@@ -101,7 +105,7 @@ def offer(
     kind, subject = SessionEvent.Kind.CHOICE_OFFERED, find_subject(login.user)
     record_failure(kind, request, subject, outcome="session_limit")
     text = write_login_proof(proof, secret_keys(), now=seconds)
-    return Offer(find_sessions(error.choosable), error.must_end, text)
+    return Offer(sessions, error.must_end, text)
 
 
 class LoginByProof:
@@ -131,10 +135,10 @@ class LoginByProof:
 
         Raises:
             LoginProofInvalid: it lets nobody in, whatever the cause; or there were too many tries, and then
-                ``request_state(request).login_wait`` is the number of seconds to wait.
+                ``request_state(request).login_wait`` is the number of seconds to wait, or -1.
             StoreUnavailable: the database cannot be asked.
         """
-        self._counted = _count(self._request, self._subject)
+        self._counted = _count(self._request, self._subject, self._user)
         try:
             return _judged(self._proof, self._user, holder=self._holder, now=self._now)
         except LoginProofInvalid:
@@ -182,15 +186,21 @@ def _read(text: object) -> tuple[LoginProof | None, Any]:
     return proof, user_of_key(proof.user)
 
 
-def _count(request: HttpRequest, subject: str | None) -> LoginCount:
-    """Count the try as one to sign in.
+def _count(request: HttpRequest, subject: str | None, user: Any) -> LoginCount:
+    """Count the try as one to sign in; a lockout holds for it too.
 
     Raises:
         LoginProofInvalid: there were too many.
     """
-    counted = count_login(request, names=(), subjects=() if subject is None else (subject,))
+    state = request_state(request)
+    if user is not None:
+        note_lockout(request, {"username": username_of(user)})
+    if state.is_locked_out:
+        counted = LoginCount(wait=state.login_wait, limit=LOCKOUT)
+    else:
+        counted = count_login(request, names=(), subjects=() if subject is None else (subject,))
     if counted.wait:
-        request_state(request).login_wait = counted.wait
+        state.login_wait = counted.wait
         record_failure(SessionEvent.Kind.LOGIN_LIMITED, request, subject, outcome=counted.limit)
         raise LoginProofInvalid("too many tries")
     return counted

@@ -28,7 +28,8 @@ class Lockout:
     def refuses(self, request: HttpRequest, credentials: Mapping[str, Any]) -> bool | int:
         """Return whether no password may be tried: the seconds until one may, or True if they are unknown.
 
-        ``credentials`` are those of Django's ``authenticate``. It is asked before a password is tried, and
+        ``credentials`` are those of Django's ``authenticate``; for a login proof, which stands for a password
+        that was right, the ``username`` alone. It is asked before a password is tried, and
         again after a wrong one, which may have been the last that was allowed.
         """
         return False
@@ -51,8 +52,11 @@ def lockout_wait(request: HttpRequest, credentials: Mapping[str, Any]) -> int:
 
 
 @sensitive_variables("credentials")
-def note_failure(request: HttpRequest | None, credentials: Mapping[str, Any]) -> None:
-    """Note whether a password that was wrong was the last one allowed; the door says so, not the package."""
+def note_lockout(request: HttpRequest | None, credentials: Mapping[str, Any]) -> None:
+    """Note whether the package lets nobody try, as after the last password that it allowed.
+
+    The door says so, not the package.
+    """
     package = _package()
     if request is None or package is None:
         return

@@ -13,7 +13,7 @@ from authx.core.claims import AccessClaims
 from authx.core.refresh_token import RefreshClaims, read_refresh_token
 from authx.errors import RefreshMalformed, TokenError, TokenExpired
 from authx.gate.verify import read_claims
-from authx.http.cookies import session_cookies
+from authx.http.cookies import has_credentials, is_sent, session_cookies
 from authx.http.request_state import unswapped_state
 
 #: What an access token holds, or why it is unusable; both None where there is none.
@@ -96,6 +96,12 @@ def is_in_cookies(request: HttpRequest, sid: UUID) -> bool:
     """Return whether the browser keeps the refresh token of session ``sid`` in a cookie."""
     refresh = presented_by(request).refresh
     return refresh is not None and refresh.sid == sid
+
+
+def holds_ours(request: HttpRequest) -> bool:
+    """Return whether the browser keeps a session cookie that may be ours; raises as ``cookies_of_others``."""
+    names = {name for name in (conf.ACCESS_COOKIE, conf.REFRESH_COOKIE) if is_sent(request, name)}
+    return has_credentials(request) and not names <= cookies_of_others(request)
 
 
 def cookies_of_others(request: HttpRequest) -> set[str]:

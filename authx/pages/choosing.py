@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.contrib import messages
@@ -21,12 +21,14 @@ from authx.http import django_session
 from authx.http.caching import never_cache
 from authx.http.confirmation import is_safe
 from authx.http.device_cookie import introduce_browser
+from authx.http.error_reports import HiddenText
+from authx.http.framing import unframed
 from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.request_state import is_swapped, request_state
 from authx.logins.choosing import CompleteLogin, LoginByProof, browser_holder, offer
 from authx.logins.outcome import set_retry_after
 from authx.pages.other_login_page import to_other_login_page
-from authx.pages.texts import OTHER_WAY, refusal_text
+from authx.pages.texts import OTHER_WAY, refusal_text, too_many
 from authx.sessions.choosing import Choice
 
 #: Fields of the form.
@@ -59,15 +61,20 @@ def choice_page(
         "login_page": page,
         "next": _wanted(request) if wanted is None else wanted,
         "remember": login.persistent,
-        "proof": offered.proof,
+        "proof": HiddenText(offered.proof),
         "sessions": offered.sessions,
         "must_end": offered.must_end,
         "is_again": login.proof is not None,
     }
-    response = render(request, "authx/choose.html", context, status=409)
-    introduce_browser(request, response)
+    response = cast("HttpResponse", _page(request, context))
+    introduce_browser(request, response, overwrites=True)  # the proof is bound to its device cookie
     never_cache(response)
     return response
+
+
+@unframed  # whichever login page it takes the place of
+def _page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    return render(request, "authx/choose.html", context, status=409)
 
 
 def _wanted(request: HttpRequest) -> str:
@@ -113,7 +120,7 @@ class ChoosingLoginView(LoginView):
     def _invalid(self) -> HttpResponse:
         wait = request_state(self.request).login_wait
         if wait:
-            response = self.show(_("Too many attempts. Please try again later."), 429)
+            response = self.show(str(too_many(wait).message), 429)
         else:
             text = _("This choice is no longer open: it is used up, or more than five minutes old.")
             response = self.show(f"{text} {_('Please sign in again.')}", 401)

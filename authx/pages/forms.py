@@ -11,7 +11,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.http.request_state import request_state
 from authx.logins.attempts import wait_unless_first
-from authx.logins.lockout import note_failure
+from authx.logins.lockout import note_lockout
 from authx.logins.outcome import settle
 from authx.pages.texts import too_many
 
@@ -50,5 +50,5 @@ class LoginForm(AuthenticationForm):
     @sensitive_variables()
     def get_invalid_login_error(self) -> forms.ValidationError:
         tried = {key: self.cleaned_data.get(key) for key in ("username", "password")}
-        note_failure(self.request, tried)
+        note_lockout(self.request, tried)
         return too_many(self.wait) if self.wait else super().get_invalid_login_error()

@@ -18,7 +18,7 @@ from authx.http.actor import actor_of
 from authx.http.cookies import has_credentials
 from authx.http.device_cookie import browser_device
 from authx.http.proof_notes import see
-from authx.http.request_state import is_swapped, request_state
+from authx.http.request_state import RequestState, is_swapped, request_state
 from authx.identity import deleted_sessions, django_login
 from authx.identity.bearer import bearer_caller, log_out
 from authx.identity.delivery import clearing
@@ -30,7 +30,7 @@ from authx.logins.double_click import login_key
 from authx.models import DeviceSession
 from authx.pages import proofs
 from authx.sessions import Device, end_session, open_session
-from authx.sessions.choosing import spend
+from authx.sessions.choosing import Choice, spend
 from authx.sessions.liveness import end_of
 from authx.sessions.methods import backend_methods, methods_of, password_methods
 from authx.store import database
@@ -74,8 +74,8 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
     amr = _methods(request, user, visit)  # before the data it is read from is dropped
     _leave_behind(request, user, visit, overwrites)
     persistent, state = _is_remembered(request), request_state(request)
-    path = django_session.backend_path(request)
-    proof = None if state.choice is None else state.choice.proof
+    path, choice = django_session.backend_path(request), _take_choice(state)
+    proof = None if choice is None else choice.proof
     state.complete_login = CompleteLogin(user, path or "", amr, state.by_password, persistent, proof)
     if session_key.key_of(request) is None:  # it has been flushed
         session_key.renew_key(request)
@@ -90,7 +90,7 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
         overwrites=overwrites,
         login_key=login_key(request, user, amr=amr, persistent=persistent, came_with=overwrites),
         django_key=session_key.stored_key(request),
-        choice=state.choice,
+        choice=choice,
     )
     see(request)
     is_unanswered = visit is None or state.is_finished  # as in a test
@@ -102,6 +102,13 @@ def _open(request: Any, user: Any, visit: Visit | None) -> None:
         return
     delivery = Delivery(credentials, binds_django_session=True)
     visit.identify(Identity(user, credentials.session, delivery=delivery))
+
+
+def _take_choice(state: RequestState) -> Choice | None:
+    """Return what this login has chosen to end; another one in the same request has chosen nothing."""
+    choice: Choice | None = state.choice
+    state.choice = state.proved_login = None
+    return choice
 
 
 def _is_remembered(request: Any) -> bool:
@@ -126,7 +133,7 @@ def _methods(request: Any, user: Any, visit: Visit | None) -> tuple[str, ...]:
 
 
 def _open_none(request: Any, user: Any, visit: Visit | None) -> None:
-    if (choice := request_state(request).choice) is not None:  # its proof is used all the same
+    if (choice := _take_choice(request_state(request))) is not None:  # its proof is used all the same
         database.transact(partial(spend, choice.proof))
     beneath = _beneath(request, visit)
     _leave_behind(request, user, visit, beneath)

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest
 
 from authx.http import renewal
+from authx.http.request_state import answered_request
 from authx.logins.browser import browser_session
+
+
+class _UnlessPosted:
+    """Whether a view demands a login, for each request anew: not where a form is sent to it."""
+
+    def __bool__(self) -> bool:
+        request = answered_request.get()
+        return request is None or request.method != "POST"
 
 
 def open_logout(request: HttpRequest, view: Any, *args: Any) -> None:
     """Let everybody reach a logout of Django's; call it before LoginRequiredMiddleware looks at the view.
 
     That would send whoever signs out of a session that has ended to a login, and from there to a page that
-    takes no GET.
+    takes no GET. What a site's own logout shows to a GET stays behind the login.
     """
-    if request.method == "POST" and renewal.is_logout(request):
-        login_not_required(view)
+    demands_login = getattr(view, "login_required", True) is True
+    if demands_login and request.method == "POST" and renewal.is_logout(request):
+        view.login_required = _UnlessPosted()
 
 
 async def aopen_logout(request: HttpRequest, view: Any, *args: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import IntegrityError
@@ -136,7 +136,8 @@ def open_session(
     ``login_key`` is what this login has in common with one that was sent by the same double click: within the
     grace the second of them opens nothing, and is answered with the session of the first. ``django_key`` is
     the key of the Django session that it is bound to. ``choice`` is what the user of an earlier login has
-    chosen to end, because a limit was full: that ends in the same transaction, or nothing is opened.
+    chosen to end, because a limit was full: that ends in the same transaction, or nothing is opened. Its
+    proof says when the user authenticated.
 
     Raises:
         SessionLimitReached: a limit that refuses logins is full; nothing was opened.
@@ -159,6 +160,8 @@ def open_session(
         columns["django_session"] = mark_of(django_key)
     columns |= {"login_key": login_key, "subject": subject, "not_before_number": not_before_number}
     columns["backend"] = path
+    if choice is not None:  # the user authenticated when the proof was made
+        auth_time = datetime.fromtimestamp(choice.proof.proved_at, UTC)
     if auth_time is not None:
         columns["auth_time"] = auth_time
     device = device or Device()

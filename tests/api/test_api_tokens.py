@@ -249,8 +249,8 @@ WRONG = {
     "device.id": [[], {}, True, "d" * 129, "d\x00", "a\nb", "a\u202eb", "\ud800"],
     "device.name": [[], {}, True, "n\x00", "\ud800", "n" * 513],
     "device.type": [[], {}, True, "toaster", "WEB", "web\x00", "\ud800", "x" * 33],
-    "transport": [[], {}, True, "", "pigeon", "Cookie", ["cookie"]],
-    "remember": [[], {}, "", "perhaps", 7],
+    "transport": [[], {}, True, "", "pigeon", "Cookie", ["cookie"], "\ud800"],
+    "remember": [[], {}, "", "perhaps", 7, "\ud800"],
 }
 
 
@@ -1255,7 +1255,4 @@ def test_no_token_and_no_password_is_logged_stored_or_repeated(
     for secret in secrets:
         assert secret not in caplog.text
         assert not any(secret in text for text in rows)
-    for secret in secrets - {"canary-5e3d"}:
         assert not any(secret in text for text in said)
-    # A ChoiceField repeats a wrong choice; it is no secret, but nothing else may come back.
-    assert [text for text in said if "canary-5e3d" in text] == [said[3]]

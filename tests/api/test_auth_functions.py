@@ -543,6 +543,15 @@ def test_what_the_caller_kept_in_a_django_session_goes_with_a_logout(client, her
     assert not cookies(client)
 
 
+def test_also_where_another_site_on_the_host_has_cookies_of_our_names(client, here):
+    theirs = {ACCESS: "of.another.site", REFRESH: "of-another.site"}
+    client.cookies.load(theirs)
+    assert call(client, "/store/", here).status_code == 200
+    assert call(client, "/log-out/", here).status_code == 200
+    assert not Session.objects.exists()
+    assert cookies(client) == theirs
+
+
 def test_what_a_browser_without_a_django_login_kept_goes_with_its_session(ada, password):
     """Signed in through the API by cookie; what it keeps is its own session's, claimed or not."""
     browser = APIClient()

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 from cryptography.fernet import Fernet, MultiFernet
 
-from authx.core.derivation import derive_secret
+from authx.core import strict_json
+from authx.core.derivation import derive_secret, fernet
 from authx.core.login_proof import MAX_LENGTH, LoginProof, read_login_proof, write_login_proof
 from authx.errors import LoginProofInvalid
 
@@ -48,6 +49,14 @@ def test_a_key_that_became_a_fallback_still_reads():
     assert read_login_proof(written(secrets=("old",)), ("new", "old")) == PROOF
     with pytest.raises(LoginProofInvalid):
         read_login_proof(written(secrets=("old",)), ("new",))
+
+
+@pytest.mark.parametrize("change", [{"newer": 1}, {"amr": None}, {"amr": ...}, {"holder": ...}], ids=str)
+def test_one_of_a_release_with_other_fields_is_none(change):
+    content = {name: getattr(PROOF, name) for name in PROOF.__slots__} | change
+    text = strict_json.dumps({name: value for name, value in content.items() if value is not ...})
+    with pytest.raises(LoginProofInvalid):
+        read_login_proof(fernet(SECRETS, "login-proof").encrypt(text).decode(), SECRETS)
 
 
 def test_nothing_that_it_says_can_be_read_from_outside():

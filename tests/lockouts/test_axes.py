@@ -1,5 +1,6 @@
 """django-axes beside authx: whose lockout is told how, and what a right password resets."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -141,6 +142,22 @@ def test_a_right_password_resets_the_counters(door, backends, handler, ada, pass
         assert answer.status_code in {200, 302}
     assert failures() == 0
     assert by_api().status_code == 401
+
+
+def test_no_login_proof_from_before_a_lockout_resets_them(backends, handler, ada, password, settings):
+    settings.AUTHX_SESSION_LIMITS = [{"limit": 1, "when_full": "refuse", "choose": True}]
+    end = str(open_session(ada).session.pk)
+    proof = by_api(password=password).json()["proof"]
+    browser = Client()
+    page = by_page(password=password, client=browser).content.decode()
+    fields = {"proof": re.search(r'name="proof" value="([^"]+)"', page)[1], "end": end}
+    fail(LIMIT)
+    answer = APIClient().post(LOGIN, {"proof": proof, "end": end}, format="json")
+    assert (answer.status_code, answer["Content-Type"]) == (429, "application/json")
+    page = browser.post(PAGE, fields)
+    assert (page.status_code, "Signing in is locked" in page.content.decode()) == (429, True)
+    assert by_api(password=password).status_code == 429
+    assert DeviceSession.objects.live().count() == 1
 
 
 @pytest.mark.parametrize("door", [by_api, by_page])

@@ -185,10 +185,35 @@ def test_by_cookie_too(ada):
     assert browser.get(WHO).status_code == 200
 
 
+def test_by_cookie_too_where_the_browser_has_the_device_cookie_of_another_site_on_the_host(ada):
+    old = open_session(ada, device=Device(type="web")).session
+    browser = APIClient()
+    browser.cookies[conf.DEVICE_COOKIE] = "theirs.by-their-key"
+    told = refused(by_password(browser, transport="cookie"))
+    answer = by_proof(told["proof"], str(old.pk), browser, transport="cookie")
+    assert answer.status_code == 200, answer.content
+
+
 def test_a_login_by_proof_is_the_last_login_of_its_user(ada, phone):
     by_proof(refused(by_password())["proof"], str(phone.pk))
     ada.refresh_from_db()
     assert ada.last_login is not None
+
+
+@pytest.mark.parametrize("asked_again", [False, True])
+def test_the_user_authenticated_when_the_password_was_right(asked_again, ada, phone):
+    """A site that demands a login of a minute ago must not take one of four minutes for it."""
+    text = refused(by_password())["proof"]
+    earlier = rewritten(text, expires_at=opened(text).expires_at - 240)
+    if asked_again:
+        end_session(phone, EndReason.KICKED)
+        other = open_session(ada, device=Device(id="other", type="ios")).session
+        earlier, phone = refused(by_proof(earlier, str(phone.pk)))["proof"], other
+    answer = by_proof(earlier, str(phone.pk))
+    session = DeviceSession.objects.get(pk=answer.json()["session_id"])
+    assert session.created_at - session.auth_time == pytest.approx(
+        timedelta(minutes=4), abs=timedelta(seconds=30)
+    )
 
 
 def test_the_methods_and_the_backend_of_the_login_are_kept(ada, phone, settings):

@@ -1,5 +1,6 @@
 """authx.logins.lockout: a package of the site's that locks logins out, as every door asks and tells it."""
 
+import re
 from typing import ClassVar
 
 import pytest
@@ -10,6 +11,7 @@ from rest_framework.test import APIClient
 
 from authx.logins.lockout import Lockout
 from authx.models import DeviceSession, SessionEvent
+from authx.sessions import open_session
 
 pytestmark = pytest.mark.django_db
 
@@ -133,6 +135,29 @@ def test_what_it_raises_at_a_right_password_fails_nobody(settings, ada, password
     settings.AUTHX_LOCKOUT = f"{HERE}.Broken"
     assert by_api(password).status_code == 200
     assert "Broken did not take note of a right password." in caplog.text
+
+
+FULL = {"limit": 1, "when_full": "refuse", "choose": True}
+
+
+@pytest.mark.parametrize(("answer", "after", "text"), [(True, None, "is locked"), (90, "90", "try again")])
+def test_a_login_proof_is_no_way_around_it(answer, after, text, register, ada, password, settings):
+    settings.AUTHX_SESSION_LIMITS = [FULL]
+    end = str(open_session(ada).session.pk)
+    proof = by_api(password).json()["proof"]
+    browser = Client()
+    page = browser.post(PAGE, {"username": "ada", "password": password})
+    fields = {"proof": re.search(r'name="proof" value="([^"]+)"', page.content.decode())[1], "end": end}
+    register.refused["ada"] = answer
+    api, page = APIClient().post(LOGIN, {"proof": proof, "end": end}), browser.post(PAGE, fields)
+    assert [found.status_code for found in (api, page)] == [429] * 2
+    assert [found.get("Retry-After") for found in (api, page)] == [after] * 2
+    assert text in page.content.decode()
+    assert register.told == [("left to", LOGIN), ("left to", PAGE)], "of no right password"
+    found = SessionEvent.objects.filter(kind="login_limited").values_list("outcome", "subject")
+    assert list(found) == [("lockout", str(ada.pk))] * 2
+    register.refused.clear()
+    assert APIClient().post(LOGIN, {"proof": proof, "end": end}).status_code == 200, "it is not spent"
 
 
 def test_code_without_a_request_is_not_locked_out(register, ada, password):

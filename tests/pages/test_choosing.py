@@ -2,19 +2,25 @@
 
 import json
 import re
+import sys
 from datetime import timedelta
 from html import unescape
 
 import pytest
+from django.contrib.auth import get_user_model, login, user_logged_in
 from django.contrib.sessions.models import Session
+from django.core.signals import got_request_exception
 from django.test import Client
+from django.urls import path
 from django.utils import timezone
+from django.views.debug import ExceptionReporter
 
 from authx.conf import conf, secret_keys
 from authx.core.login_proof import read_login_proof
 from authx.core.reasons import EndReason
 from authx.models import DeviceSession, SessionEvent, SpentLoginProof
 from authx.sessions import Device, end_session, open_session
+from tests.urls import urlpatterns as site
 
 pytestmark = pytest.mark.django_db
 
@@ -201,6 +207,30 @@ def test_a_browser_that_sent_no_device_cookie_gets_one_to_come_back_with(ada, ol
     assert browser.post(LOGIN, fields).status_code == 302
 
 
+UNREADABLE = {
+    "another site's on this host": "theirs.by-their-key",
+    "one that was cleared": '""',
+    "one from before it was partitioned, and one from after": f"a.b; {conf.DEVICE_COOKIE}=c.d",
+}
+
+
+@pytest.mark.parametrize("path", [LOGIN, "/admin/login/"])
+@pytest.mark.parametrize("sent", UNREADABLE.values(), ids=UNREADABLE)
+def test_a_browser_whose_device_cookie_we_cannot_read_gets_one_too(sent, path, admin, settings):
+    settings.AUTHX_COOKIE_SAMESITE, settings.AUTHX_COOKIE_PARTITIONED = "None", ";" in sent
+    open_session(admin, device=Device(type="web"))
+    browser = Client(headers={"User-Agent": FIREFOX})
+    browser.defaults["HTTP_COOKIE"] = f"{conf.DEVICE_COOKIE}={sent}"
+    fields = asked(sign_in(browser, admin, path))
+    del browser.defaults["HTTP_COOKIE"]
+    response = browser.post(LOGIN, fields)
+    assert response.status_code == 302, text(response)
+
+
+def test_a_device_cookie_of_ours_is_kept_by_the_question(browser, ada, old):
+    assert conf.DEVICE_COOKIE not in sign_in(browser, ada).cookies
+
+
 def test_several_at_once_where_a_limit_was_lowered(browser, ada, settings):
     settings.AUTHX_SESSION_LIMITS = []
     there = [str(open_session(ada, device=Device(type="web")).session.pk) for _ in range(3)]
@@ -354,6 +384,61 @@ def test_a_login_by_another_page_is_asked_too(path, browser, admin):
     assert DeviceSession.objects.get(pk=old.pk).end_reason == "replaced"
 
 
+@pytest.mark.parametrize("path", [LOGIN, "/admin/login/"])
+def test_it_is_shown_in_no_frame_whichever_page_it_follows(path, browser, admin, settings):
+    assert not any("XFrameOptions" in name for name in settings.MIDDLEWARE)
+    open_session(admin, device=Device(type="web"))
+    assert sign_in(browser, admin, path)["X-Frame-Options"] == "DENY"
+
+
+def broken(request):
+    """A context processor with a bug."""
+    if request.method == "POST":
+        raise RuntimeError("a bug of the site's")
+    return {}
+
+
+@pytest.mark.parametrize("path", [LOGIN, "/admin/login/"])
+@pytest.mark.parametrize("debug", [False, True])
+def test_the_proof_is_in_no_report_of_a_page_that_cannot_be_made(debug, path, admin, settings):
+    (engine,) = settings.TEMPLATES
+    processors = [*engine["OPTIONS"]["context_processors"], f"{__name__}.broken"]
+    settings.TEMPLATES = [{**engine, "OPTIONS": {"context_processors": processors}}]
+    settings.DEBUG = debug
+    open_session(admin, device=Device(type="web"))
+    reports = []
+
+    def report(sender, request=None, **kwargs):
+        reporter = ExceptionReporter(request, *sys.exc_info())
+        reports.extend([reporter.get_traceback_html(), reporter.get_traceback_text()])
+
+    got_request_exception.connect(report)
+    try:
+        sign_in(Client(raise_request_exception=False), admin, path)
+    finally:
+        got_request_exception.disconnect(report)
+    assert ["choose.html" in found for found in reports] == [True, True]
+    assert not [found for found in reports if "gAAAA" in found or PASSWORD in found]
+
+
+def test_another_login_in_the_same_request_has_chosen_nothing(browser, ada, bob, old):
+    """As by a receiver of the site's, which signs an account's owner in where its guest has signed in."""
+    fields = asked(sign_in(browser, ada))
+
+    def sign_in_instead(sender, request, user, **kwargs):
+        if user == ada:
+            login(request, bob, "django.contrib.auth.backends.ModelBackend")
+
+    user_logged_in.connect(sign_in_instead)
+    try:
+        assert browser.post(LOGIN, fields).status_code == 302
+    finally:
+        user_logged_in.disconnect(sign_in_instead)
+    (session,) = DeviceSession.objects.live().filter(user=bob)
+    assert browser.get(WHO).json() == {"user": bob.get_username(), "session": str(session.pk)}
+    assert live(ada) == set(), "it was overwritten"
+
+
 def test_another_page_goes_on_also_where_ours_takes_no_password(browser, ada, old, settings):
     settings.AUTHX_PASSWORD_LOGIN = False
     settings.LOGIN_URL = "/django-login/"
@@ -377,6 +462,25 @@ def test_the_methods_of_another_page_are_kept(browser, ada, old, settings):
     new = DeviceSession.objects.get(pk=sid(browser))
     assert "otp" in new.amr
     assert new.backend == "django.contrib.auth.backends.ModelBackend"
+
+
+def sign_in_and_open_for(request, name):
+    """A site's own view, such as one where parents sign in and then hand the device to a child."""
+    people = get_user_model()._default_manager
+    login(request, people.get_by_natural_key("ada"), "django.contrib.auth.backends.ModelBackend")
+    open_session(people.get_by_natural_key(name), device=Device(type="web"))
+
+
+urlpatterns = [path("for/<name>/", sign_in_and_open_for), *site]
+
+
+@pytest.mark.urls(__name__)
+def test_nobody_is_asked_about_the_devices_of_somebody_else(browser, ada, bob):
+    theirs = open_session(bob, device=Device(name="Bob's laptop", type="web")).session
+    response = browser.post("/for/bob/")
+    assert response.status_code == 409
+    assert "proof" not in text(response)
+    assert str(theirs.pk) not in text(response)
 
 
 def test_where_our_pages_are_not_included_another_page_refuses_as_ever(browser, ada, old, settings):

@@ -8,6 +8,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LoginView, LogoutView, logout_then_login
+from django.http import HttpResponse
 from django.test import AsyncClient, Client
 from django.urls import path
 
@@ -24,9 +25,20 @@ ACCESS, REFRESH = "__Host-authx_access", "__Host-authx_refresh"
 LOGIN_REQUIRED = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 LOGOUTS = [LOGOUT, "/django-logout/", "/admin/logout/", "/wrapped-logout/", "/logout-then-login/"]
 
+
+class Confirming(LogoutView):
+    """A site's own, which asks first, and shows who is to leave."""
+
+    http_method_names = ("get", "post")
+
+    def get(self, request):
+        return HttpResponse(f"Leave, {request.user}?")
+
+
 urlpatterns = [
     path("wrapped-logout/", login_required(LogoutView.as_view(next_page="/whoami/"))),
     path("logout-then-login/", logout_then_login),
+    path("confirmed-logout/", Confirming.as_view(next_page="/whoami/")),
     path("sign-in/", LoginView.as_view(template_name="site/form.html"), name="sign-in"),
     *site,
 ]
@@ -145,6 +157,15 @@ def test_a_site_may_extend_the_middleware(settings, db):
     settings.MIDDLEWARE = [*order, LOGIN_REQUIRED]
     answer = Client().post("/django-logout/")
     assert (answer["Location"], answer.wsgi_request.META["LOOKED_AT"]) == ("/whoami/", "yes")
+
+
+def test_what_a_logout_shows_to_a_link_stays_behind_the_login(browser, settings):
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, LOGIN_REQUIRED]
+    page = "/confirmed-logout/"
+    for _time in range(2):
+        assert Client().get(page)["Location"] == f"{LOGIN}?next={page}"
+        assert browser.get(page).content == b"Leave, admin?"
+        assert Client().post(page)["Location"] == "/whoami/"
 
 
 def test_no_other_page_is_opened_to_everybody(settings, db):

@@ -158,5 +158,6 @@ def _full(
         raise error
     response = Response({**body_of(error.code), **offer_body(offered)}, status=409)
     if data["transport"] == "cookie":
-        introduce_browser(request._request, response)  # the proof is bound to its device cookie
+        # The proof is bound to its device cookie.
+        introduce_browser(request._request, response, overwrites=True)
     return response
