@@ -59,10 +59,18 @@ class BearerAuthentication(AuthxAuthentication):
         state = request_state(request._request)
         state.identity_header = "Authorization"
         token = _or_refuse(request, lambda: bearer_token(request))
-        if not is_access_token(token) and has_other_reader(request, self, AuthxAuthentication):
+        state.caller = _or_refuse(request, lambda: self._admit_ours(request, token))
+        return None if state.caller is None else _let_in(request, state.caller)
+
+    @sensitive_variables()
+    def _admit_ours(self, request: Request, token: str) -> AnyCaller | None:
+        """Return the caller; None for a token that is not of our type, where another class takes such."""
+        try:
+            return _admit(token)
+        except TokenMalformed:
+            if is_access_token(token) or not has_other_reader(request, self, AuthxAuthentication):
+                raise
             return None
-        state.caller = _or_refuse(request, lambda: _admit(token))
-        return _let_in(request, state.caller)
 
 
 class CookieAuthentication(AuthxAuthentication):

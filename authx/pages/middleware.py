@@ -131,7 +131,7 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
     answered(response, state)
     restrict_caches(request, response, state, visit)
     try:
-        if visit is None or state.caller is not None:
+        if _has_new_data(request) and (visit is None or state.caller is not None):
             conclude_bearer(request, state)
             visit = vars(request).get("authx_visit")
         if visit is not None:
@@ -152,8 +152,7 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
 
 
 def _apply(visit: Visit, response: HttpResponseBase, state: RequestState) -> None:
-    kept = getattr(visit.request, "session", None)
-    if kept is None or not kept.modified:
+    if not _has_new_data(visit.request):
         apply(visit, response, state)
         return
     note_proofs(visit, response)
@@ -162,6 +161,11 @@ def _apply(visit: Visit, response: HttpResponseBase, state: RequestState) -> Non
         visit.identify(changed)
     apply(visit, response, state)
     claim_stored_data(visit, state)
+
+
+def _has_new_data(request: Any) -> bool:
+    """Return whether something was stored in the Django session, or removed from it, or its key is new."""
+    return bool(getattr(getattr(request, "session", None), "modified", False))
 
 
 def _is_outage(visit: Visit) -> bool:
