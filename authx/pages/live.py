@@ -8,6 +8,7 @@ from django.views.decorators.http import require_safe
 from authx.errors import StoreUnavailable
 from authx.http.caching import never_cache
 from authx.http.cookies import session_cookies
+from authx.http.framing import unframed
 from authx.http.live import USER
 from authx.http.outage import RETRY_AFTER_SECONDS
 from authx.http.refusals import body_of, status_of
@@ -15,6 +16,7 @@ from authx.pages.texts import ended_text
 from authx.sessions.open_pages import Ended, ask
 
 
+@unframed
 @require_safe
 def live(request: HttpRequest) -> HttpResponse:
     """Answer 204, or 401 with the reason and a sentence for the visitor."""
