@@ -19,6 +19,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.db import connections
+from django.utils import translation
 from rest_framework.test import APIClient
 
 PASSWORD = "correct-horse-battery-staple"
@@ -47,13 +48,14 @@ def _fresh_cache() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _nothing_left_over() -> Iterator[None]:
-    """What a test left for the end of its request is no other test's, nor are the managed keys it made."""
+    """What a test left for the end of its request is no other test's, nor its managed keys or language."""
     yield
     from authx.gate.keys import keyring  # not before Django is set up
     from authx.logins.outcome import take_last
     from authx.store.after_transaction import _PENDING
 
     take_last()
+    translation.deactivate()  # LocaleMiddleware leaves that of its last request
 
     if keyring.keyset_of.cache_info().currsize and keyring.keyset()._rows:
         keyring.keyset_of.cache_clear()
