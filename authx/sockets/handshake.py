@@ -20,10 +20,15 @@ MARKER: Final = "authx"
 
 
 def as_request(scope: Mapping[str, Any]) -> HttpRequest:
-    """Return the handshake as a request, for what reads cookies, hosts and origins."""
+    """Return the handshake as a request, for what reads cookies, hosts and origins.
+
+    Without the query string of a socket, of which nothing is read: it may be octets that are no text.
+    """
     is_secure = scope.get("scheme") in {"wss", "https"}
     defaults: dict[str, Any] = {"path": "/", "query_string": b"", "headers": []}
-    plain = {"type": "http", "method": "GET", "scheme": "https" if is_secure else "http"}
+    plain: dict[str, Any] = {"type": "http", "method": "GET", "scheme": "https" if is_secure else "http"}
+    if scope["type"] == "websocket":
+        plain["query_string"] = b""
     return ASGIRequest({**defaults, **scope, **plain}, BytesIO())
 
 
