@@ -65,8 +65,11 @@ class Connection:
             if message["type"] == _DISCONNECT:
                 self._is_over = True
                 self.on_gone()
-            if message["type"] != _RECEIVE or await self._is_for_the_app(message):
+            if message["type"] != _RECEIVE or self._is_for_the_app(message):
                 return message
+            del message  # it may hold a token, which reports of errors would show while this waits
+            if self._renewal is not None:
+                await asyncio.shield(self._renewal)  # it goes on if the app gives up this receive
         closing = self._ending.result()
         return {"type": _DISCONNECT, "code": closing.code, "reason": closing.reason}
 
@@ -94,21 +97,21 @@ class Connection:
         received, self._next = self._next, None
         return received.result()
 
-    async def _is_for_the_app(self, message: Message) -> bool:
+    def _is_for_the_app(self, message: Message) -> bool:
         text = message.get("text")
         if _size(text, message.get("bytes")) > conf.SOCKET_MESSAGE_SIZE:
             self.end(TOO_BIG)
             return False
         if self.renew is None or text is None or not text.startswith(RENEW):
             return True
-        self._renewal = asyncio.ensure_future(self._renew(self.renew, text))
-        await asyncio.shield(self._renewal)  # it goes on if the app gives up this receive
+        self._renewal = asyncio.ensure_future(self._answer(self.renew(text)))
         return False
 
-    async def _renew(self, renew: Callable[[str], Awaitable[str | None]], text: str) -> None:
-        answer = await renew(text)
+    async def _answer(self, renewal: Awaitable[str | None]) -> None:
+        answer = await renewal
         if answer is not None:
-            await self.send({"type": "websocket.send", "text": answer})
+            with suppress(Exception):  # who may be gone, which the next message says
+                await self.send({"type": "websocket.send", "text": answer})
 
     async def _accept(self, message: Message) -> None:
         async with self._opening:
