@@ -78,11 +78,12 @@ class Connection:
         if message["type"] == _ACCEPT:
             await self._accept(message)
         elif not self._ending.done():
-            if message["type"] != "websocket.send":
-                self._is_over = True  # the app closes it, or refuses to open it
+            is_last = message["type"] != "websocket.send"  # the app closes it, or refuses to open it
+            self._is_over = self._is_over or is_last
             try:
                 await self._server_send(message)
             except Exception:
+                self._is_over = self._is_over and not is_last  # what a server refuses closes nothing
                 if not self._ending.done():  # else it was closed meanwhile, of which servers complain
                     raise
 
