@@ -401,3 +401,15 @@ async def test_a_query_string_that_is_no_text_is_the_apps(opened, query, public)
     assert app.scopes[0]["query_string"] == query
     status, body, _headers = await connect(query_string=query).refused()
     assert (status, body["code"]) == (401, "not_authenticated")
+
+
+@pytest.mark.parametrize("value", [b"text/plain; charset*=none''x", b"text/plain; charset*=utf-8''%00"])
+@in_loop
+async def test_a_handshake_that_claims_odd_content_has_none(opened, value):
+    """Django's request fails at these."""
+    headers = [(b"content-type", value)]
+    status, body, _headers = await connect(headers=headers).refused()
+    assert (status, body["code"]) == (401, "not_authenticated")
+    app = Echo()
+    await connect(app, bearer=opened.access_token, headers=headers).accepted()
+    assert (b"content-type", value) in app.scopes[0]["headers"]
