@@ -17,6 +17,8 @@ from authx.sockets.refusal import Message, Receive, Refusal, Send, send_refusal
 
 #: Seconds that a close frame may take to leave; a client that reads nothing keeps it waiting.
 CLOSE_SECONDS: Final = 5.0
+#: Seconds after the end in which what an app still sends is dropped without a word.
+PATIENCE_SECONDS: Final = 60.0
 _ACCEPT: Final = "websocket.accept"
 _DISCONNECT: Final = "websocket.disconnect"
 _RECEIVE: Final = "websocket.receive"
@@ -38,6 +40,8 @@ class Connection:
         self._closer: asyncio.Task[None] | None = None
         self._next: asyncio.Task[Message] | None = None
         self._renewal: asyncio.Task[None] | None = None
+        #: When its end began, in seconds of the loop's clock.
+        self._ended_at = 0.0
         #: Held while the socket is being opened: it cannot be closed in the middle of that.
         self._opening = asyncio.Lock()
         self._is_open = self._is_over = False
@@ -46,6 +50,7 @@ class Connection:
         """Close it, whatever the app is doing; with ``refusal`` if it has not been opened yet."""
         if not self._ending.done() and not self._is_over:
             self._ending.set_result(closing)
+            self._ended_at = asyncio.get_running_loop().time()
             self._closer = asyncio.ensure_future(self._close(closing, refusal))
 
     async def closed(self) -> None:
@@ -74,7 +79,13 @@ class Connection:
         return {"type": _DISCONNECT, "code": closing.code, "reason": closing.reason}
 
     async def send(self, message: Message) -> None:
-        """Send what the app says; nothing, once this has ended."""
+        """Send what the app says; nothing, once this has ended.
+
+        Raises:
+            OSError: it ended long ago, and the app goes on: one that only sends learns it in no other way.
+        """
+        if self._ending.done() and asyncio.get_running_loop().time() - self._ended_at > PATIENCE_SECONDS:
+            raise OSError("the socket has ended")
         if message["type"] == _ACCEPT:
             await self._accept(message)
         elif not self._ending.done():
