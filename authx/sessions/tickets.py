@@ -25,8 +25,9 @@ from authx.sessions.credentials import claims_of
 from authx.sessions.liveness import find_live
 from authx.store import database
 
-#: Rows are kept for longer than any ticket is good, whichever process's clock is slow.
-_KEEP: Final = timedelta(minutes=2)
+#: Rows are kept for longer than any ticket is good: for half a minute, and four times the AUTHX_CLOCK_LEEWAY
+#: that there may be at most, by which the clocks of those who make, take and tidy can differ.
+_KEEP: Final = timedelta(minutes=5)
 #: One in so many takers deletes old rows.
 _TIDIES: Final = 100
 

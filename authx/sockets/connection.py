@@ -17,6 +17,8 @@ from authx.sockets.refusal import Message, Receive, Refusal, Send, send_refusal
 
 #: Seconds that a close frame may take to leave; a client that reads nothing keeps it waiting.
 CLOSE_SECONDS: Final = 5.0
+#: Seconds after the end in which what an app still sends is dropped without a word.
+PATIENCE_SECONDS: Final = 60.0
 _ACCEPT: Final = "websocket.accept"
 _DISCONNECT: Final = "websocket.disconnect"
 _RECEIVE: Final = "websocket.receive"
@@ -38,6 +40,8 @@ class Connection:
         self._closer: asyncio.Task[None] | None = None
         self._next: asyncio.Task[Message] | None = None
         self._renewal: asyncio.Task[None] | None = None
+        #: When its end began, in seconds of the loop's clock.
+        self._ended_at = 0.0
         #: Held while the socket is being opened: it cannot be closed in the middle of that.
         self._opening = asyncio.Lock()
         self._is_open = self._is_over = False
@@ -46,6 +50,7 @@ class Connection:
         """Close it, whatever the app is doing; with ``refusal`` if it has not been opened yet."""
         if not self._ending.done() and not self._is_over:
             self._ending.set_result(closing)
+            self._ended_at = asyncio.get_running_loop().time()
             self._closer = asyncio.ensure_future(self._close(closing, refusal))
 
     async def closed(self) -> None:
@@ -65,21 +70,31 @@ class Connection:
             if message["type"] == _DISCONNECT:
                 self._is_over = True
                 self.on_gone()
-            if message["type"] != _RECEIVE or await self._is_for_the_app(message):
+            if message["type"] != _RECEIVE or self._is_for_the_app(message):
                 return message
+            del message  # it may hold a token, which reports of errors would show while this waits
+            if self._renewal is not None:
+                await asyncio.shield(self._renewal)  # it goes on if the app gives up this receive
         closing = self._ending.result()
         return {"type": _DISCONNECT, "code": closing.code, "reason": closing.reason}
 
     async def send(self, message: Message) -> None:
-        """Send what the app says; nothing, once this has ended."""
+        """Send what the app says; nothing, once this has ended.
+
+        Raises:
+            OSError: it ended long ago, and the app goes on: one that only sends learns it in no other way.
+        """
+        if self._ending.done() and asyncio.get_running_loop().time() - self._ended_at > PATIENCE_SECONDS:
+            raise OSError("the socket has ended")
         if message["type"] == _ACCEPT:
             await self._accept(message)
         elif not self._ending.done():
-            if message["type"] != "websocket.send":
-                self._is_over = True  # the app closes it, or refuses to open it
+            is_last = message["type"] != "websocket.send"  # the app closes it, or refuses to open it
+            self._is_over = self._is_over or is_last
             try:
                 await self._server_send(message)
             except Exception:
+                self._is_over = self._is_over and not is_last  # what a server refuses closes nothing
                 if not self._ending.done():  # else it was closed meanwhile, of which servers complain
                     raise
 
@@ -94,21 +109,21 @@ class Connection:
         received, self._next = self._next, None
         return received.result()
 
-    async def _is_for_the_app(self, message: Message) -> bool:
+    def _is_for_the_app(self, message: Message) -> bool:
         text = message.get("text")
         if _size(text, message.get("bytes")) > conf.SOCKET_MESSAGE_SIZE:
             self.end(TOO_BIG)
             return False
         if self.renew is None or text is None or not text.startswith(RENEW):
             return True
-        self._renewal = asyncio.ensure_future(self._renew(self.renew, text))
-        await asyncio.shield(self._renewal)  # it goes on if the app gives up this receive
+        self._renewal = asyncio.ensure_future(self._answer(self.renew(text)))
         return False
 
-    async def _renew(self, renew: Callable[[str], Awaitable[str | None]], text: str) -> None:
-        answer = await renew(text)
+    async def _answer(self, renewal: Awaitable[str | None]) -> None:
+        answer = await renewal
         if answer is not None:
-            await self.send({"type": "websocket.send", "text": answer})
+            with suppress(Exception):  # who may be gone, which the next message says
+                await self.send({"type": "websocket.send", "text": answer})
 
     async def _accept(self, message: Message) -> None:
         async with self._opening:

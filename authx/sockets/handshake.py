@@ -20,11 +20,18 @@ MARKER: Final = "authx"
 
 
 def as_request(scope: Mapping[str, Any]) -> HttpRequest:
-    """Return the handshake as a request, for what reads cookies, hosts and origins."""
+    """Return the handshake as a request, for what reads cookies, hosts and origins.
+
+    Without what is not read, for Django fails at some of it: the type of a content that is not there, and the
+    query string of a socket, which may be octets that are no text.
+    """
     is_secure = scope.get("scheme") in {"wss", "https"}
-    defaults: dict[str, Any] = {"path": "/", "query_string": b"", "headers": []}
-    plain = {"type": "http", "method": "GET", "scheme": "https" if is_secure else "http"}
-    return ASGIRequest({**defaults, **scope, **plain}, BytesIO())
+    defaults: dict[str, Any] = {"path": "/", "query_string": b""}
+    headers = [(name, value) for name, value in scope.get("headers", ()) if name.lower() != b"content-type"]
+    plain: dict[str, Any] = {"type": "http", "method": "GET", "scheme": "https" if is_secure else "http"}
+    if scope["type"] == "websocket":
+        plain["query_string"] = b""
+    return ASGIRequest({**defaults, **scope, "headers": headers, **plain}, BytesIO())
 
 
 def offered(scope: Mapping[str, Any], kind: str) -> list[str]:

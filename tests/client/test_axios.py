@@ -148,3 +148,20 @@ def test_a_bogus_token_of_another_tab_is_cured(tab, browser, site):
     assert tab.run("auth.token()") == bogus["token"]
     assert tab.run("get('whoami/')") == 200
     assert json.dumps(tab.endings) == "[]"
+
+
+def test_a_call_that_the_app_sends_again_elsewhere_leaves_the_token_behind(tab, site):
+    """As retrying packages do, with the config of the error and another server's address."""
+    sent = tab.run(
+        f"""async () => {{
+            const fails = async (config) => {{ throw new axios.AxiosError("down", "ERR_NETWORK", config); }};
+            const tells = async (config) => ({{ status: 200, config, headers: {{}},
+                data: config.headers.get("Authorization") ?? null }});
+            const config = await http.get("whoami/", {{ adapter: fails }}).catch((error) => error.config);
+            const again = async (more) => (await http.request({{ ...config, adapter: tells, ...more }})).data;
+            const other = {{ baseURL: "{site.other}/" }};
+            return [await again({{}}), await again(other),
+                await again({{ ...other, headers: {{ Authorization: "Bearer theirs" }} }})];
+        }}"""
+    )
+    assert sent == [f"Bearer {tab.run('auth.token()')}", None, "Bearer theirs"]

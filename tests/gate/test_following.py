@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 
 import pytest
@@ -141,6 +142,7 @@ def test_where_no_thread_can_be_started_nobody_listens_in_vain(store, heard, mon
     found.add(heard.append)
     wait_for(lambda: store.readings)
     found.remove(heard.append)
+    wait_for(lambda: not [each for each in threading.enumerate() if each.name == "authx"])
 
 
 def test_the_feed_is_that_of_the_store(settings, db):
@@ -193,3 +195,33 @@ def test_a_whole_reading_is_passed_on_whole(following_it, store, clock, heard):
     look(following_it, clock)
     assert heard[1:] == [{"a": "kicked", "b": "kicked"}]
     assert Endings({}, None, True).ended == {}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_dies_is_replaced_when_the_next_one_listens(store, heard, monkeypatch):
+    """As where a log handler of the site's raises, while what goes wrong is logged."""
+
+    class Broken(logging.Filter):
+        def filter(self, record):
+            raise SystemExit
+
+    def start(work):
+        started.append(threading.Thread(target=work, daemon=True))
+        started[-1].start()
+
+    broken, started = Broken(), []
+    found = Follower(LocalCopy(store, keep=lambda: 4500.0), 0.01, run_in_background=start)
+    following.logger.addFilter(broken)
+    try:
+        with monkeypatch.context() as wrong:
+            wrong.setattr(Store, "read", lambda self: 1 / 0)
+            found.add(heard.append)
+            started[0].join(10)
+    finally:
+        following.logger.removeFilter(broken)
+    assert not started[0].is_alive()
+    found.add(heard.append)
+    wait_for(lambda: store.readings)
+    found.remove(heard.append)
+    found.remove(heard.append)
+    started[1].join(10)

@@ -388,3 +388,28 @@ async def test_the_app_may_close_it_with_a_word_of_its_own(opened):
             await app.scopes[0]["authx"].close(bad)
     await app.scopes[0]["authx"].close("moved")
     assert await peer.closed() == (4401, "moved")
+
+
+@pytest.mark.parametrize("query", [b"\xff", b"room=\xc3", b"a=%ff", "ä=ö".encode("latin-1")])
+@pytest.mark.parametrize("public", [False, True])
+@in_loop
+async def test_a_query_string_that_is_no_text_is_the_apps(opened, query, public):
+    """Servers hand over the octets that they were sent."""
+    app = Echo()
+    peer = connect(app, bearer=opened.access_token, public=public, query_string=query)
+    await peer.accepted()
+    assert app.scopes[0]["query_string"] == query
+    status, body, _headers = await connect(query_string=query).refused()
+    assert (status, body["code"]) == (401, "not_authenticated")
+
+
+@pytest.mark.parametrize("value", [b"text/plain; charset*=none''x", b"text/plain; charset*=utf-8''%00"])
+@in_loop
+async def test_a_handshake_that_claims_odd_content_has_none(opened, value):
+    """Django's request fails at these."""
+    headers = [(b"content-type", value)]
+    status, body, _headers = await connect(headers=headers).refused()
+    assert (status, body["code"]) == (401, "not_authenticated")
+    app = Echo()
+    await connect(app, bearer=opened.access_token, headers=headers).accepted()
+    assert (b"content-type", value) in app.scopes[0]["headers"]

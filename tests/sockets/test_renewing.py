@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+import traceback
 from datetime import timedelta
 
 import pytest
@@ -15,8 +16,8 @@ from authx.errors import StoreUnavailable, TokenError, TokenExpired, TokenMalfor
 from authx.issuer import signing_keys
 from authx.sessions import end_session, open_session, refresh_session
 from authx.sessions.credentials import access_token_for, claims_of
-from authx.sockets import asking
-from tests.in_process import Echo, Watched, apart, connect, in_loop, settle
+from authx.sockets import asking, authenticated
+from tests.in_process import Echo, Watched, apart, connect, in_loop, scope_of, settle
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -317,3 +318,71 @@ async def test_a_renewal_tells_nothing_to_logs_or_reprs(opened, caplog):
         assert secret not in seen
         assert secret.rpartition(".")[2] not in seen
     assert claims_of is not None
+
+
+@in_loop
+async def test_who_goes_while_a_renewal_is_answered_is_gone_for_the_app_and_nothing_else(opened):
+    """Servers raise where the client has gone; with the token in the frames, were it the app's to know."""
+    incoming: asyncio.Queue = asyncio.Queue()
+    accepted, said = asyncio.Event(), []
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        said.append(await receive())
+
+    async def server_send(message):
+        if message["type"] != "websocket.accept":
+            raise OSError("the client has gone")
+        accepted.set()
+
+    for message in (
+        {"type": "websocket.connect"},
+        {"type": "websocket.receive", "text": frame(newer(opened, 5))},
+        {"type": "websocket.disconnect", "code": 1006},
+    ):
+        incoming.put_nowait(message)
+    await authenticated(app)(scope_of(bearer=opened.access_token), incoming.get, server_send)
+    assert accepted.is_set()
+    assert said == [{"type": "websocket.disconnect", "code": 1006}]
+
+
+@pytest.mark.parametrize("moment", ["while it is renewed", "afterwards"])
+@in_loop
+async def test_no_frame_of_ours_shows_the_token_of_a_renewal_where_the_app_gives_up(
+    opened, monkeypatch, moment
+):
+    asked, renewed, token = asking.admit, asyncio.Event(), newer(opened, 5)
+
+    async def admit(claimed):
+        if moment == "while it is renewed":
+            await asyncio.Event().wait()
+        return await asked(claimed)
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        if moment == "afterwards":
+            waiting = asyncio.ensure_future(receive())
+            await renewed.wait()
+            waiting.cancel()
+            await waiting
+        async with asyncio.timeout(0.2):
+            await receive()
+
+    peer = connect(app, bearer=opened.access_token)
+    await peer.accepted()
+    monkeypatch.setattr(asking, "admit", admit)
+    peer.send(frame(token))
+    if moment == "afterwards":
+        assert "authx.renewed" in await peer.text()
+        renewed.set()
+    with pytest.raises((TimeoutError, asyncio.CancelledError)) as raised:
+        await peer.task
+    errors = [raised.value]
+    errors.extend(found for found in (raised.value.__cause__, raised.value.__context__) if found)
+    entries = [entry for each in errors for entry, _line in traceback.walk_tb(each.__traceback__)]
+    ours = [entry for entry in entries if "authx/sockets/connection" in entry.f_code.co_filename]
+    assert [entry for entry in ours if entry.f_code.co_name == "receive"]
+    for entry in ours:
+        assert token not in repr(entry.f_locals)

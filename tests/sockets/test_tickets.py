@@ -171,7 +171,7 @@ def test_an_ended_session_takes_none(opened):
 
 
 def test_old_rows_are_deleted_by_one_taker_in_a_hundred(opened, monkeypatch):
-    UsedTicket.objects.create(name="old", at=timezone.now() - timedelta(minutes=3))
+    UsedTicket.objects.create(name="old", at=timezone.now() - timedelta(minutes=6))
     UsedTicket.objects.create(name="young", at=timezone.now())
     monkeypatch.setattr("secrets.token_bytes", lambda count: (101).to_bytes(count))
     tickets.take(tickets.read(tickets.mint(opened.claims, origin="")))
@@ -185,9 +185,22 @@ def test_old_rows_are_deleted_by_one_taker_in_a_hundred(opened, monkeypatch):
         tickets.take(taken)
 
 
+def test_no_clock_within_the_leeway_makes_a_ticket_good_again(opened, settings):
+    """Made by a clock that is fast, taken and shown again by one that is slow, tidied by one that is fast."""
+    skew = settings.AUTHX_CLOCK_LEEWAY = timedelta(seconds=60)
+    now = timezone.now()
+    text = tickets.mint(opened.claims, origin="", now=now + skew)
+    first = now  # by the slow clock: from then on the ticket is not from the future
+    tickets.take(tickets.read(text, now=first), now=first)
+    last = now + skew + timedelta(seconds=29)  # by the slow clock: until then it is not too old
+    list(tickets.prune_tickets(1000, now=last + 2 * skew))
+    with pytest.raises(TokenMalformed):
+        tickets.take(tickets.read(text, now=last), now=last)
+
+
 def test_the_command_deletes_old_rows(capsys):
     for number in range(5):
-        UsedTicket.objects.create(name=f"old{number}", at=timezone.now() - timedelta(minutes=3))
+        UsedTicket.objects.create(name=f"old{number}", at=timezone.now() - timedelta(minutes=6))
     UsedTicket.objects.create(name="young", at=timezone.now())
     call_command("authx_prune", batch=2, pause=0)
     assert list(UsedTicket.objects.values_list("name", flat=True)) == ["young"]

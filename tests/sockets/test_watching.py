@@ -24,9 +24,10 @@ from authx.sessions import (
     recognize,
     refresh_session,
 )
+from authx.sockets import authenticated, connection
 from authx.sockets.watches import Watch
 from authx.sockets.watching import Watcher
-from tests.in_process import ORIGIN, Echo, Watched, apart, connect, in_loop, settle
+from tests.in_process import ORIGIN, Echo, Watched, apart, connect, in_loop, scope_of, settle
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -413,8 +414,6 @@ def queue_of(*messages):
 
 @in_loop
 async def test_a_client_that_takes_no_close_frame_delays_nobody(opened, bob, monkeypatch):
-    from authx.sockets import connection
-
     monkeypatch.setattr(connection, "CLOSE_SECONDS", 0.1)
     others = await apart(open_session, bob)
     stuck, other = connect(bearer=opened.access_token), connect(bearer=others.access_token)
@@ -675,3 +674,59 @@ async def test_what_a_server_raises_before_the_end_is_the_apps_to_know(opened):
 
     with pytest.raises(ConnectionResetError):
         await peer.app(peer.scope, queue_of({"type": "websocket.connect"}).get, server_send)
+
+
+@in_loop
+async def test_a_close_of_the_apps_that_the_server_refuses_does_not_keep_it_open(opened):
+    """daphne raises at codes that it cannot send; an app that goes on must not outlive the session."""
+    watched, refused = Watched(time.time()), asyncio.Event()
+    incoming, outgoing = queue_of({"type": "websocket.connect"}), asyncio.Queue()
+    said = []
+
+    async def app(scope, receive, send):
+        await receive()
+        await send(ACCEPT)
+        with pytest.raises(ValueError, match="1013"):
+            await send({"type": "websocket.close", "code": 1013})
+        refused.set()
+        said.append(await receive())
+
+    async def server_send(message):
+        if message.get("code") == 1013:
+            raise ValueError("1013 cannot be sent")
+        await outgoing.put(message)
+
+    scope = scope_of(bearer=opened.access_token)
+    task = asyncio.ensure_future(authenticated(app)(scope, incoming.get, server_send))
+    await asyncio.wait_for(refused.wait(), 10)
+    await apart(end_session, opened.session, "kicked")
+    await asyncio.wait_for(task, 10)
+    assert said == [{"type": "websocket.disconnect", "code": 4401, "reason": "kicked"}]
+    assert outgoing.get_nowait()["type"] == "websocket.accept"
+    assert outgoing.get_nowait()["code"] == 4401
+    del watched
+
+
+@in_loop
+async def test_an_app_that_only_sends_does_not_go_on_for_ever_after_the_end(opened, monkeypatch):
+    """Servers tell it by an OSError that its client has gone, but are not asked any more."""
+    monkeypatch.setattr(connection, "PATIENCE_SECONDS", 0.0)
+    watched, sends = Watched(time.time()), []
+
+    async def app(scope, receive, send):
+        await receive()
+        await send(ACCEPT)
+        while len(sends) < 10_000:
+            await send({"type": "websocket.send", "text": "news"})
+            sends.append("news")
+            await asyncio.sleep(0)
+
+    peer = connect(app, bearer=opened.access_token)
+    await peer.accepted()
+    await apart(end_session, opened.session, "kicked")
+    with pytest.raises(OSError, match="ended"):
+        await peer.task
+    messages = [peer.outgoing.get_nowait() for _ in range(peer.outgoing.qsize())]
+    assert messages[-1]["code"] == 4401
+    assert {message["type"] for message in messages[:-1]} <= {"websocket.send"}
+    del watched

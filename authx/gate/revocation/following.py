@@ -105,6 +105,10 @@ class Follower:
                 self.look()
                 close_connections(pooled_alone=True)
                 self._stopped.wait(max(0.0, due - self._clock()))
+        except BaseException:
+            with self._lock:
+                self._is_running = False  # whoever listens next starts another thread
+            raise
         finally:
             close_connections()
 

@@ -511,7 +511,14 @@ export function createClient({
   function axios(instance) {
     instance.interceptors.request.use(async (config) => {
       const { authx } = config;
-      if (!authx && (!isOurs(instance.getUri(config)) || config.headers.has("Authorization"))) return config;
+      if (!isOurs(instance.getUri(config))) {
+        const ours = authx?.token && `Bearer ${authx.token.value}`;
+        // The config of a call that failed, sent again to another place.
+        if (ours && config.headers.get("Authorization") === ours) config.headers.delete("Authorization");
+        delete config.authx;
+        return config;
+      }
+      if (!authx && config.headers.has("Authorization")) return config;
       const token = authx?.token ?? (await current(config.signal));
       if (token) config.headers.set("Authorization", `Bearer ${token.value}`);
       config.authx = { token, tries: (authx?.tries ?? 0) + 1 };
