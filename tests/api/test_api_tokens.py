@@ -748,7 +748,7 @@ def test_a_session_whose_answers_kept_getting_lost_says_so_and_not_that_it_was_c
     tokens = login().json()
     pass_the_grace()
     refresh(tokens["refresh_token"])
-    pass_the_grace(late_streak=5, late_at=timezone.now() - timedelta(hours=1))
+    pass_the_grace(late_streak=5, late_at=timezone.now() - timedelta(hours=1, seconds=1))
     ended, later = refresh(tokens["refresh_token"]), refresh(tokens["refresh_token"])
     assert (ended.status_code, ended.json()["code"]) == (401, "refresh_reused")
     assert (later.json()["code"], later.json()["reason"]) == ("session_ended", "reused")
