@@ -5,7 +5,6 @@ Only ``authx.sessions``, ``authx.issuer`` and ``authx.store`` write them.
 
 from authx.models.device_sessions import DeviceSession, DeviceSessionQuerySet, uuid7
 from authx.models.end_reasons import EndReason
-from authx.models.login_proofs import SpentLoginProof
 from authx.models.revocation import NotBeforeMark, RevocationLogEntry, is_marked
 from authx.models.services import ServiceClient, SigningKey
 from authx.models.session_events import SessionEvent, SessionEventQuerySet
@@ -21,7 +20,6 @@ __all__ = [
     "SessionEvent",
     "SessionEventQuerySet",
     "SigningKey",
-    "SpentLoginProof",
     "UsedTicket",
     "is_marked",
     "uuid7",

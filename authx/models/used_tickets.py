@@ -1,4 +1,4 @@
-"""The tickets for sockets that have been taken: one row, one socket."""
+"""What has been used that is good for one time only: one row, one socket or one login."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from django.utils.translation import gettext_lazy as _
 
 
 class UsedTicket(models.Model):
-    """A ticket that has opened or renewed a socket. Of two who show it, the second finds its row.
+    """A ticket that has opened or renewed a socket, or a login proof that has been presented.
 
-    In the database, not in Redis: a flush there would make tickets good again. Rows are needed for as long as
-    a ticket is good, and deleted soon after.
+    Of two who show it, the second finds its row. In the database, not in Redis: a flush there would make it
+    good again. Rows are needed for as long as it would be good, and deleted soon after.
     """
 
-    #: The start of a hash of the ticket, which does not reveal it: see ``core.socket_ticket``.
+    #: The start of a hash of the ticket (``core.socket_ticket``), or the random part of the proof
+    #: (``core.login_proof``): neither reveals what it names.
     name = models.CharField(primary_key=True, max_length=32)
+    #: When the ticket was taken, or until when the proof would be good.
     at = models.DateTimeField(db_index=True)
 
     class Meta:

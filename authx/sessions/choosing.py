@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
-
-from django.db import IntegrityError
 
 from authx.core.actor import Actor
 from authx.core.choosing import is_counted
 from authx.core.limits import Limit
 from authx.core.login_proof import LoginProof
 from authx.errors import ChoiceInvalid, LoginProofInvalid
-from authx.models import DeviceSession, SessionEvent, SpentLoginProof
+from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
 from authx.sessions.queries import continuing
+from authx.sessions.single_use import use_up
 from authx.store import database
 
 
@@ -31,16 +30,11 @@ class Choice:
 def spend(proof: LoginProof) -> None:
     """Note that the proof has been used, in the caller's transaction: of several that try, one can.
 
-    Not in the cache, which may be flushed, or be each process's own.
-
     Raises:
         LoginProofInvalid: it was used before; the caller's transaction must not commit.
     """
-    expires_at = datetime.fromtimestamp(proof.expires_at, UTC)
-    try:
-        SpentLoginProof(proof.nonce, expires_at).save(using=database.alias(), force_insert=True)
-    except IntegrityError as error:
-        raise LoginProofInvalid("the login proof was used before") from error
+    if not use_up(proof.nonce, datetime.fromtimestamp(proof.expires_at, UTC)):
+        raise LoginProofInvalid("the login proof was used before")
 
 
 def find_chosen(
@@ -69,11 +63,3 @@ def record_choice(session: DeviceSession, chosen: Sequence[DeviceSession], actor
     """Record at the new session which ones its user has ended for it, in the caller's transaction."""
     ended = " ".join(str(one.pk) for one in chosen)
     audit.record(SessionEvent.Kind.CHOSEN, session, at=session.created_at, actor=actor, note=ended)
-
-
-def prune_spent(batch: int, *, now: datetime | None = None) -> Iterator[int]:
-    """Delete the rows of proofs that are too old to be presented again; yield how many each time."""
-    rows = SpentLoginProof.objects.using(database.alias())
-    old = rows.filter(expires_at__lt=now or database.database_now())
-    while keys := list(old.values_list("pk", flat=True)[:batch]):
-        yield int(database.transact(rows.filter(pk__in=keys).delete)[0])

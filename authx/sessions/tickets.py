@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from django.db import IntegrityError
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
@@ -19,15 +17,11 @@ from authx.core import socket_ticket
 from authx.core.claims import AccessClaims
 from authx.core.socket_ticket import NONCE_LENGTH, SocketTicket
 from authx.errors import StoreUnavailable, TokenMalformed
-from authx.models import UsedTicket
 from authx.sessions.authentication import Caller
 from authx.sessions.credentials import claims_of
 from authx.sessions.liveness import find_live
-from authx.store import database
+from authx.sessions.single_use import prune_used, use_up
 
-#: Rows are kept for longer than any ticket is good: for half a minute, and four times the AUTHX_CLOCK_LEEWAY
-#: that there may be at most, by which the clocks of those who make, take and tidy can differ.
-_KEEP: Final = timedelta(minutes=5)
 #: One in so many takers deletes old rows.
 _TIDIES: Final = 100
 
@@ -97,20 +91,9 @@ def take(ticket: SocketTicket, *, now: datetime | None = None) -> Caller:
     return Caller(replace(whole, exp=named.exp, iat=named.iat, nbf=None, jti=named.jti, era=named.era), found)
 
 
-def prune_tickets(batch: int, *, now: datetime | None = None) -> Iterator[int]:
-    """Delete the rows of tickets that are too old to be shown again; yield how many each time."""
-    rows = UsedTicket.objects.using(database.alias())
-    old = rows.filter(at__lt=(now or timezone.now()) - _KEEP).order_by("at")
-    while keys := list(old.values_list("pk", flat=True)[:batch]):
-        yield database.transact(lambda: rows.filter(pk__in=keys).delete()[0])
-
-
 def _use_up(ticket: SocketTicket, at: datetime) -> None:
-    with database.store_errors():
-        try:
-            UsedTicket.objects.using(database.alias()).create(name=ticket.name, at=at)
-        except IntegrityError:
-            raise TokenMalformed("the ticket has been taken before") from None
+    if not use_up(ticket.name, at):
+        raise TokenMalformed("the ticket has been taken before")
     if int.from_bytes(ticket.nonce) % _TIDIES == 0:
         with suppress(StoreUnavailable):
-            next(prune_tickets(1000, now=at), None)
+            next(prune_used(1000, now=at), None)

@@ -51,7 +51,6 @@ from authx.models import (
     RevocationLogEntry,
     ServiceClient,
     SessionEvent,
-    SpentLoginProof,
     UsedTicket,
 )
 from authx.sessions import Device, open_session, recognize, refresh_session
@@ -73,7 +72,6 @@ def stored():
         DeviceSession,
         SessionEvent,
         RevocationLogEntry,
-        SpentLoginProof,
         UsedTicket,
         Session,
         get_user_model(),

@@ -18,7 +18,7 @@ from django.views.debug import ExceptionReporter
 from authx.conf import conf, secret_keys
 from authx.core.login_proof import read_login_proof
 from authx.core.reasons import EndReason
-from authx.models import DeviceSession, SessionEvent, SpentLoginProof
+from authx.models import DeviceSession, SessionEvent, UsedTicket
 from authx.sessions import Device, end_session, open_session
 from tests.urls import urlpatterns as site
 
@@ -495,4 +495,4 @@ def test_a_proof_is_spent_also_where_the_site_wants_no_device_session(browser, a
     fields = asked(sign_in(browser, ada))
     settings.AUTHX_BIND_DJANGO_LOGIN = False
     browser.post(LOGIN, fields)
-    assert SpentLoginProof.objects.get().nonce == read_login_proof(fields["proof"], secret_keys()).nonce
+    assert UsedTicket.objects.get().name == read_login_proof(fields["proof"], secret_keys()).nonce

@@ -16,6 +16,7 @@ from authx.conf import conf
 from authx.errors import SessionEnded, TokenMalformed
 from authx.models import UsedTicket
 from authx.sessions import end_session, open_session, tickets
+from authx.sessions.single_use import prune_used
 from tests.in_process import ORIGIN, Echo, Watched, apart, connect, in_loop
 from tests.racing import race
 
@@ -193,7 +194,7 @@ def test_no_clock_within_the_leeway_makes_a_ticket_good_again(opened, settings):
     first = now  # by the slow clock: from then on the ticket is not from the future
     tickets.take(tickets.read(text, now=first), now=first)
     last = now + skew + timedelta(seconds=29)  # by the slow clock: until then it is not too old
-    list(tickets.prune_tickets(1000, now=last + 2 * skew))
+    list(prune_used(1000, now=last + 2 * skew))
     with pytest.raises(TokenMalformed):
         tickets.take(tickets.read(text, now=last), now=last)
 

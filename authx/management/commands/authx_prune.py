@@ -12,9 +12,8 @@ from django.core.management.base import CommandError, CommandParser
 from authx.conf import conf
 from authx.management.base import DatabaseCommand
 from authx.sessions import erasure, not_before
-from authx.sessions.choosing import prune_spent
 from authx.sessions.pruning import mark_expired, prune
-from authx.sessions.tickets import prune_tickets
+from authx.sessions.single_use import prune_used
 from authx.store import revocation_log
 
 
@@ -39,8 +38,7 @@ class Command(DatabaseCommand):
         marked = sum(self._take_turns("marked", mark_expired(batch), pause, options))
         deleted = sum(self._take_turns("deleted", prune(keep, batch), pause, options))
         deque(self._take_turns("lines of the log deleted", revocation_log.prune(batch), pause, options), 0)
-        deque(self._take_turns("spent login proofs deleted", prune_spent(batch), pause, options), 0)
-        deque(self._take_turns("used tickets deleted", prune_tickets(batch), pause, options), 0)
+        deque(self._take_turns("used tickets and proofs deleted", prune_used(batch), pause, options), 0)
         gone = (erased.total() for erased in erasure.forget_gone(batch))
         deque(self._take_turns("rows of deleted users erased", gone, pause, options), 0)
         self.stdout.write(f"{marked} expired sessions marked, {deleted} old sessions deleted.")

@@ -10,18 +10,6 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.CreateModel(
-            name='SpentLoginProof',
-            fields=[
-                ('nonce', models.CharField(max_length=32, primary_key=True, serialize=False)),
-                ('expires_at', models.DateTimeField(db_index=True)),
-            ],
-            options={
-                'verbose_name': 'spent login proof',
-                'verbose_name_plural': 'spent login proofs',
-                'default_permissions': (),
-            },
-        ),
         migrations.AlterField(
             model_name='sessionevent',
             name='kind',
