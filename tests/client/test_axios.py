@@ -9,6 +9,8 @@ from authx.sessions import end_sessions
 from tests.client.conftest import REFRESH, WHOAMI
 from tests.client.test_calls import INVALID, SLOW, down, refuse
 
+pytestmark = pytest.mark.slow
+
 START = """
 () => import("/app/axios.js").then(({ default: axios }) => {
     window.axios = axios;

@@ -11,6 +11,8 @@ from authx.models import DeviceSession
 from authx.sessions import end_session, end_sessions
 from tests.client.conftest import REFRESH, SESSION, WHOAMI
 
+pytestmark = pytest.mark.slow
+
 INVALID = 'Bearer realm="api", error="invalid_token", error_description="{}"'
 ACCESS, REFRESH_COOKIE = "__Host-authx_access", "__Host-authx_refresh"
 

@@ -9,6 +9,8 @@ from authx.models import DeviceSession
 from authx.sessions import end_sessions
 from tests.client.conftest import LOGOUT, SESSION, Browser, eventually
 
+pytestmark = pytest.mark.slow
+
 NEXT = "/app/?next"
 FROM_CACHE = "window.from_cache === true"
 WATCH = """() => {

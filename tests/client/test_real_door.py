@@ -6,12 +6,10 @@ from django.db import connection
 
 from authx.models import DeviceSession
 from authx.sessions import end_session, end_sessions
+from tests import served
 from tests.client.conftest import REFRESH, eventually
 from tests.client.door import Relay
 from tests.client.test_socket import OPEN, away, comes_back, kinds, passes, wait_out
-
-pytest.importorskip("authx.sockets", reason="there is no socket door yet")
-served = pytest.importorskip("tests.served", reason="there is no socket door yet")
 
 pytestmark = pytest.mark.slow
 

@@ -9,6 +9,8 @@ from authx.models import DeviceSession
 from authx.sessions import end_sessions
 from tests.client.conftest import DEADLINE, REFRESH, SESSION, eventually
 
+pytestmark = pytest.mark.slow
+
 websockets = pytest.importorskip("websockets", reason="websockets is not installed")
 
 from tests.client.door import Door, Relay  # noqa: E402

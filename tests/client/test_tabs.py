@@ -11,6 +11,8 @@ from authx.models import DeviceSession, EndReason
 from authx.sessions import end_session, end_sessions
 from tests.client.conftest import REFRESH, WHOAMI
 
+pytestmark = pytest.mark.slow
+
 CLIENT = Path(__file__).parents[2] / "authx/static/authx/client.js"
 TABS = 10
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.journeys.test_browser import ACCESS, DEADLINE, REFRESH, serving
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 COOKIES = {"DJANGO_SETTINGS_MODULE": "tests.settings.cookies"}
 FRAMED = {**COOKIES, "SITE_SAMESITE": "None"}

@@ -23,7 +23,7 @@ from tests.journeys.test_browser import (
 )
 
 # The demo is the same whatever site the other journeys are made on.
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 KICKED = "You were signed out by an administrator."
 #: The row of the session to kick.
