@@ -785,9 +785,7 @@ def test_no_page_breaks_a_strict_content_security_policy_or_complains(either_sit
     visitor.sign_in("bob", "wrong")
     ada.go("/").click("Sign out")
     assert ada.heading == "You are signed out"
-    # The page that is left may hear of the end before it has gone, and ask: Chromium notes the 401.
-    left = [each for each in ada.complaints if "/account/live/" not in each or "401" not in each]
-    assert left + admin.complaints + visitor.complaints == []
+    assert ada.complaints + admin.complaints + visitor.complaints == []
 
 
 def test_the_strict_policy_would_have_been_noticed(site, open_profile):

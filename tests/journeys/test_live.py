@@ -272,6 +272,20 @@ def test_who_signs_out_in_one_tab_is_told_in_the_others_alone(streaming, open_ta
     assert unexpected(ada) == []
 
 
+def test_a_page_whose_form_has_been_sent_asks_once_it_has_not_gone(streaming, open_tabs, admin):
+    """A page that goes need not know, and its last question would stand in the console."""
+    ada, boss = open_tabs(streaming, user_agent=IPHONE).sign_in("ada"), admin(streaming)
+    ada.leave_the_first_tab()
+    (tab,) = ada.open(1)
+    ada.until_streaming()
+    choose_to_kick(boss, PHONE)
+    asked = len(ada.answers)
+    tab.evaluate("document.body.dispatchEvent(new Event('submit', { bubbles: true, cancelable: true }))")
+    say_yes(boss, "lost on the train")
+    assert told(tab, 5 * SOON + 5) == KICKED
+    assert ada.answers[asked:] == [401]
+
+
 def test_another_user_in_the_same_browser_is_told_in_the_pages_of_the_first(streaming, open_tabs):
     shared = open_tabs(streaming).sign_in("ada")
     (tab,) = shared.open(1)

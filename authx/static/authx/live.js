@@ -241,14 +241,10 @@ class Tab {
   }
 
   async judge() {
-    let answer = await this.request()
+    let answer = await this.requestUnlessLeaving()
     if (CONTINUED.has(answer?.reason)) {
       await wait(SECOND_LOOK)
-      answer = await this.request()
-    }
-    if (answer?.code && performance.now() < this.leavingUntil) {
-      await wait(this.leavingUntil - performance.now())
-      answer = await this.request()
+      answer = await this.requestUnlessLeaving()
     }
     if (!answer) return 'unknown'
     return answer.code ? this.end(answer) : this.live()
@@ -268,6 +264,17 @@ class Tab {
       this.takePart()
     }
     return 'live'
+  }
+
+  // A page that is going need not know; and a refusal in its last moment would stand in the console.
+  async requestUnlessLeaving() {
+    let answer
+    do {
+      const left = this.leavingUntil - performance.now()
+      if (left > 0) await wait(left) // no timer for nothing: a hidden tab's are late
+      answer = await this.request()
+    } while (answer?.code && performance.now() < this.leavingUntil)
+    return answer
   }
 
   // {} if it is live, the answer if it is not; null where that is not known: no network, an outage, a login page.
