@@ -32,6 +32,7 @@ __all__ = [
 def connect() -> None:
     """Register all checks of a site that has our tables."""
     # Imported here: they need our models, which a verify-only service that imports this module has not.
+    from authx.checks.clients import check_clients
     from authx.checks.databases import check_databases
     from authx.checks.subjects import check_subject_field
 
@@ -41,6 +42,7 @@ def connect() -> None:
     register(check_secrets_in_production, Tags.security, deploy=True)
     register(check_subject_field, Tags.security)
     register(check_databases, Tags.security)
+    register(check_clients, Tags.security)
     register(check_middleware, Tags.security)
     register(check_password_login, Tags.security)
     register(check_store, Tags.security)

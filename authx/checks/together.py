@@ -65,6 +65,7 @@ def _paths() -> list[CheckMessage]:
     found: list[CheckMessage] = []
     for name in (
         "CLAIMS",
+        "GRANT_CLAIMS",
         "DEVICE_CLASSIFIER",
         "BIND_DJANGO_LOGIN",
         "PASSWORD_LOGIN",

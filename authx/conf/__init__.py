@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
-from authx.conf import parsers, rules, secret_rules
+from authx.conf import grant_rules, parsers, rules, secret_rules
 from authx.conf.parsers import DottedPath
 from authx.conf.setting import ParsedSettings, Setting
 from authx.core.limits import Limit
@@ -198,6 +198,28 @@ class Conf(ParsedSettings):
         timedelta(seconds=10),
         rules.between(timedelta(seconds=1), timedelta(hours=1)),
         "WebSockets are closed if the endings could not be read for this long.",
+    )
+    SCOPES: Setting[Mapping[str, str]] = Setting(
+        {},
+        grant_rules.scopes,
+        "What clients may be allowed: the name of each scope, and what users read about it.",
+    )
+    RESOURCES: Setting[Mapping[str, tuple[str, ...]]] = Setting(
+        {},
+        grant_rules.resources,
+        "Whom clients' tokens may be for: the URI of each API, and the scopes it knows.",
+        parse=parsers.resources,
+    )
+    SERVICE_TOKEN_LIFETIME = Setting(
+        timedelta(minutes=5),
+        rules.between(timedelta(seconds=1), timedelta(minutes=10)),
+        "Life of a token that one service calls another with.",
+    )
+    GRANT_CLAIMS: Setting[DottedPath | None] = Setting(
+        None,
+        rules.optional(rules.dotted),
+        "Function (session, client) -> dict: extra claims of a client's tokens.",
+        parse=DottedPath,
     )
     RETENTION = Setting(
         timedelta(days=90), rules.lifetime, "authx_prune keeps ended sessions and their events this long."

@@ -58,3 +58,8 @@ def methods(value: Mapping[str, Iterable[str]]) -> Mapping[str, tuple[str, ...]]
 def alarm_actions(value: Mapping[str, str]) -> Mapping[Alarm, Action]:
     """Complete AUTHX_ALARMS: an alarm that it does not name is flagged."""
     return MappingProxyType({alarm: Action(value.get(alarm, Action.FLAG)) for alarm in Alarm})
+
+
+def resources(value: Mapping[str, Iterable[str]]) -> Mapping[str, tuple[str, ...]]:
+    """Make AUTHX_RESOURCES a read-only table."""
+    return MappingProxyType({uri: tuple(scopes) for uri, scopes in value.items()})

@@ -18,6 +18,8 @@ class Actor:
     ip: str | None = None
     #: Safe to store and print.
     user_agent: str = ""
+    #: The client that acts, rather than a user; empty where none does.
+    client_id: str = ""
 
 
 #: An actor of whom nothing is known.

@@ -14,6 +14,11 @@ from authx.errors import TokenMalformed
 #: 1 to 255 characters; no control characters, no lone surrogates.
 IDENTIFIER: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,255}")
 
+#: ``gty`` of the tokens that clients get: the grant's own name, without its prefix (RFC 6749, RFC 8693).
+AUTHORIZATION_CODE: Final = "authorization_code"
+CLIENT_CREDENTIALS: Final = "client_credentials"
+TOKEN_EXCHANGE: Final = "token_exchange"
+
 #: Django's alias for the database of a site that has one.
 DEFAULT_DATABASE: Final = "default"
 
@@ -46,6 +51,8 @@ class AccessClaims:
     opaque: bool | None = None
     #: The alias of the database that has the session; None stands for the default one.
     db: str | None = None
+    #: The grant that a client got it by; None for a login of the site itself.
+    gty: str | None = None
     #: The ``kid`` of the key that signed the token, which is not a claim; empty where none did.
     kid: str = field(default="", compare=False)
     #: Every other claim, as JSON gave it.
@@ -55,6 +62,11 @@ class AccessClaims:
     def issued_by(self) -> str:
         """Return the alias of the database that has the session, where the issuer has several."""
         return self.db or DEFAULT_DATABASE
+
+    @property
+    def is_delegated(self) -> bool:
+        """Return whether a client got it: it lets its bearer do what it names, and is nobody's login."""
+        return self.gty is not None
 
     @property
     def expires_at(self) -> datetime:
@@ -168,4 +180,5 @@ _FORMS: Final[dict[str, Callable[[str, Any], Any]]] = {
     "era": _instant,
     "opaque": _true,
     "db": _identifier,
+    "gty": _identifier,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Collection
 from datetime import datetime
 from functools import lru_cache
 from uuid import UUID
@@ -14,7 +15,7 @@ from authx.conf import conf
 from authx.core.access_token import check_claims
 from authx.core.claims import AccessClaims
 from authx.core.liveness import Liveness
-from authx.errors import KeyUnknown, SessionEnded
+from authx.errors import KeyUnknown, SessionEnded, TokenMalformed
 from authx.gate.keys import keyring
 from authx.gate.keys.remote import remote_keys
 from authx.gate.revocation import sources
@@ -43,8 +44,17 @@ def verify_access_token(
 
 
 @sensitive_variables("token")
-def read_claims(token: object, *, now: datetime | None = None) -> AccessClaims:
+def read_claims(
+    token: object,
+    *,
+    audience: Collection[str] | None = None,
+    delegated: bool = False,
+    now: datetime | None = None,
+) -> AccessClaims:
     """Return the claims of an unexpired token with a valid signature, without asking about its session.
+
+    It has to be for one of ``audience``, AUTHX_AUDIENCE unless given. A client's token is refused, because it
+    is nobody's login; with ``delegated``, any other is.
 
     Raises:
         TokenError: see ``verify_access_token``.
@@ -58,12 +68,23 @@ def read_claims(token: object, *, now: datetime | None = None) -> AccessClaims:
     check_claims(
         claims,
         issuer=conf.ISSUER,
-        audience=conf.AUDIENCE,
+        audience=conf.AUDIENCE if audience is None else audience,
         max_lifetime=longest,
         leeway=conf.CLOCK_LEEWAY,
         now=seconds,
     )
+    check_grant(claims, delegated=delegated)
     return claims
+
+
+def check_grant(claims: AccessClaims, *, delegated: bool) -> None:
+    """Check that a client got the token, or with ``delegated`` False that none did.
+
+    Raises:
+        TokenMalformed: it is of the other kind.
+    """
+    if claims.is_delegated is not delegated:
+        raise TokenMalformed("it is a client's token" if claims.is_delegated else "it is no client's token")
 
 
 def ensure_live(

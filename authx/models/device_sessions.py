@@ -137,6 +137,13 @@ class DeviceSession(models.Model):
     #: that one of them opens the session. None where nothing says so.
     login_key = models.CharField(max_length=64, null=True, unique=True, editable=False)
 
+    #: The client whose session it is (``ServiceClient.client_id``); empty: a login of the site itself. A
+    #: client's session is nobody's login: no function takes it for a user's unless told so.
+    client_id = models.CharField(_("client"), max_length=64, default="", db_default="", editable=False)
+    #: What its tokens are good for, separated by spaces, and for whom; of a client's session alone.
+    scope = models.CharField(_("scope"), max_length=1000, default="", db_default="", editable=False)
+    audience = models.JSONField(_("audience"), null=True, editable=False)
+
     #: The number of the newest not-before mark when it was opened.
     not_before_number = models.PositiveBigIntegerField(default=0, db_default=0, editable=False)
 
@@ -169,6 +176,7 @@ class DeviceSession(models.Model):
             models.Index(fields=["ended_at", "idle_expires_at"], name="authx_ended_idle"),
             models.Index(fields=["-created_at"], name="authx_created"),
             models.Index(fields=["django_session"], name="authx_django_session"),
+            models.Index(fields=["client_id", "ended_at"], name="authx_client_ended"),
         ]
         permissions = [
             ("kick_devicesession", "Can kick out device sessions"),
@@ -178,6 +186,11 @@ class DeviceSession(models.Model):
 
     def __str__(self) -> str:
         return self.device_name or self.device_label
+
+    @property
+    def is_of_a_service(self) -> bool:
+        """Return whether a client acts for itself in it, for no user."""
+        return bool(self.client_id) and self.subject == f"client:{self.client_id}"
 
     @property
     def known_auth_time(self) -> datetime | None:

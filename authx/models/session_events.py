@@ -43,17 +43,21 @@ class SessionEvent(models.Model):
         PROOF_FAILED = "proof_failed", _("Password confirmation failed")
         CHOICE_OFFERED = "choice_offered", _("Asked which device to sign out")
         CHOSEN = "chosen", _("Chose which device to sign out")
+        GRANT_REFUSED = "grant_refused", _("Refused to a client")
 
     #: None for an event outside any session, such as a failed login.
     session = models.ForeignKey(DeviceSession, models.CASCADE, related_name="events", null=True)
     #: Whose account it concerns, for events without a session; empty also if no account has that name.
     subject = models.CharField(_("subject"), max_length=255, blank=True)
     kind = models.CharField(_("kind"), max_length=32, choices=Kind)
-    #: For a refresh, the state machine's outcome (``core.rotation``); for an ending, the ``EndReason``.
+    #: For a refresh, the state machine's outcome (``core.rotation``); for an ending, the ``EndReason``; for a
+    #: refused grant, the rule that refused it.
     outcome = models.CharField(_("outcome"), max_length=32, blank=True)
     at = models.DateTimeField(_("at"), db_index=True)
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     actor_label = models.CharField(_("actor"), max_length=150, blank=True)
+    #: The client that acted (``ServiceClient.client_id``), where it was no user.
+    client_id = models.CharField(_("client"), max_length=64, default="", db_default="", blank=True)
     ip = models.GenericIPAddressField(_("IP address"), null=True)
     user_agent = models.CharField(_("user agent"), max_length=512, blank=True)
     #: The second of the two places that a copied session is used from: that of its last rotation.

@@ -39,6 +39,7 @@ def event(
         at=at,
         actor=actor.user,
         actor_label=clean_text(username_of(actor.user), 150) if actor.user else "",
+        client_id=actor.client_id,
         ip=actor.ip,
         user_agent=actor.user_agent,
         other_ip=other.ip,

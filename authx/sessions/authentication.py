@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 
 from authx.core.claims import AccessClaims
 from authx.errors import TokenMalformed
-from authx.gate.verify import ensure_live
+from authx.gate.verify import check_grant, ensure_live
 from authx.models import DeviceSession
 from authx.sessions.activity import record_confirmation, record_use, uses
 from authx.sessions.known_user import KnownUser
@@ -42,7 +42,7 @@ class Caller:
             StoreUnavailable: the database cannot be read.
         """
         if self._found is None:
-            self._found = find_live(self.claims)
+            self._found = find_live(self.claims, delegated=self.claims.is_delegated)
         return self._found.session
 
     def user(self, wrapped: Callable[[Callable[[], Any]], Any] = lambda read: read()) -> Any:
@@ -83,17 +83,20 @@ class KnownCaller:
         """Do nothing: that has been recorded, or the client has not got the token of these claims yet."""
 
 
-def admit(claims: AccessClaims, *, now: datetime | None = None) -> Caller:
+def admit(claims: AccessClaims, *, delegated: bool = False, now: datetime | None = None) -> Caller:
     """Return the caller of a token that has been read, if its session is live for AUTHX_REVOCATION_STORE.
+
+    ``delegated``: of a client's token, and of no other; see ``read_claims``.
 
     Raises:
         TokenError: see ``ensure_live``; SessionEnded says why.
         StoreUnavailable: whether the session is alive cannot be known.
     """
+    check_grant(claims, delegated=delegated)
     return Caller(claims, ensure_live(claims, now=now).snapshot)
 
 
-def admit_exactly(claims: AccessClaims, *, now: datetime | None = None) -> Caller:
+def admit_exactly(claims: AccessClaims, *, delegated: bool = False, now: datetime | None = None) -> Caller:
     """Return the caller of a token that has been read, if its session is live in the database.
 
     For what lives long, such as a socket: no copy is asked. The token is confirmed (T2), nobody is seen.
@@ -103,7 +106,7 @@ def admit_exactly(claims: AccessClaims, *, now: datetime | None = None) -> Calle
         TokenError: see ``find_live``; SessionEnded says why.
         StoreUnavailable: the database cannot be asked.
     """
-    found = find_live(claims, now=now)
+    found = find_live(claims, delegated=delegated, now=now)
     record_confirmation(found.session, claims)
     return Caller(claims, found)
 

@@ -15,7 +15,12 @@ from authx.conf import conf, secret_keys
 from authx.core import strict_json
 from authx.core.access_token import write_access_token
 from authx.core.auth_time import as_claim
-from authx.core.claims import DEFAULT_DATABASE, AccessClaims
+from authx.core.claims import (
+    AUTHORIZATION_CODE,
+    CLIENT_CREDENTIALS,
+    DEFAULT_DATABASE,
+    AccessClaims,
+)
 from authx.core.refresh_token import BRANCH_BITS, write_refresh_token
 from authx.gate.keys import keyring
 from authx.models import DeviceSession
@@ -108,7 +113,8 @@ def claims_of(
 ) -> AccessClaims:
     """Return the claims of an access token issued now, to be signed by the key ``kid``, or by none.
 
-    ``extra`` are the ``extra_claims``, where they have been made already.
+    ``extra`` are the ``extra_claims``, where they have been made already. In a client's session the token is
+    for the client's resources alone, and has the session's scope.
     """
     issued = int(now.timestamp())
     limit = int(session.limit_at.timestamp())
@@ -117,12 +123,12 @@ def claims_of(
     return AccessClaims(
         iss=conf.ISSUER,
         sub=session.subject,
-        aud=conf.AUDIENCE,
+        aud=tuple(session.audience or ()) if session.client_id else conf.AUDIENCE,
         exp=max(issued + 1, last),
         iat=issued,
         nbf=issued,
         jti=secrets.token_urlsafe(16),
-        client_id=conf.CLIENT_ID,
+        client_id=session.client_id or conf.CLIENT_ID,
         sid=str(session.id),
         gen=generation,
         auth_time=as_claim(session.auth_time),
@@ -132,13 +138,26 @@ def claims_of(
         era=session.not_before_number or None,
         opaque=not is_key(session) or None,
         db=None if alias == DEFAULT_DATABASE else alias,
+        gty=grant_of(session),
         kid=kid,
         extra=extra_claims(session) if extra is None else extra,
     )
 
 
+def grant_of(session: DeviceSession) -> str | None:
+    """Return the ``gty`` of the session's tokens; None where it is no client's."""
+    if not session.client_id:
+        return None
+    return CLIENT_CREDENTIALS if session.is_of_a_service else AUTHORIZATION_CODE
+
+
 def extra_claims(session: DeviceSession) -> Mapping[str, Any]:
-    """Return the claims of AUTHX_CLAIMS as a reader of the token sees them: a tuple is a list there."""
+    """Return the claims of AUTHX_CLAIMS as a reader of the token sees them: a tuple is a list there.
+
+    In a client's session they are left out: its tokens say what they allow by ``scope`` alone.
+    """
+    if session.client_id:
+        return MappingProxyType({"scope": session.scope} if session.scope else {})
     if conf.CLAIMS is None:
         return MappingProxyType({})
     return MappingProxyType(strict_json.loads(strict_json.dumps(dict(conf.CLAIMS(session)))))

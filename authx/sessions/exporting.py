@@ -102,6 +102,8 @@ def _session(row: DeviceSession, person: Person) -> Iterator[str]:
         "ended_by": _who(row.ended_by_id, person),
         "successor": str(row.successor) if row.successor not in {None, row.pk} else None,
     }
+    if row.client_id:
+        head["client"] = {"id": row.client_id, "scope": row.scope, "audience": row.audience}
     yield json.dumps(head).removesuffix("}") + ', "events": ['
     before = "\n      "
     for event in _pages(all_events().filter(events_about([row.pk])), 0):
@@ -124,6 +126,7 @@ def _event(event: SessionEvent, person: Person) -> dict[str, Any]:
         "other_ip": event.other_ip,
         "other_user_agent": event.other_user_agent,
         "note": event.note,
+        **({"client_id": event.client_id} if event.client_id else {}),
     }
 
 

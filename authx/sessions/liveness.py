@@ -15,7 +15,7 @@ from authx.core.liveness import Liveness
 from authx.core.reasons import EndReason
 from authx.core.user_model import session_auth_fallback_hashes, session_auth_hash
 from authx.errors import KeyUnknown, TokenMalformed
-from authx.gate.verify import ensure_live, read_claims
+from authx.gate.verify import check_grant, ensure_live, read_claims
 from authx.models import DeviceSession
 from authx.sessions.ending import end_session
 from authx.sessions.login_backend import accepts
@@ -57,6 +57,8 @@ def user_end(session: DeviceSession) -> str | None:
         StoreUnavailable: the backend that signed the user in has failed.
     """
     user: Any = session.user
+    if user is None and session.is_of_a_service:
+        return None  # a disabled client's sessions are ended when it is disabled
     if user is None:
         return EndReason.USER_DELETED.value
     if not accepts(session.backend, user):
@@ -120,14 +122,17 @@ def recognize(access_token: object, *, now: datetime | None = None) -> DeviceSes
     return find_live(read_claims(access_token, now=now), now=now).session
 
 
-def find_live(claims: AccessClaims, *, now: datetime | None = None) -> Snapshot:
+def find_live(claims: AccessClaims, *, delegated: bool = False, now: datetime | None = None) -> Snapshot:
     """Return the live session, with its user, of a token that has been read already. One statement.
+
+    ``delegated``: of a client's token, and of no other; see ``read_claims``.
 
     Raises:
         SessionEnded: it is over; the error says why.
         KeyUnknown: the key of the token has been withdrawn.
-        TokenMalformed: there never was such a session, or it is another subject's.
+        TokenMalformed: there never was such a session, it is another subject's, or a client's.
         StoreUnavailable: the database cannot be asked.
     """
+    check_grant(claims, delegated=delegated)
     found: Snapshot = ensure_live(claims, DatabaseSource(), now=now).snapshot
     return found

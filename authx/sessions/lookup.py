@@ -13,7 +13,7 @@ from django.db import connections, models
 from django.db.models import Exists
 
 from authx.conf import secret_keys
-from authx.core.claims import AccessClaims
+from authx.core.claims import TOKEN_EXCHANGE, AccessClaims
 from authx.core.refresh_token import RefreshClaims, is_genuine
 from authx.errors import RefreshMalformed, TokenMalformed
 from authx.models import DeviceSession, SigningKey, is_marked
@@ -99,8 +99,11 @@ def _converters(columns: list[Any], connection: Any) -> Any:
         yield from ((place, convert, column) for convert in found)
 
 
-def find_by_sid(sid: UUID, *, kid: str = "") -> Snapshot | None:
+def find_by_sid(sid: UUID, *, kid: str = "", client_id: str | None = "") -> Snapshot | None:
     """Return the session, live or ended, with its user; None if it is not there.
+
+    ``client_id`` names the client whose session it has to be, and another's is not there: a client's session
+    is nobody's login, so that a first party's is asked for unless told otherwise. None: anybody's.
 
     ``kid`` names the signing key to ask about too. One statement: a queryset would build and compile it at
     every request, which costs more than running it. A second one if a not-before mark has ended the session:
@@ -116,33 +119,44 @@ def find_by_sid(sid: UUID, *, kid: str = "") -> Snapshot | None:
         statement = _compiled.get(key)
         if statement is None:
             statement = _compiled[key] = _Statement(alias, connection)
-        return statement.read(connection, sid, kid)
+        found = statement.read(connection, sid, kid)
+    return None if found is None or client_id not in (None, found.session.client_id) else found
 
 
 def find_by_access_token(claims: AccessClaims) -> Snapshot | None:
     """Return the session that an access token names, as ``find_by_sid`` does, and ask about its key.
 
     Raises:
-        TokenMalformed: its ``sid`` is not one of ours.
+        TokenMalformed: its ``sid`` is not one of ours, or the session is not that of the token's client.
         StoreUnavailable: the database cannot be read.
     """
     try:
         sid = UUID(claims.sid)
     except ValueError:
         raise TokenMalformed("its sid is not one of ours") from None
-    return find_by_sid(sid, kid=claims.kid)
+    found = find_by_sid(sid, kid=claims.kid, client_id=None)
+    if found is not None and not _is_issued_in(claims, found.session):
+        raise TokenMalformed("its session is another client's")
+    return found
 
 
-def find_by_refresh_token(presented: RefreshClaims) -> Snapshot:
+def _is_issued_in(claims: AccessClaims, session: DeviceSession) -> bool:
+    """Return whether a token like this is made in this session: by exchange, in whichever its subject is."""
+    if not claims.is_delegated:
+        return not session.client_id
+    return claims.gty == TOKEN_EXCHANGE or claims.client_id == session.client_id
+
+
+def find_by_refresh_token(presented: RefreshClaims, *, client_id: str | None = "") -> Snapshot:
     """Return the session of a refresh token of any generation, as ``find_by_sid`` does. Changes nothing.
 
     The signature of the token has been checked; the session's salt proves that we issued it.
 
     Raises:
-        RefreshMalformed: no session has issued it.
+        RefreshMalformed: no session has issued it, or none of this client's.
         StoreUnavailable: the database cannot be read.
     """
-    found = find_by_sid(presented.sid)
+    found = find_by_sid(presented.sid, client_id=client_id)
     if found is None or not is_genuine(presented, bytes(found.session.salt), secret_keys()):
         raise RefreshMalformed("no session of ours has issued it")
     return found

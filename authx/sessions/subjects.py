@@ -19,6 +19,9 @@ from authx.store import database
 
 logger = logging.getLogger("authx")
 
+#: How the subjects of clients that act for themselves begin (RFC 9068 §5); no user has such a one.
+OF_SERVICES: Final = "client:"
+
 #: One more than the largest number that every database accepts in a query.
 _TOO_LARGE: Final = 2**63
 
@@ -51,7 +54,8 @@ def _spell(field: Any, user: Any) -> str | None:
     # Values of other types have more than one spelling, or none.
     is_plain = isinstance(value, str | int | UUID) and not isinstance(value, bool)
     text = str(value)
-    return text if is_plain and IDENTIFIER.fullmatch(text) else None
+    is_fit = is_plain and IDENTIFIER.fullmatch(text) and not text.startswith(OF_SERVICES)
+    return text if is_fit else None
 
 
 def subject_field() -> Any:

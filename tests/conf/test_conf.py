@@ -15,6 +15,7 @@ from django.conf import UserSettingsHolder, global_settings, settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.test import override_settings
+from django.utils.translation import gettext_lazy
 from django.views.debug import SafeExceptionReporterFilter
 
 import authx
@@ -100,9 +101,15 @@ GOOD = {
     "SOCKETS_PER_SESSION": [1, 20, 10_000],
     "SOCKET_MESSAGE_SIZE": [1, 65536, 2**30],
     "SOCKET_BLIND": [timedelta(seconds=1), HOUR],
+    "SCOPES": [{}, {"orders:read": "See your orders", "a/b.c": gettext_lazy("Password")}],
+    "RESOURCES": [{}, {"https://api.example/v1?x=1": ["orders:read"], "urn:orders": ()}],
+    "SERVICE_TOKEN_LIFETIME": [timedelta(seconds=1), timedelta(minutes=10)],
+    "GRANT_CLAIMS": [None, "site.claims.of_client"],
 }
 #: What conf gives, in the order of GOOD, where it is another value than the site has written.
 PARSED = {
+    "RESOURCES": [{}, {"https://api.example/v1?x=1": ("orders:read",), "urn:orders": ()}],
+    "GRANT_CLAIMS": [None, DottedPath("site.claims.of_client")],
     "SOCKET_ORIGINS": [(), tuple(ORIGINS), tuple(ORIGINS)],
     "AUDIENCE": [("authx",), ("api",), ("api", "reports"), ("api",)],
     "SIGNING_KEYS": [tuple(entries) for entries in GOOD["SIGNING_KEYS"]],
@@ -243,6 +250,34 @@ BAD = {
     "SOCKETS_PER_SESSION": [None, 0, -1, 10_001, 1.0, "20", True],
     "SOCKET_MESSAGE_SIZE": [None, 0, 2**30 + 1, 65536.0, "64K", True],
     "SOCKET_BLIND": [None, 10, timedelta(0), timedelta(milliseconds=999), timedelta(hours=2)],
+    "SCOPES": [
+        None,
+        ["orders:read"],
+        {"": "x"},
+        {"a b": "x"},
+        {'a"b': "x"},
+        {"a": ""},
+        {"a": " "},
+        {"a": None},
+        {"ä": "x"},
+        {1: "x"},
+    ],
+    "RESOURCES": [
+        None,
+        ["https://api.example/"],
+        {"": []},
+        {"api": []},
+        {"/api/": []},
+        {"https://api.example/#part": []},
+        {"https://api.example/ ": []},
+        {"https://[": []},
+        {1: []},
+        {"urn:orders": "orders:read"},
+        {"urn:orders": [""]},
+        {"urn:orders": ["a b"]},
+    ],
+    "SERVICE_TOKEN_LIFETIME": [None, 300, timedelta(0), timedelta(minutes=10, seconds=1)],
+    "GRANT_CLAIMS": ["nothing", 1, ""],
 }
 
 

@@ -14,8 +14,9 @@ from django.test.utils import CaptureQueriesContext
 from authx.conf import secret_keys
 from authx.core.actor import Actor
 from authx.core.refresh_token import read_refresh_token
-from authx.models import DeviceSession, NotBeforeMark, SessionEvent
+from authx.models import DeviceSession, NotBeforeMark, ServiceClient, SessionEvent
 from authx.sessions import Device, end_session, end_user_sessions, export, exporting, forget, open_session
+from authx.sessions.client_sessions import open_granted_session
 from authx.sessions.queries import rename_session
 from tests.faults_in_database import outage
 from tests.sessions.test_erasure import KEPT, delete_by_sql
@@ -35,6 +36,7 @@ LEFT_OUT = {
     "answers_lost",  # the note of the event that ended it says so
     "not_before_number",
     "backend",  # a class of the site's
+    *("client_id", "scope", "audience"),  # told of a client's session alone
 }
 
 
@@ -125,9 +127,20 @@ def test_every_column_of_a_session_is_told_or_left_out_on_purpose(ada, phone):
         "subject",
         "actor",
         "actor_label",
+        "client_id",
     }
     assert columns == set(event) - {"by"}
     assert set(KEPT[NotBeforeMark]) | {"note"} == {"number", "subject", "reason", "at", "by", "note"}
+
+
+def test_a_clients_session_says_whose_it_is_and_what_it_may(ada, phone):
+    client = ServiceClient(client_id="app-1", name="Reader")
+    open_granted_session(client, phone.session, scope="orders:read", audience=["urn:a"], refreshable=True)
+    of_client, login = exported(ada)["sessions"][::-1]
+    assert of_client["client"] == {"id": "app-1", "scope": "orders:read", "audience": ["urn:a"]}
+    assert [event["client_id"] for event in of_client["events"]] == ["app-1"]
+    assert "client" not in login
+    assert "client_id" not in login["events"][0]
 
 
 def test_somebody_of_whom_nothing_is_kept_has_an_empty_document(ada):

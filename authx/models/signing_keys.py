@@ -1,4 +1,4 @@
-"""Services that may ask us about tokens, and the keys that sign tokens."""
+"""The keys that sign tokens."""
 
 from __future__ import annotations
 
@@ -7,26 +7,6 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from authx.core.key_schedule import KeyTimes
-
-
-class ServiceClient(models.Model):
-    """A service that may ask us about tokens: introspection, revocation, the revocation feed."""
-
-    client_id = models.CharField(_("client id"), max_length=64, unique=True)
-    name = models.CharField(_("name"), max_length=100)
-    #: SHA-256 hex of a secret of 256 random bits, too many to guess it from its hash.
-    secret_hash = models.CharField(max_length=64)
-    created_at = models.DateTimeField(_("created"))
-    disabled_at = models.DateTimeField(_("disabled"), null=True)
-
-    class Meta:
-        verbose_name = _("service client")
-        verbose_name_plural = _("service clients")
-        ordering = ["name", "client_id"]
-        default_permissions = ("add", "change", "view")
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class SigningKey(models.Model):
