@@ -9,11 +9,23 @@ from typing import Final
 from authx.core.uris import Uri, read_uri
 
 #: The hosts that nobody but this computer answers, and whose port is free (RFC 8252 §7.3).
-_LOOPBACK: Final = re.compile(r"http://(?P<host>127\.0\.0\.1|\[::1\])(?::(?P<port>[0-9]{1,5}))?(?P<rest>(?:[/?].*)?)")
+_LOOPBACK: Final = re.compile(
+    r"http://(?P<host>127\.0\.0\.1|\[::1\])(?::(?P<port>[0-9]{1,5}))?(?P<rest>(?:[/?].*)?)"
+)
 _LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "[::1]"})
 #: What an answer of ours is made of: in the query of a redirect URI they would be there twice.
 _OURS: Final = frozenset(
-    {"code", "state", "iss", "error", "error_description", "error_uri", "access_token", "id_token", "response"}
+    {
+        "code",
+        "state",
+        "iss",
+        "error",
+        "error_description",
+        "error_uri",
+        "access_token",
+        "id_token",
+        "response",
+    }
 )
 
 
@@ -38,7 +50,8 @@ def is_loopback_or_private(uri: str) -> bool:
 
     So its client cannot be recognized, and consent is asked for every time.
     """
-    return not uri.lower().startswith("https://")
+    parts = read_uri(uri)
+    return parts is None or parts.scheme != "https" or parts.host in _LOOPBACK_HOSTS
 
 
 def redirect_problem(uri: str) -> str:
@@ -71,7 +84,9 @@ def _place_problem(parts: Uri) -> str:
         is_loopback = parts.host in _LOOPBACK_HOSTS
         return "" if is_loopback else "is http, which is for 127.0.0.1 and [::1] alone: use https"
     if "." not in parts.scheme.strip("."):
-        return f"has the scheme {parts.scheme}: use https, or a domain name backwards, such as com.example.app:/done"
+        return (
+            f"has the scheme {parts.scheme}: use https, or a domain backwards, such as com.example.app:/done"
+        )
     return "" if parts.host or parts.path else "ends after its scheme"
 
 

@@ -17,7 +17,7 @@ def is_resource(value: object) -> bool:
 
 
 def narrow_resources(requested: Sequence[str], allowed: Collection[str]) -> tuple[str, ...]:
-    """Return the resources that a request gets of the ``allowed`` ones: what it names, or all if it names none.
+    """Return the resources that a request gets of the ``allowed`` ones: what it names, or else all.
 
     Raises:
         OAuthError: ``invalid_target``: one is no resource, or is not allowed, or none is left.
@@ -29,5 +29,7 @@ def narrow_resources(requested: Sequence[str], allowed: Collection[str]) -> tupl
             raise OAuthError("invalid_target", "a resource is not one that this client may use here")
     resources = tuple(dict.fromkeys(requested or allowed))
     if not resources:
-        raise OAuthError("invalid_target", "no resource is registered for this client, so a token had no audience")
+        raise OAuthError(
+            "invalid_target", "no resource is registered for this client, so a token had no audience"
+        )
     return resources

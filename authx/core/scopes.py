@@ -8,7 +8,7 @@ from typing import Final
 
 from authx.errors import OAuthError
 
-#: Asks for a refresh token at other servers (OpenID Connect Core §11); here the grant types of a client decide.
+#: Asks other servers for a refresh token (OpenID Connect Core §11); here a client's grant types decide.
 OFFLINE_ACCESS: Final = "offline_access"
 
 _TOKEN: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 MAX_URI_LENGTH: Final = 2000  # characters
 
-#: ASCII without controls, spaces, quotes and backslashes, which browsers read in their own ways (RFC 3986 §2).
+#: ASCII without controls, spaces, quotes and backslashes, which browsers mend in their own ways.
 _CHARACTERS: Final = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
 _PARTS: Final = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?://(?P<authority>[^/?#]*))?"
@@ -16,7 +16,9 @@ _PARTS: Final = re.compile(
 _AUTHORITY: Final = re.compile(
     r"(?:(?P<userinfo>.*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::(?P<port>[0-9]{1,5})?)?"
 )
-_HOST_NAME: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.?")
+_HOST_NAME: Final = re.compile(
+    r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.?"
+)
 
 
 class Uri(NamedTuple):

@@ -9,6 +9,7 @@ from threading import Lock
 
 from authx.core.access_token import read_signed
 from authx.core.claims import AccessClaims
+from authx.core.jws import MAX_TOKEN_LENGTH
 from authx.core.keys import Key, Keys
 
 #: Tokens remembered by one process; about 2 KB each.

@@ -80,9 +80,7 @@ def declared_errors() -> list[type[errors.AuthxError]]:
     found = [value for value in vars(errors).values() if isinstance(value, type)]
     declared = [kind for kind in found if issubclass(kind, errors.AuthxError)]
     return [
-        kind
-        for kind in declared
-        if kind is not errors.AuthxError and not issubclass(kind, errors.OAuthError)
+        kind for kind in declared if kind is not errors.AuthxError and not issubclass(kind, errors.OAuthError)
     ]
 
 
