@@ -139,6 +139,7 @@ def claims_of(
         opaque=not is_key(session) or None,
         db=None if alias == DEFAULT_DATABASE else alias,
         gty=grant_of(session),
+        scope=session.scope or None,
         kid=kid,
         extra=extra_claims(session) if extra is None else extra,
     )
@@ -156,8 +157,6 @@ def extra_claims(session: DeviceSession) -> Mapping[str, Any]:
 
     In a client's session they are left out: its tokens say what they allow by ``scope`` alone.
     """
-    if session.client_id:
-        return MappingProxyType({"scope": session.scope} if session.scope else {})
-    if conf.CLAIMS is None:
+    if session.client_id or conf.CLAIMS is None:
         return MappingProxyType({})
     return MappingProxyType(strict_json.loads(strict_json.dumps(dict(conf.CLAIMS(session)))))
