@@ -121,7 +121,7 @@ def _for_services() -> dict[str, Any]:
 
 
 def _for_clients() -> dict[str, Any]:
-    """Return the endpoints of OAuth where they are mounted, and what they take; else that they take nothing."""
+    """Return the endpoints of OAuth and what they take; where they are not mounted, that nothing is taken."""
     try:
         authorize, token = map(reverse, ("authx-oauth:authorize", "authx-oauth:token"))
     except NoReverseMatch:
