@@ -198,7 +198,7 @@ def _nonce(parameters: Parameters) -> str | None:
 
 
 def _prompt(parameters: Parameters) -> frozenset[str]:
-    """Read ``prompt`` and ignore what is unknown, such as ``select_account`` (OpenID Connect Core §3.1.2.1)."""
+    """Read ``prompt`` (OpenID Connect Core §3.1.2.1); what is unknown is ignored, and ``select_account``."""
     words = frozenset((_single(parameters, "prompt") or "").split(" ")) - {""}
     if "none" in words and len(words) > 1:
         raise OAuthError("invalid_request", "prompt=none goes with no other prompt")
