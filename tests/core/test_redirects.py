@@ -294,8 +294,10 @@ def test_what_a_resource_is(uri):
 
 @pytest.mark.parametrize(
     "value",
-    [None, 7, [], "", "api", "/v1", "https://", "urn:", "https://api.example/#x", "https://u@api.example", "https://a b/",
-     "https://api.example/\0"],
+    [
+        None, 7, [], "", "api", "/v1", "https://", "urn:", "https://api.example/#x", "https://u@api.example",
+        "https://a b/", "https://api.example/\0",
+    ],
 )  # fmt: skip
 def test_what_it_is_not(value):
     assert not is_resource(value)
