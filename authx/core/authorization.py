@@ -73,6 +73,7 @@ def judge_authorization(
 
     Without ``scope`` and ``resource`` it gets all that its client is registered for, as far as the site still
     knows it: few clients can name a resource, and one that could not use its own would help nobody.
+    ``known_resources`` must be without the site's own audience: no client is given a token for it.
 
     Raises:
         RedirectRefused: the client or its redirect URI is in doubt: never redirect (RFC 6749 §4.1.2.1).

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from authx.core import claim_forms
 from authx.core.claims import AccessClaims
 from authx.errors import TokenMalformed
 
@@ -254,3 +255,9 @@ def test_extra_sets_these_claims_only_where_there_are_none(name, own, value):
 
 def test_an_empty_scope_is_not_written():
     assert AccessClaims(**(REQUIRED | {"aud": ("api",)}), scope="").as_payload() == REQUIRED
+
+
+def test_a_scope_that_is_read_as_ours_is_scope_tokens():
+    assert claim_forms.scope("scope", "a b") == "a b"
+    with pytest.raises(TokenMalformed, match="scope"):
+        claim_forms.scope("scope", "a  b")

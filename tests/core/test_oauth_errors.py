@@ -9,7 +9,9 @@ from authx.errors import AuthorizationRefused, OAuthError, RedirectRefused
 
 @given(st.text())
 def test_a_description_has_the_characters_of_rfc_6749(text):
-    got = OAuthError("invalid_request", text).description
+    error = OAuthError("invalid_request", text)
+    got = error.description
+    assert str(error) == got
     assert len(got) == len(text)
     assert all(char in "\x20\x21" or "\x23" <= char <= "\x5b" or "\x5d" <= char <= "\x7e" for char in got)
 
