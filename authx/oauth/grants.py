@@ -8,6 +8,7 @@ from typing import Any, Final
 from authx.core.actor import Actor
 from authx.core.claims import AccessClaims
 from authx.core.oauth_client import (
+    ACCESS_TOKEN_TYPE,
     AUTHORIZATION_CODE,
     CLIENT_CREDENTIALS,
     REFRESH_TOKEN,
@@ -18,7 +19,9 @@ from authx.models import ServiceClient
 from authx.oauth.form import Form
 from authx.sessions import Credentials
 from authx.sessions.exchanging import exchange_token
-from authx.sessions.granting import redeem_code, refresh_for_client, service_token
+from authx.sessions.granting import redeem_code
+from authx.sessions.refreshing_clients import refresh_for_client
+from authx.sessions.service_tokens import service_token
 
 Answer = dict[str, Any]
 
@@ -71,11 +74,9 @@ def _own(client: ServiceClient, form: Form, actor: Actor) -> Answer:
 
 
 def _exchange(client: ServiceClient, form: Form, actor: Actor) -> Answer:
-    exchanged = exchange_token(client, form.values, actor=actor)
-    return {
-        **_of_token(exchanged.claims, exchanged.access_token),
-        "issued_token_type": exchanged.issued_token_type,
-    }
+    claims, token = exchange_token(client, form.values, actor=actor)
+    issued = form.get("requested_token_type") or ACCESS_TOKEN_TYPE
+    return {**_of_token(claims, token), "issued_token_type": issued}
 
 
 def _of_session(credentials: Credentials) -> Answer:

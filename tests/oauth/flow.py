@@ -28,7 +28,7 @@ def code_of(browser, **changes):
     return sent_to(allow(browser, url(**changes)))[1]["code"]
 
 
-def redemption(code, **changes):
+def redemption(code, /, **changes):
     form = {
         "grant_type": "authorization_code",
         "code": code,

@@ -317,6 +317,7 @@ def test_statements(signed_in, app, django_assert_num_queries):
         allow(signed_in)
 
 
+@pytest.mark.django_db(transaction=True)
 def test_an_outage_is_no_refusal(signed_in, app):
     with outage():
         response = signed_in.get(url())
