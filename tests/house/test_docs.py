@@ -73,9 +73,15 @@ def bare(cell: str) -> str:
 
 
 def declared_errors() -> list[type[errors.AuthxError]]:
-    """Every error but the root; a group shares its code with one of its members."""
+    """Every error that the API answers; a group shares its code with one of its members.
+
+    An OAuth refusal is answered in the RFC's words, which it carries itself.
+    """
     found = [value for value in vars(errors).values() if isinstance(value, type)]
-    return [kind for kind in found if issubclass(kind, errors.AuthxError) and kind is not errors.AuthxError]
+    declared = [kind for kind in found if issubclass(kind, errors.AuthxError)]
+    return [
+        kind for kind in declared if kind is not errors.AuthxError and not issubclass(kind, errors.OAuthError)
+    ]
 
 
 def python_blocks() -> list[Any]:
