@@ -17,8 +17,8 @@ from authx.conf import conf
 from authx.core.client_assertion import AssertionClaims, read_client_assertion, unverified_issuer
 from authx.core.oauth_client import CLIENT_SECRET, NONE, PRIVATE_KEY_JWT
 from authx.errors import OAuthError
-from authx.issuer.client_facts import find_client
 from authx.issuer.client_keys import keys_of, nobodys_keys
+from authx.issuer.client_lookup import find_client
 from authx.issuer.client_secrets import hash_of
 from authx.models import ServiceClient
 from authx.sessions.single_use import use_up

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from authx.core.reasons import EndReason
-from authx.issuer.client_facts import clients
+from authx.issuer.client_lookup import clients
 from authx.models import DeviceSession, ServiceClient
 from authx.sessions.ending import Ending, end_together
 from authx.sessions.ports import actor_of

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from authx.conf import conf
 from authx.core.oauth_client import MAX_CLIENT_ID_LENGTH, PRIVATE_KEY_JWT, check_registration
 from authx.core.uris import read_uri
-from authx.issuer.client_facts import clients, facts_of
+from authx.issuer.client_lookup import clients
 from authx.models import ServiceClient
+from authx.sessions.client_facts import facts_of
 from authx.store import database
 
 #: Most entries of one list: a client with more is several.

@@ -20,7 +20,7 @@ from authx.core.oauth_client import (
     REFRESH_TOKEN,
     TOKEN_EXCHANGE,
 )
-from authx.issuer.client_facts import clients
+from authx.issuer.client_lookup import clients
 from authx.issuer.client_problems import problems_of
 from authx.issuer.client_secrets import hash_of, new_secret
 from authx.models import ServiceClient

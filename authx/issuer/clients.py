@@ -2,8 +2,9 @@
 
 from authx.issuer.client_authentication import authenticate_client, find_service
 from authx.issuer.client_ending import disable_client, disable_service, enable_client
-from authx.issuer.client_facts import clients, facts_of, find_client
+from authx.issuer.client_lookup import clients, find_client
 from authx.issuer.client_registration import create_client, create_service, renew_secret, update_client
+from authx.sessions.client_facts import facts_of
 
 __all__ = [
     "authenticate_client",

@@ -1,4 +1,4 @@
-"""What a registered client is allowed, as the value that the rules of ``authx.core`` judge."""
+"""Finding clients."""
 
 from __future__ import annotations
 
@@ -6,31 +6,9 @@ from typing import Any
 
 from django.db import models
 
-from authx.core.oauth_client import MAX_CLIENT_ID_LENGTH, ClientFacts
+from authx.core.oauth_client import MAX_CLIENT_ID_LENGTH
 from authx.models import ServiceClient
 from authx.store import database
-
-
-def facts_of(client: ServiceClient) -> ClientFacts:
-    """Return the registration as a value; reads nothing."""
-    return ClientFacts(
-        client_id=client.client_id,
-        name=client.name,
-        auth_method=client.auth_method,
-        redirect_uris=tuple(client.redirect_uris or ()),
-        grant_types=tuple(client.grant_types or ()),
-        scope=tuple(client.scope.split()),
-        resources=tuple(client.resources or ()),
-        audience=client.audience,
-        may_call=tuple(client.may_call or ()),
-        trusted=client.trusted,
-        may_manage_sessions=client.may_manage_sessions,
-        enabled=client.disabled_at is None,
-        jwks=client.jwks,
-        jwks_uri=client.jwks_uri,
-        idle_lifetime=client.idle_lifetime,
-        session_lifetime=client.session_lifetime,
-    )
 
 
 def find_client(client_id: Any) -> ServiceClient | None:
