@@ -27,10 +27,10 @@ from authx.errors import AuthorizationRefused, RedirectRefused
 from authx.http.charset import is_unreadable
 from authx.http.confirmation import to_confirmation
 from authx.identity.visit import session_of
-from authx.issuer.client_facts import find_client
-from authx.sessions.client_facts import facts_of
+from authx.issuer.client_lookup import find_client
 from authx.models import DeviceSession, ServiceClient
 from authx.oauth import pages
+from authx.sessions.client_facts import facts_of
 from authx.sessions.consents import has_consented, remember_consent
 from authx.sessions.granting import issue_code
 from authx.sessions.step_up import is_recent
