@@ -15,4 +15,4 @@ def is_registered_origin(origin: str) -> bool:
     with database.store_errors():
         enabled = ServiceClient.objects.using(database.alias()).filter(disabled_at=None)
         named = enabled.exclude(origins=None).values_list("origins", flat=True)
-        return any(origin in origins for origins in named)
+        return any(origin in (origins or ()) for origins in named)

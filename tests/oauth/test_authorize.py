@@ -321,7 +321,7 @@ def statements(act):
     """Count all but those that read Django's own session, as every page of the site does."""
     with CaptureQueriesContext(connection) as captured:
         act()
-    return sum("django_session" not in query["sql"] for query in captured)
+    return sum("session_data" not in query["sql"] for query in captured)
 
 
 @pytest.mark.django_db(transaction=True)
