@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -117,7 +118,7 @@ def test_of_five_hops_the_last_is_refused(services, login, settings):
     names = [f"hop-{number}" for number in range(6)]
     settings.AUTHX_AUDIENCE = ["authx", "https://hop-0.example/"]
     token = open_session(login.session.user, now=NOW).access_token
-    hops = [make_service(name, may_call=[after]) for name, after in zip(names, names[1:], strict=False)]
+    hops = [make_service(name, may_call=[after]) for name, after in pairwise(names)]
     make_service(names[-1])
     for number, hop in enumerate(hops[:4]):
         _, token = exchange(hop, token, audience=f"https://hop-{number + 1}.example/")

@@ -12,7 +12,7 @@ from authx.models import DeviceSession, SessionEvent
 from authx.sessions import end_session, open_session, refresh_session
 from authx.sessions.refreshing_clients import refresh_for_client
 from tests.branches import another_branch, generation_of
-from tests.granted import ACTOR, API, OTHER, code_of, grace_has_passed, granted, make_client, redeem
+from tests.granted import ACTOR, API, OTHER, code_of, granted, make_client, redeem
 
 pytestmark = pytest.mark.django_db
 

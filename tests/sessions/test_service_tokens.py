@@ -139,8 +139,10 @@ def test_it_may_be_for_resources_of_its_own(orders):
 @pytest.mark.parametrize("opened", [False, True], ids=["the first call", "a later one"])
 @pytest.mark.parametrize(
     "audience",
-    [(), ("https://third.example/",), ("orders",), (ORDERS, "https://third.example/"), ("authx",), ("",)]
-    + [("https://ORDERS.example/",), ("https://loner.example/",), ("https://shop.example/",)],
+    [
+        *((), ("",), ("orders",), ("authx",), ("https://third.example/",), (ORDERS, "https://third.example/")),
+        *(("https://ORDERS.example/",), ("https://loner.example/",), ("https://shop.example/",)),
+    ],
 )
 def test_it_is_for_nobody_else(shop, audience, opened):
     make_service("loner")
