@@ -7,14 +7,16 @@ from functools import partial
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from authx.conf import conf
+from authx.core.actor import Actor
 from authx.core.oauth_client import ACCESS_TOKEN_TYPE
 from authx.errors import OAuthError, SessionEnded
 from authx.models import AuthorizationCode, DeviceSession, ServiceClient, SessionEvent
 from authx.sessions import end_session, end_sessions, end_user_sessions, open_session
+from authx.sessions.continuing import continue_session
 from authx.sessions.exchanging import exchange_token
 from authx.sessions.liveness import find_live
 from authx.sessions.refreshing_clients import refresh_for_client
@@ -217,3 +219,95 @@ def test_what_ends_while_it_is_exchanged_is_over_afterwards(shop, make_user, set
             exchange_token(shop, form)
         assert refused.value.rule == "E4"
     assert conf.REVOCATION_LAG  # no copy of the ended sessions was asked
+
+
+# One of the two orders, which a race may never show
+
+
+def interrupted(call, act, *, before):
+    """Make the call, and let another connection do ``act`` and commit before its statement ``before``.
+
+    SQLite lets nobody write beside a transaction, so there it is before that begins.
+    """
+    done = []
+
+    def statement(execute, sql, params, many, context):
+        point = "BEGIN" if connection.vendor == "sqlite" and not before.startswith("SELECT") else before
+        if not done and sql.replace("`", '"').startswith(point):
+            done.append(point)
+            (result,) = race(act)
+            assert not isinstance(result, Exception), result
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(statement):
+        try:
+            return call()
+        except OAuthError as error:
+            return error
+        finally:
+            assert done, "the call has not come to that statement"
+
+
+SWAP_OF_CODE = 'UPDATE "authx_authorizationcode"'
+SWAP_OF_SESSION = 'UPDATE "authx_devicesession"'
+
+
+@pytest.mark.parametrize("end", ENDS, ids=ENDS)
+def test_what_ends_just_before_a_code_is_spent_keeps_it_from_opening_anything(client, login, end):
+    code = code_of(client, login)
+    result = interrupted(partial(redeem, client, code), partial(ENDS[end], login), before=SWAP_OF_CODE)
+    if end == "a disabled user":  # nothing in the session's row shows it before it is read
+        with pytest.raises(SessionEnded):
+            find_live(result.claims, delegated=True)
+        return
+    assert isinstance(result, OAuthError), result
+    assert not DeviceSession.objects.exclude(client_id="").exists()
+    unspent = AuthorizationCode.objects.filter(redeemed_at=None)
+    assert unspent.count() == (end != "a deleted user")
+
+
+@pytest.mark.databases("postgresql")  # the others keep the login from its end until the commit
+def test_what_ends_all_of_a_user_ends_what_is_being_opened(client, login):
+    code = code_of(client, login)
+    end = partial(ENDS["a kick everywhere"], login)
+    result = interrupted(partial(redeem, client, code), end, before='INSERT INTO "authx_devicesession"')
+    with pytest.raises(SessionEnded) as ended:
+        find_live(result.claims, delegated=True)
+    assert ended.value.reason == "kicked"
+
+
+def test_a_step_up_just_before_a_code_is_spent_lets_it_be_spent(client, login):
+    code = code_of(client, login)
+    again = partial(continue_session, login, Actor(login.user), methods=["otp"], came_back=True)
+    result = interrupted(partial(redeem, client, code), again, before=SWAP_OF_CODE)
+    assert "otp" in result.claims.amr
+
+
+def test_a_kick_just_before_the_swap_refuses_the_refresh(client, login):
+    credentials = granted(client, login)
+    grace_has_passed(credentials.session, GRACE)
+    refresh = partial(refresh_for_client, client, credentials.refresh_token)
+    kick = partial(end_session, credentials.session, "kicked")
+    assert interrupted(refresh, kick, before=SWAP_OF_SESSION).error == "invalid_grant"
+
+
+def test_a_kick_between_the_statements_of_an_exchange_ends_its_token(shop, login, settings):
+    settings.AUTHX_AUDIENCE = ["authx", SHOP]
+    credentials = open_session(login.user)
+    form = {
+        "subject_token": [credentials.access_token],
+        "subject_token_type": [ACCESS_TOKEN_TYPE],
+        "audience": [ORDERS],
+    }
+    kick = partial(end_session, credentials.session, "kicked")
+    claims, _ = interrupted(partial(exchange_token, shop, form), kick, before='SELECT "authx_serviceclient"')
+    with pytest.raises(SessionEnded):
+        find_live(claims, delegated=True)
+
+
+def test_a_service_disabled_before_its_session_is_opened_has_none(shop):
+    ask = partial(service_token, shop, audience=[ORDERS], scope=None)
+    lock = "BEGIN" if connection.vendor == "sqlite" else 'SELECT "authx_serviceclient"."id"'
+    result = interrupted(ask, partial(disable_client, "shop"), before=lock)
+    assert result.error == "invalid_client"
+    assert not DeviceSession.objects.exclude(client_id="").exists()

@@ -140,7 +140,14 @@ def test_it_may_be_for_resources_of_its_own(orders):
 @pytest.mark.parametrize(
     "audience",
     [
-        *((), ("",), ("orders",), ("authx",), ("https://third.example/",), (ORDERS, "https://third.example/")),
+        *(
+            (),
+            ("",),
+            ("orders",),
+            ("authx",),
+            ("https://third.example/",),
+            (ORDERS, "https://third.example/"),
+        ),
         *(("https://ORDERS.example/",), ("https://loner.example/",), ("https://shop.example/",)),
     ],
 )
