@@ -39,6 +39,7 @@ def facts_of(client: ServiceClient) -> ClientFacts:
         may_manage_sessions=client.may_manage_sessions,
         enabled=client.disabled_at is None,
         jwks=client.jwks,
+        jwks_uri=client.jwks_uri,
         idle_lifetime=client.idle_lifetime,
         session_lifetime=client.session_lifetime,
     )
