@@ -67,7 +67,10 @@ class InvalidClient(APIException):
 
 
 class InsufficientScope(PermissionDenied):
-    """403: the token is valid but was not issued for this (RFC 6750 §3.1). ``scopes`` are scope-tokens."""
+    """403: the token is valid but was not issued for this (RFC 6750 §3.1).
+
+    ``scopes`` are scope-tokens; without any, no scope would do.
+    """
 
     default_detail = "The access token lacks a scope that this needs."
     default_code = "insufficient_scope"
@@ -75,7 +78,8 @@ class InsufficientScope(PermissionDenied):
     def __init__(self, scopes: Collection[str]) -> None:
         super().__init__()
         # DRF's own handler sends it as WWW-Authenticate; a scope-token needs no escaping.
-        self.auth_header = f'Bearer realm="api", error="{self.default_code}", scope="{" ".join(scopes)}"'
+        needed = f', scope="{" ".join(scopes)}"' if scopes else ""
+        self.auth_header = f'Bearer realm="api", error="{self.default_code}"{needed}'
 
 
 class Conflict(APIException):
