@@ -24,7 +24,7 @@ from authx.errors import (
     StoreUnavailable,
 )
 from authx.http.outage import RETRY_AFTER_SECONDS
-from authx.http.refusals import DETAILS, body_of, challenge_for
+from authx.http.refusals import DETAILS, body_of, challenge_for, scope_challenge
 from authx.http.request_state import request_state
 
 
@@ -72,14 +72,13 @@ class InsufficientScope(PermissionDenied):
     ``scopes`` are scope-tokens; without any, no scope would do.
     """
 
-    default_detail = "The access token lacks a scope that this needs."
+    default_detail = DETAILS["insufficient_scope"]
     default_code = "insufficient_scope"
 
     def __init__(self, scopes: Collection[str]) -> None:
         super().__init__()
-        # DRF's own handler sends it as WWW-Authenticate; a scope-token needs no escaping.
-        needed = f', scope="{" ".join(scopes)}"' if scopes else ""
-        self.auth_header = f'Bearer realm="api", error="{self.default_code}"{needed}'
+        # DRF's own handler sends it as WWW-Authenticate.
+        self.auth_header = scope_challenge(scopes)
 
 
 class Conflict(APIException):
