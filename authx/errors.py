@@ -216,9 +216,9 @@ class OAuthError(AuthxError):
     code = "oauth_refused"
 
     def __init__(self, error: str = "invalid_request", description: str = "", *, rule: str = "") -> None:
-        super().__init__(description)
-        self.error = error
         self.description = _NOT_DESCRIBABLE.sub("?", description)
+        super().__init__(self.description)
+        self.error = error
         #: The rule that refuses, such as ``E6``, where one of a documented table does.
         self.rule = rule
 

@@ -73,6 +73,7 @@ def judge_authorization(
 
     Without ``scope`` and ``resource`` it gets all that its client is registered for, as far as the site still
     knows it: few clients can name a resource, and one that could not use its own would help nobody.
+    ``known_resources`` must be without the site's own audience: no client is given a token for it.
 
     Raises:
         RedirectRefused: the client or its redirect URI is in doubt: never redirect (RFC 6749 §4.1.2.1).
@@ -198,7 +199,7 @@ def _nonce(parameters: Parameters) -> str | None:
 
 
 def _prompt(parameters: Parameters) -> frozenset[str]:
-    """Read ``prompt`` and ignore what is unknown, such as ``select_account`` (OpenID Connect Core §3.1.2.1)."""
+    """Read ``prompt`` (OpenID Connect Core §3.1.2.1); what is unknown is ignored, and ``select_account``."""
     words = frozenset((_single(parameters, "prompt") or "").split(" ")) - {""}
     if "none" in words and len(words) > 1:
         raise OAuthError("invalid_request", "prompt=none goes with no other prompt")

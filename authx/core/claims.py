@@ -115,12 +115,14 @@ class AccessClaims:
         """Return the claims as a JSON object, without the optional ones that are empty.
 
         Raises:
-            ValueError: ``extra`` names a claim that is authx's to set. It may name the claims of delegated
-                tokens, in a token that has none of them.
+            ValueError: ``scope`` is none, or ``extra`` names a claim that is authx's to set. It may name
+                ``scope`` and ``act`` where the token has none of authx's.
         """
         for name in self.extra:
             if name in _FORMS and (name not in _DELEGATED or getattr(self, name) is not None):
                 raise ValueError(f"extra may not set the claim {name!r}")
+        if self.scope and not is_scope(self.scope):
+            raise ValueError("the claim scope is not scope-tokens with single spaces between them")
         payload = {name: getattr(self, name) for name in _FORMS}
         payload["aud"] = self.aud[0] if len(self.aud) == 1 else list(self.aud)
         payload["amr"] = list(self.amr)
