@@ -21,7 +21,7 @@ from authx.core.claims import AccessClaims
 from authx.errors import StoreUnavailable, TokenError
 from authx.gate.principal import TokenCaller
 from authx.gate.revocation import sources
-from authx.gate.verify import ensure_live, is_delegated, read_claims
+from authx.gate.verify import ensure_live, read_claims, signed_claims
 from authx.http.renewal import has_bearer
 from authx.http.request_state import request_state
 
@@ -109,7 +109,7 @@ def is_for(kind: type[AuthxAuthentication], request: Request, token: str) -> boo
     if not any(isinstance(found, kind) for found in request.authenticators or ()):
         return False
     try:
-        return is_delegated(token) is issubclass(kind, DelegatedAuthentication)
+        return signed_claims(token).is_delegated is issubclass(kind, DelegatedAuthentication)
     except (TokenError, StoreUnavailable):
         return False
 

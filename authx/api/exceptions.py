@@ -19,6 +19,7 @@ from authx.errors import (
     AuthxError,
     ChoiceInvalid,
     DeviceInvalid,
+    OAuthError,
     RefreshConflict,
     SessionLimitReached,
     StoreUnavailable,
@@ -122,6 +123,8 @@ def refusal(error: AuthxError) -> APIException:
         return Conflict(DETAILS[error.code], code=error.code)
     if isinstance(error, SessionLimitReached):
         return Conflict(DETAILS[error.code], code=error.code)
+    if isinstance(error, OAuthError):  # the issuer lets this service call no other for the request
+        return PermissionDenied(DETAILS[error.code], code=error.code)
     if isinstance(error, DeviceInvalid):
         return ValidationError({"device": [str(error)]})
     if isinstance(error, ChoiceInvalid):

@@ -61,7 +61,7 @@ def read_claims(
         TokenError: see ``verify_access_token``.
     """
     seconds = time.time() if now is None else now.timestamp()
-    claims = signatures.read(token, _keys(), now=seconds)
+    claims = signed_claims(token, now=now)
     longest = conf.ACCESS_TOKEN_LIFETIME
     if conf.JWKS_URL and claims.expires_in > longest.total_seconds():
         _complain_of_lifetime(claims.iss)
@@ -78,15 +78,15 @@ def read_claims(
 
 
 @sensitive_variables("token")
-def is_delegated(token: object, *, now: datetime | None = None) -> bool:
-    """Return whether a client got a token with a valid signature, whether or not it is good otherwise.
+def signed_claims(token: object, *, now: datetime | None = None) -> AccessClaims:
+    """Return what a token with a valid signature says, whether or not it is good for anything now.
 
     Raises:
         TokenError: the issuer has not signed it.
         StoreUnavailable: the issuer's keys are not known.
     """
     seconds = time.time() if now is None else now.timestamp()
-    return signatures.read(token, _keys(), now=seconds).is_delegated
+    return signatures.read(token, _keys(), now=seconds)
 
 
 def check_grant(claims: AccessClaims, *, delegated: bool) -> None:

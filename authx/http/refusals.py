@@ -24,6 +24,7 @@ DETAILS = {
     "insufficient_scope": "The access token lacks a scope that this needs.",
     "origin_not_allowed": "Pages of this origin may not use this credential here.",
     "too_many_sockets": "This session has as many connections open as it may have.",
+    "oauth_refused": "A service that this needs may not be called for you.",
     "store_unavailable": "The session store is unavailable; nothing has changed.",
 }
 
@@ -39,6 +40,7 @@ STATUSES: Final = {
     "device_invalid": 400,
     "invalid_request": 400,
     "insufficient_scope": 403,
+    "oauth_refused": 403,
     "origin_not_allowed": 403,
     "refresh_conflict": 409,
     "session_limit": 409,
