@@ -173,9 +173,9 @@ _FORMS: Final[dict[str, Callable[[str, Any], Any]]] = {
     "era": forms.instant,
     "opaque": forms.true,
     "db": forms.identifier,
+    "gty": forms.identifier,
     "scope": forms.scope,
     "act": forms.actors,
-    "gty": forms.identifier,
 }
 
 #: The claims of delegated and exchanged tokens; in a token of its own login a site may set them itself.

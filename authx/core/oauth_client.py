@@ -69,6 +69,8 @@ class ClientFacts:
     enabled: bool = True
     #: Its public keys (RFC 7517 §5); None if it has none.
     jwks: Mapping[str, Any] | None = field(default=None, hash=False)
+    #: Where they are fetched instead; "" if nowhere.
+    jwks_uri: str = ""
     #: How long its sessions may go without a refresh, and may last; None for the site's own periods.
     idle_lifetime: timedelta | None = None
     session_lifetime: timedelta | None = None
@@ -121,7 +123,7 @@ def _identity_problems(client: ClientFacts, first_party: str) -> Problems:
         yield "auth_method", f"must be one of {', '.join(AUTH_METHODS)}"
     if client.jwks is not None:
         yield from (("jwks", problem) for problem in jwks_problems(client.jwks))
-    elif client.auth_method == PRIVATE_KEY_JWT:
+    elif client.auth_method == PRIVATE_KEY_JWT and not client.jwks_uri:
         yield "jwks", "is needed for private_key_jwt: the client's public keys, as a JWK set"
 
 

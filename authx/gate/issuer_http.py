@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from socket import SHUT_RDWR
+from ssl import SSLContext, create_default_context
 from threading import Timer
 from typing import Any
 from urllib.error import HTTPError
@@ -28,6 +29,7 @@ from authx.conf import conf
 from authx.conf.rules import address
 from authx.core import strict_json
 from authx.errors import StoreUnavailable
+from authx.gate.public_address import connect_publicly
 from authx.gate.service_credentials import Proof, prove
 
 #: The parameters of a form; one with several values is repeated.
@@ -52,10 +54,19 @@ class Refused(StoreUnavailable):
         self.word, self.description = word, description
 
 
-def fetch_json(url: str, *, form: Form | None = None, authenticated: bool = False) -> dict[str, Any]:
+def fetch_json(
+    url: str,
+    *,
+    form: Form | None = None,
+    authenticated: bool = False,
+    public_only: bool = False,
+    max_bytes: int = MAX_BODY_BYTES,
+) -> dict[str, Any]:
     """Fetch the JSON object at ``url``; ``form`` makes it a POST, ``authenticated`` adds our credentials.
 
-    Those of a private key stand in the form, and make it a POST as well.
+    Those of a private key stand in the form, and make it a POST as well. ``public_only``: by https from a
+    host on the public internet alone, for an address that is not ours: it must not make us ask what only we
+    can reach.
 
     Raises:
         StoreUnavailable: on any failure, and if ``url`` is not allowed; Refused if the answer is 4xx.
@@ -63,11 +74,12 @@ def fetch_json(url: str, *, form: Form | None = None, authenticated: bool = Fals
     if complaint := address(url):
         raise StoreUnavailable(f"the address {complaint}")
     watch = _Watch()
+    opener = _opener(_WatchedHandler(watch, public_only=public_only))
     try:
-        with _opener(watch).open(_request(url, form, authenticated), timeout=WAIT_TIMEOUT_SECONDS) as answer:
+        with opener.open(_request(url, form, authenticated), timeout=WAIT_TIMEOUT_SECONDS) as answer:
             if answer.status != 200:
                 raise ValueError("not the whole of it")
-            return _object(answer.read(MAX_BODY_BYTES + 1))
+            return _object(answer.read(max_bytes + 1), max_bytes)
     except HTTPError as error:
         with error:
             raise _refusal(error) from error
@@ -114,26 +126,42 @@ class _WatchedTLS(_Watched, HTTPSConnection):
     pass
 
 
+class _PublicTLS(HTTPSConnection):
+    """The same to a public address, which is looked up and checked once: a second look could find another."""
+
+    def __init__(self, *args: Any, watch: _Watch, context: SSLContext | None = None, **kwargs: Any) -> None:
+        self._watch, self._tls = watch, context or create_default_context()
+        super().__init__(*args, context=self._tls, **kwargs)
+
+    def connect(self) -> None:
+        plain = connect_publicly(self.host, self.port, WAIT_TIMEOUT_SECONDS)
+        self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
+        self._watch.connected(self)
+
+
 class _WatchedHandler(HTTPHandler, HTTPSHandler):
     """Opens both schemes, each on watched connections."""
 
-    def __init__(self, watch: _Watch) -> None:
+    def __init__(self, watch: _Watch, *, public_only: bool) -> None:
         super().__init__()
-        self._watch = watch
+        self._watch, self._public_only = watch, public_only
 
     def http_open(self, request: Request) -> Any:
+        if self._public_only:
+            raise ValueError("not https")
         return self.do_open(partial(_Watched, watch=self._watch), request)
 
     def https_open(self, request: Request) -> Any:
-        return self.do_open(partial(_WatchedTLS, watch=self._watch), request)
+        kind = _PublicTLS if self._public_only else _WatchedTLS
+        return self.do_open(partial(kind, watch=self._watch), request)
 
 
-def _opener(watch: _Watch) -> OpenerDirector:
+def _opener(handler: HTTPHandler) -> OpenerDirector:
     """Return an opener for HTTP and HTTPS alone: no files, no redirects, no proxies from the environment."""
     opener = OpenerDirector()
     errors = (HTTPDefaultErrorHandler(), HTTPErrorProcessor(), UnknownHandler())
-    for handler in (_WatchedHandler(watch), *errors):
-        opener.add_handler(handler)
+    for found in (handler, *errors):
+        opener.add_handler(found)
     return opener
 
 
@@ -163,7 +191,7 @@ def _refusal(error: HTTPError) -> StoreUnavailable:
     return Refused(message, word=word, description=description if isinstance(description, str) else "")
 
 
-def _object(octets: bytes) -> dict[str, Any]:
-    if len(octets) > MAX_BODY_BYTES:
+def _object(octets: bytes, max_bytes: int) -> dict[str, Any]:
+    if len(octets) > max_bytes:
         raise ValueError("too large")
     return strict_json.loads(octets)
