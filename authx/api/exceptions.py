@@ -67,6 +67,14 @@ class InvalidClient(APIException):
     default_code = "invalid_client"
 
 
+class UnsupportedTokenType(APIException):
+    """400: the client may know of the token, but its session is another's to end (RFC 7009 §2.2.1)."""
+
+    status_code = status.HTTP_400_BAD_REQUEST
+    default_detail = "The session of this token is not this client's to end."
+    default_code = "unsupported_token_type"
+
+
 class InsufficientScope(PermissionDenied):
     """403: the token is valid but was not issued for this (RFC 6750 §3.1).
 
