@@ -17,6 +17,7 @@ AuthxError
 │   ├── CredentialMissing  it carries none, and has to       → 401
 │   ├── HandshakeInvalid   its request contradicts itself   → 400
 │   ├── OriginNotAllowed   a page of another site asks       → 403
+│   ├── ScopeMissing       a client's token lets it do less  → 403
 │   └── TooManySockets     the session has as many as allowed → 429
 ├── LoginRefused           no session can be opened for this user  → 401
 ├── SessionLimitReached    the user has as many sessions as allowed → 409
@@ -152,6 +153,16 @@ class OriginNotAllowed(SocketError):
     """It came with a credential that is good for other pages than the one that asks."""
 
     code = "origin_not_allowed"
+
+
+class ScopeMissing(SocketError):
+    """It came with a client's token that lacks one of ``scopes``, all of which are needed (RFC 6750 §3.1)."""
+
+    code = "insufficient_scope"
+
+    def __init__(self, scopes: tuple[str, ...] = ()) -> None:
+        super().__init__("the token lacks a scope")
+        self.scopes = scopes
 
 
 class TooManySockets(SocketError):

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from authx.core import claim_forms as forms
+from authx.core.oauth_client import SUBJECT_PREFIX
 from authx.core.scopes import is_scope
 from authx.errors import TokenMalformed
 
@@ -70,6 +71,11 @@ class AccessClaims:
     def is_delegated(self) -> bool:
         """Return whether a client got it: it lets its bearer do what it names, and is nobody's login."""
         return self.gty is not None
+
+    @property
+    def is_of_a_service(self) -> bool:
+        """Return whether it speaks for a client itself and for no user (RFC 9068 §5)."""
+        return self.is_delegated and self.sub.startswith(SUBJECT_PREFIX)
 
     @property
     def expires_at(self) -> datetime:

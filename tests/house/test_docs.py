@@ -135,7 +135,8 @@ def test_the_errors_table_has_the_status_of_each_code():
             assert told[error.code] == str(exceptions.refusal(error()).status_code), error
     assert told[exceptions.InvalidRequest.default_code] == str(exceptions.InvalidRequest.status_code)
     for code in refusals.DETAILS.keys() - {error.code for error in declared_errors()}:
-        assert told[code] == str(exceptions.Refused(code).status_code)
+        assert told[code] == str(refusals.status_of(code)), code
+    assert told["oauth_refused"] == str(exceptions.refusal(errors.OAuthError()).status_code)
 
 
 def test_the_reasons_table_has_every_reason_and_no_ghost():
