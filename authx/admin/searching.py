@@ -30,7 +30,7 @@ class BoundedPaginator(Paginator):
 
 
 def found_by(queryset: Any, term: str) -> Any:
-    """Return the sessions with exactly that id, address, username, subject or client id; else of every word."""
+    """Return the sessions with exactly that id, address, name, subject or client; else with every word."""
     term = term.strip()
     with suppress(ValueError):
         return queryset.filter(Q(pk=UUID(term)) | Q(subject=str(UUID(term))))

@@ -20,7 +20,6 @@ from authx.core.rotation import RotationState
 from authx.models.end_reasons import EndReason
 from authx.models.revocation import NotBeforeMark, is_marked, marks_of_session
 
-
 #: The device type of a client that acts for itself; no login has it beside an empty ``client_id``.
 _SERVICE = "service"
 

@@ -30,10 +30,10 @@ from authx.identity.visit import identity_of, session_of, visit_of
 from authx.logins.outcome import set_retry_after
 from authx.pages.arrival import Arrival, devices_or_home, only_posted
 from authx.pages.choosing import ChoosingLoginView, is_choice
+from authx.pages.device_actions import demand_recent_login
 from authx.pages.forms import LoginForm
 from authx.pages.logout import is_anybody
 from authx.pages.other_login_page import OurLoginPage, other_login_page, to_other_login_page
-from authx.pages.device_actions import demand_recent_login
 from authx.pages.texts import OTHER_WAY, ended_message, refusal_text
 from authx.sessions import end_session, end_sessions
 from authx.sessions.connected_apps import connected_apps
@@ -142,8 +142,8 @@ def devices(request: HttpRequest) -> HttpResponse:
     sessions = live_sessions(request.user)
     sessions.sort(key=lambda session: session != current)
     others = sum(session != current for session in sessions)
-    context = {"sessions": sessions, "current": current, "other_count": others}
-    context["apps"] = connected_apps(request.user)
+    apps = connected_apps(request.user)
+    context = {"sessions": sessions, "current": current, "other_count": others, "apps": apps}
     return render(request, "authx/devices.html", context)
 
 

@@ -42,7 +42,7 @@ def find_live_session(user: Any, sid: UUID) -> DeviceSession | None:
 def find_own_session(user: Any, sid: UUID) -> DeviceSession | None:
     """Return the user's login with that id, live or ended; None if it is missing, or somebody else's."""
     with database.store_errors():
-        return _owned(user).filter(pk=sid).first()
+        return cast("DeviceSession | None", _owned(user).filter(pk=sid).first())
 
 
 def other_sessions(user: Any, sid: UUID | None) -> Any:

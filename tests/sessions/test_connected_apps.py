@@ -1,14 +1,19 @@
 """authx.sessions.connected_apps: what a user's apps have, and that they are no devices."""
 
 import json
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from threading import Event
 
 import pytest
+from django.contrib.auth.hashers import make_password
 from django.core.management import CommandError, call_command
+from django.db import transaction
 
-from authx.conf import conf
+from authx.conf import conf, secret_keys
 from authx.core.actor import Actor
+from authx.core.refresh_token import read_refresh_token
 from authx.errors import ChoiceInvalid, SessionEnded, SessionLimitReached
 from authx.models import AuthorizationCode, Consent, DeviceSession, SessionEvent
 from authx.sessions import (
@@ -24,7 +29,10 @@ from authx.sessions import (
 from authx.sessions.choosing import find_chosen
 from authx.sessions.connected_apps import connected_apps, disconnect, was_connected
 from authx.sessions.continuing import continue_after_password_change, continue_session
+from authx.sessions.credentials import credentials_for
 from authx.sessions.limits import over_the_limits
+from authx.sessions.liveness import find_live
+from authx.sessions.lookup import find_by_refresh_token
 from authx.sessions.pruning import mark_expired, prune
 from authx.sessions.queries import (
     find_live_session,
@@ -33,8 +41,10 @@ from authx.sessions.queries import (
     other_sessions,
     search_sessions,
 )
+from authx.sessions.refresh_verdicts import judge_token
 from authx.sessions.risk import new_context
 from tests.apps import API, connect, consent, issue, make_client, reason_of, serve
+from tests.racing import race
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ONE = [{"limit": 1}]
@@ -171,6 +181,19 @@ def test_a_new_password_ends_them(change, ada, login, reader):
     assert reason_of(reader) == "password_changed"
 
 
+def test_a_password_changed_in_bulk_ends_an_app_when_it_comes_back(ada, reader):
+    """No signal tells of it: the row of the user does, at its next request and at its next refresh."""
+    credentials = credentials_for(reader, generation=1, now=reader.created_at)
+    find_live(credentials.claims, delegated=True)
+    type(ada)._default_manager.filter(pk=ada.pk).update(password=make_password("another-one"))
+    token = read_refresh_token(credentials.refresh_token, secret_keys())
+    found = find_by_refresh_token(token, client_id="app-1")
+    assert judge_token(found.session, token, found.now).end == "password_changed"
+    with pytest.raises(SessionEnded) as refused:
+        find_live(credentials.claims, delegated=True)
+    assert (refused.value.reason, reason_of(reader)) == ("password_changed", "password_changed")
+
+
 def test_ending_everything_but_this_device_ends_them(ada, login, reader):
     assert end_user_sessions(ada, "credentials_changed", keep=login) == 1
     assert (reason_of(login), reason_of(reader)) == ("", "credentials_changed")
@@ -193,7 +216,8 @@ def test_a_deleted_user_has_no_apps(ada, app, login, reader):
     issue(app, login)
     ada.delete()
     assert reason_of(reader) == "user_deleted"
-    assert not Consent.objects.exists() and not AuthorizationCode.objects.exists()
+    assert not Consent.objects.exists()
+    assert not AuthorizationCode.objects.exists()
 
 
 def test_a_logout_ends_no_app(login, reader):
@@ -209,7 +233,9 @@ def test_an_app_is_one_thing_whatever_it_has(ada, app, login, settings):
     consent(app, ada, scope="orders:read profile", at=START)
     old = connect(app, login, scope="orders:read", now=START + timedelta(days=1))
     new = connect(app, login, scope="orders:write", audience=(API, "urn:x:y"), now=START + timedelta(days=2))
-    DeviceSession.objects.of_apps().update(idle_expires_at="2100-01-01T00:00Z", expires_at="2100-01-01T00:00Z")
+    DeviceSession.objects.of_apps().update(
+        idle_expires_at="2100-01-01T00:00Z", expires_at="2100-01-01T00:00Z"
+    )
     (shown,) = connected_apps(ada)
     assert [session.pk for session in shown.sessions] == [new.pk, old.pk]
     assert shown.scope == ["orders:write", "orders:read", "profile"]
@@ -234,7 +260,8 @@ def test_nobody_sees_anothers_apps(ada, bob, app, reader):
     consent(app, ada)
     serve(app)
     assert connected_apps(bob) == []
-    assert was_connected(ada, "app-1") and not was_connected(bob, "app-1")
+    assert was_connected(ada, "app-1")
+    assert not was_connected(bob, "app-1")
     assert not was_connected(ada, "app-1\x00")
 
 
@@ -254,7 +281,7 @@ def test_disconnecting_takes_all_that_the_app_has_from_this_user(ada, bob, app, 
     service = serve(app)
     for user, session in ((ada, login), (bob, bobs)):
         consent(app, user)
-        issue(app, session, f"{user.pk}" * 8)
+        issue(app, session, str(user.pk))
     assert disconnect(ada, "app-1", Actor(ada, "203.0.113.9")) == 2
     assert [reason_of(one) for one in (reader, also)] == ["ended_by_user"] * 2
     assert [reason_of(one) for one in (bobs, writer, service, login)] == [""] * 4
@@ -264,6 +291,36 @@ def test_disconnecting_takes_all_that_the_app_has_from_this_user(ada, bob, app, 
     assert (event.actor, event.ip, event.outcome) == (ada, "203.0.113.9", "ended_by_user")
     assert connected_apps(ada)[0].client.client_id == "app-2"
     assert disconnect(ada, "app-1") == 0
+
+
+@pytest.mark.databases("postgresql", "mariadb")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_code_that_is_being_redeemed_cannot_slip_past(inside, ada, app, login):
+    """Disconnecting waits for it, also in a transaction of the request, and ends what it has opened."""
+    issue(app, login)
+    is_under_way, is_done = Event(), Event()
+
+    def redeem():
+        with transaction.atomic():
+            AuthorizationCode.objects.filter(redeemed_at=None).update(redeemed_at=START)
+            is_under_way.set()
+            is_done.wait(0.5)
+            return connect(app, login)
+
+    def disconnect_meanwhile():
+        try:
+            with transaction.atomic() if inside else nullcontext():
+                assert connected_apps(ada) == []
+                assert is_under_way.wait(30)
+                return disconnect(ada, "app-1")
+        finally:
+            is_done.set()
+
+    session, ended = race(redeem, disconnect_meanwhile)
+    assert ended == 1
+    assert reason_of(session) == "ended_by_user"
+    assert not AuthorizationCode.objects.exists()
 
 
 # Personal data
@@ -326,7 +383,8 @@ def test_they_are_pruned_like_any_other(app, login):
     assert reason_of(session) == "idle"
     end_session(login, "logout", now=START + timedelta(days=31))
     assert sum(prune(timedelta(days=1), 10, now=START + timedelta(days=60))) == 2
-    assert not DeviceSession.objects.exists() and not AuthorizationCode.objects.exists()
+    assert not DeviceSession.objects.exists()
+    assert not AuthorizationCode.objects.exists()
 
 
 # What staff find
