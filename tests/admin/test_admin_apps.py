@@ -64,7 +64,7 @@ def test_they_are_kicked_like_any_other(boss, ada, app, login, reader, service):
     boss.kick(service)
     assert [reason_of(one) for one in (login, reader, service)] == ["", "kicked", "kicked"]
     event = SessionEvent.objects.get(session=service, kind="ended")
-    assert (event.actor_label, event.outcome) == ("admin", "kicked")
+    assert (event.actor, event.outcome) == (boss.user, "kicked")
     assert Consent.objects.exists()
 
 

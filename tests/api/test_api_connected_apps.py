@@ -1,8 +1,10 @@
 """authx.api.views.connected_apps: the apps of the user who asks."""
 
+from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from authx.models import Consent, DeviceSession, SessionEvent
@@ -49,6 +51,9 @@ def test_the_list_is_as_the_contract_says(client_for, phone, reader):
 
 def test_each_session_is_an_item_the_last_used_first(phone, app, reader):
     also, other = connect(app, phone.session), connect(make_client("app-2", "Writer"), phone.session)
+    for minutes, session in enumerate((reader, also, other)):
+        last_seen_at = timezone.now() + timedelta(minutes=minutes)
+        DeviceSession.objects.filter(pk=session.pk).update(last_seen_at=last_seen_at)
     shown = client_of(phone).get(APPS).json()
     assert [one["id"] for one in shown] == [str(one.pk) for one in (other, also, reader)]
     assert [one["client"]["name"] for one in shown] == ["Writer", "Reader", "Reader"]
