@@ -17,19 +17,27 @@ AuthxError
 │   ├── CredentialMissing  it carries none, and has to       → 401
 │   ├── HandshakeInvalid   its request contradicts itself   → 400
 │   ├── OriginNotAllowed   a page of another site asks       → 403
+│   ├── ScopeMissing       a client's token lets it do less  → 403
 │   └── TooManySockets     the session has as many as allowed → 429
 ├── LoginRefused           no session can be opened for this user  → 401
 ├── SessionLimitReached    the user has as many sessions as allowed → 409
 ├── LoginProofInvalid      a login proof lets nobody in, or not any more → 401
 ├── ChoiceInvalid          the login named a session that it cannot end → 400
+├── OAuthError             the authorization server refuses; ``error`` is the RFC's word
+│   ├── RedirectRefused    answered on a page, never with a redirect → 400
+│   └── AuthorizationRefused  sent back to the client's redirect URI
 ├── KeyInvalid             a configured key is weak, unreadable or mismatched
 └── StoreUnavailable       we cannot know                     → 503, never 401
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+import re
+from typing import ClassVar, Final
 from uuid import UUID
+
+#: What an ``error_description`` may not hold (RFC 6749 §5.2).
+_NOT_DESCRIBABLE: Final = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
 
 
 class AuthxError(Exception):
@@ -147,6 +155,16 @@ class OriginNotAllowed(SocketError):
     code = "origin_not_allowed"
 
 
+class ScopeMissing(SocketError):
+    """It came with a client's token that lacks one of ``scopes``, all of which are needed (RFC 6750 §3.1)."""
+
+    code = "insufficient_scope"
+
+    def __init__(self, scopes: tuple[str, ...] = ()) -> None:
+        super().__init__("the token lacks a scope")
+        self.scopes = scopes
+
+
 class TooManySockets(SocketError):
     """The session has as many sockets and streams in this process as AUTHX_SOCKETS_PER_SESSION allows."""
 
@@ -187,6 +205,50 @@ class ChoiceInvalid(AuthxError):
     """A session named to be ended is not one that the user can choose; nothing has changed."""
 
     code = "choice_invalid"
+
+
+class OAuthError(AuthxError):
+    """The authorization server refuses a request; ``error`` is the word that goes over the wire.
+
+    Every character of ``description`` that RFC 6749 §5.2 does not allow becomes a question mark.
+    """
+
+    code = "oauth_refused"
+
+    def __init__(self, error: str = "invalid_request", description: str = "", *, rule: str = "") -> None:
+        self.description = _NOT_DESCRIBABLE.sub("?", description)
+        super().__init__(self.description)
+        self.error = error
+        #: The rule that refuses, such as ``E6``, where one of a documented table does.
+        self.rule = rule
+
+    @property
+    def error_description(self) -> str:
+        """Return the description behind its rule: ``E6: this client may not call the target``."""
+        return ": ".join(filter(None, (self.rule, self.description)))
+
+
+class RedirectRefused(OAuthError):
+    """It is not certain whom a redirect would reach: tell the user on a page (RFC 6749 §4.1.2.1)."""
+
+
+class AuthorizationRefused(OAuthError):
+    """The authorization request is refused, and its client is told at its redirect URI."""
+
+    def __init__(
+        self,
+        error: str = "invalid_request",
+        description: str = "",
+        *,
+        rule: str = "",
+        redirect_uri: str = "",
+        state: str | None = None,
+    ) -> None:
+        super().__init__(error, description, rule=rule)
+        #: One of the client's own.
+        self.redirect_uri = redirect_uri
+        #: As the client sent it; None if it sent none, or none that can be sent back.
+        self.state = state
 
 
 class KeyInvalid(AuthxError):

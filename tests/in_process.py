@@ -258,6 +258,14 @@ class Echo:
                 return
 
 
-def connect(app: Any = None, *, public: bool = False, frames: bool = True, **scope: Any) -> Peer:
-    """Somebody connects to ``app`` behind the door."""
-    return Peer(authenticated(app or Echo(), public=public, frames=frames), scope_of(**scope))
+def connect(
+    app: Any = None,
+    *,
+    public: bool = False,
+    frames: bool = True,
+    clients: dict[str, Any] | None = None,
+    **scope: Any,
+) -> Peer:
+    """Somebody connects to ``app`` behind the door, which may serve clients of OAuth too."""
+    door = authenticated(app or Echo(), public=public, frames=frames, **(clients or {}))
+    return Peer(door, scope_of(**scope))

@@ -6,16 +6,24 @@ Must not import ``rest_framework.views``, which imports this module through DRF'
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
-from rest_framework.authentication import BaseAuthentication, SessionAuthentication
-from rest_framework.exceptions import PermissionDenied
+from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 
-from authx.api.exceptions import InvalidBearerRequest, Unavailable, challenge, refusal
+from authx.api.admitting import (
+    AuthxAuthentication,
+    bearer_token,
+    let_in,
+    or_refuse,
+    session_of,
+    session_or_none,
+)
+from authx.api.delegated import DelegatedAuthentication, is_for
+from authx.api.exceptions import Unavailable
 from authx.api.foreign_tokens import has_other_reader
 from authx.conf import conf
 from authx.core.access_token import is_access_token
@@ -30,26 +38,27 @@ from authx.http.renewal import has_bearer
 from authx.http.request_state import request_state
 
 if TYPE_CHECKING:
-    from authx.models import DeviceSession
+    from authx.api.admitting import AnyCaller
     from authx.sessions.authentication import Caller, KnownCaller
 
-    AnyCaller = Caller | KnownCaller | TokenCaller
-
-T = TypeVar("T")
-
-
-class AuthxAuthentication(BaseAuthentication):
-    """What our classes share: all of them answer with the Bearer challenge, so their order is free."""
-
-    def authenticate_header(self, request: Request) -> str:
-        return challenge(request)
+__all__ = [
+    "AuthxAuthentication",
+    "BearerAuthentication",
+    "CookieAuthentication",
+    "DelegatedAuthentication",
+    "bearer_token",
+    "enforce_csrf",
+    "session_of",
+    "session_or_none",
+]
 
 
 class BearerAuthentication(AuthxAuthentication):
     """``Authorization: Bearer``: the user as ``request.user``, the claims as ``request.auth``.
 
     The header only, never a query or a form (RFC 6750 §2.1). A token that is not of our type is left to the
-    next class where one of the view takes Bearer tokens of others; elsewhere it is refused.
+    next class where one of the view takes Bearer tokens of others; elsewhere it is refused. So is a client's
+    token, but for ``DelegatedAuthentication``.
     """
 
     @sensitive_variables()
@@ -58,9 +67,11 @@ class BearerAuthentication(AuthxAuthentication):
             return None  # not ours; let the next class look
         state = request_state(request._request)
         state.identity_header = "Authorization"
-        token = _or_refuse(request, lambda: bearer_token(request))
-        state.caller = _or_refuse(request, lambda: self._admit_ours(request, token))
-        return None if state.caller is None else _let_in(request, state.caller)
+        token = or_refuse(request, lambda: bearer_token(request))
+        if is_for(DelegatedAuthentication, request, token):
+            return None
+        state.caller = or_refuse(request, lambda: self._admit_ours(request, token))
+        return None if state.caller is None else let_in(request, state.caller)
 
     @sensitive_variables()
     def _admit_ours(self, request: Request, token: str) -> AnyCaller | None:
@@ -95,7 +106,7 @@ class CookieAuthentication(AuthxAuthentication):
             return None
         SessionAuthentication().enforce_csrf(request)
         state.by_cookie, state.caller = True, caller
-        return _let_in(request, caller)
+        return let_in(request, caller)
 
 
 def enforce_csrf(request: Request) -> None:
@@ -108,24 +119,6 @@ def enforce_csrf(request: Request) -> None:
         PermissionDenied: DRF's; the token is missing or wrong.
     """
     SessionAuthentication().enforce_csrf(request._request)  # type: ignore[arg-type]
-
-
-def bearer_token(request: Request) -> str:
-    """Return what follows the scheme and its one space.
-
-    WSGI and ASGI join two Authorization headers with a comma; no token of ours contains one.
-
-    Raises:
-        InvalidBearerRequest: there is more than one header.
-        TokenMalformed: no token follows the scheme, or the scheme is another one.
-    """
-    header: str = request._request.META["HTTP_AUTHORIZATION"]
-    if "," in header:
-        raise InvalidBearerRequest("More than one Authorization header.")
-    scheme, _, token = header.strip(" ").partition(" ")
-    if not token or scheme.lower() != "bearer":
-        raise TokenMalformed("no token follows the scheme")
-    return token
 
 
 @sensitive_variables()
@@ -158,43 +151,3 @@ def _settler() -> Callable[[HttpRequest], Caller | KnownCaller | None]:
     from authx.identity.callers import cookie_caller
 
     return cookie_caller
-
-
-def _let_in(request: Request, caller: AnyCaller) -> tuple[Any, AccessClaims]:
-    caller.record_use()
-    return caller.user(partial(_or_refuse, request)), caller.claims
-
-
-def _or_refuse(request: Request, read: Callable[[], T]) -> T:
-    """Return what ``read`` returns; turn its errors into those of the API."""
-    try:
-        return read()
-    except TokenError as error:
-        request_state(request._request).refusal = error
-        raise refusal(error) from error
-    except StoreUnavailable as error:
-        raise Unavailable from error
-
-
-def session_of(request: Request) -> DeviceSession:
-    """Return the session that one of our classes authenticated; read it if the check did not.
-
-    Raises:
-        PermissionDenied: the request carries no device session: another class authenticated it.
-        APIException: the session has ended meanwhile.
-    """
-    if (found := session_or_none(request)) is None:
-        raise PermissionDenied("The request carries no device session.")
-    return found
-
-
-def session_or_none(request: Request) -> DeviceSession | None:
-    """Return what ``session_of`` returns; None where another class authenticated the request.
-
-    Raises:
-        APIException: the session has ended meanwhile.
-    """
-    caller: AnyCaller | None = request_state(request._request).caller
-    if caller is None or isinstance(caller, TokenCaller):
-        return None
-    return _or_refuse(request, lambda: caller.session)

@@ -19,12 +19,13 @@ from authx.errors import (
     AuthxError,
     ChoiceInvalid,
     DeviceInvalid,
+    OAuthError,
     RefreshConflict,
     SessionLimitReached,
     StoreUnavailable,
 )
 from authx.http.outage import RETRY_AFTER_SECONDS
-from authx.http.refusals import DETAILS, body_of, challenge_for
+from authx.http.refusals import DETAILS, body_of, challenge_for, scope_challenge
 from authx.http.request_state import request_state
 
 
@@ -66,16 +67,27 @@ class InvalidClient(APIException):
     default_code = "invalid_client"
 
 
-class InsufficientScope(PermissionDenied):
-    """403: the token is valid but was not issued for this (RFC 6750 §3.1). ``scopes`` are scope-tokens."""
+class UnsupportedTokenType(APIException):
+    """400: the client may know of the token, but its session is another's to end (RFC 7009 §2.2.1)."""
 
-    default_detail = "The access token lacks a scope that this needs."
+    status_code = status.HTTP_400_BAD_REQUEST
+    default_detail = "The session of this token is not this client's to end."
+    default_code = "unsupported_token_type"
+
+
+class InsufficientScope(PermissionDenied):
+    """403: the token is valid but was not issued for this (RFC 6750 §3.1).
+
+    ``scopes`` are scope-tokens; without any, no scope would do.
+    """
+
+    default_detail = DETAILS["insufficient_scope"]
     default_code = "insufficient_scope"
 
     def __init__(self, scopes: Collection[str]) -> None:
         super().__init__()
-        # DRF's own handler sends it as WWW-Authenticate; a scope-token needs no escaping.
-        self.auth_header = f'Bearer realm="api", error="{self.default_code}", scope="{" ".join(scopes)}"'
+        # DRF's own handler sends it as WWW-Authenticate.
+        self.auth_header = scope_challenge(scopes)
 
 
 class Conflict(APIException):
@@ -119,6 +131,8 @@ def refusal(error: AuthxError) -> APIException:
         return Conflict(DETAILS[error.code], code=error.code)
     if isinstance(error, SessionLimitReached):
         return Conflict(DETAILS[error.code], code=error.code)
+    if isinstance(error, OAuthError):  # the issuer lets this service call no other for the request
+        return PermissionDenied(DETAILS[error.code], code=error.code)
     if isinstance(error, DeviceInvalid):
         return ValidationError({"device": [str(error)]})
     if isinstance(error, ChoiceInvalid):

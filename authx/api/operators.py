@@ -57,6 +57,11 @@ class Composition(ExplainsRefusal):
         self._made = [part() for part in self.parts]
         self._whole = self.operator(*self._made)
 
+    @property
+    def whole(self) -> Any:
+        """Return DRF's operator over the parts."""
+        return self._whole
+
     def has_permission(self, request: Any, view: Any) -> bool:
         return self._note(self._whole.has_permission(request, view))
 

@@ -26,10 +26,16 @@ _ROLE: Final = re.compile(r"[^\x00-\x1f\x7f]+")
 _SECOND: Final = timedelta(seconds=1)
 
 
+def is_client(request: Request) -> bool:
+    """Return whether a client sent the request, with a token of its own."""
+    return isinstance(request.auth, AccessClaims) and request.auth.is_delegated
+
+
 class MayKick(BasePermission):
     """``authx.kick_devicesession``, and a login as recent as AUTHX_STAFF_MAX_AUTH_AGE demands."""
 
     permission: ClassVar[str] = "authx.kick_devicesession"
+    guards_clients: ClassVar[bool] = True
 
     def has_permission(self, request: Request, view: Any) -> bool:
         # Imported here: a verify-only service has no models, and uses the other permissions of this module.
@@ -37,7 +43,9 @@ class MayKick(BasePermission):
         from authx.sessions.step_up import is_recent
 
         user: Any = request.user
-        if user is None or not user.is_authenticated or not has_permission(user, self.permission):
+        if user is None or not user.is_authenticated or is_client(request):
+            return False
+        if not has_permission(user, self.permission):
             return False
         max_age = conf.STAFF_MAX_AUTH_AGE
         if max_age is not None and not is_recent(session_of(request), max_age):
@@ -54,6 +62,9 @@ class MayKickEverywhere(MayKick):
 class _ByClaims(ExplainsRefusal):
     """Decides by the claims of an access token; refuses a request without one."""
 
+    #: No client passes but by its scope, or none at all: see ``guarding``.
+    guards_clients: ClassVar[bool] = True
+
     def has_permission(self, request: Request, view: Any) -> bool:
         claims = request.auth
         self.refusal = None
@@ -61,7 +72,7 @@ class _ByClaims(ExplainsRefusal):
             return False
         allowed = self.allows(claims)
         if not allowed:
-            self.refusal = self.explain()
+            self.refusal = self.explain(claims)
         return allowed
 
     def has_object_permission(self, request: Request, view: Any, obj: Any) -> bool:
@@ -72,7 +83,7 @@ class _ByClaims(ExplainsRefusal):
     def allows(self, claims: AccessClaims) -> bool:
         """Return whether the claims are enough."""
 
-    def explain(self) -> APIException | None:
+    def explain(self, claims: AccessClaims) -> APIException | None:
         """Return the answer in place of ``permission_denied``, where there is more to say; else None."""
         return None
 
@@ -83,7 +94,7 @@ class _HasScope(_ByClaims):
     def allows(self, claims: AccessClaims) -> bool:
         return set(self.wanted).issubset(claims.scopes)
 
-    def explain(self) -> APIException:
+    def explain(self, claims: AccessClaims) -> APIException:
         return InsufficientScope(self.wanted)
 
 
@@ -91,21 +102,37 @@ class _HasRole(_ByClaims):
     wanted: ClassVar[tuple[str, ...]]
 
     def allows(self, claims: AccessClaims) -> bool:
-        return not set(self.wanted).isdisjoint(claims.roles)
+        return not claims.is_delegated and not set(self.wanted).isdisjoint(claims.roles)
 
 
 class _RecentlyAuthenticated(_ByClaims):
     max_age: ClassVar[timedelta]
 
     def allows(self, claims: AccessClaims) -> bool:
-        if claims.auth_time is None:
+        if claims.is_delegated or claims.auth_time is None:
             return False
         now = time.time()
         is_past = claims.auth_time <= now + conf.CLOCK_LEEWAY.total_seconds()
         return is_past and is_within(self.max_age, claims.auth_time, now)
 
-    def explain(self) -> APIException:
-        return StepUp(self.max_age)
+    def explain(self, claims: AccessClaims) -> APIException | None:
+        return None if claims.is_delegated else StepUp(self.max_age)  # no client can authenticate its user
+
+
+class IsFirstParty(ExplainsRefusal):
+    """A login of the site itself, by token, cookie or Django session: no client, whatever its scope.
+
+    ``IsFirstParty | HasScope("orders:read")`` is a view for both.
+    """
+
+    guards_clients: ClassVar[bool] = True
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        user: Any = request.user
+        return user is not None and user.is_authenticated and not is_client(request)
+
+    def has_object_permission(self, request: Request, view: Any, obj: Any) -> bool:
+        return self.has_permission(request, view)
 
 
 def HasScope(*scopes: str) -> type[BasePermission]:  # noqa: N802 - it stands where a class would
@@ -125,8 +152,9 @@ def HasScope(*scopes: str) -> type[BasePermission]:  # noqa: N802 - it stands wh
 def HasRole(*roles: str) -> type[BasePermission]:  # noqa: N802
     """Demand that the token's claim ``roles``, a list that AUTHX_CLAIMS adds, holds one of ``roles``.
 
-    A token without one gets 403 ``permission_denied``; a request without a token gets the plain 401. A role
-    that is taken away stays in the access tokens that name it, for AUTHX_ACCESS_TOKEN_LIFETIME at most.
+    A token without one, or a client's, gets 403 ``permission_denied``; a request without a token gets the
+    plain 401. A role that is taken away stays in the access tokens that name it, for
+    AUTHX_ACCESS_TOKEN_LIFETIME at most.
 
     Raises:
         ValueError: no role is given, or one is empty or holds a control character.
@@ -139,7 +167,8 @@ def RecentlyAuthenticated(max_age: timedelta) -> type[BasePermission]:  # noqa: 
     """Demand that the user authenticated within ``max_age``, by the token's ``auth_time``.
 
     An older login gets 401 ``insufficient_user_authentication`` with ``max_age`` in seconds (RFC 9470 §3):
-    the client asks for the password, calls ``reauthenticate/`` and repeats the request with the new token.
+    the client asks for the password, calls ``reauthenticate/`` and repeats the request with the new token. An
+    OAuth client gets 403: its user's password is none of its business.
 
     Raises:
         ValueError: ``max_age`` is not a timedelta of a second or more.

@@ -34,6 +34,7 @@ def connect() -> None:
     # Imported here: they need our models, which a verify-only service that imports this module has not.
     from authx.checks.clients import check_clients
     from authx.checks.databases import check_databases
+    from authx.checks.delegated_views import check_delegated_views
     from authx.checks.subjects import check_subject_field
 
     register(check_settings, Tags.security)
@@ -43,6 +44,7 @@ def connect() -> None:
     register(check_subject_field, Tags.security)
     register(check_databases, Tags.security)
     register(check_clients, Tags.security)
+    register(check_delegated_views, Tags.security)
     register(check_middleware, Tags.security)
     register(check_password_login, Tags.security)
     register(check_store, Tags.security)

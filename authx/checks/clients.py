@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
+from django.urls import NoReverseMatch, reverse
 
 from authx.conf import Conf, conf
 from authx.sessions.client_sessions import CLIENT, SERVICE
+
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def check_clients(**kwargs: Any) -> list[CheckMessage]:
     """Check that clients' tokens are kept apart from logins, and that scopes and lifetimes fit together."""
     if any(setting.complaint() for setting in Conf.declared()):
         return []  # reported by check_settings
-    return [*_lifetimes(), *_resources(), *_device_types()]
+    return [*_lifetimes(), *_resources(), *_device_types(), *_issuer()]
 
 
 def _lifetimes() -> list[CheckMessage]:
@@ -47,3 +51,18 @@ def _device_types() -> list[CheckMessage]:
         return []
     text = f"AUTHX_DEVICE_TYPES names {', '.join(taken)}, which sessions of clients have."
     return [Error(text, hint="Choose another name for your devices.", id="authx.E035")]
+
+
+def _issuer() -> list[CheckMessage]:
+    """Check that clients can compare the ``iss`` of an answer with the server they asked (RFC 9207 §2)."""
+    try:
+        reverse("authx-oauth:token")
+    except NoReverseMatch:
+        return []
+    parts = urlsplit(conf.ISSUER)
+    is_local = parts.scheme == "http" and parts.hostname in _LOOPBACK
+    if (parts.scheme == "https" or is_local) and parts.hostname and not parts.query and not parts.fragment:
+        return []
+    text = f"AUTHX_ISSUER is {conf.ISSUER!r}, which clients of an authorization server cannot use."
+    hint = "Name the site's https URL, such as https://shop.example; http on 127.0.0.1 is enough to develop."
+    return [Error(text, hint=hint, id="authx.E036")]

@@ -8,8 +8,8 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import Conf, conf
-from authx.conf.secret_files import read_credentials
-from authx.errors import KeyInvalid
+from authx.errors import StoreUnavailable
+from authx.gate.service_credentials import prove
 
 
 def check_verifier(**kwargs: Any) -> list[CheckMessage]:
@@ -23,7 +23,7 @@ def check_verifier(**kwargs: Any) -> list[CheckMessage]:
 
 def _not_remote() -> list[CheckMessage]:
     if not conf.JWKS_URL:
-        return []
+        return _credentials() if conf.TOKEN_URL else []
     text = 'AUTHX_JWKS_URL is set, and AUTHX_REVOCATION_STORE is not "remote".'
     hint = "Our own tokens would be checked with another issuer's keys. Set both, or neither."
     return [Error(text, hint=hint, id="authx.E015")]
@@ -35,22 +35,23 @@ def _issuer() -> list[CheckMessage]:
         text = 'AUTHX_REVOCATION_STORE = "remote" needs AUTHX_JWKS_URL.'
         hint = 'Set AUTHX_JWKS_URL = "https://your.issuer/.well-known/jwks.json".'
         found.append(Error(text, hint=hint, id="authx.E016"))
-    if (conf.REVOCATIONS_URL or conf.INTROSPECTION_URL) and not conf.SERVICE_CREDENTIALS:
-        text = "AUTHX_SERVICE_CREDENTIALS are missing: the issuer answers nobody else."
-        hint = 'Run "manage.py authx_services create <name>" at the issuer, and set what it prints.'
-        found.append(Error(text, hint=hint, id="authx.E017"))
     return found + _credentials()
 
 
 @sensitive_variables()
 def _credentials() -> list[CheckMessage]:
-    """Check that a file that is named is there now, not only at the first request."""
+    """Check that they are set where they are needed, and that a file that is named is there now."""
+    asked = conf.REVOCATIONS_URL or conf.INTROSPECTION_URL or conf.TOKEN_URL
+    if asked and not conf.SERVICE_CREDENTIALS:
+        text = "AUTHX_SERVICE_CREDENTIALS are missing: the issuer answers nobody else."
+        hint = 'Run "manage.py authx_services create <name>" at the issuer, and set what it prints.'
+        return [Error(text, hint=hint, id="authx.E017")]
     try:
         if conf.SERVICE_CREDENTIALS:
-            read_credentials(conf.SERVICE_CREDENTIALS)
-    except KeyInvalid as error:
-        hint = "Mount it where the setting says, readable by the service's user: one line of text."
-        return [Error(f"AUTHX_SERVICE_CREDENTIALS: {error}.", hint=hint, id="authx.E017")]
+            prove()
+    except StoreUnavailable as error:
+        hint = "Mount it where the setting says, readable by the service's user: one line of text, or a key."
+        return [Error(f"{error}.", hint=hint, id="authx.E017")]
     return []
 
 

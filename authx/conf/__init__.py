@@ -105,10 +105,13 @@ class Conf(ParsedSettings):
         rules.optional(rules.address),
         "Where a verify-only service asks about each token, without the feed.",
     )
+    TOKEN_URL: Setting[str | None] = Setting(
+        None, rules.optional(rules.address), "Where a service fetches tokens to call other services with."
+    )
     SERVICE_CREDENTIALS: Setting[Any] = Setting(
         None,
         rules.optional(secret_rules.credentials),
-        "Client id and secret of a verify-only service, each or both as the file: that holds it.",
+        "Client id and secret of a service, each or both as the file: that holds it; or id and private key.",
     )
     BIND_DJANGO_LOGIN = Setting(
         True,

@@ -9,11 +9,25 @@ from authx.conf import secret_files
 
 
 def credentials(value: Any) -> str | None:
+    if isinstance(value, dict):
+        return _key_complaint(value)
     parts = [value] if isinstance(value, str) and secret_files.is_file(value) else value
     named = isinstance(parts, list | tuple) and len(parts) == (2 if parts is value else 1)
     if named and all(isinstance(part, str) and part for part in parts):
         return _file_complaint(parts)
-    return 'must be a pair of texts, client id and secret, or "file:/path" of a file that holds both'
+    return (
+        'must be a pair of texts, client id and secret, or "file:/path" of a file that holds both, or a dict '
+        "of client_id and key"
+    )
+
+
+def _key_complaint(value: dict[Any, Any]) -> str | None:
+    if extra := set(value) - {"client_id", "key", "alg"}:
+        return f"has unknown members: {', '.join(sorted(map(str, extra)))}"
+    texts = [value.get("client_id"), value.get("key"), value.get("alg", "ES256")]
+    if not all(isinstance(text, str) and text for text in texts):
+        return "must be a dict of texts: client_id, key (a private key, PEM or file:/path) and perhaps alg"
+    return _file_complaint(texts)
 
 
 def _file_complaint(values: Iterable[Any]) -> str | None:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, Final
 
-from jwt.utils import base64url_decode, base64url_encode
+from jwt.utils import base64url_encode
 
 from authx.core import strict_json
 from authx.core.claims import AccessClaims
+from authx.core.jws import (
+    COMPACT,
+    FORBIDDEN_HEADERS,
+    MAX_KID_LENGTH,
+    MAX_TOKEN_LENGTH,
+    object_of,
+    octets_of,
+)
 from authx.core.keys import Key, Keys
 from authx.errors import KeyUnknown, TokenExpired, TokenMalformed, TokenNotForUs
 
-MAX_TOKEN_LENGTH: Final = 8192  # characters
-MAX_KID_LENGTH: Final = 64  # characters
-
-#: Three segments, none empty, none padded; 1366 characters hold a header of 1 KiB.
-_COMPACT: Final = re.compile(r"([A-Za-z0-9_-]{1,1366})\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 #: RFC 9068 §4; the long form is the same media type (RFC 7515 §4.1.9).
 _TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
-#: Headers that would change what is signed, or choose the key (RFC 7515 §4.1, RFC 7797 §3).
-_FORBIDDEN: Final = frozenset({"crit", "b64", "zip", "jku", "jwk", "x5u", "x5c"})
 
 
 def write_access_token(claims: AccessClaims, key: Key) -> str:
@@ -48,9 +48,9 @@ def write_access_token(claims: AccessClaims, key: Key) -> str:
 
 def is_access_token(token: str) -> bool:
     """Return whether the header's ``typ`` says so (RFC 9068 §4); the rest of the token may be anything."""
-    match = _COMPACT.fullmatch(token) if len(token) <= MAX_TOKEN_LENGTH else None
+    match = COMPACT.fullmatch(token) if len(token) <= MAX_TOKEN_LENGTH else None
     try:
-        return match is not None and _has_our_type(_object(match[1]))
+        return match is not None and _has_our_type(object_of(match[1]))
     except TokenMalformed:
         return False
 
@@ -66,14 +66,14 @@ def read_signed(token: object, keys: Keys) -> tuple[AccessClaims, Key]:
     """
     if not isinstance(token, str) or len(token) > MAX_TOKEN_LENGTH:
         raise TokenMalformed("the token is not text of at most 8 KiB")
-    match = _COMPACT.fullmatch(token)
+    match = COMPACT.fullmatch(token)
     if match is None:
         raise TokenMalformed("the token is not a compact JWS")
     header, payload, signature = match.groups()
-    key = _find_key(_object(header), keys)
-    if not key.verify(f"{header}.{payload}".encode(), _octets(signature)):
+    key = _find_key(object_of(header), keys)
+    if not key.verify(f"{header}.{payload}".encode(), octets_of(signature)):
         raise TokenMalformed("the signature is wrong")
-    return AccessClaims.from_payload(_object(payload), kid=key.kid), key
+    return AccessClaims.from_payload(object_of(payload), kid=key.kid), key
 
 
 def check_claims(
@@ -106,24 +106,6 @@ def check_claims(
         raise TokenExpired("the token has expired")
 
 
-def _octets(segment: str) -> bytes:
-    """Decode base64url, accepting only the one spelling without spare bits (RFC 4648 §3.5)."""
-    try:
-        octets = base64url_decode(segment)
-    except ValueError:
-        raise TokenMalformed("a segment is not base64url") from None
-    if base64url_encode(octets).decode() != segment:
-        raise TokenMalformed("a segment has spare bits")
-    return octets
-
-
-def _object(segment: str) -> dict[str, Any]:
-    try:
-        return strict_json.loads(_octets(segment))
-    except ValueError:
-        raise TokenMalformed("a segment is not a strict JSON object") from None
-
-
 def _has_our_type(header: dict[str, Any]) -> bool:
     typ = header.get("typ")
     return isinstance(typ, str) and typ.lower() in _TYPES
@@ -133,7 +115,7 @@ def _find_key(header: dict[str, Any], keys: Keys) -> Key:
     kid = header.get("kid")
     if not _has_our_type(header):
         raise TokenMalformed("the header's typ is not at+jwt")
-    if forbidden := _FORBIDDEN & header.keys():
+    if forbidden := FORBIDDEN_HEADERS & header.keys():
         raise TokenMalformed(f"the header holds {min(forbidden)}")
     if not isinstance(kid, str) or len(kid) > MAX_KID_LENGTH:
         raise TokenMalformed("the header's kid is not a short string")

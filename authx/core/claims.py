@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final
 
+from authx.core import claim_forms as forms
+from authx.core.oauth_client import SUBJECT_PREFIX
+from authx.core.scopes import is_scope
 from authx.errors import TokenMalformed
-
-#: 1 to 255 characters; no control characters, no lone surrogates.
-IDENTIFIER: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,255}")
 
 #: ``gty`` of the tokens that clients get: the grant's own name, without its prefix (RFC 6749, RFC 8693).
 AUTHORIZATION_CODE: Final = "authorization_code"
@@ -53,6 +52,11 @@ class AccessClaims:
     db: str | None = None
     #: The grant that a client got it by; None for a login of the site itself.
     gty: str | None = None
+    #: What a delegated token is good for: scope-tokens with spaces between them (RFC 9068 §2.2.3). In a token
+    #: of the site's own login it is None, or what AUTHX_CLAIMS sets; any other form of it is in ``extra``.
+    scope: str | None = None
+    #: Who acts for the user: the newest actor's ``sub``, and before that one ``act`` (RFC 8693 §4.1).
+    act: Mapping[str, Any] | None = field(default=None, hash=False)
     #: The ``kid`` of the key that signed the token, which is not a claim; empty where none did.
     kid: str = field(default="", compare=False)
     #: Every other claim, as JSON gave it.
@@ -67,6 +71,11 @@ class AccessClaims:
     def is_delegated(self) -> bool:
         """Return whether a client got it: it lets its bearer do what it names, and is nobody's login."""
         return self.gty is not None
+
+    @property
+    def is_of_a_service(self) -> bool:
+        """Return whether it speaks for a client itself and for no user (RFC 9068 §5)."""
+        return self.is_delegated and self.sub.startswith(SUBJECT_PREFIX)
 
     @property
     def expires_at(self) -> datetime:
@@ -84,8 +93,18 @@ class AccessClaims:
 
         Empty where the claim is anything else, or a list of anything else.
         """
-        scope = self.extra.get("scope")
+        scope = self.extra.get("scope") if self.scope is None else self.scope
         return tuple(filter(None, scope.split(" "))) if isinstance(scope, str) else _texts(scope)
+
+    @property
+    def has_scope(self) -> bool:
+        """Return whether there is a claim ``scope``, of whatever form: the token is good for no more."""
+        return self.scope is not None or "scope" in self.extra
+
+    @property
+    def actors(self) -> tuple[str, ...]:
+        """Return the ``sub`` of everybody who acts for the user, the newest first."""
+        return tuple(actor["sub"] for actor in forms.chain_of(self.act))
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -96,14 +115,18 @@ class AccessClaims:
         """Return the claims as a JSON object, without the optional ones that are empty.
 
         Raises:
-            ValueError: ``extra`` names a claim that is authx's to set.
+            ValueError: ``scope`` is none, or ``extra`` names a claim that is authx's to set. It may name
+                ``scope`` and ``act`` where the token has none of authx's.
         """
         for name in self.extra:
-            if name in _FORMS:
+            if name in _FORMS and (name not in _DELEGATED or getattr(self, name) is not None):
                 raise ValueError(f"extra may not set the claim {name!r}")
+        if self.scope and not is_scope(self.scope):
+            raise ValueError("the claim scope is not scope-tokens with single spaces between them")
         payload = {name: getattr(self, name) for name in _FORMS}
         payload["aud"] = self.aud[0] if len(self.aud) == 1 else list(self.aud)
         payload["amr"] = list(self.amr)
+        payload["act"] = None if self.act is None else dict(self.act)
         present = {name: value for name, value in payload.items() if value not in (None, "", [])}
         return present | dict(self.extra)
 
@@ -116,8 +139,11 @@ class AccessClaims:
         """
         if missing := _REQUIRED - payload.keys():
             raise TokenMalformed(f"the claim {min(missing)} is missing")
-        known = {name: _FORMS[name](name, payload[name]) for name in _FORMS.keys() & payload}
-        extra = {name: payload[name] for name in payload.keys() - _FORMS}
+        ours = _FORMS.keys() & payload
+        if not is_scope(payload.get("scope")):  # the site's own, which may be a list, or nothing that counts
+            ours -= {"scope"}
+        known = {name: _FORMS[name](name, payload[name]) for name in ours}
+        extra = {name: payload[name] for name in payload.keys() - ours}
         return cls(**known, kid=kid, extra=MappingProxyType(extra))
 
 
@@ -126,59 +152,31 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(value) if is_list else ()
 
 
-def _identifier(name: str, value: Any) -> str:
-    if isinstance(value, str) and IDENTIFIER.fullmatch(value):
-        return value
-    raise TokenMalformed(f"the claim {name} is not an identifier")
-
-
-def _identifiers(name: str, value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise TokenMalformed(f"the claim {name} is not a list")
-    return tuple(_identifier(name, item) for item in value)
-
-
-def _audience(name: str, value: Any) -> tuple[str, ...]:
-    """Read one recipient or a list of them (RFC 7519 §4.1.3)."""
-    audience = _identifiers(name, [value] if isinstance(value, str) else value)
-    if not audience:
-        raise TokenMalformed(f"the claim {name} is empty")
-    return audience
-
-
-def _instant(name: str, value: Any) -> int:
-    """Read an integer that every JSON parser reads alike; a bool is not one (RFC 7493 §2.2)."""
-    if type(value) is int and 0 <= value < 2**53:
-        return value
-    raise TokenMalformed(f"the claim {name} is not a whole number below 2**53")
-
-
-def _true(name: str, value: Any) -> bool:
-    if value is True:
-        return True
-    raise TokenMalformed(f"the claim {name} is not true")
-
-
 _REQUIRED: Final = frozenset({"iss", "sub", "aud", "exp", "iat", "jti", "client_id", "sid"})
 
 #: Every claim that authx sets, and its form.
 _FORMS: Final[dict[str, Callable[[str, Any], Any]]] = {
-    "iss": _identifier,
-    "sub": _identifier,
-    "aud": _audience,
-    "exp": _instant,
-    "iat": _instant,
-    "nbf": _instant,
-    "jti": _identifier,
-    "client_id": _identifier,
-    "sid": _identifier,
-    "gen": _instant,
-    "auth_time": _instant,
-    "amr": _identifiers,
-    "did": _identifier,
-    "dtp": _identifier,
-    "era": _instant,
-    "opaque": _true,
-    "db": _identifier,
-    "gty": _identifier,
+    "iss": forms.identifier,
+    "sub": forms.identifier,
+    "aud": forms.audience,
+    "exp": forms.instant,
+    "iat": forms.instant,
+    "nbf": forms.instant,
+    "jti": forms.identifier,
+    "client_id": forms.identifier,
+    "sid": forms.identifier,
+    "gen": forms.instant,
+    "auth_time": forms.instant,
+    "amr": forms.identifiers,
+    "did": forms.identifier,
+    "dtp": forms.identifier,
+    "era": forms.instant,
+    "opaque": forms.true,
+    "db": forms.identifier,
+    "gty": forms.identifier,
+    "scope": forms.scope,
+    "act": forms.actors,
 }
+
+#: The claims of delegated and exchanged tokens; in a token of its own login a site may set them itself.
+_DELEGATED: Final = frozenset({"scope", "act"})

@@ -7,8 +7,9 @@ from collections import deque
 from hashlib import sha256
 from threading import Lock
 
-from authx.core.access_token import MAX_TOKEN_LENGTH, read_signed
+from authx.core.access_token import read_signed
 from authx.core.claims import AccessClaims
+from authx.core.jws import MAX_TOKEN_LENGTH
 from authx.core.keys import Key, Keys
 
 #: Tokens remembered by one process; about 2 KB each.

@@ -14,6 +14,7 @@ from django.views.decorators.debug import sensitive_variables
 from authx.conf import conf
 from authx.core.access_token import check_claims
 from authx.core.claims import AccessClaims
+from authx.core.keys import Keys
 from authx.core.liveness import Liveness
 from authx.errors import KeyUnknown, SessionEnded, TokenMalformed
 from authx.gate.keys import keyring
@@ -60,10 +61,9 @@ def read_claims(
         TokenError: see ``verify_access_token``.
     """
     seconds = time.time() if now is None else now.timestamp()
-    url = conf.JWKS_URL
-    claims = signatures.read(token, remote_keys(url) if url else keyring.keyset(), now=seconds)
+    claims = signed_claims(token, now=now)
     longest = conf.ACCESS_TOKEN_LIFETIME
-    if url and claims.expires_in > longest.total_seconds():
+    if conf.JWKS_URL and claims.expires_in > longest.total_seconds():
         _complain_of_lifetime(claims.iss)
     check_claims(
         claims,
@@ -75,6 +75,18 @@ def read_claims(
     )
     check_grant(claims, delegated=delegated)
     return claims
+
+
+@sensitive_variables("token")
+def signed_claims(token: object, *, now: datetime | None = None) -> AccessClaims:
+    """Return what a token with a valid signature says, whether or not it is good for anything now.
+
+    Raises:
+        TokenError: the issuer has not signed it.
+        StoreUnavailable: the issuer's keys are not known.
+    """
+    seconds = time.time() if now is None else now.timestamp()
+    return signatures.read(token, _keys(), now=seconds)
 
 
 def check_grant(claims: AccessClaims, *, delegated: bool) -> None:
@@ -122,6 +134,11 @@ def _sid(claims: AccessClaims) -> UUID | None:
         return UUID(claims.sid)
     except ValueError:
         return None
+
+
+def _keys() -> Keys:
+    """Return whose signatures count: the issuer's, or our own."""
+    return remote_keys(conf.JWKS_URL) if conf.JWKS_URL else keyring.keyset()
 
 
 @lru_cache(maxsize=4)

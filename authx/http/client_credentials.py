@@ -1,18 +1,35 @@
-"""A client's own credentials in a request: Basic, or in the body (RFC 6749 §2.3.1)."""
+"""A client's own credentials in a request: Basic, or in the body (RFC 6749 §2.3.1, RFC 7521 §4.2)."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_plus
 
 from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
 from django.views.decorators.debug import sensitive_variables
+
+from authx.conf import conf
+from authx.http.site_urls import at_issuer
 
 #: Characters; longer than any client id and secret of ours, encoded.
 MAX_ENCODED_LENGTH = 1024
+_PARAMETERS = ("client_id", "client_secret", "client_assertion", "client_assertion_type")
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """Who a client says it is, and its proof of that: a secret, an assertion, or none."""
+
+    #: Empty where the assertion alone names it.
+    client_id: str
+    secret: str | None = field(default=None, repr=False)
+    assertion: str | None = field(default=None, repr=False)
+    assertion_type: str = ""
 
 
 @sensitive_variables()
@@ -26,10 +43,21 @@ def header_credentials(request: HttpRequest) -> tuple[str, str] | None:
 
 
 @sensitive_variables()
-def body_credentials(body: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return client id and secret from the body; None if one is missing or is not a text."""
-    client_id, secret = body.get("client_id"), body.get("client_secret")
-    return (client_id, secret) if isinstance(client_id, str) and isinstance(secret, str) else None
+def body_credentials(body: Mapping[str, Any]) -> Presented | None:
+    """Return what the body says about the client; None if it says nothing, or anything that is not text."""
+    given = [body.get(name) for name in _PARAMETERS]
+    if not any(given) or not all(value is None or isinstance(value, str) for value in given):
+        return None
+    client_id, secret, assertion, kind = given
+    return Presented(client_id or "", secret or None, assertion or None, kind or "")
+
+
+def assertion_audiences() -> tuple[str, ...]:
+    """Return whom a client may address an assertion to: the issuer, or its token endpoint (RFC 7523 §3)."""
+    try:
+        return conf.ISSUER, at_issuer(reverse("authx-oauth:token"))
+    except NoReverseMatch:  # it is not mounted
+        return (conf.ISSUER,)
 
 
 @sensitive_variables()

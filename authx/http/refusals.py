@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 #: The message of each error code; never the text of an exception (V16.5.1).
@@ -20,8 +21,10 @@ DETAILS = {
     "session_limit": "This account is signed in on as many devices as allowed.",
     "insufficient_user_authentication": "A more recent login is required.",
     "invalid_request": "The request contradicts itself.",
+    "insufficient_scope": "The access token lacks a scope that this needs.",
     "origin_not_allowed": "Pages of this origin may not use this credential here.",
     "too_many_sockets": "This session has as many connections open as it may have.",
+    "oauth_refused": "A service that this needs may not be called for you.",
     "store_unavailable": "The session store is unavailable; nothing has changed.",
 }
 
@@ -36,6 +39,8 @@ STATUSES: Final = {
     "choice_invalid": 400,
     "device_invalid": 400,
     "invalid_request": 400,
+    "insufficient_scope": 403,
+    "oauth_refused": 403,
     "origin_not_allowed": 403,
     "refresh_conflict": 409,
     "session_limit": 409,
@@ -66,3 +71,12 @@ def challenge_for(code: str, reason: str = "") -> str:
         return 'Bearer realm="api"'
     described = f"{code} {reason}".strip()
     return f'Bearer realm="api", error="invalid_token", error_description="{described}"'
+
+
+def scope_challenge(scopes: Collection[str]) -> str:
+    """Return ``WWW-Authenticate`` where a token lacks one of ``scopes`` (RFC 6750 §3.1).
+
+    Scope-tokens need no escaping. Without any, no scope would do.
+    """
+    needed = f', scope="{" ".join(scopes)}"' if scopes else ""
+    return f'Bearer realm="api", error="insufficient_scope"{needed}'

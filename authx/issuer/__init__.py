@@ -1,1 +1,21 @@
-"""What a site does for other services: signing keys, credentials, introspection, the feed of endings."""
+"""What a site does for other services: signing keys, clients, introspection, the feed of endings."""
+
+from authx.issuer.clients import (
+    authenticate_client,
+    create_client,
+    disable_client,
+    enable_client,
+    facts_of,
+    renew_secret,
+    update_client,
+)
+
+__all__ = [
+    "authenticate_client",
+    "create_client",
+    "disable_client",
+    "enable_client",
+    "facts_of",
+    "renew_secret",
+    "update_client",
+]

@@ -14,12 +14,21 @@ from authx.core.derivation import signer
 from authx.core.log_position import LogPosition
 from authx.core.revocation_log import is_key, is_mark, read_mark
 from authx.gate.revocation.window import window
+from authx.models import ServiceClient
 from authx.store.revocation_log import EndedLog
 
 #: The members of a response that hold entries.
 KINDS = ("endings", "not_before", "withdrawn_keys")
 #: Endings in one response; a reader requests the next one while there are more.
 PAGE_SIZE = 5000
+
+
+def may_follow(client: ServiceClient) -> bool:
+    """Return whether a client may read the feed, which tells of everybody's sessions.
+
+    An app may not that users sign in to and nothing more: no token is for it, so no ending concerns it.
+    """
+    return bool(client.audience) or client.may_manage_sessions or not client.redirect_uris
 
 
 def endings_since(cursor: str) -> dict[str, Any]:

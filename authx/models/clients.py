@@ -44,7 +44,7 @@ class ServiceClient(models.Model):
     resources = models.JSONField(_("resources"), null=True, blank=True)
     #: Its own name as a resource server, which its callers' tokens carry as ``aud``; empty where it is none.
     audience = models.CharField(_("audience"), max_length=255, default="", db_default="", blank=True)
-    #: The audiences that it may call by exchange or for itself.
+    #: The ``client_id`` of each service that it may call, by exchange or for itself.
     may_call = models.JSONField(_("may call"), null=True, blank=True)
     #: Origins whose scripts may read answers of ``token/`` (CORS).
     origins = models.JSONField(_("origins"), null=True, blank=True)

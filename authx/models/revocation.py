@@ -63,18 +63,23 @@ class NotBeforeMark(models.Model):
         return f"{self.number} {self.subject or '*'} {self.reason}"
 
 
-def marks_of_session() -> models.QuerySet[NotBeforeMark]:
+def marks_of_session(path: str = "") -> models.QuerySet[NotBeforeMark]:
     """Return the not-before marks that hit the device session of the outer query, oldest first.
+
+    ``path`` leads to the session from the rows of that query, such as ``login__``.
 
     Compared by octets, as copies, Redis and services do: a blank subject, which MariaDB treats as equal to
     the empty one, is not everybody.
     """
     marks = NotBeforeMark.objects.alias(octets=Octets("subject"))
     return marks.filter(
-        octets__in=("", OuterRef("subject")), number__gt=OuterRef("not_before_number")
+        octets__in=("", OuterRef(f"{path}subject")), number__gt=OuterRef(f"{path}not_before_number")
     ).order_by("number")
 
 
-def is_marked() -> Exists:
-    """Return the condition that a not-before mark has hit the session of the outer query, live or not."""
-    return Exists(marks_of_session())
+def is_marked(path: str = "") -> Exists:
+    """Return the condition that a not-before mark has hit the session of the outer query, live or not.
+
+    ``path`` is that of ``marks_of_session``.
+    """
+    return Exists(marks_of_session(path))

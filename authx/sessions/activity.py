@@ -97,7 +97,7 @@ class Uses:
 def _write(claims: AccessClaims, now: datetime) -> None:
     """Update the row in one conditional statement; neither last seen nor the counter ever goes back."""
     this = DeviceSession.objects.using(database.alias()).filter(pk=claims.sid, ended_at=None)
-    pending = Q(generation=claims.gen, confirmed_generation__lt=claims.gen)
+    pending = _pending(claims)
     confirmed = Case(
         When(pending, then=F("generation")), default=F("confirmed_generation"), output_field=_COUNTER
     )
@@ -107,8 +107,13 @@ def _write(claims: AccessClaims, now: datetime) -> None:
 
 def _confirm(claims: AccessClaims) -> None:
     this = DeviceSession.objects.using(database.alias()).filter(pk=claims.sid, ended_at=None)
-    pending = Q(generation=claims.gen, confirmed_generation__lt=claims.gen)
-    this.filter(pending).update(confirmed_generation=F("generation"))
+    this.filter(_pending(claims)).update(confirmed_generation=F("generation"))
+
+
+def _pending(claims: AccessClaims) -> Q:
+    """Return the condition under which the token confirms its generation; an exchanged one has none."""
+    generation = claims.gen or 0  # which no session has
+    return Q(generation=generation, confirmed_generation__lt=generation)
 
 
 def _stay(session: DeviceSession, now: datetime) -> None:

@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 
 from authx.core.claims import AccessClaims
 from authx.errors import TokenMalformed
+from authx.gate.principal import Principal
 from authx.gate.verify import check_grant, ensure_live
 from authx.models import DeviceSession
 from authx.sessions.activity import record_confirmation, record_use, uses
@@ -49,8 +50,11 @@ class Caller:
         """Return the user; if the row was not read, a lazy one that is read when it is used.
 
         Its key is read too if the token does not hold it. ``wrapped`` calls the reading, and may translate
-        its errors.
+        its errors. A service that acts for itself has no user: a ``Principal`` without permissions stands for
+        it.
         """
+        if self.claims.is_of_a_service:
+            return Principal(self.claims)
         if self._found is not None:
             return self._found.session.user
         key = None if self.claims.opaque else _key(self.claims.sub)

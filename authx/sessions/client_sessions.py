@@ -48,6 +48,36 @@ def open_granted_session(
     ``login`` is the live session in which that user has consented, read with its user. Without
     ``refreshable`` the session ends with its first access token. ``sid`` is its id, if it was chosen before.
     """
+    moment, number = opening_moment()
+    session = new_granted_session(
+        client,
+        login,
+        scope=scope,
+        audience=audience,
+        refreshable=refreshable,
+        sid=sid,
+        at=now or moment,
+        not_before_number=number,
+    )
+    return save_opened(session, actor)
+
+
+def new_granted_session(
+    client: ServiceClient,
+    login: DeviceSession,
+    *,
+    scope: str,
+    audience: Sequence[str],
+    refreshable: bool,
+    at: datetime,
+    not_before_number: int,
+    sid: UUID | None = None,
+) -> DeviceSession:
+    """Return the session that ``open_granted_session`` opens, not yet saved.
+
+    ``not_before_number`` is that of the newest mark; whatever shows that the login is live has to be read
+    after it, or a mark between them would be missed.
+    """
     columns = {
         "user": login.user,
         "subject": login.subject,
@@ -55,21 +85,23 @@ def open_granted_session(
         "auth_time": login.auth_time,
         "backend": login.backend,
         "fingerprint": login.fingerprint,
+        "not_before_number": not_before_number,
+        **(_life(client, at) if refreshable else _short_life(at)),
     }
-    moment, number = opening_moment()
-    at = now or moment
-    life = _life(client, at) if refreshable else _short_life(at)
-    return _write(
-        client, sid, scope, audience, actor, {**columns, **life, "not_before_number": number}, CLIENT
-    )
+    return _new(client, CLIENT, id=sid or uuid7(), scope=scope, audience=list(audience), **columns)
 
 
 def open_service_session(
-    client: ServiceClient, *, actor: Actor = NOBODY, now: datetime | None = None
+    client: ServiceClient,
+    *,
+    login_key: str | None = None,
+    actor: Actor = NOBODY,
+    now: datetime | None = None,
 ) -> DeviceSession:
     """Open the session in which ``client`` acts for itself, for no user; in the caller's transaction.
 
-    It is never idle, and has no scope and no audience of its own: each of its tokens has.
+    It is never idle, and has no scope and no audience of its own: each of its tokens has. By ``login_key`` it
+    is found again.
     """
     moment, number = opening_moment()
     at = now or moment
@@ -81,7 +113,7 @@ def open_service_session(
         **life,
         "idle_expires_at": life["expires_at"],
     }
-    return _write(client, None, "", [], actor, columns, SERVICE)
+    return save_opened(_new(client, SERVICE, scope="", audience=[], login_key=login_key, **columns), actor)
 
 
 def idle_period_of(client: ServiceClient) -> timedelta:
@@ -104,26 +136,16 @@ def _short_life(at: datetime) -> dict[str, Any]:
     return new_life(at) | {"expires_at": expires_at, "idle_expires_at": expires_at}
 
 
-def _write(
-    client: ServiceClient,
-    sid: UUID | None,
-    scope: str,
-    audience: Sequence[str],
-    actor: Actor,
-    columns: dict[str, Any],
-    device_type: str,
-) -> DeviceSession:
-    session = DeviceSession(
-        id=sid or uuid7(),
-        client_id=client.client_id,
-        scope=scope,
-        audience=list(audience),
-        device_type=device_type,
-        device_label=client.name,
-        **columns,
+def _new(client: ServiceClient, device_type: str, **columns: Any) -> DeviceSession:
+    return DeviceSession(
+        client_id=client.client_id, device_type=device_type, device_label=client.name, **columns
     )
+
+
+def save_opened(session: DeviceSession, actor: Actor = NOBODY) -> DeviceSession:
+    """Save a client's new session with its event, in the caller's transaction; announce it after that."""
     session.save(using=database.alias(), force_insert=True)
-    by = replace(actor, client_id=client.client_id)
+    by = replace(actor, client_id=session.client_id)
     audit.record(SessionEvent.Kind.OPENED, session, at=session.created_at, actor=by)
     opened = {"session": session, "user": session.user, "request": None}
     database.after_commit(lambda: signals.device_session_opened.send_robust(DeviceSession, **opened))

@@ -35,6 +35,7 @@ class Credentials:
     session: DeviceSession
     claims: AccessClaims
     access_token: str = field(repr=False)
+    #: Empty in a client's session that is never refreshed.
     refresh_token: str = field(repr=False)
     #: The time at which the session was judged, aware.
     now: datetime
@@ -60,6 +61,15 @@ class Credentials:
         return max(0, round((self.session.limit_at - self.now).total_seconds()))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenGrant:
+    """What one access token of a client's session is good for, and for whom; less than its session may be."""
+
+    #: Separated by spaces.
+    scope: str
+    audience: tuple[str, ...]
+
+
 @sensitive_variables()
 def credentials_for(
     session: DeviceSession,
@@ -68,13 +78,18 @@ def credentials_for(
     now: datetime,
     kept: int | None = None,
     extra: Mapping[str, Any] | None = None,
+    granted: TokenGrant | None = None,
+    refreshable: bool = True,
 ) -> Credentials:
     """Return tokens of ``generation``: a new access token, and a refresh token on a new branch.
 
     ``kept`` is the branch of the refresh token just presented, where that is repeated instead; ``extra`` are
-    the site's claims, where it has been asked for them already.
+    the site's claims, where it has been asked for them already. ``granted`` is what the access token of a
+    client is good for, unless for all that its session is. Without ``refreshable`` there is no refresh token.
     """
-    claims, access_token = _access_token(session, generation, now, extra=extra)
+    claims, access_token = _access_token(session, generation, now, extra=extra, granted=granted)
+    if not refreshable:
+        return Credentials(session, claims, access_token, "", now)
     branch = secrets.randbits(BRANCH_BITS) if kept is None else kept
     refresh_token = write_refresh_token(session.id, generation, branch, bytes(session.salt), secret_keys())
     is_kept = kept is not None
@@ -96,10 +111,14 @@ def access_token_for(session: DeviceSession, *, now: datetime) -> tuple[AccessCl
 
 @sensitive_variables()
 def _access_token(
-    session: DeviceSession, generation: int, now: datetime, extra: Mapping[str, Any] | None = None
+    session: DeviceSession,
+    generation: int,
+    now: datetime,
+    extra: Mapping[str, Any] | None = None,
+    granted: TokenGrant | None = None,
 ) -> tuple[AccessClaims, str]:
     key = keyring.keyset().signing
-    claims = claims_of(session, generation=generation, now=now, kid=key.kid, extra=extra)
+    claims = claims_of(session, generation=generation, now=now, kid=key.kid, extra=extra, granted=granted)
     return claims, write_access_token(claims, key)
 
 
@@ -110,12 +129,15 @@ def claims_of(
     now: datetime,
     kid: str = "",
     extra: Mapping[str, Any] | None = None,
+    granted: TokenGrant | None = None,
 ) -> AccessClaims:
     """Return the claims of an access token issued now, to be signed by the key ``kid``, or by none.
 
     ``extra`` are the ``extra_claims``, where they have been made already. In a client's session the token is
-    for the client's resources alone, and has the session's scope.
+    for the client's resources alone and has the session's scope, or what is ``granted`` of both.
     """
+    if granted is None:
+        granted = TokenGrant(scope=session.scope, audience=tuple(session.audience or ()))
     issued = int(now.timestamp())
     limit = int(session.limit_at.timestamp())
     alias = database.alias()
@@ -123,7 +145,7 @@ def claims_of(
     return AccessClaims(
         iss=conf.ISSUER,
         sub=session.subject,
-        aud=tuple(session.audience or ()) if session.client_id else conf.AUDIENCE,
+        aud=granted.audience if session.client_id else conf.AUDIENCE,
         exp=max(issued + 1, last),
         iat=issued,
         nbf=issued,
@@ -139,6 +161,7 @@ def claims_of(
         opaque=not is_key(session) or None,
         db=None if alias == DEFAULT_DATABASE else alias,
         gty=grant_of(session),
+        scope=(granted.scope or None) if session.client_id else None,
         kid=kid,
         extra=extra_claims(session) if extra is None else extra,
     )
@@ -156,8 +179,6 @@ def extra_claims(session: DeviceSession) -> Mapping[str, Any]:
 
     In a client's session they are left out: its tokens say what they allow by ``scope`` alone.
     """
-    if session.client_id:
-        return MappingProxyType({"scope": session.scope} if session.scope else {})
-    if conf.CLAIMS is None:
+    if session.client_id or conf.CLAIMS is None:
         return MappingProxyType({})
     return MappingProxyType(strict_json.loads(strict_json.dumps(dict(conf.CLAIMS(session)))))

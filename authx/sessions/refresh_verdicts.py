@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from authx.conf import conf
@@ -21,15 +21,20 @@ from authx.sessions.site_answers import SiteAnswers
 from authx.store import database
 
 
-def judge_token(session: DeviceSession, presented: RefreshClaims, now: datetime) -> Verdict:
-    """Judge a genuine refresh token by ``rotation.judge``, the settings and the state of the user."""
+def judge_token(
+    session: DeviceSession, presented: RefreshClaims, now: datetime, *, idle: timedelta | None = None
+) -> Verdict:
+    """Judge a genuine refresh token by ``rotation.judge``, the settings and the state of the user.
+
+    ``idle`` is the ``idle_period`` of the session's client, where it is one's.
+    """
     return judge(
         session.rotation_state(),
         presented.generation,
         branch=presented.branch,
         now=now,
         grace=conf.REFRESH_GRACE,
-        idle=conf.idle_period,
+        idle=conf.idle_period if idle is None else idle,
         user_end=user_end(session) if session.ended_reason(now) is None else None,
     )
 
@@ -51,13 +56,18 @@ def decide(
     session: DeviceSession, verdict: Verdict, at: datetime, actor: Actor, answers: SiteAnswers
 ) -> Decision:
     """Decide what a genuine refresh token does to ``session``; writes nothing."""
-    known = None if verdict.issue is None else replace(actor, user=session.user)
+    known = None if verdict.issue is None else _known(session, actor)
     found = [*alarms_of(verdict), *answers.alarms]
     if verdict.end is None and any(action_of(alarm) is Action.END for alarm in found):
         verdict = _ended_by_alarm(verdict)
     if verdict.refusal is Refusal.REUSED:
         found.append(Alarm.REFRESH_REUSED)
     return Decision(verdict, at, known, tuple(found), answers.context)
+
+
+def _known(session: DeviceSession, actor: Actor) -> Actor:
+    """Return the actor with the session's user, unless it is a client that acts in the user's place."""
+    return actor if actor.client_id else replace(actor, user=session.user)
 
 
 def _ended_by_alarm(verdict: Verdict) -> Verdict:
@@ -80,7 +90,7 @@ def carry_out(session: DeviceSession, decision: Decision, actor: Actor) -> bool:
         database.demand_no_transaction()
         return True
     # Nothing that was erased with a deleted user is recorded again.
-    actor = decision.actor or (NOBODY if session.user is None else replace(actor, user=session.user))
+    actor = decision.actor or (NOBODY if session.user is None else _known(session, actor))
 
     def write() -> bool:
         if changes and not _swap(session, changes, decision.context):

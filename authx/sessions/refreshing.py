@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
@@ -26,8 +27,23 @@ from authx.sessions.credentials import Credentials, claims_of, credentials_for
 from authx.sessions.lookup import Snapshot, find_by_refresh_token
 from authx.sessions.ports import actor_of
 from authx.sessions.refresh_verdicts import carry_out, decide, judge_token
-from authx.sessions.site_answers import ask_site
+from authx.sessions.site_answers import SiteAnswers, ask_site
 from authx.store import database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Party:
+    """Who refreshes: the site's own logins, or a client with a session of its own."""
+
+    #: Of no other client's session is a token taken; empty: of no client's.
+    client_id: str = ""
+    #: The ``idle_period`` of its sessions; None: the site's own.
+    idle: timedelta | None = None
+    #: Answers about a refresh that the verdict serves, before anything is spent.
+    ask: Callable[[DeviceSession, Verdict, Actor], SiteAnswers] = ask_site
+
+
+FIRST_PARTY: Final = Party()
 
 
 @sensitive_variables("refresh_token")
@@ -52,14 +68,24 @@ def refresh_session(
 
 
 @sensitive_variables()
-def exchange(presented: RefreshClaims, actor: Actor = NOBODY, *, now: datetime | None = None) -> Credentials:
+def exchange(
+    presented: RefreshClaims,
+    actor: Actor = NOBODY,
+    *,
+    party: Party = FIRST_PARTY,
+    now: datetime | None = None,
+) -> Credentials:
     """Do what ``refresh_session`` does, for a door that has read the token and built the actor."""
     with database.store_errors():
-        session, verdict, extra = _exchange(presented, actor, now)
-        generation = verdict.issue or session.generation
-        kept = presented.branch if verdict.transition is Transition.KEEP else None
-        at = now or timezone.now()
-        return credentials_for(session, generation=generation, now=at, kept=kept, extra=extra)
+        session, verdict, answers = _exchange(presented, actor, now, party)
+        return credentials_for(
+            session,
+            generation=verdict.issue or session.generation,
+            now=now or timezone.now(),
+            kept=presented.branch if verdict.transition is Transition.KEEP else None,
+            extra=answers.claims,
+            granted=answers.granted,
+        )
 
 
 @sensitive_variables()
@@ -75,24 +101,29 @@ def admit_without_refresh(
     Raises: as ``refresh_session``.
     """
     with database.store_errors():
-        session, _verdict, extra = _exchange(presented, actor, now, if_it_counts=True)
+        session, _verdict, answers = _exchange(presented, actor, now, if_it_counts=True)
         at = now or timezone.now()
-        return session, claims_of(session, generation=session.generation, now=at, extra=extra)
+        return session, claims_of(session, generation=session.generation, now=at, extra=answers.claims)
 
 
 @sensitive_variables()
 def _exchange(
-    presented: RefreshClaims, actor: Actor, now: datetime | None, *, if_it_counts: bool = False
-) -> tuple[DeviceSession, Verdict, Mapping[str, Any]]:
-    """Return the session of a genuine token, the verdict that serves it, carried out, and the site's claims.
+    presented: RefreshClaims,
+    actor: Actor,
+    now: datetime | None,
+    party: Party = FIRST_PARTY,
+    *,
+    if_it_counts: bool = False,
+) -> tuple[DeviceSession, Verdict, SiteAnswers]:
+    """Return the session of a genuine token, the verdict that serves it, carried out, and the site's answers.
 
     ``if_it_counts``: the verdict is carried out only if it counts against the token.
     """
     for _ in range(database.MAX_ATTEMPTS):
-        found = find_by_refresh_token(presented)
+        found = find_by_refresh_token(presented, client_id=party.client_id)
         session, at = found.session, now or found.now
-        judged = judge_token(session, presented, at)
-        answers = ask_site(session, judged, actor)
+        judged = judge_token(session, presented, at, idle=party.idle)
+        answers = party.ask(session, judged, actor)
         decision = decide(session, judged, at, actor, answers)
         verdict = decision.verdict
         # Where no answer can be made, nothing is spent for it; but what shows a theft is not lost.
@@ -103,7 +134,7 @@ def _exchange(
             raise _refusal(session, verdict)
         if answers.error:
             raise answers.error
-        return session, verdict, answers.claims
+        return session, verdict, answers
     raise StoreUnavailable("too many others are refreshing this session")
 
 

@@ -14,7 +14,7 @@ from authx.core.actor import Actor
 from authx.core.risk import Alarm
 from authx.core.rotation import Verdict
 from authx.models import DeviceSession
-from authx.sessions.credentials import extra_claims
+from authx.sessions.credentials import TokenGrant, extra_claims
 from authx.sessions.risk import new_context
 
 
@@ -26,6 +26,8 @@ class SiteAnswers:
     alarms: tuple[Alarm, ...] = ()
     context: Mapping[str, Any] = field(default_factory=dict)
     claims: Mapping[str, Any] = field(default_factory=dict)
+    #: What a client's access token is good for, where one is asked for.
+    granted: TokenGrant | None = None
     error: Exception | None = None
 
 

@@ -12,7 +12,7 @@ from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured, Vali
 from django.db import models
 
 from authx.conf import conf
-from authx.core.claims import IDENTIFIER
+from authx.core.claim_forms import IDENTIFIER
 from authx.errors import LoginRefused
 from authx.models import DeviceSession
 from authx.store import database

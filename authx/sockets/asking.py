@@ -11,10 +11,11 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf
 from authx.core.claims import AccessClaims
-from authx.errors import OriginNotAllowed, TokenMalformed
+from authx.errors import OriginNotAllowed, TokenError, TokenMalformed, TokenNotForUs
 from authx.gate.principal import Principal
 from authx.gate.revocation import sources
 from authx.gate.verify import ensure_live, read_claims
+from authx.sockets.clients import Clients
 from authx.sockets.credentials import Credential, Kind
 from authx.sockets.pool import run_in_pool
 from authx.sockets.watching import Watcher, watcher_here
@@ -40,15 +41,18 @@ class Claimed:
     ask: Callable[[], Admitted] = field(repr=False)
 
 
-async def read(credential: Credential) -> Claimed:
+async def read(credential: Credential, clients: Clients | None = None) -> Claimed:
     """Return what a credential claims. Asks about no session; the keys may have to be read.
+
+    It may be one of ``clients``, if there are any.
 
     Raises:
         TokenError: it is not valid, or not a credential beside the other cookie.
+        ScopeMissing: it is a client's, and lacks a scope.
         OriginNotAllowed: it is a ticket for pages of another origin.
         StoreUnavailable: the keys cannot be read.
     """
-    return await run_in_pool(partial(_read, credential))
+    return await run_in_pool(partial(_read, credential, clients))
 
 
 async def admit(claimed: Claimed) -> Admitted:
@@ -85,14 +89,30 @@ async def entries_of(sids: Collection[str], kids: Collection[str]) -> Mapping[st
 
 
 @sensitive_variables()
-def _read(credential: Credential) -> Claimed:
+def _read(credential: Credential, clients: Clients | None) -> Claimed:
     if credential.kind is Kind.TICKET:
         return _read_ticket(credential)
-    claims = read_claims(credential.text)
+    claims = _read_token(credential, clients)
     if credential.sid not in {None, claims.sid}:
         raise TokenMalformed("the access cookie is of another session than the refresh cookie")
     is_remote = conf.REVOCATION_STORE == "remote"
     return Claimed(claims, partial(_verify if is_remote else _admit, credential.text, claims))
+
+
+@sensitive_variables()
+def _read_token(credential: Credential, clients: Clients | None) -> AccessClaims:
+    try:
+        return read_claims(credential.text)
+    except TokenError as error:
+        if clients is None or credential.is_cookie:
+            raise
+        refused = error
+    try:
+        claims = read_claims(credential.text, audience=clients.resources, delegated=True)
+    except (TokenMalformed, TokenNotForUs):
+        raise refused from None  # it is no client's, or none that is served here
+    clients.demand_scope(claims)
+    return claims
 
 
 @sensitive_variables()
@@ -118,7 +138,7 @@ def _verify(text: str, claims: AccessClaims) -> Admitted:
 def _admit(text: str, claims: AccessClaims) -> Admitted:
     from authx.sessions.authentication import admit_exactly
 
-    return _whom(admit_exactly(claims))
+    return _whom(admit_exactly(claims, delegated=claims.is_delegated))
 
 
 def _whom(caller: Caller) -> Admitted:
@@ -128,6 +148,7 @@ def _whom(caller: Caller) -> Admitted:
 def _user_of(claims: AccessClaims) -> Any:
     if conf.REVOCATION_STORE == "remote":
         return Principal(claims)
+    from authx.sessions.authentication import Caller
     from authx.sessions.liveness import find_live
 
-    return find_live(claims).session.user
+    return Caller(claims, find_live(claims, delegated=claims.is_delegated)).user()

@@ -42,6 +42,8 @@ class Credential:
     sid: str | None = None
     #: The origin of the page that shows it, ``""`` where there is none: a ticket is good for one alone.
     origin: str = ""
+    #: Whether the browser has added it by itself: no client of OAuth holds such a one.
+    is_cookie: bool = False
 
 
 @sensitive_variables()
@@ -105,7 +107,7 @@ def _cookie(request: HttpRequest) -> Credential | None:
             raise OriginNotAllowed
     except DisallowedHost:
         raise HandshakeInvalid("the Host header names no host of this site") from None
-    return Credential(access, sid=_sid_of(refresh))
+    return Credential(access, sid=_sid_of(refresh), is_cookie=True)
 
 
 def _sid_of(refresh_token: str | None) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from typing import Any
 
@@ -11,6 +11,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.errors import AuthxError, CredentialMissing
 from authx.sockets import asking
+from authx.sockets.clients import Clients, clients_of
 from authx.sockets.connection import Connection
 from authx.sockets.credentials import names_token_in_query, read_credential
 from authx.sockets.handshake import Scope, without_credentials
@@ -21,24 +22,38 @@ from authx.sockets.session import SocketSession
 App = Callable[[Any, Any, Any], Awaitable[Any]]
 
 
-def authenticated(app: App, *, public: bool = False, frames: bool = True) -> Door:
+def authenticated(
+    app: App,
+    *,
+    public: bool = False,
+    frames: bool = True,
+    resource: str | Collection[str] = (),
+    scope: str | Collection[str] = (),
+) -> Door:
     """Return ``app`` behind the door: it sees ``scope["user"]`` and ``scope["authx"]``, and no credential.
 
     With ``public``, a client without a credential gets in too, as nobody: ``scope["authx"]`` is None. A bad
     credential is refused all the same. Without ``frames`` every frame is the app's, whose own protocol renews
     by ``scope["authx"].renew``.
+
+    With ``resource`` and ``scope``, the clients of OAuth get in too, by header or subprotocol, whose token is
+    for that resource, or one of several, and has all of these scopes. ``scope["authx"].claims`` tells them
+    from logins, by ``is_delegated``.
+
+    Raises:
+        ValueError: one of the two is there without the other, or is no such thing.
     """
     hide_credentials()
-    return Door(app, public=public, frames=frames)
+    return Door(app, public=public, frames=frames, clients=clients_of(resource, scope))
 
 
 class Door:
     """What ``authenticated`` returns. Scopes of other types than websockets pass through untouched."""
 
-    def __init__(self, app: App, *, public: bool, frames: bool) -> None:
+    def __init__(self, app: App, *, public: bool, frames: bool, clients: Clients | None = None) -> None:
         #: What stands behind the door: the system checks look at it.
         self.app = app
-        self._public, self._frames = public, frames
+        self._public, self._frames, self._clients = public, frames, clients
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "websocket":
@@ -73,8 +88,10 @@ class Door:
             return None, _nobody()
         if credential is None:
             raise CredentialMissing(in_query=names_token_in_query(scope))
-        claimed = await asking.read(credential)
-        session = SocketSession(connection, asking.watcher(), claimed.claims, origin=credential.origin)
+        claimed = await asking.read(credential, self._clients)
+        session = SocketSession(
+            connection, asking.watcher(), claimed.claims, origin=credential.origin, clients=self._clients
+        )
         try:
             session.admit(admitted := await asking.admit(claimed))
         except BaseException:

@@ -7,7 +7,7 @@ import re
 from typing import Any, Final, NamedTuple
 
 from authx.core import strict_json
-from authx.errors import AuthxError, SessionEnded, StoreUnavailable, TokenError, TooManySockets
+from authx.errors import AuthxError, ScopeMissing, SessionEnded, StoreUnavailable, TokenError, TooManySockets
 
 #: A text frame that begins so is for us; every other one is the app's.
 RENEW: Final = '{"type":"authx.renew",'
@@ -39,7 +39,7 @@ TOO_MANY: Final = 4429
 TRY_AGAIN: Final = 1013
 TOO_BIG: Final = Closing(1009)
 #: The words of UNAUTHORIZED.
-_TOKEN_WORDS: Final = frozenset({"token_expired", "key_unknown", "token_malformed"})
+_TOKEN_WORDS: Final = frozenset({"token_expired", "key_unknown", "token_malformed", "insufficient_scope"})
 
 
 def closing_for(error: AuthxError) -> Closing:
@@ -50,8 +50,8 @@ def closing_for(error: AuthxError) -> Closing:
         return Closing(TRY_AGAIN, error.code)
     if isinstance(error, TooManySockets):
         return Closing(TOO_MANY, error.code)
-    word = error.code if isinstance(error, TokenError) and error.code in _TOKEN_WORDS else "token_malformed"
-    return Closing(UNAUTHORIZED, word)
+    is_known = isinstance(error, TokenError | ScopeMissing) and error.code in _TOKEN_WORDS
+    return Closing(UNAUTHORIZED, error.code if is_known else "token_malformed")
 
 
 def is_reason(word: str) -> bool:

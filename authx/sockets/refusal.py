@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from authx.errors import AuthxError, CredentialMissing, SessionEnded
+from authx.errors import AuthxError, CredentialMissing, ScopeMissing, SessionEnded
 from authx.http.outage import RETRY_AFTER_SECONDS
-from authx.http.refusals import body_of, challenge_for, status_of
+from authx.http.refusals import body_of, challenge_for, scope_challenge, status_of
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -38,6 +38,8 @@ def refusal_of(error: AuthxError) -> Refusal:
     headers: tuple[tuple[str, str], ...] = ()
     if status == 401:
         headers = (("WWW-Authenticate", challenge_for(error.code, reason)),)
+    elif isinstance(error, ScopeMissing):
+        headers = (("WWW-Authenticate", scope_challenge(error.scopes)),)
     elif status in {429, 503}:
         headers = (("Retry-After", str(RETRY_AFTER_SECONDS)),)
     body = body_of(error.code, reason, replaced_by, answers_lost=answers_lost)

@@ -11,6 +11,7 @@ from authx.core.claims import AccessClaims
 from authx.errors import AuthxError, StoreUnavailable, TokenError, TokenMalformed
 from authx.sockets import asking
 from authx.sockets.asking import Admitted
+from authx.sockets.clients import Clients
 from authx.sockets.connection import Connection
 from authx.sockets.credentials import Credential, Kind
 from authx.sockets.frames import ENDED, Closing, closing_for, is_reason, not_renewed, read_renewal, renewed
@@ -22,17 +23,25 @@ class SocketSession:
     """The session of an open socket. It holds no token."""
 
     def __init__(
-        self, connection: Connection, watcher: Watcher, claims: AccessClaims, *, origin: str = ""
+        self,
+        connection: Connection,
+        watcher: Watcher,
+        claims: AccessClaims,
+        *,
+        origin: str = "",
+        clients: Clients | None = None,
     ) -> None:
         """Watch over the session from now on; whether it is live has still to be asked.
 
         ``origin`` is that of the handshake: a ticket that renews the socket must be made for it too.
+        ``clients`` are whom the door lets in beside logins.
 
         Raises:
             TooManySockets: it has as many as it may have.
             StoreUnavailable: the endings cannot be read.
         """
-        self._connection, self._watcher, self._origin = connection, watcher, origin
+        self._connection, self._watcher = connection, watcher
+        self._origin, self._clients = origin, clients
         self._is_open = False
         self._watch = watcher.watch(claims, self._end)
 
@@ -43,6 +52,11 @@ class SocketSession:
     def claims(self) -> AccessClaims:
         """Return the claims of the token that was accepted last: at the handshake, or by a renewal."""
         return self._watch.claims
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Return the scopes of that token: what a client may do, which may have become less."""
+        return self.claims.scopes
 
     @property
     def sid(self) -> str:
@@ -87,7 +101,7 @@ class SocketSession:
         """Do what ``renew`` does, with any kind of credential."""
         self._demand_no_end()
         try:
-            claimed = await asking.read(credential)
+            claimed = await asking.read(credential, self._clients)
             self._demand_successor(claimed.claims)
             self._watcher.watch_key(self._watch, claimed.claims.kid)  # before asking, as at the handshake
             admitted = await asking.admit(claimed)
@@ -135,10 +149,14 @@ class SocketSession:
             raise self._watch.error
 
     def _demand_successor(self, claims: AccessClaims) -> None:
-        """Demand a token of the same session and user, and of no older generation."""
+        """Demand a token of the same session, user and client, and of no older generation."""
         old = self.claims
         if (claims.sid, claims.sub) != (old.sid, old.sub):
             raise TokenMalformed("the token is of another session")
+        if claims.is_delegated is not old.is_delegated or (
+            claims.is_delegated and claims.client_id != old.client_id
+        ):
+            raise TokenMalformed("the token is another client's")
         if claims.gen is not None and claims.gen < (old.gen or 0):
             raise TokenMalformed("the token is of an older generation")
 

@@ -154,7 +154,7 @@ def demand_no_transaction() -> None:
     """
     blocks = getattr(connections[alias()], "atomic_blocks", [])
     if blocks and not blocks[-1]._from_testcase:
-        raise RuntimeError("a refresh token must not be exchanged inside a transaction")
+        raise RuntimeError("tokens must not be handed out inside a transaction, which may be rolled back")
 
 
 def after_commit(function: Callable[[], Any]) -> None:

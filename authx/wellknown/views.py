@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -15,18 +15,25 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import condition, require_safe
 
 from authx.conf import conf
+from authx.core import pkce
+from authx.core.client_keys import ALGORITHMS as ASSERTION_ALGORITHMS
+from authx.core.oauth_client import GRANT_TYPES, PRIVATE_KEY_JWT
 from authx.errors import StoreUnavailable
 from authx.gate.fingerprint import agrees, fingerprint
 from authx.gate.keys.keyring import keyset
 from authx.http.charset import REFUSAL, is_unreadable
 from authx.http.etag import entity_tag
 from authx.http.outage import RETRY_AFTER_SECONDS
+from authx.http.site_urls import at_issuer
 from authx.store.database import database_now
 
 View = Callable[..., HttpResponse]
 
 #: Seconds for which other services may cache our keys; a new key is published longer before it signs.
 MAX_AGE_SECONDS = 300
+
+#: How a client may send its secret (RFC 7591 §2).
+_BY_SECRET = "client_secret_basic", "client_secret_post"
 
 
 def _published(request: HttpRequest) -> dict[str, Any]:
@@ -69,7 +76,7 @@ def jwks(request: HttpRequest) -> HttpResponse:
 
 
 def _metadata(request: HttpRequest, issuer_path: str = "") -> dict[str, Any]:
-    """Return the metadata; no token endpoint, as ``login/`` and ``refresh/`` have their own JSON."""
+    """Return the metadata; ``login/`` and ``refresh/`` are not in it, as they have their own JSON."""
     issuer = conf.ISSUER
     parts = urlsplit(issuer)
     if parts.scheme not in {"https", "http"}:
@@ -80,13 +87,12 @@ def _metadata(request: HttpRequest, issuer_path: str = "") -> dict[str, Any]:
         raise Http404("AUTHX_ISSUER has another path")
     return {
         "issuer": issuer,
-        "jwks_uri": _address(issuer, "authx-wellknown:jwks"),
-        "response_types_supported": [],
-        "grant_types_supported": [],
+        "jwks_uri": at_issuer(reverse("authx-wellknown:jwks")),
         "access_token_signing_alg_values_supported": sorted(
             {key["alg"] for key in _published(request)["keys"]}
         ),
-        **_for_services(issuer),
+        **_for_services(),
+        **_for_clients(),
     }
 
 
@@ -101,22 +107,37 @@ def authorization_server(request: HttpRequest, **issuer_path: str) -> HttpRespon
     return JsonResponse(_metadata(request, **issuer_path))
 
 
-def _for_services(issuer: str) -> dict[str, Any]:
+def _for_services() -> dict[str, Any]:
     """Return the endpoints for services, where the API is mounted (RFC 8414 §2); else ``{}``."""
     found: dict[str, Any] = {}
     try:
         for name, view in (("introspection", "introspect"), ("revocation", "revoke")):
-            found[f"{name}_endpoint"] = _address(issuer, f"authx-api:{view}")
-            found[f"{name}_endpoint_auth_methods_supported"] = ["client_secret_basic", "client_secret_post"]
-        found["revocations_uri"] = _address(issuer, "authx-api:revocations")
+            found[f"{name}_endpoint"] = at_issuer(reverse(f"authx-api:{view}"))
+            found[f"{name}_endpoint_auth_methods_supported"] = [*_BY_SECRET]
+        found["revocations_uri"] = at_issuer(reverse("authx-api:revocations"))
     except NoReverseMatch:
         return {}
     return found
 
 
-def _address(issuer: str, view: str) -> str:
-    """Return a view's URL at the issuer, never at the Host header, which the client chooses (C10)."""
-    return urljoin(issuer, reverse(view))
+def _for_clients() -> dict[str, Any]:
+    """Return the endpoints of OAuth and what they take; where they are not mounted, that nothing is taken."""
+    try:
+        authorize, token = map(reverse, ("authx-oauth:authorize", "authx-oauth:token"))
+    except NoReverseMatch:
+        return {"response_types_supported": [], "grant_types_supported": []}
+    return {
+        "authorization_endpoint": at_issuer(authorize),
+        "token_endpoint": at_issuer(token),
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": [*GRANT_TYPES],
+        "code_challenge_methods_supported": [pkce.METHOD],
+        "token_endpoint_auth_methods_supported": ["none", *_BY_SECRET, PRIVATE_KEY_JWT],
+        "token_endpoint_auth_signing_alg_values_supported": sorted(ASSERTION_ALGORITHMS),
+        "authorization_response_iss_parameter_supported": True,
+        "scopes_supported": [*conf.SCOPES],
+    }
 
 
 @login_not_required

@@ -318,7 +318,7 @@ def test_a_setting_refuses_and_says_what_it_takes(name, value, settings):
 
 def test_every_setting_is_tried_here_or_beside_what_it_is_for():
     elsewhere = {"ALARMS", "COUNTRY"}  # test_alarms
-    elsewhere |= {"JWKS_URL", "REVOCATIONS_URL", "INTROSPECTION_URL"}  # test_remote
+    elsewhere |= {"JWKS_URL", "REVOCATIONS_URL", "INTROSPECTION_URL", "TOKEN_URL"}  # test_remote
     declared = {setting.name.removeprefix("AUTHX_") for setting in Conf.declared()}
     assert set(GOOD) == set(BAD)
     assert declared - elsewhere == set(GOOD)

@@ -737,3 +737,30 @@ def test_whatever_octets_are_signed_only_token_errors_escape(head, body):
 def test_whatever_is_presented_only_token_errors_escape(token):
     with pytest.raises(TokenError):
         read(token)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"scope": "a  b"},
+        {"scope": 'a"'},
+        {"scope": ["a"]},
+        {"act": {}},
+        {"act": {"sub": "a\0"}},
+        {
+            "act": {
+                "sub": "a",
+                "act": {"sub": "b", "act": {"sub": "c", "act": {"sub": "d", "act": {"sub": "e"}}}},
+            }
+        },
+    ],
+    ids=str,
+)
+def test_a_delegated_token_that_could_not_be_read_back_is_not_written(changes):
+    with pytest.raises(ValueError, match=next(iter(changes))):
+        write_access_token(replace(CLAIMS, **changes), KEY)
+
+
+def test_a_delegated_token_is_written_and_read():
+    claims = replace(CLAIMS, gen=None, scope="orders:read", act={"sub": "client:a"}, extra={})
+    assert read_signed(write_access_token(claims, KEY), KEYS)[0] == claims

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from authx.core import claim_forms
 from authx.core.claims import AccessClaims
 from authx.errors import TokenMalformed
 
@@ -181,3 +182,82 @@ def test_a_refusal_names_the_claim_and_never_its_value(name, value):
     with pytest.raises(TokenMalformed) as refusal:
         AccessClaims.from_payload(REQUIRED | {name: value})
     assert "canary" not in repr(refusal.value)
+
+
+# Delegated and exchanged tokens
+
+ACT = {"sub": "client:b", "act": {"sub": "client:a", "iss": "https://id.example"}}
+DELEGATED = REQUIRED | {"scope": "orders:read orders:write", "act": ACT}
+
+
+def test_a_delegated_token_survives_the_round_trip():
+    claims = AccessClaims.from_payload(DELEGATED)
+    assert claims.scope == "orders:read orders:write"
+    assert claims.scopes == ("orders:read", "orders:write")
+    assert claims.act == ACT
+    assert claims.actors == ("client:b", "client:a")
+    assert claims.gen is None
+    assert claims.extra == {}
+    assert claims.as_payload() == DELEGATED
+    assert AccessClaims.from_payload(claims.as_payload()) == claims
+    assert claims != AccessClaims.from_payload(DELEGATED | {"act": {"sub": "client:b"}})
+    assert hash(claims)
+    with pytest.raises(TypeError):
+        claims.act["sub"] = "client:c"
+
+
+def test_a_token_of_the_sites_own_has_neither():
+    claims = AccessClaims.from_payload(FULL)
+    assert (claims.scope, claims.act, claims.scopes, claims.actors) == (None, None, (), ())
+    assert not claims.has_scope
+
+
+@pytest.mark.parametrize(
+    "value", [None, 7, True, "", " ", [], {}, ["orders:read"], "a  b", " a", "a\tb", 'a"', "ä"], ids=ascii
+)
+def test_a_scope_of_another_form_is_the_sites_own_affair(value):
+    claims = AccessClaims.from_payload(REQUIRED | {"scope": value})
+    assert claims.scope is None
+    assert claims.has_scope
+    assert claims.extra == {"scope": value}
+    assert claims.as_payload() == REQUIRED | {"scope": value}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, True, 7, "client:a", [], ["client:a"], {}, {"sub": 7}, {"sub": ""}, {"sub": None},
+        {"sub": "a\0"}, {"act": {"sub": "client:a"}}, {"sub": "a", "act": None}, {"sub": "a", "act": "b"},
+        {"sub": "a", "act": []}, {"sub": "a", "act": {}}, {"sub": "a", "act": {"sub": 7}},
+        {"sub": "a", "act": {"sub": "b", "act": {"sub": "c", "act": {"sub": "d", "act": {"sub": "e"}}}}},
+    ],
+    ids=ascii,
+)  # fmt: skip
+def test_actors_are_objects_with_a_subject_and_four_at_most(value):
+    with pytest.raises(TokenMalformed, match="the claim act"):
+        AccessClaims.from_payload(REQUIRED | {"act": value})
+
+
+def test_four_actors_are_read():
+    act = {"sub": "a", "act": {"sub": "b", "act": {"sub": "c", "act": {"sub": "d"}}}}
+    assert AccessClaims.from_payload(REQUIRED | {"act": act}).actors == ("a", "b", "c", "d")
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "value"), [("scope", "a", "b"), ("scope", "", "b"), ("act", ACT, {"sub": "x"})]
+)
+def test_extra_sets_these_claims_only_where_there_are_none(name, own, value):
+    given = REQUIRED | {"aud": ("api",)}
+    assert AccessClaims(**given, extra={name: value}).as_payload()[name] == value
+    with pytest.raises(ValueError, match=f"'{name}'"):
+        AccessClaims(**given, **{name: own}, extra={name: value}).as_payload()
+
+
+def test_an_empty_scope_is_not_written():
+    assert AccessClaims(**(REQUIRED | {"aud": ("api",)}), scope="").as_payload() == REQUIRED
+
+
+def test_a_scope_that_is_read_as_ours_is_scope_tokens():
+    assert claim_forms.scope("scope", "a b") == "a b"
+    with pytest.raises(TokenMalformed, match="scope"):
+        claim_forms.scope("scope", "a  b")

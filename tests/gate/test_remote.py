@@ -710,7 +710,7 @@ def test_what_cannot_be_fetched_is_refused(url):
         fetch_json(url)
 
 
-@pytest.mark.parametrize("name", ["JWKS_URL", "REVOCATIONS_URL", "INTROSPECTION_URL"])
+@pytest.mark.parametrize("name", ["JWKS_URL", "REVOCATIONS_URL", "INTROSPECTION_URL", "TOKEN_URL"])
 def test_http_is_for_debug(settings, name, odd):
     from authx.conf import Conf
 

@@ -73,9 +73,15 @@ def bare(cell: str) -> str:
 
 
 def declared_errors() -> list[type[errors.AuthxError]]:
-    """Every error but the root; a group shares its code with one of its members."""
+    """Every error that the API answers; a group shares its code with one of its members.
+
+    An OAuth refusal is answered in the RFC's words, which it carries itself.
+    """
     found = [value for value in vars(errors).values() if isinstance(value, type)]
-    return [kind for kind in found if issubclass(kind, errors.AuthxError) and kind is not errors.AuthxError]
+    declared = [kind for kind in found if issubclass(kind, errors.AuthxError)]
+    return [
+        kind for kind in declared if kind is not errors.AuthxError and not issubclass(kind, errors.OAuthError)
+    ]
 
 
 def python_blocks() -> list[Any]:
@@ -129,7 +135,8 @@ def test_the_errors_table_has_the_status_of_each_code():
             assert told[error.code] == str(exceptions.refusal(error()).status_code), error
     assert told[exceptions.InvalidRequest.default_code] == str(exceptions.InvalidRequest.status_code)
     for code in refusals.DETAILS.keys() - {error.code for error in declared_errors()}:
-        assert told[code] == str(exceptions.Refused(code).status_code)
+        assert told[code] == str(refusals.status_of(code)), code
+    assert told["oauth_refused"] == str(exceptions.refusal(errors.OAuthError()).status_code)
 
 
 def test_the_reasons_table_has_every_reason_and_no_ghost():

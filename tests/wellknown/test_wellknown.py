@@ -242,3 +242,41 @@ def test_the_metadata_of_an_issuer_with_a_path_is_where_clients_look_for_it(site
     settings.AUTHX_ISSUER = "https://id.example/"
     assert site.get(METADATA).status_code == 200
     assert site.get(f"{METADATA}/one").status_code == 404
+
+
+# The authorization server
+
+
+def test_where_oauth_is_not_mounted_nothing_is_said_of_it(site, settings):
+    settings.AUTHX_ISSUER = "https://id.example"
+    told = site.get(METADATA).json()
+    assert (told["response_types_supported"], told["grant_types_supported"]) == ([], [])
+    assert "token_endpoint" not in told
+    assert "authorization_endpoint" not in told
+
+
+@pytest.mark.urls("tests.oauth_urls")
+def test_the_metadata_of_the_authorization_server_is_complete(site, settings):
+    settings.AUTHX_ISSUER = "https://id.example"
+    settings.AUTHX_SCOPES = {"orders:read": "See your orders"}
+    told = site.get(METADATA, HTTP_HOST="localhost").json()
+    assert told["authorization_endpoint"] == "https://id.example/oauth/authorize/"
+    assert told["token_endpoint"] == "https://id.example/oauth/token/"
+    assert told["grant_types_supported"] == [
+        "authorization_code",
+        "refresh_token",
+        "client_credentials",
+        "urn:ietf:params:oauth:grant-type:token-exchange",
+    ]
+    assert told["response_types_supported"] == ["code"]
+    assert told["code_challenge_methods_supported"] == ["S256"]
+    assert told["authorization_response_iss_parameter_supported"] is True
+    assert told["token_endpoint_auth_methods_supported"] == [
+        "none",
+        "client_secret_basic",
+        "client_secret_post",
+        "private_key_jwt",
+    ]
+    assert "ES256" in told["token_endpoint_auth_signing_alg_values_supported"]
+    assert "HS256" not in told["token_endpoint_auth_signing_alg_values_supported"]
+    assert told["scopes_supported"] == ["orders:read"]

@@ -13,10 +13,12 @@ class VerifierConfig(AppConfig):
 
     def ready(self) -> None:
         from authx.checks import check_settings
+        from authx.checks.delegated_views import check_delegated_views
         from authx.checks.sockets import check_sockets, check_sockets_in_production
         from authx.checks.stores import check_store
         from authx.checks.verifier import check_verifier
 
-        for check in (check_settings, check_sockets, check_store, check_verifier):
+        checks = check_settings, check_sockets, check_store, check_verifier, check_delegated_views
+        for check in checks:
             register(check, Tags.security)
         register(check_sockets_in_production, Tags.security, deploy=True)

@@ -12,6 +12,7 @@ from django.core.management.base import CommandError, CommandParser
 from authx.conf import conf
 from authx.management.base import DatabaseCommand
 from authx.sessions import erasure, not_before
+from authx.sessions.code_pruning import prune_codes
 from authx.sessions.pruning import mark_expired, prune
 from authx.sessions.single_use import prune_used
 from authx.store import revocation_log
@@ -39,6 +40,7 @@ class Command(DatabaseCommand):
         deleted = sum(self._take_turns("deleted", prune(keep, batch), pause, options))
         deque(self._take_turns("lines of the log deleted", revocation_log.prune(batch), pause, options), 0)
         deque(self._take_turns("used tickets and proofs deleted", prune_used(batch), pause, options), 0)
+        deque(self._take_turns("authorization codes deleted", prune_codes(batch), pause, options), 0)
         gone = (erased.total() for erased in erasure.forget_gone(batch))
         deque(self._take_turns("rows of deleted users erased", gone, pause, options), 0)
         self.stdout.write(f"{marked} expired sessions marked, {deleted} old sessions deleted.")

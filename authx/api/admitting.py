@@ -1,0 +1,94 @@
+"""What our authentication classes share: the token in the header, and how its refusal is told.
+
+Must not import ``rest_framework.views``, as ``authentication`` must not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+
+from authx.api.exceptions import InvalidBearerRequest, Unavailable, challenge, refusal
+from authx.core.claims import AccessClaims
+from authx.errors import StoreUnavailable, TokenError, TokenMalformed
+from authx.gate.principal import TokenCaller
+from authx.http.request_state import request_state
+
+if TYPE_CHECKING:
+    from authx.models import DeviceSession
+    from authx.sessions.authentication import Caller, KnownCaller
+
+    AnyCaller = Caller | KnownCaller | TokenCaller
+
+T = TypeVar("T")
+
+
+class AuthxAuthentication(BaseAuthentication):
+    """What our classes share: all of them answer with the Bearer challenge, so their order is free."""
+
+    def authenticate_header(self, request: Request) -> str:
+        return challenge(request)
+
+
+def bearer_token(request: Request) -> str:
+    """Return what follows the scheme and its one space.
+
+    WSGI and ASGI join two Authorization headers with a comma; no token of ours contains one.
+
+    Raises:
+        InvalidBearerRequest: there is more than one header.
+        TokenMalformed: no token follows the scheme, or the scheme is another one.
+    """
+    header: str = request._request.META["HTTP_AUTHORIZATION"]
+    if "," in header:
+        raise InvalidBearerRequest("More than one Authorization header.")
+    scheme, _, token = header.strip(" ").partition(" ")
+    if not token or scheme.lower() != "bearer":
+        raise TokenMalformed("no token follows the scheme")
+    return token
+
+
+def let_in(request: Request, caller: AnyCaller) -> tuple[Any, AccessClaims]:
+    """Return what DRF is told of a caller, whose use of the session is recorded."""
+    caller.record_use()
+    return caller.user(partial(or_refuse, request)), caller.claims
+
+
+def or_refuse(request: Request, read: Callable[[], T]) -> T:
+    """Return what ``read`` returns; turn its errors into those of the API."""
+    try:
+        return read()
+    except TokenError as error:
+        request_state(request._request).refusal = error
+        raise refusal(error) from error
+    except StoreUnavailable as error:
+        raise Unavailable from error
+
+
+def session_of(request: Request) -> DeviceSession:
+    """Return the session that one of our classes authenticated; read it if the check did not.
+
+    Raises:
+        PermissionDenied: the request carries no device session: another class authenticated it.
+        APIException: the session has ended meanwhile.
+    """
+    if (found := session_or_none(request)) is None:
+        raise PermissionDenied("The request carries no device session.")
+    return found
+
+
+def session_or_none(request: Request) -> DeviceSession | None:
+    """Return what ``session_of`` returns; None where another class authenticated the request.
+
+    Raises:
+        APIException: the session has ended meanwhile.
+    """
+    caller: AnyCaller | None = request_state(request._request).caller
+    if caller is None or isinstance(caller, TokenCaller):
+        return None
+    return or_refuse(request, lambda: caller.session)

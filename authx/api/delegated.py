@@ -1,0 +1,137 @@
+"""Authentication of requests by clients: apps that act for a user, and services that act for themselves.
+
+Must not import ``rest_framework.views``, as ``authentication`` must not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from django.core.exceptions import ImproperlyConfigured
+from django.views.decorators.debug import sensitive_variables
+from rest_framework.request import Request
+
+from authx.api.admitting import AuthxAuthentication, bearer_token, let_in, or_refuse
+from authx.api.exceptions import InsufficientScope
+from authx.api.foreign_tokens import has_other_reader
+from authx.api.guarding import is_guarded
+from authx.conf import conf
+from authx.core.access_token import is_access_token
+from authx.core.claims import AccessClaims
+from authx.errors import StoreUnavailable, TokenError
+from authx.gate.principal import TokenCaller
+from authx.gate.revocation import sources
+from authx.gate.verify import ensure_live, read_claims, signed_claims
+from authx.http.renewal import has_bearer
+from authx.http.request_state import request_state
+
+if TYPE_CHECKING:
+    from authx.sessions.authentication import Caller
+
+
+class DelegatedAuthentication(AuthxAuthentication):
+    """``Authorization: Bearer`` with a client's token: the user as ``request.user``, the claims as ``auth``.
+
+    In ``authentication_classes`` it stands with the URI that tokens must be for,
+    ``DelegatedAuthentication("https://shop.example/api/")``, or without one where there is no choice:
+    AUTHX_RESOURCES has one entry, or AUTHX_AUDIENCE is the name of a service that only verifies. The view
+    has to demand a scope, as by ``HasScope``; without that, every client gets 403. The token of a login is
+    left to ``BearerAuthentication``, where the view has that too, and refused elsewhere.
+
+    The user of a service that acts for itself is a ``Principal``, which has no permissions. The request has
+    no device session: nothing that is done in it ends or continues one.
+    """
+
+    #: Whom a token must be for, one of them; empty stands for the only one there is.
+    resources: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, *resources: str) -> None:
+        self._resources = resources or self.resources
+
+    def __call__(self) -> Self:
+        """Return itself: DRF calls what stands in ``authentication_classes``, which a class would be."""
+        return self
+
+    @classmethod
+    def for_resource(cls, *resources: str) -> type[Self]:
+        """Return a class for ``resources``, for where an instance will not do."""
+        return type(cls.__name__, (cls,), {"resources": resources, "__module__": cls.__module__})
+
+    @property
+    def audience(self) -> tuple[str, ...]:
+        """Return whom a token must be for, one of them.
+
+        Raises:
+            ImproperlyConfigured: none is named, and the settings leave a choice.
+        """
+        if self._resources:
+            return self._resources
+        if conf.REVOCATION_STORE == "remote":
+            return conf.AUDIENCE
+        if len(conf.RESOURCES) == 1:
+            return tuple(conf.RESOURCES)
+        raise ImproperlyConfigured(
+            "DelegatedAuthentication names no resource, and AUTHX_RESOURCES has not exactly one: write "
+            'DelegatedAuthentication("https://shop.example/api/").'
+        )
+
+    @sensitive_variables()
+    def authenticate(self, request: Request) -> tuple[Any, AccessClaims] | None:
+        if not has_bearer(request._request):
+            return None
+        request_state(request._request).identity_header = "Authorization"
+        token = or_refuse(request, lambda: bearer_token(request))
+        if _is_left_to_another(request, token, self):
+            return None
+        # Not kept as the caller of the request: its session is not there to be ended or continued.
+        found = let_in(request, or_refuse(request, lambda: self._admit(token)))
+        _demand_guard(request, *found)
+        return found
+
+    @sensitive_variables()
+    def _admit(self, token: str) -> Caller | TokenCaller:
+        claims = read_claims(token, audience=self.audience, delegated=True)
+        if conf.REVOCATION_STORE == "remote":
+            ensure_live(claims, sources.source(token))
+            return TokenCaller(claims)
+        # Imported here: a service that only verifies has neither our tables nor our users.
+        from authx.sessions.authentication import admit
+
+        return admit(claims, delegated=True)
+
+
+@sensitive_variables()
+def is_for(kind: type[AuthxAuthentication], request: Request, token: str) -> bool:
+    """Return whether the view has a class of this ``kind``, and the token is one that it takes.
+
+    Told by a signature of ours: any other token is for whoever refuses it first.
+    """
+    if not any(isinstance(found, kind) for found in request.authenticators or ()):
+        return False
+    try:
+        return signed_claims(token).is_delegated is issubclass(kind, DelegatedAuthentication)
+    except (TokenError, StoreUnavailable):
+        return False
+
+
+@sensitive_variables()
+def _is_left_to_another(request: Request, token: str, ours: DelegatedAuthentication) -> bool:
+    """Return whether another class of the view takes it: the token of a login, or one of somebody else's."""
+    from authx.api.authentication import BearerAuthentication
+
+    if is_for(BearerAuthentication, request, token):
+        return True
+    return not is_access_token(token) and has_other_reader(request, ours, AuthxAuthentication)
+
+
+def _demand_guard(request: Request, user: Any, claims: AccessClaims) -> None:
+    """Demand that a permission of the view looks at the scope.
+
+    Raises:
+        InsufficientScope: none does, or nothing is known of the view.
+    """
+    # The view's own code may ask who it is.
+    request.user, request.auth = user, claims
+    view = (request.parser_context or {}).get("view")
+    if view is None or not is_guarded(view.get_permissions()):
+        raise InsufficientScope(())

@@ -1,0 +1,183 @@
+"""A client of the authorization server as a value, and what may be saved as one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+from authx.core.claim_forms import IDENTIFIER
+from authx.core.client_keys import jwks_problems
+from authx.core.redirects import redirect_problem
+from authx.core.resources import is_resource
+from authx.core.scopes import is_scope_token
+
+AUTHORIZATION_CODE: Final = "authorization_code"
+REFRESH_TOKEN: Final = "refresh_token"
+CLIENT_CREDENTIALS: Final = "client_credentials"
+TOKEN_EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
+GRANT_TYPES: Final = (AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS, TOKEN_EXCHANGE)
+
+#: The kinds of tokens (RFC 8693 §3).
+ACCESS_TOKEN_TYPE: Final = "urn:ietf:params:oauth:token-type:access_token"
+REFRESH_TOKEN_TYPE: Final = "urn:ietf:params:oauth:token-type:refresh_token"
+ID_TOKEN_TYPE: Final = "urn:ietf:params:oauth:token-type:id_token"
+JWT_TYPE: Final = "urn:ietf:params:oauth:token-type:jwt"
+
+NONE: Final = "none"
+CLIENT_SECRET: Final = "client_secret"
+PRIVATE_KEY_JWT: Final = "private_key_jwt"
+AUTH_METHODS: Final = (NONE, CLIENT_SECRET, PRIVATE_KEY_JWT)
+
+#: Before the ``client_id`` in the ``sub`` of a client's own tokens and in ``act``; no user's begins so.
+SUBJECT_PREFIX: Final = "client:"
+MAX_CLIENT_ID_LENGTH: Final = 64  # characters
+MAX_NAME_LENGTH: Final = 100  # characters
+
+#: RFC 6749 §2.2 and appendix A.1, without the space: none of ours has one.
+_CLIENT_ID: Final = re.compile(r"[\x21-\x7e]{1,64}")
+
+#: Each a field's name, and what is wrong with it.
+Problems = Iterator[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientFacts:
+    """All that is asked about a client before it is given a token."""
+
+    client_id: str
+    name: str = ""
+    #: One of AUTH_METHODS.
+    auth_method: str = CLIENT_SECRET
+    redirect_uris: tuple[str, ...] = ()
+    #: Of GRANT_TYPES.
+    grant_types: tuple[str, ...] = ()
+    #: The scopes that it may have at most.
+    scope: tuple[str, ...] = ()
+    #: What the tokens that it gets by a user's consent may be for; absolute URIs.
+    resources: tuple[str, ...] = ()
+    #: Its own name in the ``aud`` of tokens that it receives as a service; "" if it receives none.
+    audience: str = ""
+    #: The ``client_id`` of each service that it may call, with its own tokens and exchanged ones.
+    may_call: tuple[str, ...] = ()
+    #: Whether users are not asked for consent.
+    trusted: bool = False
+    #: Whether it may end sessions that are not its own.
+    may_manage_sessions: bool = False
+    enabled: bool = True
+    #: Its public keys (RFC 7517 §5); None if it has none.
+    jwks: Mapping[str, Any] | None = field(default=None, hash=False)
+    #: Where they are fetched instead; "" if nowhere.
+    jwks_uri: str = ""
+    #: How long its sessions may go without a refresh, and may last; None for the site's own periods.
+    idle_lifetime: timedelta | None = None
+    session_lifetime: timedelta | None = None
+
+    @property
+    def is_public(self) -> bool:
+        """Return whether it can keep no secret, and proves nothing about itself (RFC 6749 §2.1)."""
+        return self.auth_method == NONE
+
+    @property
+    def subject(self) -> str:
+        """Return the ``sub`` of its own tokens, and of ``act`` where it acts for somebody."""
+        return SUBJECT_PREFIX + self.client_id
+
+    def may_use(self, grant_type: str) -> bool:
+        """Return whether it may get tokens by this grant type."""
+        return grant_type in self.grant_types
+
+
+def check_registration(client: ClientFacts, *, site_audience: Collection[str], first_party: str) -> list[str]:
+    """Return what is wrong with a client about to be saved: sentences that begin with the field's name.
+
+    ``site_audience`` are the names of the site itself, for which no client is given a token; ``first_party``
+    is the ``client_id`` in the tokens of its own logins, which no client may be taken for. The caller sees
+    to it that no other client has the same ``audience``, and that ``may_call`` names clients that exist.
+    """
+    return [
+        f"{name}: {problem}."
+        for name, problem in (
+            *_identity_problems(client, first_party),
+            *_grant_problems(client),
+            *_redirect_problems(client),
+            *_target_problems(client, site_audience),
+            *_lifetime_problems(client),
+        )
+    ]
+
+
+def _identity_problems(client: ClientFacts, first_party: str) -> Problems:
+    if not _CLIENT_ID.fullmatch(client.client_id):
+        yield "client_id", "must be 1 to 64 visible ASCII characters"
+    if client.client_id == first_party:
+        yield "client_id", "is the site's own, of AUTHX_CLIENT_ID"
+    if not client.name.strip() or len(client.name) > MAX_NAME_LENGTH:
+        yield (
+            "name",
+            f"must be 1 to {MAX_NAME_LENGTH} characters, which users read when they are asked for consent",
+        )
+    if client.auth_method not in AUTH_METHODS:
+        yield "auth_method", f"must be one of {', '.join(AUTH_METHODS)}"
+    if client.jwks is not None:
+        yield from (("jwks", problem) for problem in jwks_problems(client.jwks))
+    elif client.auth_method == PRIVATE_KEY_JWT and not client.jwks_uri:
+        yield "jwks", "is needed for private_key_jwt: the client's public keys, as a JWK set"
+
+
+def _grant_problems(client: ClientFacts) -> Problems:
+    for grant_type in client.grant_types:
+        if grant_type not in GRANT_TYPES:
+            yield "grant_types", f"{grant_type!a} is not one of {', '.join(GRANT_TYPES)}"
+    if client.is_public:
+        for grant_type in (CLIENT_CREDENTIALS, TOKEN_EXCHANGE):
+            if client.may_use(grant_type):
+                yield (
+                    "grant_types",
+                    f"{grant_type} is not for public clients, which cannot prove who they are",
+                )
+    if client.may_use(REFRESH_TOKEN) and not client.may_use(AUTHORIZATION_CODE):
+        yield "grant_types", f"{REFRESH_TOKEN} needs {AUTHORIZATION_CODE}: nothing else gives refresh tokens"
+
+
+def _redirect_problems(client: ClientFacts) -> Problems:
+    for uri in client.redirect_uris:
+        if problem := redirect_problem(uri):
+            yield "redirect_uris", f"{uri[:200]!a} {problem}"
+    if client.may_use(AUTHORIZATION_CODE):
+        if not client.redirect_uris:
+            yield "redirect_uris", f"{AUTHORIZATION_CODE} needs at least one"
+        if not client.resources:
+            yield "resources", f"{AUTHORIZATION_CODE} needs at least one: what the client's tokens are for"
+
+
+def _target_problems(client: ClientFacts, site_audience: Collection[str]) -> Problems:
+    for scope in client.scope:
+        if not is_scope_token(scope):
+            yield "scope", f"{scope[:64]!a} is not a scope: ASCII without spaces, quotes and backslashes"
+    for resource in client.resources:
+        if not is_resource(resource):
+            yield "resources", f"{resource[:200]!a} is not an absolute URI without a fragment"
+        if resource in site_audience:
+            yield (
+                "resources",
+                f"{resource[:200]!a} is the site's own audience, for which no client is given tokens",
+            )
+    if client.audience and not IDENTIFIER.fullmatch(client.audience):
+        yield "audience", "must be 1 to 255 characters without controls"
+    for client_id in client.may_call:
+        if client_id == client.client_id:
+            yield "may_call", "names the client itself"
+        elif not _CLIENT_ID.fullmatch(client_id):
+            yield "may_call", f"{client_id[:64]!a} is not the id of a client"
+
+
+def _lifetime_problems(client: ClientFacts) -> Problems:
+    idle, whole = client.idle_lifetime, client.session_lifetime
+    for name, period in (("idle_lifetime", idle), ("session_lifetime", whole)):
+        if period is not None and period <= timedelta(0):
+            yield name, "must be positive"
+    if idle is not None and whole is not None and idle > whole:
+        yield "idle_lifetime", "must not be longer than session_lifetime"

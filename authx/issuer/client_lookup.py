@@ -1,0 +1,39 @@
+"""Finding clients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+
+from authx.core.oauth_client import MAX_CLIENT_ID_LENGTH
+from authx.models import ServiceClient
+from authx.store import database
+
+
+def find_client(client_id: Any) -> ServiceClient | None:
+    """Return the client with exactly this id, enabled or not; None if there is none. One statement at most.
+
+    Raises:
+        StoreUnavailable: the database cannot be read.
+    """
+    if not _may_be_an_id(client_id):
+        return None
+    with database.store_errors():
+        found = clients().filter(client_id=client_id).first()
+    # Compared again, because a database may take A and a for the same.
+    return found if found is not None and found.client_id == client_id else None
+
+
+def clients() -> models.QuerySet[ServiceClient]:
+    """Return all clients, in the database that authx writes."""
+    return ServiceClient.objects.using(database.alias())
+
+
+def _may_be_an_id(value: Any) -> bool:
+    return (
+        isinstance(value, str)
+        and 0 < len(value) <= MAX_CLIENT_ID_LENGTH
+        and value.isascii()
+        and value.isprintable()
+    )

@@ -1,0 +1,94 @@
+"""What keeps a client from being saved, by its own fields and by those of other clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from authx.conf import conf
+from authx.core.oauth_client import MAX_CLIENT_ID_LENGTH, PRIVATE_KEY_JWT, check_registration
+from authx.core.uris import read_uri
+from authx.issuer.client_lookup import clients
+from authx.models import ServiceClient
+from authx.sessions.client_facts import facts_of
+from authx.store import database
+
+#: Most entries of one list: a client with more is several.
+MAX_ENTRIES = 50
+_LISTS = ("redirect_uris", "grant_types", "resources", "may_call", "origins")
+#: Characters that their columns hold.
+_LONGEST = {"scope": 1000, "audience": 255, "jwks_uri": 500}
+_LOOPBACK = ("127.0.0.1", "[::1]")
+
+
+def problems_of(client: ServiceClient) -> list[str]:
+    """Return what is wrong with a client about to be saved: sentences that begin with the field's name.
+
+    Raises:
+        StoreUnavailable: the database cannot be read.
+    """
+    if sizes := [f"{name}: {problem}." for name, problem in _size_problems(client)]:
+        return sizes
+    return [
+        *check_registration(facts_of(client), site_audience=conf.AUDIENCE, first_party=conf.CLIENT_ID),
+        *(f"{name}: {problem}." for name, problem in _problems(client)),
+    ]
+
+
+def _size_problems(client: ServiceClient) -> Iterator[tuple[str, str]]:
+    for name in _LISTS:
+        values = getattr(client, name) or []
+        if len(values) > MAX_ENTRIES:
+            yield name, f"must be at most {MAX_ENTRIES}"
+        if not all(isinstance(value, str) for value in values):
+            yield name, "must be texts"
+    for name, longest in _LONGEST.items():
+        if not isinstance(getattr(client, name), str) or len(getattr(client, name)) > longest:
+            yield name, f"must be a text of at most {longest} characters"
+
+
+def _problems(client: ServiceClient) -> Iterator[tuple[str, str]]:
+    yield from (("origins", found) for origin in client.origins or () if (found := _origin_problem(origin)))
+    if client.jwks_uri and (problem := _address_problem(client.jwks_uri)):
+        yield "jwks_uri", problem
+    if client.jwks is not None and client.jwks_uri:
+        yield "jwks_uri", "must be empty where jwks holds the keys (RFC 7591 §2)"
+    if client.auth_method != PRIVATE_KEY_JWT:
+        for name in ("jwks", "jwks_uri"):
+            if getattr(client, name):
+                yield name, f"is for auth_method {PRIVATE_KEY_JWT} alone"
+    yield from _problems_with_others(client)
+
+
+def _problems_with_others(client: ServiceClient) -> Iterator[tuple[str, str]]:
+    with database.store_errors():
+        others = clients().exclude(pk=client.pk)
+        if client.audience and client.audience not in conf.AUDIENCE:
+            # Compared again, because a database may take A and a for the same.
+            found = dict(others.filter(audience=client.audience).values_list("audience", "client_id"))
+            if client.audience in found:
+                yield "audience", f"is that of {found[client.audience]} already"
+        asked = [name for name in client.may_call or () if len(name) <= MAX_CLIENT_ID_LENGTH]
+        known = set(others.filter(client_id__in=asked).values_list("client_id", flat=True))
+    for name in client.may_call or ():
+        if name not in known and name != client.client_id:
+            yield "may_call", f"{name[:64]!a} is neither the id nor the audience of a client"
+
+
+def _origin_problem(origin: str) -> str:
+    parts = read_uri(origin)
+    # RFC 6454 §6.2: as a browser sends it, in lower case, without the scheme's own port.
+    is_origin = parts is not None and origin == origin.lower() and parts.host and not parts.path
+    is_origin = is_origin and parts and (parts.userinfo, parts.query, parts.fragment) == (None, None, None)
+    if parts is None or not is_origin or parts.port == {"https": 443, "http": 80}.get(parts.scheme):
+        return f"{origin[:200]!a} is not an origin, such as https://app.example"
+    if parts.scheme == "https" or (parts.scheme == "http" and parts.host in (*_LOOPBACK, "localhost")):
+        return ""
+    return f"{origin[:200]!a} must begin with https://, or be on this computer"
+
+
+def _address_problem(address: str) -> str:
+    parts = read_uri(address)
+    is_good = parts is not None and parts.scheme == "https" and parts.has_host_name
+    if parts is None or not is_good or parts.userinfo is not None or parts.fragment is not None:
+        return "must be an https URL without a user name and a fragment"
+    return ""

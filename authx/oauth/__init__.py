@@ -1,0 +1,1 @@
+"""The OAuth door: users allow clients here, and clients fetch their tokens (RFC 6749)."""

@@ -1,0 +1,49 @@
+"""The token endpoint: clients fetch their tokens (RFC 6749 §3.2)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+
+from authx.errors import OAuthError, StoreUnavailable
+from authx.http import cors
+from authx.http.actor import actor_of
+from authx.http.renewal import never_renew
+from authx.issuer.client_origins import is_registered_origin
+from authx.oauth import answers
+from authx.oauth.form import read_form
+from authx.oauth.grants import answer
+from authx.oauth.presented_client import presented_client
+
+
+@never_renew
+@login_not_required
+@csrf_exempt
+@sensitive_post_parameters()
+@sensitive_variables()
+def token(request: HttpRequest) -> HttpResponse:
+    """Answer a client with tokens, or with an error of RFC 6749 §5.2; no cache keeps either."""
+    try:
+        if request.method == "OPTIONS":
+            return cors.preflight(request, is_registered_origin, "POST")
+        response = _answered(request)
+        cors.allow(request, response, is_registered_origin)
+    except StoreUnavailable:
+        response = answers.unavailable()
+    answers.forbid_caching(response)
+    return response
+
+
+@sensitive_variables()
+def _answered(request: HttpRequest) -> HttpResponse:
+    try:
+        form = read_form(request)
+        client = presented_client(request, form)
+        actor = replace(actor_of(request, None), client_id=client.client_id)
+        return JsonResponse(answer(client, form, actor))
+    except OAuthError as error:
+        return answers.refusal(error)

@@ -1,0 +1,58 @@
+"""Deleting authorization codes that nobody will ask about any more."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from functools import partial
+from threading import Lock
+from typing import Final
+
+from authx.models import AuthorizationCode
+from authx.store import database
+
+#: How long a code is kept after its time: until then, a spent one that comes back is noticed (C6).
+_KEEP: Final = timedelta(days=1)
+#: Seconds between two times that one process deletes old codes by itself.
+INTERVAL: Final = 3600.0
+_BATCH: Final = 500
+
+
+def prune_codes(batch: int, *, now: datetime | None = None) -> Iterator[int]:
+    """Delete codes that expired more than a day ago, spent or not; yield how many each time."""
+    rows = AuthorizationCode.objects.using(database.alias())
+    old = rows.filter(expires_at__lt=(now or database.database_now()) - _KEEP).order_by("expires_at")
+    while keys := list(old.values_list("pk", flat=True)[:batch]):
+        yield database.transact(partial(_delete, keys))
+
+
+def _delete(keys: list[str]) -> int:
+    return int(AuthorizationCode.objects.using(database.alias()).filter(pk__in=keys).delete()[0])
+
+
+class Tidying:
+    """Lets a process that issues codes delete old ones once an hour, where nobody runs ``authx_prune``."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin the hour anew; also called in a forked process, where the parent's lock may be held."""
+        self._lock = Lock()
+        self._last = self._clock()
+
+    def after_commit(self) -> None:
+        """Delete old codes after the surrounding transaction, if the hour is over."""
+        with self._lock:
+            if self._clock() - self._last < INTERVAL:
+                return
+            self._last = self._clock()
+        database.after_commit(lambda: deque(prune_codes(_BATCH), 0))
+
+
+tidying = Tidying()
+os.register_at_fork(after_in_child=tidying.forget)

@@ -1,0 +1,173 @@
+"""Authorization codes: issued once a user has consented, and redeemed for a session of the client.
+
+The state machine is that of ``authx.core.codes``. A code's own row is the lock: of many who redeem it at
+once, one opens its session, and the others are judged again.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import NoReturn
+
+from django.db import IntegrityError
+from django.db.models import DateTimeField, Exists, ExpressionWrapper, Value
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+
+from authx.conf import conf
+from authx.core.actor import NOBODY, Actor
+from authx.core.authorization import AuthorizationRequest
+from authx.core.codes import LIFETIME, CodeDecision, CodeVerdict, PresentedCode, judge_code
+from authx.core.oauth_client import AUTHORIZATION_CODE, REFRESH_TOKEN
+from authx.core.reasons import EndReason
+from authx.core.scopes import join_scope
+from authx.errors import StoreUnavailable
+from authx.models import AuthorizationCode, DeviceSession, ServiceClient, uuid7
+from authx.sessions.client_facts import demand_grant_type, grant_claims, narrowed
+from authx.sessions.client_locks import lock_enabled
+from authx.sessions.client_sessions import new_granted_session, save_opened
+from authx.sessions.code_lookup import FoundCode, find_code, hash_of
+from authx.sessions.code_pruning import tidying
+from authx.sessions.credentials import Credentials, credentials_for
+from authx.sessions.ending import Ending, end_all
+from authx.store import database
+from authx.store.database import DatabaseNow
+
+
+@sensitive_variables()
+def issue_code(
+    client: ServiceClient,
+    login: DeviceSession,
+    request: AuthorizationRequest,
+    *,
+    now: datetime | None = None,
+) -> str:
+    """Return a new code, good once and for a minute: the user of ``login`` has consented to ``request``.
+
+    ``login`` is a live session, read with its user: the code dies with it. Only a hash is stored. One
+    statement, in the caller's transaction if there is one.
+
+    Raises:
+        StoreUnavailable: the database cannot be written.
+    """
+    code = secrets.token_urlsafe(32)
+    clock = ExpressionWrapper(DatabaseNow() + Value(LIFETIME), output_field=DateTimeField())
+    row = AuthorizationCode(
+        code_hash=hash_of(code),
+        client=client,
+        user=login.user,
+        login=login,
+        redirect_uri=request.redirect_uri,
+        challenge=request.challenge,
+        scope=join_scope(request.scope),
+        resources=list(request.resources),
+        expires_at=clock if now is None else now + LIFETIME,
+        session_id=uuid7(),
+    )
+    with database.store_errors():
+        row.save(using=database.alias(), force_insert=True)
+        tidying.after_commit()
+    return code
+
+
+@sensitive_variables()
+def redeem_code(
+    client: ServiceClient,
+    code: str,
+    *,
+    redirect_uri: str | None,
+    verifier: str | None,
+    resources: Sequence[str] = (),
+    actor: Actor = NOBODY,
+    now: datetime | None = None,
+) -> Credentials:
+    """Open the session of a code that ``client``, who has been authenticated, presents; return its tokens.
+
+    The session may have all that the user has consented to; ``resources`` are those that the first access
+    token is for, if not for all (RFC 8707 §2.2). A spent code opens nothing: within the grace its session
+    goes on, for callbacks are fired twice, and after it the session ends as ``reused``. That is committed
+    before anything is raised, so this must not run inside a transaction (``non_atomic_requests``).
+
+    Raises:
+        OAuthError: the code buys nothing, or nothing of what is asked; a code that is not spent stays good.
+        StoreUnavailable: the database cannot be read or written; nothing changed.
+        Exception: whatever AUTHX_GRANT_CLAIMS raises; nothing was spent.
+    """
+    database.demand_no_transaction()
+    demand_grant_type(client, AUTHORIZATION_CODE)
+    presented = PresentedCode(client_id=client.client_id, redirect_uri=redirect_uri, verifier=verifier)
+    by = replace(actor, client_id=client.client_id)
+    with database.store_errors():
+        for _ in range(database.MAX_ATTEMPTS):
+            found = find_code(code)
+            at = now or (found.now if found else timezone.now())
+            facts = found.facts(client, at) if found else None
+            verdict = judge_code(facts, presented, now=at, grace=conf.REFRESH_GRACE)
+            if found is None or verdict.decision is not CodeDecision.REDEEM:
+                _refuse(found, verdict, at, by)
+            credentials = _redeem(client, found, resources, at, by, now)
+            if credentials is not None:
+                return credentials
+    raise StoreUnavailable("too many others are redeeming this code")
+
+
+def _refuse(found: FoundCode | None, verdict: CodeVerdict, at: datetime, by: Actor) -> NoReturn:
+    if found is not None and verdict.decision is CodeDecision.REPLAY_ENDS:
+        nobody = replace(by, user=None)  # it may have been a thief
+        end_all([found.row.session_id], Ending(EndReason.REUSED, at, nobody, verdict.rule))
+    raise verdict.refusal
+
+
+@sensitive_variables()
+def _redeem(
+    client: ServiceClient,
+    found: FoundCode,
+    resources: Sequence[str],
+    at: datetime,
+    by: Actor,
+    now: datetime | None,
+) -> Credentials | None:
+    """Open the session of a good code; return None if another was first, or it is not good any more."""
+    refreshable = REFRESH_TOKEN in (client.grant_types or ())
+    session = new_granted_session(
+        client,
+        found.login.session,
+        scope=found.row.scope,
+        audience=found.row.resources,
+        refreshable=refreshable,
+        sid=found.row.session_id,
+        at=at,
+        not_before_number=found.not_before_number,
+    )
+    granted = narrowed(client, session, scope=None, resources=resources)
+    claims = grant_claims(session, client)
+
+    def write() -> Credentials | None:
+        if not _spend(found, at):
+            return None
+        save_opened(session, by)
+        lock_enabled(client)
+        return credentials_for(
+            session,
+            generation=1,
+            now=now or timezone.now(),
+            extra=claims,
+            granted=granted,
+            refreshable=refreshable,
+        )
+
+    try:
+        return database.transact(write, durable=True)
+    except IntegrityError:  # its user has just been deleted, and the code with them
+        return None
+
+
+def _spend(found: FoundCode, at: datetime) -> bool:
+    """Mark the code as redeemed in one conditional statement: only if it is unspent, and its login live."""
+    sessions = DeviceSession.objects.using(database.alias())
+    login = sessions.live(at).filter(pk=found.login.session.pk)
+    code = AuthorizationCode.objects.using(database.alias()).filter(pk=found.row.pk, redeemed_at=None)
+    return code.filter(Exists(login)).update(redeemed_at=at) == 1
