@@ -30,7 +30,7 @@ def event(
     where their devices come back from.
     """
     if session is not None and is_gone(session):
-        actor = other = NOBODY
+        actor, other = Actor(client_id=actor.client_id), NOBODY
     return SessionEvent(
         session=session,
         subject=subject,
