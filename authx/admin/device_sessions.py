@@ -14,15 +14,18 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from authx.admin.filters import DeviceTypeFilter, StatusFilter
+from authx.admin.filters import DeviceTypeFilter, HolderFilter, StatusFilter
 from authx.admin.kicking import kick_or_ask
 from authx.admin.limits import limits_page
 from authx.admin.read_only import ReadOnlyAdmin
 from authx.admin.searching import BoundedPaginator, found_by
 from authx.models import DeviceSession, DeviceSessionQuerySet
+from authx.sessions.connected_apps import names_of_clients
 
 #: The columns that a URL may filter by; the values of the others could be guessed that way.
-FILTER_FIELDS = ("status", "device_type", "end_reason", "created_at")
+FILTER_FIELDS = ("status", "held_by", "device_type", "end_reason", "created_at")
+#: What is shown of a client's session, and of no other.
+_CLIENT = (_("Client"), {"fields": ["client", "scope", "resources"]})
 
 
 @admin.register(DeviceSession)
@@ -31,7 +34,7 @@ class DeviceSessionAdmin(ReadOnlyAdmin):
 
     list_display = ["user", "device", "status", "ip", "created_at", "last_seen_at", "why"]
     list_display_links = ["user", "device"]
-    list_filter = [StatusFilter, DeviceTypeFilter, "end_reason", "created_at"]
+    list_filter = [StatusFilter, HolderFilter, DeviceTypeFilter, "end_reason", "created_at"]
     list_select_related = ["user"]
     list_per_page = 50
     paginator = BoundedPaginator
@@ -75,7 +78,7 @@ class DeviceSessionAdmin(ReadOnlyAdmin):
         ),
     ]
 
-    search_help_text = _("User name, device, an IP address or a session id.")
+    search_help_text = _("User name, device, an IP address, a session id or a client id.")
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         username = get_user_model().USERNAME_FIELD
@@ -92,12 +95,28 @@ class DeviceSessionAdmin(ReadOnlyAdmin):
         """Allow only the lookups of the filters beside the list (Django allows every column)."""
         return lookup.partition("__")[0] in FILTER_FIELDS and "\x00" not in str(value)
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        return [*self.fieldsets, _CLIENT] if obj is not None and obj.client_id else self.fieldsets
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return [str(name) for _title, options in self.fieldsets for name in options["fields"]]
+        shown = self.get_fieldsets(request, obj)
+        return [str(name) for _title, options in shown for name in options["fields"]]
 
     @admin.display(description=_("device"))
     def device(self, session: DeviceSession) -> str:
-        return str(session)
+        """Return its name, and beside that of an app or a service its client id."""
+        if not session.client_id:
+            return str(session)
+        return format_html("{} <code>{}</code>", str(session), session.client_id)
+
+    @admin.display(description=_("client"))
+    def client(self, session: DeviceSession) -> str:
+        name = names_of_clients([session]).get(session.client_id, "")
+        return format_html("{} <code>{}</code>", name, session.client_id)
+
+    @admin.display(description=_("resources"))
+    def resources(self, session: DeviceSession) -> str:
+        return " ".join(session.audience or ()) or "-"
 
     @admin.display(description=_("continued as"))
     def continued_as(self, session: DeviceSession) -> str:

@@ -30,6 +30,25 @@ class StatusFilter(admin.SimpleListFilter):
         return queryset
 
 
+class HolderFilter(admin.SimpleListFilter):
+    """Whose session it is: a person's on a device, that of an app for a person, or a service's own."""
+
+    title = _("held by")
+    parameter_name = "held_by"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("logins", _("Logins")), ("apps", _("Connected apps")), ("services", _("Services"))]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        if self.value() == "logins":
+            return queryset.first_party()
+        if self.value() == "apps":
+            return queryset.of_apps()
+        if self.value() == "services":
+            return queryset.of_services()
+        return queryset
+
+
 class DeviceTypeFilter(admin.SimpleListFilter):
     """Offers the types that may log in today. Django's own filter reads all rows to find types."""
 

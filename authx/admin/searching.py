@@ -30,7 +30,7 @@ class BoundedPaginator(Paginator):
 
 
 def found_by(queryset: Any, term: str) -> Any:
-    """Return the sessions with exactly that id, address, username or subject; else those with every word."""
+    """Return the sessions with exactly that id, address, name, subject or client; else with every word."""
     term = term.strip()
     with suppress(ValueError):
         return queryset.filter(Q(pk=UUID(term)) | Q(subject=str(UUID(term))))
@@ -41,6 +41,8 @@ def found_by(queryset: Any, term: str) -> Any:
     if term and (user := users.filter(**{get_user_model().USERNAME_FIELD: term}).first()):
         return queryset.filter(user=user)
     if term and conf.SUBJECT_FIELD is not None and (found := queryset.filter(subject=term)).exists():
+        return found
+    if term and (found := queryset.filter(client_id=term)).exists():
         return found
     for word in _words(term):
         queryset = queryset.filter(_holds(word))

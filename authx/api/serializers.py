@@ -166,8 +166,37 @@ class SessionSerializer(serializers.ModelSerializer):
         }
 
 
+def client_body(session: DeviceSession, names: Mapping[str, str]) -> dict[str, str]:
+    """Return what is shown of the client whose session it is; ``names`` are of clients, by their ids."""
+    return {"id": session.client_id, "name": names.get(session.client_id, session.device_label)}
+
+
+class ConnectedAppSerializer(SessionSerializer):
+    """A session in which a client acts for its user; ``context["names"]`` has the names of clients."""
+
+    client = serializers.SerializerMethodField()
+    scope = serializers.SerializerMethodField()
+    resources = serializers.SerializerMethodField()
+
+    class Meta(SessionSerializer.Meta):
+        fields = [*SessionSerializer.Meta.fields, "client", "scope", "resources"]
+        read_only_fields = fields
+
+    def get_client(self, session: DeviceSession) -> dict[str, str]:
+        return client_body(session, self.context["names"])
+
+    def get_scope(self, session: DeviceSession) -> list[str]:
+        return session.scope.split()
+
+    def get_resources(self, session: DeviceSession) -> list[str]:
+        return list(session.audience or ())
+
+
 class StaffSessionSerializer(SessionSerializer):
-    """A device session as staff see it: also whose it is, and how it ended."""
+    """A device session as staff see it: also whose it is, and how it ended.
+
+    ``context["names"]`` has the names of clients.
+    """
 
     user_id = serializers.CharField(source="subject")
     username = serializers.SerializerMethodField()
@@ -179,10 +208,15 @@ class StaffSessionSerializer(SessionSerializer):
         read_only_fields = fields
 
     def to_representation(self, instance: DeviceSession) -> dict[str, Any]:
-        """Add ``user_pk``, which ``staff/users/<pk>/kick/`` takes, where ``user_id`` is another value."""
+        """Add ``user_pk``, which ``staff/users/<pk>/kick/`` takes, where ``user_id`` is another value.
+
+        And ``client`` where it is a client's session.
+        """
         shown: dict[str, Any] = super().to_representation(instance)
         if conf.SUBJECT_FIELD is not None:
             shown["user_pk"] = None if instance.user_id is None else str(instance.user_id)
+        if instance.client_id:
+            shown["client"] = client_body(instance, self.context["names"])
         return shown
 
     def get_username(self, session: DeviceSession) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.transaction import non_atomic_requests
 from django.urls import path
 
-from authx.api.views import login, services, sessions, staff, tickets, tokens
+from authx.api.views import connected_apps, login, services, sessions, staff, tickets, tokens
 from authx.http.renewal import never_renew
 
 app_name = "authx-api"
@@ -28,6 +28,11 @@ urlpatterns = [
     path("sessions/", sessions.Sessions.as_view(), name="sessions"),
     path("sessions/end-others/", sessions.EndOthers.as_view(), name="end-others"),
     path("sessions/<uuid:sid>/", sessions.SessionDetail.as_view(), name="session-detail"),
+    path("connected-apps/", connected_apps.ConnectedApps.as_view(), name="connected-apps"),
+    path(
+        "connected-apps/<uuid:sid>/", connected_apps.ConnectedSession.as_view(), name="connected-app-session"
+    ),
+    path("connected-apps/<path:client_id>/", connected_apps.ConnectedApp.as_view(), name="connected-app"),
     path("reauthenticate/", non_atomic_requests(sessions.Reauthenticate.as_view()), name="reauthenticate"),
     path("socket-ticket/", tickets.SocketTicket.as_view(), name="socket-ticket"),
     path("introspect/", _own_verdict(services.Introspect), name="introspect"),

@@ -20,6 +20,9 @@ from authx.core.rotation import RotationState
 from authx.models.end_reasons import EndReason
 from authx.models.revocation import NotBeforeMark, is_marked, marks_of_session
 
+#: The device type of a client that acts for itself; no login has it beside an empty ``client_id``.
+_SERVICE = "service"
+
 
 def uuid7() -> UUID:
     """Return a version 7 UUID: 48 bits of Unix milliseconds, then 74 random bits (RFC 9562 §5.7).
@@ -52,6 +55,22 @@ class DeviceSessionQuerySet(models.QuerySet["DeviceSession"]):
         now = now or timezone.now()
         overdue = Q(idle_expires_at__lte=now) | Q(expires_at__lte=now)
         return self.filter(overdue, ~Q(Exists(_ending_marks())), ended_at=None)
+
+    def first_party(self) -> DeviceSessionQuerySet:
+        """Return logins of the site itself, which are no client's sessions."""
+        return self.filter(client_id="")
+
+    def of_apps(self) -> DeviceSessionQuerySet:
+        """Return sessions in which a client acts for a user."""
+        return self.exclude(client_id="").exclude(device_type=_SERVICE)
+
+    def of_services(self) -> DeviceSessionQuerySet:
+        """Return sessions in which a client acts for itself, for no user."""
+        return self.filter(device_type=_SERVICE).exclude(client_id="")
+
+    def of_people(self) -> DeviceSessionQuerySet:
+        """Return sessions that are, or were, a user's: all but those of services."""
+        return self.exclude(~Q(client_id=""), device_type=_SERVICE)
 
     def with_marks(self) -> DeviceSessionQuerySet:
         """Read with each session the first mark that ended it, for lists: see ``recorded_end``.

@@ -8,6 +8,7 @@ from authx.http.live import live_view
 from authx.http.renewal import never_renew
 from authx.pages import views
 from authx.pages.confirm import ConfirmView
+from authx.pages.device_actions import disconnect_app
 from authx.pages.live import live
 
 app_name = "authx"
@@ -20,5 +21,6 @@ urlpatterns = [
     path("devices/", views.devices, name="devices"),
     path("devices/end-others/", views.end_others, name="devices-end-others"),
     path("devices/<uuid:sid>/end/", views.end_device, name="device-end"),
+    path("devices/apps/<path:client_id>/disconnect/", disconnect_app, name="app-disconnect"),
     path("live/", live_view(never_renew(login_not_required(live))), name="live"),
 ]

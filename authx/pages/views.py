@@ -12,7 +12,6 @@ from django.contrib.auth.decorators import login_not_required, login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -20,7 +19,6 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
-from authx.conf import conf
 from authx.core.reasons import EndReason
 from authx.errors import LoginRefused, RefreshConflict, SessionLimitReached
 from authx.http import cookies, django_session, renewal
@@ -30,15 +28,15 @@ from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.request_state import request_state
 from authx.identity.visit import identity_of, session_of, visit_of
 from authx.logins.outcome import set_retry_after
-from authx.models import DeviceSession
 from authx.pages.arrival import Arrival, devices_or_home, only_posted
 from authx.pages.choosing import ChoosingLoginView, is_choice
+from authx.pages.device_actions import demand_recent_login
 from authx.pages.forms import LoginForm
 from authx.pages.logout import is_anybody
 from authx.pages.other_login_page import OurLoginPage, other_login_page, to_other_login_page
-from authx.pages.step_up import demand_recent
 from authx.pages.texts import OTHER_WAY, ended_message, refusal_text
 from authx.sessions import end_session, end_sessions
+from authx.sessions.connected_apps import connected_apps
 from authx.sessions.queries import find_live_session, find_own_session, live_sessions, other_sessions
 from authx.store.database import store_errors
 
@@ -139,12 +137,13 @@ def _buys_nothing(request: HttpRequest) -> bool:
 @never_cache
 @require_safe
 def devices(request: HttpRequest) -> HttpResponse:
-    """Show where the user is signed in, this device first."""
+    """Show where the user is signed in, this device first, and which apps may act for them."""
     current = session_of(request)
     sessions = live_sessions(request.user)
     sessions.sort(key=lambda session: session != current)
     others = sum(session != current for session in sessions)
-    context = {"sessions": sessions, "current": current, "other_count": others}
+    apps = connected_apps(request.user)
+    context = {"sessions": sessions, "current": current, "other_count": others, "apps": apps}
     return render(request, "authx/devices.html", context)
 
 
@@ -160,7 +159,7 @@ def end_device(request: HttpRequest, sid: UUID) -> HttpResponse:
     if current is not None and current.pk == session.pk:
         logout(request)
         return redirect("authx:login")
-    if refusal := _demand_recent(request, current):
+    if refusal := demand_recent_login(request):
         return refusal
     end_session(session, EndReason.ENDED_BY_USER, by=actor_of(request, request.user))
     text = _("%(device)s has been signed out.") % {"device": session}
@@ -184,7 +183,7 @@ def _ended_before(request: HttpRequest, sid: UUID) -> HttpResponse:
 def end_others(request: HttpRequest) -> HttpResponse:
     """End all of the user's sessions but this one."""
     current = session_of(request)
-    if refusal := _demand_recent(request, current):
+    if refusal := demand_recent_login(request):
         return refusal
     others = other_sessions(request.user, current.pk if current else None)
     ended = end_sessions(others, EndReason.ENDED_BY_USER, by=actor_of(request, request.user))
@@ -192,10 +191,3 @@ def end_others(request: HttpRequest) -> HttpResponse:
     if ended:  # else the page itself says that there is no other
         messages.success(request, text % ended, fail_silently=True)
     return redirect("authx:devices")
-
-
-def _demand_recent(request: HttpRequest, current: DeviceSession | None) -> HttpResponse | None:
-    """Return a redirect where AUTHX_DEVICES_MAX_AUTH_AGE demands a more recent login of this session."""
-    if current is None:  # a login that the site wants no device session for has no such time
-        return None
-    return demand_recent(request, conf.DEVICES_MAX_AUTH_AGE, back=reverse("authx:devices"))

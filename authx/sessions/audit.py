@@ -51,7 +51,7 @@ def event(
 def is_gone(session: DeviceSession) -> bool:
     """Return whether the row's user has been deleted; False also for a row that has not been read.
 
-    A service's session never had one.
+    A service's session never had one, and what its client does is nobody's personal data.
     """
     return bool(session.subject) and session.user_id is None and not session.is_of_a_service
 

@@ -49,7 +49,8 @@ def find_chosen(
         ChoiceInvalid: one is not this user's, or no limit that lets this login choose counts it.
     """
     named = set(end)
-    owned = DeviceSession.objects.using(database.alias()).filter(user=session.user_id, pk__in=named)
+    owned = DeviceSession.objects.using(database.alias()).first_party()
+    owned = owned.filter(user=session.user_id, pk__in=named)
     if owned.count() < len(named):
         raise ChoiceInvalid("there is no such session")
     named |= continuing(named)

@@ -73,7 +73,8 @@ def continue_session(
 
     def write() -> Credentials | None:
         ending = Ending(EndReason.SUPERSEDED, at, actor)
-        if not _row(session.pk).live(at).update(**ending.columns(), successor=sid):
+        login = _row(session.pk).first_party().live(at)
+        if not login.update(**ending.columns(), successor=sid):
             return None
         record([session.pk], ending)
         old = _row(session.pk).select_for_update().get()  # as it was ended, not as it was read
@@ -125,8 +126,8 @@ def continue_after_password_change(
     sid = uuid7()
 
     def write() -> Credentials | None:
-        ended = _row(session.pk).filter(~is_marked(), end_reason=EndReason.PASSWORD_CHANGED, successor=None)
-        if not ended.update(successor=sid):
+        ended = _row(session.pk).first_party().filter(~is_marked(), successor=None)
+        if not ended.filter(end_reason=EndReason.PASSWORD_CHANGED).update(successor=sid):
             return None
         columns = {
             "fingerprint": fingerprint(user),

@@ -16,6 +16,7 @@ from django.db.models import Case, F, Q, QuerySet, Value, When
 from authx.core.device import UNKNOWN
 from authx.models import DeviceSession, NotBeforeMark
 from authx.models.exactly import is_exactly
+from authx.sessions.connected_apps import forget_grants
 from authx.sessions.people import Person, all_events, events_about, events_by
 from authx.sessions.personal_columns import (
     DEVICE_ID,
@@ -26,7 +27,7 @@ from authx.sessions.personal_columns import (
     unerased,
 )
 from authx.sessions.row_changes import Change, at_once, count_only, in_batches
-from authx.sessions.subjects import in_use
+from authx.sessions.subjects import OF_SERVICES, in_use
 from authx.store import database
 from authx.store.database import DatabaseNow
 
@@ -39,6 +40,8 @@ class Erased:
     events: int = 0
     marks: int = 0
     log_entries: int = 0
+    #: Deleted: what the user had granted to apps, as consents and codes.
+    grants: int = 0
 
     def total(self) -> int:
         return sum(getattr(self, field.name) for field in fields(self))
@@ -48,7 +51,8 @@ def forget(who: Any, *, dry_run: bool = False) -> Erased:
     """Erase the personal data about a user, or about a subject whose user has been deleted.
 
     Runs in transactions of a few hundred rows; a second run finds nothing. Live sessions go on, and what
-    their devices do afterwards is recorded as before. With ``dry_run`` nothing is changed.
+    their devices do afterwards is recorded as before. So do connected apps, but their consents are deleted.
+    With ``dry_run`` nothing is changed.
 
     Raises:
         ValueError: ``who`` is None, empty, or a user who is not saved.
@@ -58,7 +62,10 @@ def forget(who: Any, *, dry_run: bool = False) -> Erased:
         person = Person.of(who)
         keys = list(person.sessions().order_by("pk").values_list("pk", flat=True))
         live = set(person.sessions().live(DatabaseNow()).exclude(user=None).values_list("pk", flat=True))
-        return _erase(person, keys, live, count_only() if dry_run else in_batches)
+        erased = _erase(person, keys, live, count_only() if dry_run else in_batches)
+        if person.key is not None:
+            erased.grants = forget_grants(person.key, dry_run=dry_run)
+        return erased
 
 
 def forget_deleted(user: Any, owned: Mapping[UUID, str]) -> Erased:
@@ -76,7 +83,7 @@ def forget_gone(batch: int, *, acts: bool = False, dry_run: bool = False) -> Ite
     events. Yields the counts each time that something was erased.
     """
     change = count_only() if dry_run else in_batches
-    gone = DeviceSession.objects.using(database.alias()).filter(user=None).order_by("pk")
+    gone = DeviceSession.objects.using(database.alias()).of_people().filter(user=None).order_by("pk")
     last = UUID(int=0)
     while keys := list(gone.filter(pk__gt=last).values_list("pk", flat=True)[:batch]):
         last = keys[-1]
@@ -100,7 +107,8 @@ def _of_nobody(found: QuerySet[Any], columns: dict[str, Any], batch: int) -> Ite
     while rows := list(left.filter(pk__gt=last).values_list("pk", "subject")[:batch]):
         last = rows[-1][0]
         used = in_use({subject for _key, subject in rows})
-        if keys := [key for key, subject in rows if subject not in used]:
+        # A service's subject has never been anybody's.
+        if keys := [key for key, name in rows if name not in used and not name.startswith(OF_SERVICES)]:
             yield unerased(found.filter(pk__in=keys), columns)
 
 

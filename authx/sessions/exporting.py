@@ -10,7 +10,8 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from authx.models import DeviceSession, NotBeforeMark, SessionEvent
+from authx.models import Consent, DeviceSession, NotBeforeMark, SessionEvent
+from authx.sessions.connected_apps import consents_of
 from authx.sessions.people import Person, all_events, events_about, events_by
 from authx.store import database
 
@@ -48,6 +49,8 @@ def _document(person: Person, now: datetime | None) -> Iterator[str]:
         yield from _array("attempts", (_event(event, person) for event in _attempts(person)))
         yield from _array("acts", map(_act, _acts(person)))
         yield from _array("not_before_marks", (_mark(mark, person) for mark in _pages(person.marks(), 0)))
+        if consents := [] if person.key is None else consents_of(person.key):
+            yield from _array("consents", map(_consent, consents))
         yield "\n}\n"
 
 
@@ -160,6 +163,15 @@ def _mark(mark: NotBeforeMark, person: Person) -> dict[str, Any]:
         "reason": mark.reason,
         "by": _who(mark.by_id, person),
         "note": mark.note,
+    }
+
+
+def _consent(consent: Consent) -> dict[str, Any]:
+    return {
+        "client": {"id": consent.client.client_id, "name": consent.client.name},
+        "scope": consent.scope,
+        "resources": consent.resources,
+        "at": _time(consent.at),
     }
 
 

@@ -76,7 +76,7 @@ def over_the_limits() -> Iterator[tuple[DeviceSession, Limit]]:
     limits = conf.SESSION_LIMITS
     if not limits:
         return
-    live = DeviceSession.objects.using(database.alias()).live().exclude(user=None)
+    live = DeviceSession.objects.using(database.alias()).live().first_party().exclude(user=None)
     ordered = live.select_related("user").order_by("user_id").iterator()
     for _user, owned in groupby(ordered, key=lambda session: session.user_id):
         sessions = {session.pk: session for session in owned}
@@ -85,7 +85,8 @@ def over_the_limits() -> Iterator[tuple[DeviceSession, Limit]]:
 
 
 def _live_beside(session: DeviceSession) -> QuerySet[DeviceSession]:
-    live = DeviceSession.objects.using(database.alias()).live(session.created_at)
+    """Return the user's other live logins; a client's session takes no place and gives none."""
+    live = DeviceSession.objects.using(database.alias()).live(session.created_at).first_party()
     return live.filter(user=session.user_id).exclude(pk=session.pk)
 
 

@@ -16,7 +16,7 @@ from django.db.models import Q, QuerySet
 from authx.core.user_model import username_of
 from authx.models import DeviceSession, DeviceSessionQuerySet, NotBeforeMark, SessionEvent
 from authx.models.exactly import is_exactly
-from authx.sessions.subjects import find_subject, former_subjects, user_of_subject
+from authx.sessions.subjects import OF_SERVICES, find_subject, former_subjects, user_of_subject
 from authx.store import database
 
 
@@ -38,11 +38,11 @@ class Person:
         ``had`` holds the subjects of a user's sessions, if they have been read.
 
         Raises:
-            ValueError: ``who`` is None, empty, or a user who is not saved.
+            ValueError: ``who`` is None, empty, the subject of a service, or a user who is not saved.
         """
         if isinstance(who, Person):
             return who
-        if isinstance(who, str) and who and "\x00" not in who:
+        if isinstance(who, str) and who and "\x00" not in who and not who.startswith(OF_SERVICES):
             user = user_of_subject(who)
             return cls(who) if user is None else cls.of(user)
         key = getattr(who, "pk", None)
@@ -59,7 +59,7 @@ class Person:
         sessions: DeviceSessionQuerySet = DeviceSession.objects.using(database.alias())
         if self.key is not None:
             return sessions.filter(user=self.key)
-        return sessions.filter(self._is_named(), user=None)
+        return sessions.of_people().filter(self._is_named(), user=None)
 
     def marks(self) -> QuerySet[NotBeforeMark]:
         """Return the not-before marks on their sessions; not those on everybody's."""
@@ -76,8 +76,10 @@ class Person:
 
     def is_known(self) -> bool:
         """Return whether there is such a user, or a row about a deleted one."""
+        if self.key is not None or self.subject.startswith(OF_SERVICES):
+            return self.key is not None
         rows = (self.sessions(), self.marks(), all_events().filter(self.attempts()))
-        return self.key is not None or any(found.exists() for found in rows)
+        return any(found.exists() for found in rows)
 
 
 def events_about(keys: list[Any]) -> Q:

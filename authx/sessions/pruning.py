@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models import F
 
 from authx.core.reasons import EndReason
-from authx.models import DeviceSession, SessionEvent
+from authx.models import AuthorizationCode, DeviceSession, SessionEvent
 from authx.sessions.ending import Ending, end_together
 from authx.sessions.erasure import erase_log
 from authx.store import database
@@ -47,6 +47,9 @@ def _delete(keys: list[Any]) -> int:
     # The events' own manager refuses to delete; only this module may.
     events = SessionEvent._base_manager.using(database.alias()).filter(session__in=keys)
     events._raw_delete(database.alias())
+    AuthorizationCode._base_manager.using(database.alias()).filter(login__in=keys)._raw_delete(
+        database.alias()
+    )
     erase_log(keys)
     return int(_sessions().filter(pk__in=keys)._raw_delete(database.alias()))
 

@@ -1,4 +1,7 @@
-"""Sessions listed, found and renamed: a user's own, and anybody's for staff."""
+"""Sessions listed, found and renamed: a user's own logins, and anybody's sessions for staff.
+
+The sessions of clients that act for a user are in ``connected_apps``.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +24,15 @@ from authx.store.database import DatabaseNow
 
 
 def live_sessions(user: Any) -> list[DeviceSession]:
-    """Return the user's live sessions, most recently seen first."""
+    """Return the user's live logins, most recently seen first."""
     with database.store_errors():
         return list(_live(user).order_by("-last_seen_at", "-created_at"))
 
 
 def find_live_session(user: Any, sid: UUID) -> DeviceSession | None:
-    """Return the user's live session with that id, or the live one that continues it.
+    """Return the user's live login with that id, or the live one that continues it.
 
-    None if it is missing, over, or somebody else's.
+    None if it is missing, over, somebody else's, or a client's.
     """
     with database.store_errors():
         found = _live(user).filter(pk=sid).first() or _live(user).filter(pk__in=continuing([sid])).first()
@@ -37,17 +40,18 @@ def find_live_session(user: Any, sid: UUID) -> DeviceSession | None:
 
 
 def find_own_session(user: Any, sid: UUID) -> DeviceSession | None:
-    """Return the user's session with that id, live or ended; None if it is missing, or somebody else's."""
+    """Return the user's login with that id, live or ended; None if it is missing, or somebody else's."""
     with database.store_errors():
-        return DeviceSession.objects.using(database.alias()).filter(user=user, pk=sid).first()
+        return cast("DeviceSession | None", _owned(user).filter(pk=sid).first())
 
 
 def other_sessions(user: Any, sid: UUID | None) -> Any:
-    """Return a queryset of the user's sessions except ``sid``, for ``end_sessions``; of all if it is None.
+    """Return a queryset of the user's logins except ``sid``, for ``end_sessions``; of all if it is None.
 
-    The session that continues ``sid`` since its request has begun is left out too.
+    The session that continues ``sid`` since its request has begun is left out too. Connected apps go on: they
+    are no devices.
     """
-    owned = DeviceSession.objects.using(database.alias()).filter(user=user)
+    owned = _owned(user)
     if sid is None:
         return owned
     successor = owned.filter(pk=sid).exclude(successor=None).values("successor")
@@ -89,7 +93,11 @@ def rename_session(session: DeviceSession, name: str, actor: Actor = NOBODY) -> 
 
 
 def _live(user: Any) -> Any:
-    return DeviceSession.objects.using(database.alias()).filter(user=user).live(DatabaseNow())
+    return _owned(user).live(DatabaseNow())
+
+
+def _owned(user: Any) -> Any:
+    return DeviceSession.objects.using(database.alias()).first_party().filter(user=user)
 
 
 def find_session(sid: UUID) -> DeviceSession | None:

@@ -43,7 +43,12 @@ def country_of(ip: str | None) -> str:
 
 
 def new_context(session: DeviceSession, actor: Actor) -> tuple[list[Alarm], dict[str, Any]]:
-    """Return the alarms that a refresh by ``actor`` raises, and the columns that record its origin."""
+    """Return the alarms that a refresh by ``actor`` raises, and the columns that record its origin.
+
+    None in a client's session: where the client's server stands says nothing about its user.
+    """
+    if session.client_id:
+        return [], {}
     label = describe_user_agent(actor.user_agent)[1] if actor.user_agent and session.user_agent else ""
     country = country_of(actor.ip)
     before = Context(session.device_label, session.country)

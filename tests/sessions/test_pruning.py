@@ -164,7 +164,7 @@ def test_forgetting_goes_batch_by_batch(ada):
 def test_forgetting_costs_few_statements_however_many_there_are(ada, django_assert_max_num_queries):
     for _ in range(30):
         end_session(opened_at(ada, START), "logout", now=START)
-    with django_assert_max_num_queries(8):  # find, begin, events, admin's log, sessions, commit, find no more
+    with django_assert_max_num_queries(9):  # find, begin, events, codes, log, sessions, commit, find no more
         assert sum(prune(KEEP, 1000, now=START + KEEP + TICK)) == 30
 
 

@@ -20,6 +20,7 @@ from authx.api.views.base import SessionAPIView
 from authx.core.reasons import EndReason
 from authx.http.actor import actor_of
 from authx.sessions import end_session, end_user_sessions
+from authx.sessions.connected_apps import names_of_clients
 from authx.sessions.kick_permissions import KICK_SUPERUSER, may_kick
 from authx.sessions.queries import find_session, search_sessions
 from authx.store import database
@@ -43,7 +44,7 @@ class StaffSessions(SessionAPIView):
         )
         page = list(found[offset : offset + limit + 1])
         current = session_or_none(request)
-        context = {"current": None if current is None else current.pk}
+        context = {"current": None if current is None else current.pk, "names": names_of_clients(page)}
         response = Response(StaffSessionSerializer(page[:limit], many=True, context=context).data)
         if len(page) > limit:
             query = {**asked.dict(), "limit": limit, "offset": offset + limit}

@@ -17,12 +17,14 @@ _WORDS = (
     ("marks", "not-before mark", "not-before marks"),
     ("log_entries", "entry of the admin's log", "entries of the admin's log"),
 )
+_GRANTS = ("grant to an app", "grants to apps")
 
 
 class Command(DatabaseCommand):
     help = (
         "Erase names, addresses, user agents, devices and notes from what is kept about a user. Kind, time "
-        "and subject of what happened stay; live sessions go on. Deleting a user does the same by itself."
+        "and subject of what happened stay; live sessions go on. What the user has granted to apps is not "
+        "remembered any more. Deleting a user does the same by itself."
     )
 
     after_outage = "Run it again: what was erased by then stays erased."
@@ -44,6 +46,8 @@ class Command(DatabaseCommand):
             erased = [forget(person, dry_run=dry_run)]
         parts = [_counted(sum(getattr(one, name) for one in erased), *words) for name, *words in _WORDS]
         counted = f"what is personal from {', '.join(parts[:-1])} and {parts[-1]}"
+        if grants := sum(one.grants for one in erased):
+            counted += f", and {_counted(grants, *_GRANTS)}"
         self.stdout.write(f"Would erase {counted}; nothing was changed." if dry_run else f"Erased {counted}.")
 
 
