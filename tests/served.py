@@ -7,12 +7,10 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import NamedTuple
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import pytest
 from django.conf import settings
@@ -60,6 +58,12 @@ class Served:
     def origin(self):
         return f"http://127.0.0.1:{self.port}"
 
+    def url(self, path):
+        return f"ws://127.0.0.1:{self.port}{path}"
+
+    def http(self):
+        return HTTPConnection("127.0.0.1", self.port, timeout=10)
+
     def connect(self, app="bare", *, bearer=None, origin=None, cookies=None, **options):
         headers = {}
         if bearer is not None:
@@ -69,7 +73,7 @@ class Served:
         query = options.pop("query", "")
         options.setdefault("close_timeout", 2)
         return connect(
-            f"ws://127.0.0.1:{self.port}/{app}/{query}",
+            self.url(f"/{app}/{query}"),
             additional_headers=headers,
             origin=origin,
             compression=None,
@@ -96,24 +100,17 @@ class Served:
     @contextmanager
     def listening(self, refresh_token):
         """The answer to a page that asks for the stream of the live notice."""
-        client = HTTPConnection("127.0.0.1", self.port, timeout=10)
-        cookie = f"{conf.REFRESH_COOKIE}={refresh_token}"
-        client.request("GET", "/account/live/", headers={"Accept": "text/event-stream", "Cookie": cookie})
-        try:
+        headers = {"Accept": "text/event-stream", "Cookie": f"{conf.REFRESH_COOKIE}={refresh_token}"}
+        with closing(self.http()) as client:
+            client.request("GET", "/account/live/", headers=headers)
             yield client.getresponse()
-        finally:
-            client.close()
 
     def _ask(self, path, token, data=None, **headers):
-        request = Request(f"{self.origin}/api/auth/{path}", data, headers)
-        request.add_header("Authorization", f"Bearer {token}")
-        request.add_header("Content-Type", "application/json")
-        try:
-            with urlopen(request, timeout=10) as answer:
-                return answer.status, json.load(answer)
-        except HTTPError as error:
-            with error:
-                return error.code, json.load(error)
+        headers |= {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        client = self.http()
+        client.request("GET" if data is None else "POST", f"/api/auth/{path}", data, headers)
+        with closing(client), client.getresponse() as answer:
+            return answer.status, json.load(answer)
 
 
 def database_here():
