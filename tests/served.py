@@ -120,9 +120,9 @@ def database_here():
 
 
 @contextmanager
-def serving(server, folder, *, app="tests.asgi:application", **environment):
+def serving(server, folder, *, app="tests.asgi:application", port=None, **environment):
     """Run ``app`` in a process of ``server``, with these environment variables; its log is in ``folder``."""
-    port = free_port()
+    port = port or free_port()
     words = SERVERS[server].command.format(port=port).split()
     log = folder / f"{server}.log"
     variables = {
