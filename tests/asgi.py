@@ -1,7 +1,8 @@
-"""A site with sockets, bare and of Channels, for the servers under test and the checks."""
+"""A site with sockets, bare, of Channels and of Starlette, for the servers under test and the checks."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from typing import Any
@@ -14,6 +15,9 @@ django_app = get_asgi_application()
 from channels.generic.websocket import AsyncJsonWebsocketConsumer, WebsocketConsumer  # noqa: E402
 from channels.routing import URLRouter  # noqa: E402
 from django.urls import path  # noqa: E402
+from starlette.applications import Starlette  # noqa: E402
+from starlette.routing import WebSocketRoute  # noqa: E402
+from starlette.websockets import WebSocket  # noqa: E402
 
 from authx.contrib.channels import AuthxMiddleware, DeviceSessionConsumer  # noqa: E402
 from authx.sockets import authenticated, live_notice  # noqa: E402
@@ -21,8 +25,6 @@ from authx.sockets import authenticated, live_notice  # noqa: E402
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
     """Says who is there, and what it is sent; ``busy`` keeps it busy."""
-    import asyncio
-
     await receive()
     await send({"type": "websocket.accept"})
     await send({"type": "websocket.send", "text": name_of(scope["user"])})
@@ -46,8 +48,6 @@ class Async(DeviceSessionConsumer, AsyncJsonWebsocketConsumer):  # type: ignore[
 
     async def receive(self, text_data: str | None = None, bytes_data: Any = None, **kwargs: Any) -> None:
         if text_data == "busy":
-            import asyncio
-
             await asyncio.sleep(30)
         await self.send(text_data)
 
@@ -65,13 +65,26 @@ class Sync(WebsocketConsumer):  # type: ignore[misc]
         self.send(text_data)
 
 
+async def chat(websocket: WebSocket) -> None:
+    """The same as a route of Starlette."""
+    await websocket.accept()
+    await websocket.send_text(name_of(websocket.scope["user"]))
+    async for text in websocket.iter_text():
+        if text == "busy":
+            await asyncio.sleep(30)
+        await websocket.send_text(text)
+
+
 _http = live_notice(django_app)
 _bare = authenticated(echo)
 _channels = AuthxMiddleware(URLRouter([path("channels/", Async.as_asgi()), path("sync/", Sync.as_asgi())]))
+
+_starlette = authenticated(Starlette(routes=[WebSocketRoute("/starlette/", chat)]))
+_behind_doors = {"/bare/": _bare, "/starlette/": _starlette}
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "http":
         await _http(scope, receive, send)
     elif scope["type"] == "websocket":
-        await (_bare if scope["path"] == "/bare/" else _channels)(scope, receive, send)
+        await _behind_doors.get(scope["path"], _channels)(scope, receive, send)

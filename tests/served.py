@@ -1,4 +1,4 @@
-"""Real servers of sockets, uvicorn and daphne as processes, and real clients."""
+"""Real servers of sockets, as processes, and real clients."""
 
 from __future__ import annotations
 
@@ -7,21 +7,42 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from typing import NamedTuple
 
 import pytest
+from django.conf import settings
+from django.db import connection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from authx.conf import conf
 from tests.faults import answers, free_port, wait_for
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = {
-    "uvicorn": "uvicorn --host 127.0.0.1 --port {port} --log-level debug --lifespan off",
-    "daphne": "daphne -b 127.0.0.1 -p {port} -v 3",
+
+
+class Server(NamedTuple):
+    """A program that serves ASGI, and what it can say to a client of a socket."""
+
+    command: str
+    #: Whether a refused handshake is answered as the API answers; else by a bare 403.
+    answers: bool = True
+    #: Whether a close frame carries any reason, and any code of RFC 6455; else those from 3000 on alone.
+    says_why: bool = True
+
+
+SERVERS = {
+    "uvicorn": Server("uvicorn --host 127.0.0.1 --port {port} --log-level debug --lifespan off"),
+    "daphne": Server("daphne -b 127.0.0.1 -p {port} -v 3", answers=False, says_why=False),
+    "hypercorn": Server(
+        "hypercorn --bind 127.0.0.1:{port} --log-level debug --access-logfile - --graceful-timeout 2"
+    ),
+    "granian": Server(
+        "granian --interface asginl --host 127.0.0.1 --port {port} --log-level debug --access-log"
+    ),
 }
 #: Seconds from the ending until the close frame has come.
 SOON = 1.0
@@ -31,7 +52,17 @@ class Served:
     """A site in a process of its own."""
 
     def __init__(self, server, port, log):
-        self.server, self.port, self.log = server, port, log
+        self.server, self.port, self.log = SERVERS[server], port, log
+
+    @property
+    def origin(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def url(self, path):
+        return f"ws://127.0.0.1:{self.port}{path}"
+
+    def http(self):
+        return HTTPConnection("127.0.0.1", self.port, timeout=10)
 
     def connect(self, app="bare", *, bearer=None, origin=None, cookies=None, **options):
         headers = {}
@@ -42,7 +73,7 @@ class Served:
         query = options.pop("query", "")
         options.setdefault("close_timeout", 2)
         return connect(
-            f"ws://127.0.0.1:{self.port}/{app}/{query}",
+            self.url(f"/{app}/{query}"),
             additional_headers=headers,
             origin=origin,
             compression=None,
@@ -58,21 +89,41 @@ class Served:
 
     def session(self, token):
         """What ``GET session/`` answers."""
-        request = Request(f"http://127.0.0.1:{self.port}/api/auth/session/")
-        request.add_header("Authorization", f"Bearer {token}")
-        try:
-            with urlopen(request, timeout=10) as answer:
-                return answer.status, json.load(answer)
-        except HTTPError as error:
-            with error:
-                return error.code, json.load(error)
+        return self._ask("session/", token)
+
+    def ticket(self, token):
+        """A ticket for pages of the site's own origin."""
+        status, body = self._ask("socket-ticket/", token, b"{}", Origin=self.origin)
+        assert status == 200, body
+        return body["ticket"]
+
+    @contextmanager
+    def listening(self, refresh_token):
+        """The answer to a page that asks for the stream of the live notice."""
+        headers = {"Accept": "text/event-stream", "Cookie": f"{conf.REFRESH_COOKIE}={refresh_token}"}
+        with closing(self.http()) as client:
+            client.request("GET", "/account/live/", headers=headers)
+            yield client.getresponse()
+
+    def _ask(self, path, token, data=None, **headers):
+        headers |= {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        client = self.http()
+        client.request("GET" if data is None else "POST", f"/api/auth/{path}", data, headers)
+        with closing(client), client.getresponse() as answer:
+            return answer.status, json.load(answer)
+
+
+def database_here():
+    """The environment of a process that joins the database of the running test."""
+    name = str(connection.settings_dict["NAME"])
+    return {"AUTHX_TEST_DATABASE": settings.DATABASE, "AUTHX_TEST_DATABASE_NAME": name}
 
 
 @contextmanager
-def serving(server, folder, *, app="tests.asgi:application", **environment):
+def serving(server, folder, *, app="tests.asgi:application", port=None, **environment):
     """Run ``app`` in a process of ``server``, with these environment variables; its log is in ``folder``."""
-    port = free_port()
-    words = COMMANDS[server].format(port=port).split()
+    port = port or free_port()
+    words = SERVERS[server].command.format(port=port).split()
     log = folder / f"{server}.log"
     variables = {
         **os.environ,
@@ -116,5 +167,10 @@ def drain(socket, seconds):
 
 
 def reason(served, word):
-    """daphne drops it (daphne#374)."""
-    return "" if served.server == "daphne" else word
+    """What arrives of it: daphne drops it (daphne#374)."""
+    return word if served.server.says_why else ""
+
+
+def lines(stream):
+    """What comes until a stream ends."""
+    return [line.decode().strip() for line in stream if line.strip()]

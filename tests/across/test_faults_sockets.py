@@ -1,21 +1,28 @@
 """Open sockets while the database is cut off, hangs or restarts.
 
-Real servers, owned by the test. The site closes its sockets when it has been blind for three seconds, so that
-a test need not wait for ten. Nobody is signed out, and what ended meanwhile is told.
+Real servers, owned by the test. The site closes its sockets when it has been blind for three seconds, so that a
+test need not wait for ten (AUTHX_TEST_BLIND=10 does). Nobody is signed out, and what ended meanwhile is told.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import ExitStack
 
 import pytest
 
-from tests.faults import PostgresCluster, Proxy, Site, open_many, wait_for
-from tests.served import closed, reason, serving
+from tests.faults import PostgresCluster, Proxy, Site, assert_let_in, assert_refused, open_many, wait_for
+from tests.native import CLIENTS, running
+from tests.served import SERVERS, closed, reason, serving
 
 # The site's database is the test's own PostgreSQL: the same whichever database the other tests run on.
 pytestmark = [pytest.mark.slow, pytest.mark.databases("sqlite")]
+
+#: Seconds for which the site may be blind.
+BLIND = float(os.environ.get("AUTHX_TEST_BLIND", "3"))
+#: Seconds in which its sockets are told after that: the intervals of reading and of looking, and some.
+TOLD = 3.0
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +51,7 @@ def proxy(cluster):
         yield proxy
 
 
-@pytest.fixture(params=["uvicorn", "daphne"])
+@pytest.fixture(params=sorted(SERVERS))
 def served(request, proxy, cluster, tmp_path):
     database = {
         "DJANGO_SETTINGS_MODULE": "tests.settings.blind",
@@ -94,16 +101,23 @@ def mend(proxy):
     proxy.let_through()
 
 
+def signed_in(worker, people):
+    """At every door, by every credential, and a refresh renews them."""
+    for each in people:
+        assert_let_in(worker, each)
+
+
 def test_cut_off_for_a_moment_nothing_closes_and_what_has_ended_is_told(stack, served, worker, proxy):
     people = open_many(worker, 3)
     sockets = opened(stack, served, people)
     cut(proxy)
     worker.do("end", sid=people[1]["sid"])
-    passes(sockets, 1)
+    passes(sockets, BLIND / 2)
     mend(proxy)
     assert closed(sockets[1], within=5) == (4401, reason(served, "kicked"))
     assert is_open(sockets[0])
     assert is_open(sockets[2])
+    signed_in(worker, [people[0], people[2]])
 
 
 @pytest.mark.parametrize("fault", [cut, Proxy.swallow], ids=["cut off", "hanging"])
@@ -111,19 +125,47 @@ def test_blind_for_too_long_all_are_closed_and_come_back(stack, served, worker, 
     people = open_many(worker, 3)
     sockets = opened(stack, served, people)
     fault(proxy)
+    began = time.monotonic()
     worker.do("end", sid=people[1]["sid"])
     for socket in sockets:
         # daphne can send neither the code nor the reason
-        expected = (4413, "") if served.server == "daphne" else (1013, "store_unavailable")
-        assert closed(socket, within=6) == expected
-    if fault is cut and served.server != "daphne":
+        expected = (1013, "store_unavailable") if served.server.says_why else (4413, "")
+        assert closed(socket, within=BLIND + TOLD) == expected
+    assert time.monotonic() - began > BLIND - 0.5, "not before its time"
+    if fault is cut and served.server.answers:
         status, body = served.refuses(bearer=people[0]["access"])
         assert (status, body["code"]) == (503, "store_unavailable")
+    passes_by(BLIND * 1.5 - (time.monotonic() - began))
     mend(proxy)
     again = opened(stack, served, [people[0], people[2]])
     assert all(map(is_open, again))
     status, body = served.session(people[1]["access"])
     assert (status, body["code"], body["reason"]) == (401, "session_ended", "kicked")
+    signed_in(worker, [people[0], people[2]])
+    assert_refused(worker, people[1])
+
+
+def passes_by(seconds):
+    until = time.monotonic() + seconds
+    wait_for(lambda: time.monotonic() > until)
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+@pytest.mark.parametrize("served", ["daphne", "uvicorn"], indirect=True)
+def test_a_native_client_comes_through_and_one_whose_session_ended_stops(stack, served, worker, proxy, kind):
+    stays, ends = open_many(worker, 2)
+    clients = [stack.enter_context(running(kind, served, each["refresh"])) for each in (stays, ends)]
+    for client in clients:
+        wait_for(lambda client=client: client.messages)
+    cut(proxy)
+    worker.do("end", sid=ends["sid"])
+    wait_for(lambda: all(len(client.waits) > 1 for client in clients))
+    assert [client.end for client in clients] == [None, None]
+    mend(proxy)
+    assert clients[1].ended(seconds=15) == "kicked"
+    wait_for(lambda: clients[0].connections == 2)
+    assert clients[0].says("still here")
+    signed_in(worker, [stays])
 
 
 def test_a_database_that_restarts_is_asked_again_on_five_connections(stack, served, worker, cluster):

@@ -1,8 +1,6 @@
 """The client's sockets at the socket door itself, in uvicorn and in daphne."""
 
 import pytest
-from django.conf import settings as site_settings
-from django.db import connection
 
 from authx.models import DeviceSession
 from authx.sessions import end_session, end_sessions
@@ -28,10 +26,7 @@ window.WebSocket = class extends Genuine {
 
 @pytest.fixture(params=["uvicorn", "daphne"])
 def door(request, site, tmp_path):
-    database = {
-        "AUTHX_TEST_DATABASE": site_settings.DATABASE,
-        "AUTHX_TEST_DATABASE_NAME": str(connection.settings_dict["NAME"]),
-    }
+    database = served.database_here()
     with served.serving(request.param, tmp_path, **database) as found, Relay(site.port, found.port) as relay:
         site.url = f"http://127.0.0.1:{relay.port}"
         found.relay = relay

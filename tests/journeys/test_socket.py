@@ -1,4 +1,4 @@
-"""Sockets through real servers: uvicorn and daphne as processes, the database between them and this one."""
+"""Sockets through real servers: as processes, the database between them and this one."""
 
 from __future__ import annotations
 
@@ -6,45 +6,28 @@ import json
 import time
 from contextlib import ExitStack
 from datetime import timedelta
-from urllib.request import Request, urlopen
 
 import pytest
-from django.conf import settings as site
-from django.db import connection
 
 from authx.conf import conf
 from authx.sessions import end_everyone, end_session, open_session
 from authx.sessions.credentials import access_token_for
-from tests.served import COMMANDS, closed, reason, serving
+from tests.served import closed, reason
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
-APPS = ["bare", "channels"]
-
-
-@pytest.fixture(params=sorted(COMMANDS))
-def served(request, tmp_path, db, transactional_db):
-    name = str(connection.settings_dict["NAME"])
-    database = {"AUTHX_TEST_DATABASE": site.DATABASE, "AUTHX_TEST_DATABASE_NAME": name}
-    with serving(request.param, tmp_path, **database) as found:
-        yield found
-
-
-@pytest.fixture
-def opened(ada):
-    return open_session(ada)
+APPS = ["bare", "channels", "starlette"]
 
 
 def test_a_socket_lives_as_its_session_does(served, opened, ada):
     """Opened in each way, told what it says, closed within a second of its end by another process."""
-    name, token = ada.get_username(), opened.access_token
-    own = f"http://127.0.0.1:{served.port}"
+    name, token, own = ada.get_username(), opened.access_token, served.origin
     cookies = {conf.ACCESS_COOKIE: token}
     ways = [
         {"bearer": token},
         {"subprotocols": ["authx", f"authx.bearer.{token}"]},
         {"cookies": cookies, "origin": own},
-        {"subprotocols": ["authx", f"authx.ticket.{ticket(served, token, own)}"], "origin": own},
+        {"subprotocols": ["authx", f"authx.ticket.{served.ticket(token)}"], "origin": own},
     ]
     with ExitStack() as stack:
         sockets = [
@@ -63,15 +46,6 @@ def test_a_socket_lives_as_its_session_does(served, opened, ada):
             assert closed(socket) == (4401, reason(served, "kicked"))
         status, body = served.session(token)
         assert (status, body["code"], body["reason"]) == (401, "session_ended", "kicked")
-
-
-def ticket(served, token, origin):
-    request = Request(f"http://127.0.0.1:{served.port}/api/auth/socket-ticket/", b"{}", method="POST")
-    request.add_header("Authorization", f"Bearer {token}")
-    request.add_header("Content-Type", "application/json")
-    request.add_header("Origin", origin)
-    with urlopen(request, timeout=10) as answer:
-        return json.load(answer)["ticket"]
 
 
 def test_a_handshake_is_refused_and_says_why_where_the_server_can(served, opened):
@@ -94,10 +68,10 @@ def test_a_handshake_is_refused_and_says_why_where_the_server_can(served, opened
     for app in APPS:
         for shown, status, code in cases:
             found, body = served.refuses(app, **shown)
-            if served.server == "daphne":
-                assert found == 403
-            else:
+            if served.server.answers:
                 assert (found, body["code"]) == (status, code), shown
+            else:
+                assert found == 403
 
 
 def test_it_is_renewed_in_band_and_expires_when_it_is_not(served, opened):
@@ -122,7 +96,7 @@ def test_a_message_that_is_too_long_closes_it(served, opened):
         with served.connect(app, bearer=opened.access_token) as socket:
             socket.recv(timeout=10)
             socket.send("x" * 65537)
-            assert closed(socket, within=5) == (4409 if served.server == "daphne" else 1009, "")
+            assert closed(socket, within=5) == (1009 if served.server.says_why else 4409, "")
 
 
 def test_everybody_is_ended_at_once_and_the_log_stays_empty(served, ada, bob):
@@ -144,8 +118,8 @@ def test_everybody_is_ended_at_once_and_the_log_stays_empty(served, ada, bob):
 
 def test_a_token_that_is_shown_stands_in_no_log(served, opened):
     """S7: at debug level. What a client writes into the address is the client's doing."""
-    token, own = opened.access_token, f"http://127.0.0.1:{served.port}"
-    shown = ticket(served, token, own)
+    token, own = opened.access_token, served.origin
+    shown = served.ticket(token)
     ways = [
         {"bearer": token},
         {"subprotocols": ["authx", f"authx.bearer.{token}"]},
@@ -156,7 +130,7 @@ def test_a_token_that_is_shown_stands_in_no_log(served, opened):
         with served.connect(**way) as socket:
             socket.recv(timeout=10)
     text = served.log.read_text()
-    assert "WebSocket" in text
+    assert text.count("/bare/") >= len(ways), "handshakes are logged"
     found = [line for line in text.splitlines() for secret in (token, shown) if secret in line]
     assert found == []
 
