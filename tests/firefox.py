@@ -99,20 +99,28 @@ class Firefox:
     def person(self, site):
         """Somebody with a cookie jar that nobody shares, at a tab of theirs."""
         jar = self.ask("browser.createUserContext")["userContext"]
-        yield Tab(self, jar, site)
-        self.ask("browser.removeUserContext", userContext=jar)
+        try:
+            yield Tab(self, jar, site)
+        finally:
+            self.ask("browser.removeUserContext", userContext=jar)
 
 
 class Tab:
     """A tab, in which somebody clicks and types as with mouse and keyboard."""
 
-    def __init__(self, firefox, jar, site):
+    def __init__(self, firefox, jar, site, **where):
         self.site, self._firefox, self._jar = site, firefox, jar
-        self._tab = firefox.ask("browsingContext.create", type="window", userContext=jar)["context"]
+        where = where or {"type": "window"}
+        self._tab = firefox.ask("browsingContext.create", userContext=jar, **where)["context"]
 
     def another(self):
-        """A second tab of the same person."""
-        return Tab(self._firefox, self._jar, self.site)
+        """Another tab of the same window, which is in front now."""
+        return Tab(self._firefox, self._jar, self.site, type="tab", referenceContext=self._tab)
+
+    def look_at(self):
+        """Bring it to the front."""
+        self._firefox.ask("browsingContext.activate", context=self._tab)
+        return self
 
     def go(self, path):
         url = f"{self.site.origin}{path}"
@@ -121,18 +129,22 @@ class Tab:
 
     def run(self, expression):
         """The value of an expression: a text, a number, a boolean or null."""
+        return self._evaluate(expression).get("value")
+
+    def _evaluate(self, expression):
         target = {"context": self._tab, "sandbox": "test"}  # no policy of the page forbids it there
         answer = self._firefox.ask("script.evaluate", expression=expression, target=target, awaitPromise=True)
         assert answer["type"] == "success", answer["exceptionDetails"]["text"]
-        return answer["result"].get("value")
+        return answer["result"]
 
     @property
     def path(self):
         return self.run("location.pathname + location.search")
 
     def text(self, selector):
-        """What can be read there; ``""`` where there is nothing."""
-        return self.run(f"document.querySelector({json.dumps(selector)})?.innerText.trim() ?? ''")
+        """What can be read there; ``""`` where there is nothing, or it is hidden."""
+        found = f"document.querySelector({json.dumps(selector)})"
+        return self.run(f"{found}?.checkVisibility() ? {found}.innerText.trim() : ''")
 
     def until(self, found, what, seconds=DEADLINE):
         """Ask again and again, until it is true."""
@@ -154,66 +166,33 @@ class Tab:
         arrived = "document.readyState === 'complete'"
         return self.until(lambda: self.path == path and self.run(arrived), f"at {path}")
 
-    def click(self, name, role="button"):
-        """Click what assistive technology calls so; wait until it is there."""
-        found = self._locate(role, name)
-        self._firefox.ask(
-            "script.callFunction", **self._on(found, "e => e.scrollIntoView({block: 'center'})")
-        )
-        origin = {"type": "element", "element": found}
-        self._act(
-            {
-                "type": "pointer",
-                "id": "mouse",
-                "actions": [
-                    {"type": "pointerMove", "x": 0, "y": 0, "origin": origin},
-                    {"type": "pointerDown", "button": 0},
-                    {"type": "pointerUp", "button": 0},
-                ],
-            }
-        )
-        return self
+    def click(self, words, kind="button, input[type=submit]"):
+        """Click the button that says so, or what is meant; wait until it is there."""
+        return self.press(f"""[...document.querySelectorAll({json.dumps(kind)})].find(
+            e => e.checkVisibility() && (e.value || e.innerText).trim() === {json.dumps(words)})""")
 
-    def fill(self, name, text):
-        """Type into the field with this label, which is empty."""
-        found = self._locate("textbox", name)
-        self._firefox.ask("script.callFunction", **self._on(found, "e => e.focus()"))
+    def press(self, element):
+        """Click an element, named by an expression, where it can be seen."""
+        self.until(lambda: self.run(f"Boolean({element})"), element)
+        script = f"(e => (e.scrollIntoView({{block: 'center'}}), e))({element})"
+        target = {"type": "element", "element": {"sharedId": self._evaluate(script)["sharedId"]}}
+        actions = [
+            {"type": "pointerMove", "x": 0, "y": 0, "origin": target},
+            {"type": "pointerDown", "button": 0},
+            {"type": "pointerUp", "button": 0},
+        ]
+        return self._act({"type": "pointer", "id": "mouse", "actions": actions})
+
+    def fill(self, label, text):
+        """Type into the empty field with this label; wait until it is there."""
+        labels = (
+            f"[...document.querySelectorAll('label')].filter(e => e.innerText.trim() === {json.dumps(label)})"
+        )
+        self.until(lambda: self.run(f"{labels}.length") == 1, f"a field called {label}")
+        self.run(f"{labels}[0].control.focus()")
         keys = [{"type": kind, "value": key} for key in text for kind in ("keyDown", "keyUp")]
-        self._act({"type": "key", "id": "keyboard", "actions": keys})
-        return self
-
-    def choose(self, selector, value):
-        """Choose a value of a select, or tick a box."""
-        chosen = f"""(() => {{
-            const field = document.querySelector({json.dumps(selector)});
-            if (field.type === "checkbox") field.click();
-            else field.value = {json.dumps(value)};
-        }})()"""
-        self.run(chosen)
-        return self
-
-    def _locate(self, role, name):
-        locator = {"type": "accessibility", "value": {"role": role, "name": name}}
-        nodes = []
-
-        def found():
-            nodes[:] = self._firefox.ask("browsingContext.locateNodes", context=self._tab, locator=locator)[
-                "nodes"
-            ]
-            return nodes
-
-        self.until(found, f"a {role} called {name}")
-        (node,) = nodes
-        return {"sharedId": node["sharedId"]}
-
-    def _on(self, node, function):
-        target = {"context": self._tab}
-        return {
-            "functionDeclaration": function,
-            "arguments": [node],
-            "target": target,
-            "awaitPromise": False,
-        }
+        return self._act({"type": "key", "id": "keyboard", "actions": keys})
 
     def _act(self, source):
         self._firefox.ask("input.performActions", context=self._tab, actions=[source])
+        return self

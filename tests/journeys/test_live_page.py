@@ -101,7 +101,8 @@ def streaming(tmp_path):
 
 def ended_at(site, user):
     found = site.query(
-        "SELECT ended_at FROM authx_devicesession WHERE user_id = (SELECT id FROM auth_user WHERE username = ?)",
+        "SELECT ended_at FROM authx_devicesession AS session JOIN auth_user ON auth_user.id = user_id"
+        " WHERE username = ?",
         user,
     )
     return [datetime.fromisoformat(row["ended_at"]).replace(tzinfo=UTC) for row in found]
@@ -133,7 +134,7 @@ def test_two_browsers_that_are_kicked_say_so_within_a_second_and_others_stay(str
 
 
 def test_socket_and_calls_stay_alive_over_renewals(tmp_path, open_page):
-    """It takes as long as two tokens live, and leaves a machine that is busy five seconds for each renewal."""
+    """It takes as long as two tokens live, and leaves a busy machine five seconds for each renewal."""
     with serving(tmp_path, "--asgi", "--token-seconds", "12", DEMO_LEEWAY="2") as site:
         ada = open_page(site).watch("ada").until_connected()
         first = ada.tokens[0]
