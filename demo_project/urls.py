@@ -8,6 +8,7 @@ from demo_project import views
 urlpatterns = [
     path("", views.home, name="home"),
     path("private/", views.private, name="private"),
+    path("live/", views.live, name="live"),
     path("account/", include("authx.pages.urls")),
     path("api/auth/", include("authx.api.urls")),
     path("api/hello/", views.hello),

@@ -1,9 +1,10 @@
-"""The site itself: a public page, a private page and three API views."""
+"""The site itself: a public page, a private page, a page that stays open, and three API views."""
 
 from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
+from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from rest_framework.decorators import api_view, permission_classes
@@ -11,6 +12,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from authx.api.permissions import HasRole, RecentlyAuthenticated
+from authx.conf import conf
+from demo_project.sockets import PATH
+
+#: A script of the site may run in the open page and talk with the site; nothing inline, nothing of others.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 
 
 def home(request: HttpRequest) -> HttpResponse:
@@ -20,6 +29,22 @@ def home(request: HttpRequest) -> HttpResponse:
 @login_required
 def private(request: HttpRequest) -> HttpResponse:
     return render(request, "demo/private.html")
+
+
+@login_required
+def live(request: HttpRequest) -> HttpResponse:
+    """Show the page whose script keeps a socket and calls the API. Under WSGI there are no sockets."""
+    socket = PATH if isinstance(request, ASGIRequest) else ""
+    life = conf.ACCESS_TOKEN_LIFETIME
+    context = {"socket": socket, "life": in_words(life), "is_long": life >= timedelta(minutes=2)}
+    response = render(request, "demo/live.html", context)
+    response.headers["Content-Security-Policy"] = POLICY
+    return response
+
+
+def in_words(period: timedelta) -> str:
+    seconds = period.total_seconds()
+    return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
 
 
 @api_view()

@@ -167,11 +167,23 @@ def chromium(browser_args: list[str]) -> Iterator[Any]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def firefox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A running Firefox; each person at it has cookies of their own (``person``)."""
+    found = filter(None, map(shutil.which, ("firefox-esr", "firefox")))
+    executable = os.environ.get("AUTHX_TEST_FIREFOX") or next(found, None)
+    if executable is None:
+        pytest.skip("no Firefox on PATH (Debian: apt-get install firefox-esr)")
+    running = pytest.importorskip("tests.firefox", reason="websockets is not installed").running
+    with running(executable, tmp_path_factory.mktemp("firefox")) as browser:
+        yield browser
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark browser tests, and drop what has no meaning on this database or with this user model."""
     kept, dropped = [], []
     for item in items:
-        if "chromium" in getattr(item, "fixturenames", ()):
+        if {"chromium", "firefox"} & {*getattr(item, "fixturenames", ())}:
             item.add_marker("browser")
         (kept if has_meaning(item) else dropped).append(item)
     if dropped:

@@ -46,7 +46,7 @@ POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "font-src 'self'; form-action 'self'; base-uri 'none'"
 )
-PAGES = ["/", "/private/", "/account/devices/", "/account/login/", "/account/confirm/"]
+PAGES = ["/", "/private/", "/live/", "/account/devices/", "/account/login/", "/account/confirm/"]
 DEVICE_SESSIONS = "/admin/authx/devicesession/"
 
 
@@ -274,10 +274,12 @@ def open_profile(chromium):
         profile.context.close()
 
 
-def choose_to_kick(admin, row_text):
-    """Tick the row, choose the action and press the button: a page asks whether that is meant."""
+def choose_to_kick(admin, row_text, *, every=False):
+    """Tick the row, or every such row, choose the action and press the button: a page asks for a yes."""
     page = admin.go(DEVICE_SESSIONS).page
-    page.get_by_role("row").filter(has_text=row_text).get_by_role("checkbox").check()
+    boxes = page.get_by_role("row").filter(has_text=row_text).get_by_role("checkbox")
+    for box in boxes.all() if every else [boxes]:
+        box.check()
     page.get_by_label("Action:").select_option("kick")
     page.locator(".actions button").first.click()
 
@@ -778,7 +780,7 @@ def test_no_page_breaks_a_strict_content_security_policy_or_complains(either_sit
 
     for profile in (ada, admin, visitor):
         profile.context.route("**/*", strictly)
-    assert len(list(every_page(admin))) == 9
+    assert len(list(every_page(admin))) == 10
     for path in PAGES:
         assert ada.page.goto(path).header_value("content-security-policy") == POLICY
         visitor.go(path)
@@ -892,8 +894,10 @@ def test_a_sibling_domain_plants_no_cookie_of_ours(how, either_site, open_profil
 STATIC = {
     "/static/authx/authx.css": "text/css",
     "/static/authx/admin.css": "text/css",
+    "/static/authx/client.js": "text/javascript",
     "/static/authx/live.js": "text/javascript",
     "/static/demo/demo.css": "text/css",
+    "/static/demo/live.js": "text/javascript",
     "/static/demo/icon.svg": "image/svg+xml",
     "/favicon.ico": "image/svg+xml",  # what a page that names no icon makes the browser ask for
     "/static/admin/css/base.css": "text/css",

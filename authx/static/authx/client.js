@@ -35,6 +35,8 @@ const HIDE = 5000;
 /** How long a socket may take to connect (ms), and to answer after the page was away. */
 const CONNECT_WAIT = 15000;
 const ANSWER_WAIT = 5000;
+/** By how much a timer may be early (ms). */
+const EARLY = 50;
 
 /** Refusals of an access token; another token may be let in. */
 const CURABLE = new Set([
@@ -873,7 +875,9 @@ class AuthSocket extends EventTarget {
   /** Renew when the token is old, but not before `least` ms. */
   #renewInTime(least = 1000) {
     if (!this.#offered || !this.#options.frames) return;
-    const due = Math.max(this.#offered.left - this.#offered.margin, least + 1000 * Math.random());
+    // A timer may be early, when the token is not old yet.
+    const old = this.#offered.left - this.#offered.margin + EARLY;
+    const due = Math.max(old, least + 1000 * Math.random());
     this.#after("renew", Math.min(due, 2 ** 31 - 1), () => void this.#renew());
   }
 

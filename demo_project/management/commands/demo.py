@@ -7,9 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -19,6 +20,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.core.servers.basehttp import get_internal_wsgi_application, run
 from django.db import connections
 from django.template.loader import render_to_string
+
+from authx.conf import conf
 
 HOST = "127.0.0.1"
 USERS = {"admin": "admin-demo", "ada": "ada-demo", "bob": "bob-demo"}
@@ -32,23 +35,36 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--port", type=int, default=8000, help="default: 8000")
-        parser.add_argument("--asgi", action="store_true", help="serve with uvicorn instead of WSGI threads")
+        parser.add_argument("--asgi", action="store_true", help="serve with uvicorn, which has WebSockets")
         parser.add_argument(
             "--with-service", action="store_true", help="serve a second site on the next port, by our tokens"
+        )
+        parser.add_argument(
+            "--token-seconds", type=lifetime, help="how long an access token lives, 5 at least; default: 900"
         )
         parser.add_argument(
             "--prepare-only", action="store_true", help="make database and users; do not serve"
         )
 
     def handle(
-        self, *args: Any, port: int, asgi: bool, with_service: bool, prepare_only: bool, **options: Any
+        self,
+        *args: Any,
+        port: int,
+        asgi: bool,
+        with_service: bool,
+        token_seconds: timedelta | None,
+        prepare_only: bool,
+        **options: Any,
     ) -> None:
         call_command("migrate", interactive=False, verbosity=0)
         users = [(username, ensure_user(username, password)) for username, password in USERS.items()]
         origin = f"http://{HOST}:{port}"
         service = service_environment(origin) if with_service else None
         connections.close_all()
-        settings.AUTHX_ISSUER = origin  # read at every use, so the port given here is in time
+        settings.AUTHX_ISSUER = origin
+        if token_seconds is not None:
+            settings.AUTHX_ACCESS_TOKEN_LIFETIME = token_seconds
+        conf.forget()  # what the system checks have read
         told = {"origin": origin, "users": users, "service": f"http://{HOST}:{port + 1}" if service else ""}
         self.stdout.write(render_to_string("demo/welcome.txt", told))
         if not prepare_only:
@@ -66,6 +82,13 @@ class Command(BaseCommand):
     def announce(self, port: Any) -> None:
         self.stdout.write(f"Serving on http://{HOST}:{port}/ (Ctrl-C stops it)")
         self.stdout.flush()
+
+
+def lifetime(text: str) -> timedelta:
+    """Return the life of an access token, given in seconds."""
+    if not text.isascii() or not text.isdecimal() or not 5 <= int(text) <= 86400:
+        raise ArgumentTypeError("a number from 5 to 86400")
+    return timedelta(seconds=int(text))
 
 
 def ensure_user(username: str, password: str) -> str:
@@ -113,8 +136,9 @@ def serve_wsgi(port: int, announce: Announce) -> None:
 def serve_asgi(port: int, announce: Announce) -> None:
     try:
         import uvicorn
+        import websockets  # noqa: F401  # without it uvicorn refuses every handshake
     except ImportError as error:
-        raise CommandError("--asgi needs uvicorn: pip install 'drf-authx[demo]'") from error
+        raise CommandError("--asgi needs uvicorn and websockets: pip install 'drf-authx[demo]'") from error
     from demo_project.asgi import application
 
     with socket.create_server((HOST, port)) as listener:
