@@ -27,17 +27,23 @@ SECONDS = 20
 ORIGIN = f"https://{HOST}"
 
 
-def in_loop(test: Callable[..., Any]) -> Callable[..., Any]:
+def in_loop_for(seconds: float) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Run an async test in an event loop of its own; its threads have gone when it is over."""
 
-    @wraps(test)
-    def run(*arguments: Any, **named: Any) -> None:
-        try:
-            asyncio.run(asyncio.wait_for(test(*arguments, **named), SECONDS))
-        finally:
-            let_go()
+    def decorate(test: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(test)
+        def run(*arguments: Any, **named: Any) -> None:
+            try:
+                asyncio.run(asyncio.wait_for(test(*arguments, **named), seconds))
+            finally:
+                let_go()
 
-    return run
+        return run
+
+    return decorate
+
+
+in_loop = in_loop_for(SECONDS)
 
 
 def let_go() -> None:

@@ -114,4 +114,9 @@ def _match(request: HttpRequest) -> ResolverMatch | None:
 
 def has_bearer(request: HttpRequest) -> bool:
     """Return whether the request uses the Bearer scheme, well-formed or not (RFC 6750 §2.1)."""
-    return _BEARER.search(request.META.get("HTTP_AUTHORIZATION", "")) is not None
+    return names_bearer(request.META.get("HTTP_AUTHORIZATION", ""))
+
+
+def names_bearer(authorization: str) -> bool:
+    """Return whether an Authorization header, or several that a server has joined, names that scheme."""
+    return _BEARER.search(authorization) is not None

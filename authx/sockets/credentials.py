@@ -10,16 +10,15 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from django.core.exceptions import DisallowedHost
-from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import secret_keys
 from authx.core.refresh_token import read_refresh_token
 from authx.errors import HandshakeInvalid, OriginNotAllowed, RefreshMalformed
 from authx.http.cookies import session_cookies
-from authx.http.origin import is_allowed_origin, origin_of
-from authx.http.renewal import has_bearer
-from authx.sockets.handshake import MARKER, as_request, offered, subprotocols
+from authx.http.origin import is_allowed_origin
+from authx.http.renewal import names_bearer
+from authx.sockets.handshake import MARKER, as_request, header, offered, subprotocols
 
 #: What people call a token in a query string, which is never read: it stands in the logs of servers (W4).
 _IN_QUERY = frozenset({"token", "access_token", "auth", "jwt", "bearer", "authorization", "ticket"})
@@ -57,11 +56,10 @@ def read_credential(scope: Mapping[str, Any]) -> Credential | None:
         HandshakeInvalid: it carries two, or the Host header names no host of ours.
         OriginNotAllowed: it carries the cookie, and comes from a page of another origin.
     """
-    request = as_request(scope)
-    found = [*_bearers(request), *_offers(scope, origin_of(request))]
+    found = [*_bearers(header(scope, b"authorization")), *_offers(scope)]
     if len(found) > 1:
         raise HandshakeInvalid("there are two credentials")
-    return found[0] if found else _cookie(request)
+    return found[0] if found else _cookie(scope)
 
 
 def names_token_in_query(scope: Mapping[str, Any]) -> bool:
@@ -71,18 +69,17 @@ def names_token_in_query(scope: Mapping[str, Any]) -> bool:
 
 
 @sensitive_variables()
-def _bearers(request: HttpRequest) -> list[Credential]:
-    header: str = request.META.get("HTTP_AUTHORIZATION", "")
-    if "," in header:  # by which Django joins two headers; no token of ours contains one
+def _bearers(authorization: str) -> list[Credential]:
+    if "," in authorization:  # by which two headers are joined; no token of ours contains one
         raise HandshakeInvalid("there are two Authorization headers")
-    if not has_bearer(request):
+    if not names_bearer(authorization):
         return []
-    scheme, _, token = header.strip(" ").partition(" ")
+    scheme, _, token = authorization.strip(" ").partition(" ")
     return [Credential(token if scheme.lower() == "bearer" else "")]
 
 
 @sensitive_variables()
-def _offers(scope: Mapping[str, Any], origin: str) -> list[Credential]:
+def _offers(scope: Mapping[str, Any]) -> list[Credential]:
     """Return the tokens and tickets in the subprotocols, which is where a browser's script can put one.
 
     Raises:
@@ -90,7 +87,9 @@ def _offers(scope: Mapping[str, Any], origin: str) -> list[Credential]:
             subprotocols and is answered with none, and what is selected is sent back.
     """
     tokens = [Credential(text) for text in offered(scope, "bearer")]
-    tickets = [Credential(text, Kind.TICKET, origin=origin) for text in offered(scope, "ticket")]
+    tickets = [
+        Credential(text, Kind.TICKET, origin=header(scope, b"origin")) for text in offered(scope, "ticket")
+    ]
     found = [*tokens, *tickets]
     if found and MARKER not in subprotocols(scope):
         raise HandshakeInvalid(f"the subprotocol {MARKER} is not offered beside the token")
@@ -98,7 +97,10 @@ def _offers(scope: Mapping[str, Any], origin: str) -> list[Credential]:
 
 
 @sensitive_variables()
-def _cookie(request: HttpRequest) -> Credential | None:
+def _cookie(scope: Mapping[str, Any]) -> Credential | None:
+    if not header(scope, b"cookie"):
+        return None
+    request = as_request(scope)
     access, refresh = session_cookies(request) or (None, None)
     if access is None:
         return None

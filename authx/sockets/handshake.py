@@ -11,7 +11,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 
 from authx.conf import conf
-from authx.http.renewal import has_bearer
+from authx.http.renewal import names_bearer
 
 Scope = MutableMapping[str, Any]
 
@@ -34,6 +34,13 @@ def as_request(scope: Mapping[str, Any]) -> HttpRequest:
     return ASGIRequest({**defaults, **scope, "headers": headers, **plain}, BytesIO())
 
 
+def header(scope: Mapping[str, Any], name: bytes) -> str:
+    """Return a header by its name in small letters, two joined as Django does; ``""`` if there is none."""
+    return ",".join(
+        value.decode("latin-1") for found, value in scope.get("headers", ()) if found.lower() == name
+    )
+
+
 def offered(scope: Mapping[str, Any], kind: str) -> list[str]:
     """Return what was offered in subprotocols ``authx.<kind>.<...>``."""
     start = f"{MARKER}.{kind}."
@@ -47,7 +54,7 @@ def subprotocols(scope: Mapping[str, Any]) -> list[str]:
 
 def without_credentials(scope: Scope) -> Scope:
     """Return the scope for the app: a token that is not there can be neither echoed nor logged."""
-    drops_bearer = has_bearer(as_request(scope))
+    drops_bearer = names_bearer(header(scope, b"authorization"))
     kept = [(name, _kept(name.lower(), value, drops_bearer)) for name, value in scope.get("headers", ())]
     return {
         **scope,

@@ -6,12 +6,11 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
 from threading import Lock
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from django.db import connections
 
@@ -27,6 +26,48 @@ KEEP_SECONDS: Final = 60.0
 TIMEOUT_SECONDS: Final = 10.0
 
 
+class Work:
+    """A function to be called in a thread, and the answer that a task of an event loop waits for.
+
+    Not a ``concurrent.futures.Future``: that has a lock and a condition of its own, and is copied to another
+    one in the loop, which cost more than most of what is called.
+    """
+
+    __slots__ = ("_context", "_function", "answer", "loop")
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self._function, self._context = function, copy_context()
+        self.loop = asyncio.get_running_loop()
+        self.answer: asyncio.Future[Any] = self.loop.create_future()
+
+    def __call__(self) -> None:
+        """Call it, unless nobody waits any more."""
+        if self.answer.done():
+            return
+        try:
+            found = self._context.run(_twice, self._function)
+        except BaseException as error:
+            self._hand_over(None, error)
+        else:
+            self._hand_over(found, None)
+
+    def give_up(self) -> None:
+        """Wait no longer."""
+        self._settle(None, StoreUnavailable("there has been no answer in time"))
+
+    def _hand_over(self, found: Any, error: BaseException | None) -> None:
+        with suppress(RuntimeError):  # the loop is closed, and with it the socket
+            self.loop.call_soon_threadsafe(self._settle, found, error)
+
+    def _settle(self, found: Any, error: BaseException | None) -> None:
+        if self.answer.done():
+            return
+        if error is None:
+            self.answer.set_result(found)
+        else:
+            self.answer.set_exception(error)
+
+
 class Pool:
     """Threads that are started when there is work, keep their database connections for a minute, and go."""
 
@@ -39,7 +80,7 @@ class Pool:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._max_threads, self._keep, self._timeout, self._clock = max_threads, keep, timeout, clock
-        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._work: SimpleQueue[Work | None] = SimpleQueue()
         self._threads = self._idle = 0
         self._lock = Lock()
 
@@ -51,22 +92,14 @@ class Pool:
         Raises:
             StoreUnavailable: it says so, or there is no answer in time.
         """
-        future: Future[T] = Future()
-        context = copy_context()
-
-        def work() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                future.set_result(context.run(_twice, function))
-            except BaseException as error:
-                future.set_exception(error)
-
-        self._begin(work)
+        work = Work(function)
+        late = work.loop.call_later(self._timeout, work.give_up)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), self._timeout)
-        except TimeoutError:
-            raise StoreUnavailable("there has been no answer in time") from None
+            self._begin(work)
+            found: T = await work.answer
+            return found
+        finally:
+            late.cancel()
 
     def close(self) -> None:
         """Let the threads go, with their connections; the next work starts new ones."""
@@ -74,7 +107,7 @@ class Pool:
             for _ in range(self._threads):
                 self._work.put(None)
 
-    def _begin(self, work: Callable[[], None]) -> None:
+    def _begin(self, work: Work) -> None:
         with self._lock:
             starts = self._idle <= self._work.qsize() and self._threads < self._max_threads
             self._threads += starts
@@ -102,7 +135,7 @@ class Pool:
         finally:
             close_connections()
 
-    def _next(self) -> Callable[[], None] | None:
+    def _next(self) -> Work | None:
         """Return the next work; None if this thread is to go."""
         with self._lock:
             self._idle += 1
@@ -115,7 +148,7 @@ class Pool:
                 self._threads -= 1
         return None if is_late else self._taken(self._work.get())
 
-    def _taken(self, work: Callable[[], None] | None) -> Callable[[], None] | None:
+    def _taken(self, work: Work | None) -> Work | None:
         with self._lock:
             self._idle -= 1
             self._threads -= work is None

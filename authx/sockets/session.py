@@ -132,7 +132,8 @@ class SocketSession:
             AuthxError: it has ended meanwhile.
         """
         self._demand_no_end()
-        self._watcher.renew(self._watch, admitted.claims)
+        if admitted.claims is not self.claims:  # those of a ticket are known only when it has been taken
+            self._watcher.renew(self._watch, admitted.claims)
         self._is_open = True
 
     def forget(self) -> None:

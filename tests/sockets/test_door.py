@@ -10,7 +10,7 @@ from authx.errors import SessionEnded
 from authx.models import DeviceSession
 from authx.sessions import end_session, open_session
 from authx.sockets import authenticated
-from tests.in_process import HOST, ORIGIN, Echo, apart, connect, in_loop
+from tests.in_process import HOST, ORIGIN, Echo, apart, connect, in_loop, opens
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -329,6 +329,16 @@ async def test_the_token_is_confirmed_and_nobody_is_seen(opened):
     await connect(bearer=opened.access_token).accepted()
     row = await apart(DeviceSession.objects.get, pk=opened.session.pk)
     assert (row.confirmed_generation, row.last_seen_at) == (1, seen)
+
+
+@pytest.mark.parametrize("way", ["header", "subprotocol", "cookie"])
+def test_a_handshake_is_one_statement(opened, way, django_assert_num_queries):
+    """One more where the token is used for the first time."""
+    shown = WAYS[way](opened.access_token)
+    with django_assert_num_queries(2):
+        assert opens(**shown)
+    with django_assert_num_queries(1):
+        assert opens(**shown)
 
 
 @in_loop

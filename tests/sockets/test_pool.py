@@ -125,6 +125,45 @@ async def test_an_answer_that_does_not_come_is_an_outage():
     assert late == []
 
 
+@in_loop
+async def test_what_nobody_waits_for_any_more_is_not_called():
+    pool, held, goes_on, called = Pool(1), threading.Event(), threading.Event(), []
+    busy = asyncio.ensure_future(pool.run(lambda: (held.set(), goes_on.wait(10))))
+    left = asyncio.ensure_future(pool.run(lambda: called.append("nobody waits for it")))
+    while not held.is_set():
+        await asyncio.sleep(0.01)
+    left.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await left
+    goes_on.set()
+    await busy
+    assert await pool.run(lambda: 7) == 7
+    await gone(pool)
+    assert called == []
+
+
+def test_an_answer_for_a_loop_that_is_closed_ends_no_thread():
+    """As where a server stops in the middle of a handshake."""
+    pool, held, goes_on = Pool(1), threading.Event(), threading.Event()
+
+    async def leave():
+        asking = asyncio.ensure_future(pool.run(lambda: (held.set(), goes_on.wait(10))))
+        while not held.is_set():
+            await asyncio.sleep(0.01)
+        return asking
+
+    assert asyncio.run(leave()).cancelled()
+    (thread,) = ours()
+
+    async def come_back():
+        goes_on.set()
+        assert await pool.run(lambda: 7) == 7
+        assert ours() == [thread]
+        await gone(pool)
+
+    asyncio.run(come_back())
+
+
 def backend():
     """Which connection this thread has."""
     connection.ensure_connection()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import resource
 import time
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -27,7 +29,7 @@ from authx.sessions import (
 from authx.sockets import authenticated, connection
 from authx.sockets.watches import Watch
 from authx.sockets.watching import Watcher
-from tests.in_process import ORIGIN, Echo, Watched, apart, connect, in_loop, scope_of, settle
+from tests.in_process import ORIGIN, Echo, Watched, apart, connect, in_loop, in_loop_for, scope_of, settle
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -597,6 +599,37 @@ async def test_what_is_opened_and_closed_leaves_nothing_behind(opened, settings)
     gc.collect()
     left = [each for each in gc.get_objects() if type(each) is Watch]  # isinstance would wake lazy users
     assert left == []
+
+
+@pytest.mark.slow
+@in_loop_for(600)
+async def test_the_memory_stays_as_it_is_whatever_is_opened_and_closed(opened, settings):
+    """S15, at length."""
+    settings.AUTHX_SOCKETS_PER_SESSION = 1000
+    watched = Watched(time.time())
+
+    async def turn_over(number):
+        for _ in range(number // 500):
+            peers = [connect(bearer=opened.access_token) for _ in range(500)]
+            for peer in peers:
+                await peer.accepted()
+                peer.hang_up()
+            for peer in peers:
+                await peer.task
+        del peers, peer
+        gc.collect()
+        return len(gc.get_objects()), resident()
+
+    objects, size = await turn_over(5_000)
+    later = await turn_over(15_000)
+    assert watched.watcher.watches.is_clean
+    assert later[0] - objects < 100
+    assert later[1] - size < 2 * 2**20
+
+
+def resident():
+    """Bytes of memory that this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 @in_loop
