@@ -29,11 +29,11 @@ class KindFilter(admin.SimpleListFilter):
         return [("app", _("Apps")), ("public", _("Public apps")), ("service", _("Services"))]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        apps = queryset.exclude(redirect_uris=None)
+        apps = queryset.filter(redirect_uris__isnull=False)
         found = {
             "app": apps,
             "public": apps.filter(auth_method=NONE),
-            "service": queryset.filter(redirect_uris=None),
+            "service": queryset.filter(redirect_uris__isnull=True),
         }
         return found.get(self.value() or "", queryset)
 
