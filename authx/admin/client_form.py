@@ -32,11 +32,11 @@ _GRANTS: Final = (
 )
 
 FIELDSETS: Final = (
-    (None, {"fields": ("name", "auth_method")}),
+    (None, {"fields": ("name", "auth_method", "scope")}),
     (
         _("Users sign in to it"),
         {
-            "fields": ("redirect_uris", "scope", "resources", "trusted"),
+            "fields": ("redirect_uris", "resources", "trusted"),
             "description": _("For an app. Leave this empty for a service."),
         },
     ),
@@ -191,7 +191,9 @@ class ClientForm(forms.Form):
         """Show each problem at the field that it names."""
         for problem in error.problems if isinstance(error, ClientInvalid) else (str(error),):
             name, _colon, text = problem.partition(": ")
-            self.add_error(name if name in self.fields else None, text[:1].upper() + text[1:] or name)
+            if text.partition(" ")[0].isalpha():  # a word, and not the name of anything
+                text = text[:1].upper() + text[1:]
+            self.add_error(name if name in self.fields else None, text or problem)
 
 
 def _initial_of(client: ServiceClient) -> dict[str, Any]:

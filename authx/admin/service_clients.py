@@ -36,7 +36,7 @@ _SHOWN = (
 class ServiceClientAdmin(ClientActs):
     """Apps that users sign in to, and services that ask about tokens or call each other."""
 
-    list_display = ["name", "client_id", "kind", "audience", "created_at", "is_active"]
+    list_display = ["name", "kind", "audience", "client_id", "is_active"]
     list_filter = [KindFilter, StateFilter]
     search_fields = ["name", "client_id", "audience"]
     fields = _SHOWN
