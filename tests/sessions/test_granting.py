@@ -309,7 +309,7 @@ def test_a_client_disabled_meanwhile_gets_nothing(client, login):
 
 
 def claims_of(session, client):
-    return {"tenant": session.user.pk, "client_name": client.name, "sid_known": str(session.pk)}
+    return {"tenant": str(session.user.pk), "client_name": client.name, "sid_known": str(session.pk)}
 
 
 def broken(session, client):
@@ -324,7 +324,7 @@ def test_the_site_may_add_claims(client, login, settings):
     settings.AUTHX_GRANT_CLAIMS = f"{__name__}.claims_of"
     settings.AUTHX_CLAIMS = f"{__name__}.broken"  # of logins alone
     credentials = redeem(client, code_of(client, login, now=NOW), now=NOW)
-    known = {"tenant": login.user.pk, "client_name": "Reader", "sid_known": str(credentials.session.pk)}
+    known = {"tenant": str(login.user.pk), "client_name": "Reader", "sid_known": str(credentials.session.pk)}
     assert credentials.claims.extra == known
 
 
