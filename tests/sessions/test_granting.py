@@ -94,6 +94,17 @@ def test_a_good_code_opens_the_session_chosen_for_it(client, login):
     assert credentials.refresh_token
 
 
+def test_it_outlives_the_secret_key_of_its_login(client, login, settings):
+    settings.SECRET_KEY, old = (
+        "another-secret-key-of-more-than-fifty-characters-0123456789",
+        settings.SECRET_KEY,
+    )
+    settings.SECRET_KEY_FALLBACKS = [old]
+    credentials = redeem(client, code_of(client, login, now=NOW), now=NOW)
+    settings.SECRET_KEY_FALLBACKS = []
+    assert ensure_live(credentials.claims, now=NOW)
+
+
 def test_a_request_for_tokens_may_narrow_the_resources_of_this_token_alone(client, login):
     credentials = redeem(client, code_of(client, login, now=NOW), resources=[API], now=NOW)
     assert credentials.claims.aud == (API,)
