@@ -94,6 +94,17 @@ def test_a_good_code_opens_the_session_chosen_for_it(client, login):
     assert credentials.refresh_token
 
 
+def test_it_outlives_the_secret_key_of_its_login(client, login, settings):
+    settings.SECRET_KEY, old = (
+        "another-secret-key-of-more-than-fifty-characters-0123456789",
+        settings.SECRET_KEY,
+    )
+    settings.SECRET_KEY_FALLBACKS = [old]
+    credentials = redeem(client, code_of(client, login, now=NOW), now=NOW)
+    settings.SECRET_KEY_FALLBACKS = []
+    assert ensure_live(credentials.claims, now=NOW)
+
+
 def test_a_request_for_tokens_may_narrow_the_resources_of_this_token_alone(client, login):
     credentials = redeem(client, code_of(client, login, now=NOW), resources=[API], now=NOW)
     assert credentials.claims.aud == (API,)
@@ -309,7 +320,7 @@ def test_a_client_disabled_meanwhile_gets_nothing(client, login):
 
 
 def claims_of(session, client):
-    return {"tenant": session.user.pk, "client_name": client.name, "sid_known": str(session.pk)}
+    return {"tenant": str(session.user.pk), "client_name": client.name, "sid_known": str(session.pk)}
 
 
 def broken(session, client):
@@ -324,7 +335,7 @@ def test_the_site_may_add_claims(client, login, settings):
     settings.AUTHX_GRANT_CLAIMS = f"{__name__}.claims_of"
     settings.AUTHX_CLAIMS = f"{__name__}.broken"  # of logins alone
     credentials = redeem(client, code_of(client, login, now=NOW), now=NOW)
-    known = {"tenant": login.user.pk, "client_name": "Reader", "sid_known": str(credentials.session.pk)}
+    known = {"tenant": str(login.user.pk), "client_name": "Reader", "sid_known": str(credentials.session.pk)}
     assert credentials.claims.extra == known
 
 
