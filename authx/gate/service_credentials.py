@@ -32,6 +32,11 @@ class Proof:
     form: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
+def has_key() -> bool:
+    """Return whether AUTHX_SERVICE_CREDENTIALS are a private key, whose proof stands in a form."""
+    return isinstance(conf.SERVICE_CREDENTIALS, Mapping)
+
+
 @sensitive_variables()
 def prove(*, now: float | None = None) -> Proof:
     """Return the proof of AUTHX_SERVICE_CREDENTIALS for one request.
@@ -44,7 +49,7 @@ def prove(*, now: float | None = None) -> Proof:
     """
     value = conf.SERVICE_CREDENTIALS
     try:
-        if not isinstance(value, Mapping):
+        if not has_key():
             return Proof(header=_basic(*read_credentials(value)))
         client_id, key = read_key(value)
     except KeyInvalid as error:

@@ -19,6 +19,7 @@ from authx.gate.issuer_http import Refused, fetch_json
 from authx.gate.keys.remote import remote_keys
 from authx.gate.revocation import window
 from authx.gate.revocation.window import Endings
+from authx.gate.service_credentials import has_key
 
 logger = logging.getLogger("authx")
 
@@ -58,7 +59,7 @@ class RemoteFeed:
         ended: dict[str, str] = {}
         cursor, whole, until = self._cursor, False, self._clock() + TOTAL_TIMEOUT_SECONDS
         while self._clock() < until:
-            page = self._fetch(self._address(cursor), authenticated=True)
+            page = self._page(cursor)
             entries, cursor, keep = _checked(page)
             if page.get("whole") is True:
                 ended, whole = {}, True
@@ -75,6 +76,12 @@ class RemoteFeed:
 
     def begin_again(self) -> None:
         self._cursor = ""
+
+    def _page(self, cursor: str) -> dict[str, Any]:
+        """Fetch a page; who proves itself by a key does so in a form, and the cursor stands there too."""
+        if has_key():
+            return self._fetch(self._url, form={"since": cursor} if cursor else {}, authenticated=True)
+        return self._fetch(self._address(cursor), authenticated=True)
 
     def _address(self, cursor: str) -> str:
         separator = "&" if "?" in self._url else "?"
