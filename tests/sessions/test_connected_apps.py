@@ -3,6 +3,7 @@
 import json
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from io import StringIO
 from threading import Event
 
@@ -14,7 +15,7 @@ from django.db import transaction
 from authx.conf import conf, secret_keys
 from authx.core.actor import Actor
 from authx.core.refresh_token import read_refresh_token
-from authx.errors import ChoiceInvalid, SessionEnded, SessionLimitReached
+from authx.errors import ChoiceInvalid, OAuthError, SessionEnded, SessionLimitReached
 from authx.models import AuthorizationCode, Consent, DeviceSession, SessionEvent
 from authx.sessions import (
     Device,
@@ -42,7 +43,9 @@ from authx.sessions.queries import (
     search_sessions,
 )
 from authx.sessions.refresh_verdicts import judge_token
+from authx.sessions.refreshing_clients import refresh_for_client
 from authx.sessions.risk import new_context
+from tests import granted
 from tests.apps import API, connect, consent, issue, make_client, reason_of, serve
 from tests.racing import race
 
@@ -321,6 +324,29 @@ def test_a_code_that_is_being_redeemed_cannot_slip_past(inside, ada, app, login)
     assert ended == 1
     assert reason_of(session) == "ended_by_user"
     assert not AuthorizationCode.objects.exists()
+
+
+@pytest.mark.databases("postgresql", "mariadb")
+@pytest.mark.django_db(transaction=True)
+def test_whatever_comes_first_nothing_of_the_app_is_left(ada, login):
+    """Redeeming one code and refreshing by another, while its user disconnects it."""
+    client = granted.make_client()
+    outcomes = []
+    for _ in range(12):
+        consent(client, ada)
+        token = granted.redeem(client, granted.code_of(client, login)).refresh_token
+        code = granted.code_of(client, login)
+        redeem = partial(granted.redeem, client, code)
+        outcomes += race(
+            redeem, partial(refresh_for_client, client, token), partial(disconnect, ada, client.client_id)
+        )
+        assert connected_apps(ada) == []
+        with pytest.raises(OAuthError, match="the code is unknown"):
+            redeem()
+    others = [one for one in outcomes if isinstance(one, Exception) and not isinstance(one, OAuthError)]
+    assert others == []
+    assert sum(outcomes[2::3]) >= 12
+    assert reason_of(login) == ""
 
 
 # Personal data
