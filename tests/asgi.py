@@ -36,7 +36,7 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 
 def name_of(user: Any) -> str:
     name: str = user.get_username()
-    return name
+    return name or "nobody"
 
 
 class Async(DeviceSessionConsumer, AsyncJsonWebsocketConsumer):  # type: ignore[misc]
@@ -78,9 +78,13 @@ async def chat(websocket: WebSocket) -> None:
 _http = live_notice(django_app)
 _bare = authenticated(echo)
 _channels = AuthxMiddleware(URLRouter([path("channels/", Async.as_asgi()), path("sync/", Sync.as_asgi())]))
-
 _starlette = authenticated(Starlette(routes=[WebSocketRoute("/starlette/", chat)]))
-_behind_doors = {"/bare/": _bare, "/starlette/": _starlette}
+_behind_doors = {
+    "/bare/": _bare,
+    "/frameless/": authenticated(echo, frames=False),
+    "/public/": authenticated(echo, public=True),
+    "/starlette/": _starlette,
+}
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:

@@ -113,6 +113,21 @@ class Served:
             return answer.status, json.load(answer)
 
 
+def settings_in(folder, text):
+    """The environment of a process whose settings are those of the tests, and these lines after them."""
+    (folder / "settings_of_test.py").write_text(f"from tests.settings.base import *\n\n{text}")
+    path = os.pathsep.join([str(folder), str(ROOT)])
+    return {"DJANGO_SETTINGS_MODULE": "settings_of_test", "PYTHONPATH": path}
+
+
+#: Settings with access tokens that are good for three seconds, and refused after that.
+HASTY = """
+from datetime import timedelta
+AUTHX_ACCESS_TOKEN_LIFETIME = timedelta(seconds=3)
+AUTHX_CLOCK_LEEWAY = timedelta(0)
+"""
+
+
 def database_here():
     """The environment of a process that joins the database of the running test."""
     name = str(connection.settings_dict["NAME"])

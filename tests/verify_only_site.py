@@ -1,7 +1,8 @@
 """A verify-only service as its own process: no tables of authx, no users, no secret in common.
 
 ``python -m tests.verify_only_site '{"AUTHX_JWKS_URL": ...}'``: each line of standard input is a token, each
-line of standard output the status and the body of the answer to it. ``AUTHX_REVOCATION_LAG`` is seconds.
+line of standard output the status and the body of the answer to it. ``AUTHX_REVOCATION_LAG`` and
+``AUTHX_SOCKET_BLIND`` are seconds.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ def configure(more: dict[str, Any]) -> None:
     import django
     from django.conf import settings
 
-    more["AUTHX_REVOCATION_LAG"] = timedelta(seconds=more.get("AUTHX_REVOCATION_LAG", 0))
+    for name, default in {"AUTHX_REVOCATION_LAG": 0, "AUTHX_SOCKET_BLIND": 10}.items():
+        more[name] = timedelta(seconds=more.get(name, default))
     settings.configure(
         DEBUG=True,  # http, not https, between the two
         SECRET_KEY="nobody-knows-this-one-" + "v" * 40,

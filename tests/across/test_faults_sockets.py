@@ -1,7 +1,7 @@
 """Open sockets while the database is cut off, hangs or restarts.
 
-Real servers, owned by the test. The site closes its sockets when it has been blind for three seconds, so that a
-test need not wait for ten (AUTHX_TEST_BLIND=10 does). Nobody is signed out, and what ended meanwhile is told.
+Real servers, owned by the test. The site closes its sockets when it has been blind for three seconds, so that
+a test need not wait for ten (but with AUTHX_TEST_BLIND=10). Nobody is signed out, and what ended is told.
 """
 
 from __future__ import annotations

@@ -298,7 +298,7 @@ def test_4408_renews_and_comes_back_at_once_but_once(tab, door, site):
     assert tab.endings == []
 
 
-@pytest.mark.parametrize("code", [4429, 1013, 1012, 1001, 1011, None], ids=str)
+@pytest.mark.parametrize("code", [4429, 1013, 4413, 1009, 4409, 1012, 1001, 1011, None], ids=str)
 def test_it_waits_before_it_comes_back_from_an_outage(tab, door, site, code):
     opened(tab, door)
     if code is None:

@@ -16,7 +16,7 @@ from authx.sessions import end_session, open_session
 from authx.sessions.credentials import access_token_for
 from tests.faults import wait_for
 from tests.native import CLIENTS, running
-from tests.served import ROOT, database_here, serving
+from tests.served import HASTY, database_here, serving, settings_in
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -39,12 +39,7 @@ def served(request, tmp_path, transactional_db):
 @pytest.fixture
 def hasty(tmp_path, transactional_db):
     """With access tokens of three seconds, which are renewed after two and a quarter."""
-    (tmp_path / "short_lived.py").write_text(
-        "from datetime import timedelta\nfrom tests.settings.base import *\n"
-        "AUTHX_ACCESS_TOKEN_LIFETIME = timedelta(seconds=3)\nAUTHX_CLOCK_LEEWAY = timedelta(0)\n"
-    )
-    environment = {"DJANGO_SETTINGS_MODULE": "short_lived", "PYTHONPATH": f"{tmp_path}:{ROOT}"}
-    with serving("uvicorn", tmp_path, **database_here(), **environment) as found:
+    with serving("uvicorn", tmp_path, **database_here(), **settings_in(tmp_path, HASTY)) as found:
         yield found
 
 

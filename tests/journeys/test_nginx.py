@@ -23,7 +23,7 @@ from authx.models import DeviceSession
 from authx.sessions import end_session
 from tests.documented import documented, with_changes
 from tests.faults import answers, free_port, wait_for
-from tests.served import ROOT, SOON, Served, closed, database_here, lines, serving
+from tests.served import SOON, Served, closed, database_here, lines, serving, settings_in
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -133,31 +133,19 @@ def running(folder, port):
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """What the settings and the certificate are in; the settings are those of the documentation."""
-    text = f"from tests.settings.base import *\n\n{documented('nginx.md', 'python', 'TRUSTED_PROXIES')}"
-    (tmp_path / "behind_nginx.py").write_text(text)
-    return tmp_path
-
-
-@pytest.fixture
-def begin(folder, transactional_db):
+def begin(tmp_path, transactional_db):
     """Start the site and nginx before it."""
     if nginx() is None:
         pytest.skip("no nginx on PATH (Debian: apt-get install nginx)")
 
     @contextmanager
     def begin(read_timeout="60s"):
-        environment = {
-            **database_here(),
-            "DJANGO_SETTINGS_MODULE": "behind_nginx",
-            "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]),
-        }
+        settings = settings_in(tmp_path, documented("nginx.md", "python", "TRUSTED_PROXIES"))
         port = free_port()
-        with serving("uvicorn", folder, **environment) as site:
-            configure(folder, port, site.port, read_timeout)
-            with running(folder, port):
-                yield Behind(site, port, folder)
+        with serving("uvicorn", tmp_path, **database_here(), **settings) as site:
+            configure(tmp_path, port, site.port, read_timeout)
+            with running(tmp_path, port):
+                yield Behind(site, port, tmp_path)
 
     return begin
 

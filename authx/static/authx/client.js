@@ -46,8 +46,11 @@ const CURABLE = new Set([
 const SIGNED_OUT = new Set(["session_ended", "refresh_reused", "refresh_malformed", "not_authenticated"]);
 /** Endings that a session of the same browser may follow, whose cookie may be just about to arrive. */
 const FOLLOWED = new Set(["superseded", "password_changed"]);
-/** Close codes of a server that may be back soon; after all others of the app's a socket stays closed. */
-const PASSING = new Set([1001, 1005, 1006, 1009, 1011, 1012, 1013, 1014, 1015, 4429]);
+/**
+ * Close codes of a server that may be back soon; after all others of the app's a socket stays closed.
+ * 4409 and 4413 are what daphne sends for 1009 and 1013.
+ */
+const PASSING = new Set([1001, 1005, 1006, 1009, 1011, 1012, 1013, 1014, 1015, 4409, 4413, 4429]);
 
 const later = (ms) => new Promise((done) => setTimeout(done, ms));
 const ignore = () => {};
