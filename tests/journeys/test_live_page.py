@@ -5,19 +5,29 @@ AUTHX_SCREENSHOTS=directory takes pictures of it besides, light and dark, wide a
 
 import os
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from tests.journeys.test_browser import IPHONE, Profile, choose_to_kick, kick, say_yes, serving, tab_to
-from tests.journeys.test_live import KICKED, SOON
+from tests.journeys.test_browser import (
+    IPHONE,
+    ROOT,
+    Profile,
+    choose_to_kick,
+    environment_with,
+    kick,
+    say_yes,
+    serving,
+    tab_to,
+)
+from tests.journeys.test_live import KICKED, PHONE, SOON, TURN
 
 # The demo is the same whatever site the other journeys are made on.
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-#: A session to kick that is not the administrator's.
-PHONE = re.compile("iPhone.*Live", re.DOTALL)
 #: Keeps the moment at which the page said so, in ms.
 WATCH = """
 new MutationObserver(() => {
@@ -210,6 +220,30 @@ def test_the_way_back_leads_to_the_page_with_the_keyboard_alone(streaming, open_
     ada.page.keyboard.press("Enter")
     ada.page.wait_for_url("**/live/")
     ada.until_connected()
+
+
+def test_it_goes_on_where_somebody_has_signed_in_again_in_another_tab(streaming, open_page, admin):
+    ada, boss = open_page(streaming, user_agent=IPHONE).watch("ada").until_connected(), admin(streaming)
+    kick(boss, PHONE, "")
+    ada.over.wait_for()
+    other = ada.context.new_page()
+    other.goto("/account/login/")
+    other.get_by_label("Username").fill("ada")
+    other.get_by_label("Password").fill("ada-demo")
+    other.get_by_role("button", name="Sign in").click()
+    other.wait_for_url(f"{streaming.origin}/")
+    ada.page.evaluate(TURN, "visible")
+    ada.over.wait_for(state="hidden")
+    ada.until_connected()
+
+
+@pytest.mark.parametrize("seconds", ["4", "86401", "-20", "1e3", "ten"])
+def test_a_life_of_tokens_that_is_none_is_refused_by_the_command(tmp_path, seconds):
+    command = [sys.executable, "manage.py", "demo", "--prepare-only", f"--token-seconds={seconds}"]
+    environment = environment_with(tmp_path / "demo.sqlite3")
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert run.returncode == 2
+    assert "argument --token-seconds: a number from 5 to 86400" in run.stderr
 
 
 def test_without_javascript_it_says_so_and_where_to_go(streaming, open_page):

@@ -107,6 +107,10 @@ auth.on("ended", ({ message, reason }) => {
   void call(); // it is refused here, and reaches no server
 });
 
+// Somebody may have signed in again in another tab.
+document.addEventListener("visibilitychange", async () => {
+  if (auth.ended && !document.hidden && (await auth.check().catch(() => null))) location.reload();
+});
 document.querySelector('[data-do="call"]').addEventListener("click", call);
 state("call", "waiting", "Calling");
 state("token", "waiting", "Asking");
