@@ -102,6 +102,12 @@ REST_FRAMEWORK = {
 AUTHX_CLAIMS = "demo_project.claims.roles"
 AUTHX_ISSUER = f"http://127.0.0.1:{os.environ.get('DEMO_PORT', '8000')}"
 
+AUTHX_SCOPES = {"profile:read": "See your user name, and when you signed in"}
+AUTHX_RESOURCES = {f"{AUTHX_ISSUER}/api/shared/": ["profile:read"]}
+
+#: Where the services and the app are that run beside it; the demo command says so.
+DEMO_FLEET: dict[str, str] = {}
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

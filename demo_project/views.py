@@ -1,8 +1,14 @@
 """The site itself: a public page, a private page, a page that stays open, and three API views."""
 
+import json
+import time
 from datetime import timedelta
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request as Call
+from urllib.request import urlopen
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse
@@ -10,9 +16,13 @@ from django.shortcuts import render
 from rest_framework.decorators import api_view, permission_classes
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
-from authx.api.permissions import HasRole, RecentlyAuthenticated
+from authx.api.authentication import DelegatedAuthentication
+from authx.api.permissions import HasRole, HasScope, RecentlyAuthenticated
+from authx.client.presented import presented_token
 from authx.conf import conf
+from demo_project.sequences import SEQUENCES
 from demo_project.sockets import PATH
 
 #: A script of the site may run in the open page and talk with the site; nothing inline, nothing of others.
@@ -42,6 +52,14 @@ def live(request: HttpRequest) -> HttpResponse:
     return response
 
 
+@login_required
+def fleet(request: HttpRequest) -> HttpResponse:
+    """Show what the services beside the site do for the user, and what an app may; see ``fleet.js``."""
+    response = render(request, "demo/fleet.html", {"fleet": settings.DEMO_FLEET, "sequences": SEQUENCES})
+    response.headers["Content-Security-Policy"] = POLICY
+    return response
+
+
 def in_words(period: timedelta) -> str:
     seconds = period.total_seconds()
     return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
@@ -65,3 +83,32 @@ def staff(request: Request) -> Response:
 def recovery_codes(request: Request) -> Response:
     """Show codes to a user who gave the password recently; five minutes later, demand ``reauthenticate/``."""
     return Response({"codes": ["a pretended one", "and another"]})
+
+
+@api_view()
+def call_fleet(request: Request) -> Response:
+    """Call the first service for the user, with the very token of this request: it is a part of the site."""
+    if not settings.DEMO_FLEET:
+        return Response({"detail": "No service runs beside this site."}, status=404)
+    url = f"{settings.DEMO_FLEET['orders']}/orders/"
+    call = Call(url, headers={"Authorization": f"Bearer {presented_token(request)}"})
+    try:
+        with urlopen(call, timeout=10) as answer:
+            return Response(json.load(answer))
+    except HTTPError as error:
+        with error:
+            return Response(json.load(error), status=error.code)
+    except OSError:
+        return Response({"detail": "The service does not answer."}, status=503)
+
+
+class SharedProfile(APIView):
+    """What an app may see of the user who has let it in."""
+
+    authentication_classes = [DelegatedAuthentication()]
+    permission_classes = [HasScope("profile:read")]
+
+    def get(self, request: Request) -> Response:
+        claims: Any = request.auth
+        told = {"user": request.user.get_username(), "signed in": time.ctime(claims.auth_time)}
+        return Response({**told, "scope": " ".join(claims.scopes)})

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
-import subprocess
-import sys
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -22,11 +18,10 @@ from django.db import connections
 from django.template.loader import render_to_string
 
 from authx.conf import conf
+from demo_project.fleet import Fleet
 
 HOST = "127.0.0.1"
 USERS = {"admin": "admin-demo", "ada": "ada-demo", "bob": "bob-demo"}
-#: The second site's name in the admin.
-SERVICE = "orders (demo)"
 Announce = Callable[[Any], None]
 
 
@@ -37,7 +32,9 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=8000, help="default: 8000")
         parser.add_argument("--asgi", action="store_true", help="serve with uvicorn, which has WebSockets")
         parser.add_argument(
-            "--with-service", action="store_true", help="serve a second site on the next port, by our tokens"
+            "--with-service",
+            action="store_true",
+            help="serve two services and an app beside it, on the next three ports",
         )
         parser.add_argument(
             "--token-seconds", type=lifetime, help="how long an access token lives, 5 at least; default: 900"
@@ -59,16 +56,20 @@ class Command(BaseCommand):
         call_command("migrate", interactive=False, verbosity=0)
         users = [(username, ensure_user(username, password)) for username, password in USERS.items()]
         origin = f"http://{HOST}:{port}"
-        service = service_environment(origin) if with_service else None
-        connections.close_all()
         settings.AUTHX_ISSUER = origin
+        fleet = Fleet(port) if with_service else None
+        if fleet is not None:
+            settings.AUTHX_RESOURCES = {fleet.shared_api: ["profile:read"]}
+            settings.DEMO_FLEET = fleet.urls
         if token_seconds is not None:
             settings.AUTHX_ACCESS_TOKEN_LIFETIME = token_seconds
         conf.forget()  # what the system checks have read
-        told = {"origin": origin, "users": users, "service": f"http://{HOST}:{port + 1}" if service else ""}
+        beside = fleet.running(fleet.environment()) if fleet else nullcontext()
+        connections.close_all()
+        told = {"origin": origin, "users": users, "fleet": fleet}
         self.stdout.write(render_to_string("demo/welcome.txt", told))
         if not prepare_only:
-            with suppress(KeyboardInterrupt), running(service, port + 1):
+            with suppress(KeyboardInterrupt), beside:
                 self.serve(port, serve_asgi if asgi else serve_wsgi)
             self.stdout.write("")
 
@@ -101,32 +102,6 @@ def ensure_user(username: str, password: str) -> str:
     elif not user.check_password(password):
         return "(changed since)"
     return password
-
-
-def service_environment(issuer: str) -> dict[str, str]:
-    """Return the second site's environment: its issuer, its id, and a secret made for this run."""
-    from authx.issuer.clients import create_service, renew_secret
-    from authx.models import ServiceClient
-
-    client = ServiceClient.objects.filter(name=SERVICE).first()
-    client, secret = (client, renew_secret(client)) if client else create_service(SERVICE)
-    return {"ORDERS_ISSUER": issuer, "ORDERS_ID": client.client_id, "ORDERS_SECRET": secret}
-
-
-@contextmanager
-def running(environment: dict[str, str] | None, port: int) -> Iterator[None]:
-    """Run the second site, where one is wanted, in a process of its own as long as ours runs."""
-    if environment is None:
-        yield
-        return
-    command = [sys.executable, "-m", "demo_project.orders", str(port)]
-    quiet = subprocess.DEVNULL
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # else it would leave that process behind
-    with subprocess.Popen(command, env={**os.environ, **environment}, stdout=quiet) as process:
-        try:
-            yield
-        finally:
-            process.terminate()
 
 
 def serve_wsgi(port: int, announce: Announce) -> None:
