@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final, NoReturn
 
 from authx.core.claim_forms import MAX_ACTORS
-from authx.core.claims import AccessClaims
+from authx.core.claims import TOKEN_EXCHANGE, AccessClaims
 from authx.core.exchange_request import ExchangeRequest
 from authx.core.exchange_rules import Broken, requester_rules, target_rules
 from authx.core.oauth_client import ClientFacts
@@ -45,7 +45,6 @@ def judge_exchange(
     targets: Mapping[str, ClientFacts],
     *,
     subject_client: ClientFacts | None,
-    first_party: str,
     site_audience: Collection[str],
     lifetime: timedelta,
     now: datetime,
@@ -53,16 +52,15 @@ def judge_exchange(
     """Decide what ``requester``, who has been authenticated, gets for a subject token of ours.
 
     ``targets`` are the services by their ``audience``, at least those of them that the request names.
-    ``subject_client`` is the client whose token the subject is; None for a token of the site's own login,
-    whose ``client_id`` is ``first_party``.
+    ``subject_client`` is the client whose token the subject is; None for a token of the site's own login.
 
     Raises:
         OAuthError: a rule is broken; ``rule`` names it.
     """
     _refuse_first(requester_rules(requester))
-    _check_subject(subject, requester, subject_client, first_party, now)
+    _check_subject(subject, requester, subject_client, now)
     audience = _audience(request, requester, targets, site_audience)
-    scope = _scope(request, requester, subject, first_party)
+    scope = _scope(request, requester, subject)
     act = {"sub": requester.subject} | ({} if subject.act is None else {"act": dict(subject.act)})
     if len(subject.actors) >= MAX_ACTORS:
         _refuse("E10", f"{MAX_ACTORS} services act for this user already: the chain of calls is too long")
@@ -98,6 +96,7 @@ def exchanged_claims(subject: AccessClaims, grant: ExchangeGrant, *, jti: str, n
         era=subject.era,
         opaque=subject.opaque,
         db=subject.db,
+        gty=TOKEN_EXCHANGE,
         scope=join_scope(grant.scope),
         act=grant.act,
         extra=MappingProxyType(kept),
@@ -116,12 +115,11 @@ def _check_subject(
     subject: AccessClaims,
     requester: ClientFacts,
     subject_client: ClientFacts | None,
-    first_party: str,
     now: datetime,
 ) -> None:
     if subject.exp <= now.timestamp():
         _refuse("E3", "the subject token has expired")
-    if subject.client_id != first_party and (
+    if subject.is_delegated and (
         subject_client is None or subject_client.client_id != subject.client_id or not subject_client.enabled
     ):
         _refuse("E4", "the client that the subject token was issued to is disabled")
@@ -163,15 +161,13 @@ def _audience(
     return names
 
 
-def _scope(
-    request: ExchangeRequest, requester: ClientFacts, subject: AccessClaims, first_party: str
-) -> tuple[str, ...]:
+def _scope(request: ExchangeRequest, requester: ClientFacts, subject: AccessClaims) -> tuple[str, ...]:
     """Return what the request, the subject and the requester have in common (E7).
 
     A token of the site's own login without a scope is good for everything. Any other without one is good for
     nothing: it was issued for no scope.
     """
-    is_unlimited = subject.client_id == first_party and not subject.has_scope
+    is_unlimited = not subject.is_delegated and not subject.has_scope
     held = requester.scope if is_unlimited else intersection(requester.scope, subject.scopes)
     allowed = tuple(scope for scope in held if scope != OFFLINE_ACCESS)
     if not allowed:

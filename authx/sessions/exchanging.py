@@ -20,7 +20,7 @@ from django.views.decorators.debug import sensitive_variables
 from authx.conf import conf
 from authx.core.access_token import check_claims, write_access_token
 from authx.core.actor import NOBODY, Actor
-from authx.core.claims import TOKEN_EXCHANGE, AccessClaims
+from authx.core.claims import AccessClaims
 from authx.core.exchange import exchanged_claims, judge_exchange
 from authx.core.exchange_request import ExchangeRequest, read_exchange
 from authx.core.exchange_rules import requester_rules
@@ -92,14 +92,13 @@ def _exchange(attempt: _Attempt, request: ExchangeRequest, now: datetime | None)
         subject,
         targets,
         subject_client=subject_client,
-        first_party=conf.CLIENT_ID,
         site_audience=conf.AUDIENCE,
         lifetime=service_lifetime(),
         now=attempt.now,
     )
     key = keyring.keyset().signing
     claims = exchanged_claims(subject, grant, jti=secrets.token_urlsafe(16), now=attempt.now)
-    claims = replace(claims, gty=TOKEN_EXCHANGE, kid=key.kid)
+    claims = replace(claims, kid=key.kid)
     return claims, write_access_token(claims, key)
 
 

@@ -64,7 +64,9 @@ LOGIN = AccessClaims(
     db="second",
     extra={"roles": ["admin"], "tenant": 4},
 )
-FOR_A = replace(LOGIN, aud=("a",), client_id="app-1", scope="read write", gen=None, extra={})
+FOR_A = replace(
+    LOGIN, aud=("a",), client_id="app-1", gty="authorization_code", scope="read write", gen=None, extra={}
+)
 APP = ClientFacts(client_id="app-1", auth_method="none")
 TO_B = ExchangeRequest(subject_token="x", audiences=("b",))
 
@@ -76,7 +78,6 @@ def judge(request=TO_B, requester=A, subject=FOR_A, targets=TARGETS, *, issued_t
         subject,
         targets,
         subject_client=issued_to,
-        first_party="web",
         site_audience=(SITE, "site"),
         lifetime=LIFETIME,
         now=now,
@@ -275,9 +276,9 @@ def test_e7_no_scope_comes_from_nowhere(asked, held, own):
 
 
 def test_e7_a_token_of_another_client_without_a_scope_is_good_for_nothing():
-    # A first-party token without a scope is good for everything: the client_id tells them apart.
+    # A login's token without a scope is good for everything.
     assert refused(subject=replace(FOR_A, scope=None)) == ("E7", "invalid_scope")
-    assert judge(subject=replace(FOR_A, scope=None, client_id="web"), issued_to=None).scope == A.scope
+    assert judge(subject=replace(FOR_A, scope=None, gty=None), issued_to=None).scope == A.scope
 
 
 def test_e10_four_act_at_most():
@@ -345,7 +346,7 @@ SCOPES = st.lists(st.sampled_from(["read", "write", "print", "admin"]), unique=T
 
 @given(SCOPES, SCOPES, st.none() | SCOPES.filter(bool), st.booleans())
 def test_no_scope_is_more_than_both_have(held, own, asked, is_login):
-    subject = replace(FOR_A, scope=" ".join(held) or None, client_id="web" if is_login else "app-1")
+    subject = replace(FOR_A, scope=" ".join(held) or None, gty=None if is_login else "authorization_code")
     both = set(own) if is_login and not held else set(held) & set(own)
     try:
         grant = judge(
@@ -361,7 +362,7 @@ def test_no_scope_is_more_than_both_have(held, own, asked, is_login):
 
 
 @pytest.mark.parametrize("client_id", ["a", "app-1", "wea", "wec", "web2", "zz"])
-def test_a_token_is_the_sites_own_by_its_whole_client_id(client_id):
+def test_a_clients_token_without_a_scope_is_good_for_nothing(client_id):
     unlimited = replace(FOR_A, client_id=client_id, scope=None)
     assert refused(subject=unlimited, issued_to=replace(APP, client_id=client_id))[0] == "E7"
     for other in (None, replace(APP, client_id="a0"), replace(APP, client_id="zzz")):
