@@ -17,6 +17,7 @@ from authx.issuer.clients import (
     facts_of,
     find_client,
     renew_secret,
+    with_audience,
 )
 from authx.management.base import DatabaseCommand
 from authx.management.client_options import add_client_options, registration_from
@@ -135,7 +136,7 @@ def _find(name: str) -> ServiceClient:
         CommandError: there is none, or several have this audience.
     """
     found = find_client(name)
-    named = [] if found else [row for row in clients().filter(audience=name) if row.audience == name != ""]
+    named = [] if found else with_audience(name)
     if found is None and len(named) == 1:
         (found,) = named
     if found is None:
