@@ -1,6 +1,7 @@
 """The signals of authx, sent after the commit of what they announce. Receivers cannot undo it.
 
-``device_session_opened``: ``session``, ``user``, ``request`` (or None).
+``device_session_opened``: ``session``, ``user``, ``request`` (or None). Of a client's session too, which has
+a ``client_id``; where a service acts for itself, ``user`` is None.
 ``device_session_continued``: ``session``, ``before``. A step-up, or the device's own password change, has
 opened ``session`` in the place of ``before``: it is no login and no new device.
 ``device_session_ended``: ``session``, ``reason`` (machine word), ``by`` (a user, or None).

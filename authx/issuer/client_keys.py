@@ -46,7 +46,7 @@ def keys_of(client: ServiceClient, assertion: str) -> Mapping[str, Any]:
 @lru_cache(maxsize=1)
 def nobodys_keys() -> Mapping[str, Any]:
     """Return a key that nobody has: an unknown client's signature is checked too, which takes as long."""
-    return {"keys": [Key.derive(token_bytes(32)).public_jwk]}
+    return {"keys": [Key.derive(token_bytes(32)).public_jwk()]}
 
 
 @sensitive_variables("assertion")

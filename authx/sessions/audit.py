@@ -30,7 +30,7 @@ def event(
     where their devices come back from.
     """
     if session is not None and is_gone(session):
-        actor = other = NOBODY
+        actor, other = Actor(client_id=actor.client_id), NOBODY
     return SessionEvent(
         session=session,
         subject=subject,
@@ -49,8 +49,11 @@ def event(
 
 
 def is_gone(session: DeviceSession) -> bool:
-    """Return whether the row's user has been deleted; False also for a row that has not been read."""
-    return bool(session.subject) and session.user_id is None
+    """Return whether the row's user has been deleted; False also for a row that has not been read.
+
+    A service's session never had one.
+    """
+    return bool(session.subject) and session.user_id is None and not session.is_of_a_service
 
 
 def write(*events: SessionEvent) -> None:

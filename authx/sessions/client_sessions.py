@@ -17,6 +17,7 @@ from authx.core.actor import NOBODY, Actor
 from authx.core.time_limits import idle_expiry, idle_period
 from authx.models import DeviceSession, ServiceClient, SessionEvent, uuid7
 from authx.sessions import audit
+from authx.sessions.liveness import renewed_fingerprint
 from authx.sessions.not_before import opening_moment
 from authx.sessions.opening import new_life
 from authx.sessions.subjects import OF_SERVICES
@@ -84,7 +85,7 @@ def new_granted_session(
         "amr": login.amr,
         "auth_time": login.auth_time,
         "backend": login.backend,
-        "fingerprint": login.fingerprint,
+        "fingerprint": renewed_fingerprint(login.user, login.fingerprint),
         "not_before_number": not_before_number,
         **(_life(client, at) if refreshable else _short_life(at)),
     }

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import islice
 from threading import Lock
 from typing import Final
 
@@ -18,7 +19,9 @@ from authx.store import database
 _KEEP: Final = timedelta(days=1)
 #: Seconds between two times that one process deletes old codes by itself.
 INTERVAL: Final = 3600.0
+#: How many rows it deletes then, and how often: a request waits for it.
 _BATCH: Final = 500
+_BATCHES: Final = 10
 
 
 def prune_codes(batch: int, *, now: datetime | None = None) -> Iterator[int]:
@@ -51,7 +54,7 @@ class Tidying:
             if self._clock() - self._last < INTERVAL:
                 return
             self._last = self._clock()
-        database.after_commit(lambda: deque(prune_codes(_BATCH), 0))
+        database.after_commit(lambda: deque(islice(prune_codes(_BATCH), _BATCHES), 0))
 
 
 tidying = Tidying()

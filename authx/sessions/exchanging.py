@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
+from hashlib import sha256
 from typing import Final
 
 from django.db.models import Q
@@ -155,7 +156,7 @@ def _record(attempt: _Attempt, error: OAuthError) -> None:
     """Write the event of a refusal, even if the request's transaction is rolled back."""
     session = attempt.session
     same = f"{attempt.client.client_id} {error.rule} {session.pk if session else ''}"
-    if not counters.is_first("grant-refused", same, _REPEATED):
+    if not counters.is_first("grant-refused", sha256(same.encode()).hexdigest(), _REPEATED):
         return
     run_even_on_rollback(
         partial(

@@ -360,6 +360,28 @@ def test_no_scope_is_more_than_both_have(held, own, asked, is_login):
     assert refusal in (None, ("E7", "invalid_scope", True))
 
 
+@pytest.mark.parametrize("client_id", ["a", "app-1", "wea", "wec", "web2", "zz"])
+def test_a_token_is_the_sites_own_by_its_whole_client_id(client_id):
+    unlimited = replace(FOR_A, client_id=client_id, scope=None)
+    assert refused(subject=unlimited, issued_to=replace(APP, client_id=client_id))[0] == "E7"
+    for other in (None, replace(APP, client_id="a0"), replace(APP, client_id="zzz")):
+        assert refused(subject=unlimited, issued_to=other)[0] == "E4"
+
+
+@pytest.mark.parametrize("name", ["d", "https://d.example:8443/x_y", "d" * 128])
+def test_a_refusal_repeats_a_plain_name(name):
+    with pytest.raises(OAuthError) as refusal:
+        judge(replace(TO_B, audiences=(name,)))
+    assert refusal.value.description == f"this client may not call {name}"
+
+
+@pytest.mark.parametrize("name", ["", "<script>", "d" * 129, "é", 'a"b', "a b", "a\u0661"])
+def test_a_refusal_repeats_no_other_name(name):
+    with pytest.raises(OAuthError) as refusal:
+        judge(replace(TO_B, audiences=(name,)))
+    assert refusal.value.description == "this client may not call what it names"
+
+
 # Why A may not call B
 
 
@@ -394,6 +416,26 @@ def test_every_rule_that_refuses_is_explained_and_does_refuse(requester, target,
     request = ExchangeRequest(subject_token="x", audiences=(target.audience,) if target.audience else ("b",))
     subject = replace(FOR_A, aud=(requester.audience or "a",))
     assert refused(request, requester, subject, {target.audience: target})[0] == rules[0]
+
+
+def test_an_explanation_says_why_in_plain_words():
+    public = replace(A, enabled=False, auth_method="none", grant_types=(), audience="", scope=(), may_call=())
+    site = replace(B, audience=SITE, enabled=False)
+    texts = [rule.text for rule in explain(public, site, site_audience=(SITE,))]
+    assert texts == [
+        "the client is disabled",
+        "the client is public, and an exchange needs one that can prove who it is",
+        "the client is not registered for the grant type token-exchange",
+        "the client has no audience of its own, so no subject token is for it",
+        "the client is registered for no scope",
+        f"this client may not call {SITE}",
+        f"{SITE} is the site itself, for which no token is exchanged",
+        "the service service-b is disabled",
+    ]
+    nameless = explain(A, replace(B, audience=""), site_audience=(SITE,))
+    assert [rule.text for rule in nameless] == [
+        "the service service-b has no audience, so no token can be for it"
+    ]
 
 
 # The request

@@ -1,4 +1,4 @@
-"""``manage.py authx_services``: which other services may ask us about tokens."""
+"""``manage.py authx_services``: clients, what each may do, and why an exchange is refused."""
 
 from __future__ import annotations
 
@@ -6,59 +6,144 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from authx.issuer.clients import create_service, disable_service, renew_secret
+from authx.conf import conf
+from authx.core.exchange import explain
+from authx.core.oauth_client import PRIVATE_KEY_JWT
+from authx.issuer.clients import (
+    clients,
+    create_client,
+    disable_client,
+    enable_client,
+    facts_of,
+    find_client,
+    renew_secret,
+)
 from authx.management.base import DatabaseCommand
+from authx.management.client_options import add_client_options, registration_from
+from authx.management.client_text import described, listed, unknown_to_the_settings
 from authx.models import ServiceClient
 
 
 class Command(DatabaseCommand):
-    help = "Credentials of services that introspect tokens, revoke them or read the feed of endings."
+    help = "Clients: services that ask about tokens or call each other, and apps that users sign in to."
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
         verbs.add_parser("list", help="All of them.")
         create = verbs.add_parser("create", help="A new one; prints its secret, once.")
-        create.add_argument("name")
+        create.add_argument("name", help="What users read when they are asked for consent.")
+        add_client_options(create)
         for verb, help_text in (
+            ("show", "What one is registered for."),
             ("renew", "Another secret; the one before is refused at once."),
-            ("disable", "Refuse it from now on."),
+            ("disable", "Refuse it from now on, and end its sessions."),
+            ("enable", "Let it in again, with the secret or keys that it has."),
         ):
-            verbs.add_parser(verb, help=help_text).add_argument("client_id")
+            one = verbs.add_parser(verb, help=help_text)
+            one.add_argument("client_id", help="Its id or its audience.")
+        why = verbs.add_parser("explain", help="Why a service would be refused an exchange for another.")
+        why.add_argument("requester", metavar="A", help="The id or audience of the service that calls.")
+        why.add_argument("target", metavar="B", help="The id or audience of the service that is called.")
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         if verb == "list":
             self._list()
         elif verb == "create":
-            self._create(options["name"])
+            self._create(options)
+        elif verb == "explain":
+            self._explain(_find(options["requester"]), _find(options["target"]))
         else:
-            service = ServiceClient.objects.filter(client_id=options["client_id"]).first()
-            if service is None:
-                raise CommandError(
-                    f"There is no service {options['client_id']!r}: authx_services list shows them."
-                )
-            self._renew(service) if verb == "renew" else self._disable(service)
+            getattr(self, f"_{verb}")(_find(options["client_id"]))
 
     def _list(self) -> None:
-        for service in ServiceClient.objects.all():
-            state = f"disabled {service.disabled_at:%Y-%m-%d %H:%M} UTC" if service.disabled_at else "active"
-            self.stdout.write(f"{service.client_id}  {service.name}  {state}")
+        for client in clients():
+            self.stdout.write(listed(client))
 
-    def _create(self, name: str) -> None:
+    def _create(self, options: dict[str, Any]) -> None:
         try:
-            service, secret = create_service(name)
+            client, secret = create_client(options["name"], **registration_from(options))
         except ValueError as error:
-            raise CommandError(f"{error}.") from error
-        self._print_credentials(service, secret)
+            raise CommandError(str(error)) from error
+        if secret is None:
+            self.stdout.write(f"Its client_id, which is no secret: {client.client_id}")
+        else:
+            self._print_credentials(client, secret)
+        self._warn(client)
 
-    def _renew(self, service: ServiceClient) -> None:
-        if service.disabled_at:
-            self.stdout.write(f"{service.name} was disabled, and is let in again.")
-        self._print_credentials(service, renew_secret(service))
+    def _warn(self, client: ServiceClient) -> None:
+        for warning in unknown_to_the_settings(client):
+            self.stderr.write(self.style.WARNING(f"Warning: {warning}"))
+        if not any((client.audience, client.redirect_uris, client.may_call, client.may_manage_sessions)):
+            self.stderr.write(
+                self.style.WARNING(
+                    "It follows the feed of endings, and may do nothing else. To let it introspect tokens,"
+                    f" give it an audience: --audience {conf.AUDIENCE[0]} for the site's own."
+                )
+            )
 
-    def _disable(self, service: ServiceClient) -> None:
-        disable_service(service)
-        self.stdout.write(f"{service.name} is refused from now on.")
+    def _show(self, client: ServiceClient) -> None:
+        for line in described(client):
+            self.stdout.write(line)
+        self._warn(client)
 
-    def _print_credentials(self, service: ServiceClient, secret: str) -> None:
+    def _renew(self, client: ServiceClient) -> None:
+        try:
+            secret = renew_secret(client)
+        except ValueError as error:
+            raise CommandError(
+                f"{client.name} has no secret: it is registered for {client.auth_method}."
+            ) from error
+        if client.disabled_at:
+            self.stdout.write(f"{client.name} was disabled, and is let in again.")
+        self._print_credentials(client, secret)
+
+    def _disable(self, client: ServiceClient) -> None:
+        ended = disable_client(client)
+        self.stdout.write(f"{client.name} is refused from now on.")
+        if ended:
+            self.stdout.write(f"{ended} of its sessions ended.")
+
+    def _enable(self, client: ServiceClient) -> None:
+        enable_client(client)
+        self.stdout.write(f"{client.name} is let in again.")
+        if client.auth_method == PRIVATE_KEY_JWT:
+            self.stdout.write("It proves who it is with the same keys as before.")
+
+    def _explain(self, requester: ServiceClient, target: ServiceClient) -> None:
+        broken = explain(facts_of(requester), facts_of(target), site_audience=conf.AUDIENCE)
+        names = f"{requester.name} ({requester.client_id}) for {target.name} ({target.client_id})"
+        if not broken:
+            self.stdout.write(f"An exchange by {names} is allowed, as far as the two of them decide.")
+            self.stdout.write(
+                f"The subject token has to be for {requester.audience}, of a live session, and have one of"
+                f" the scopes {requester.scope}; a login's own token without a scope counts as having all."
+            )
+            return
+        self.stdout.write(f"Every exchange by {names} is refused:")
+        for rule in broken:
+            self.stdout.write(f"  {rule.rule}  {rule.error}: {rule.text}.")
+
+    def _print_credentials(self, client: ServiceClient, secret: str) -> None:
         self.stdout.write("Shown this once; only a hash of the secret is kept:")
-        self.stdout.write(f'AUTHX_SERVICE_CREDENTIALS = ("{service.client_id}", "{secret}")')
+        self.stdout.write(f'AUTHX_SERVICE_CREDENTIALS = ("{client.client_id}", "{secret}")')
+
+
+def _find(name: str) -> ServiceClient:
+    """Return the client with this id, or else the one with this audience.
+
+    Raises:
+        CommandError: there is none, or several have this audience.
+    """
+    found = find_client(name)
+    named = [] if found else [row for row in clients().filter(audience=name) if row.audience == name != ""]
+    if found is None and len(named) == 1:
+        (found,) = named
+    if found is None:
+        ids = ", ".join(row.client_id for row in named)
+        text = (
+            f"The audience {name} is that of several services: {ids}."
+            if named
+            else f"There is no service {name!r}"
+        )
+        raise CommandError(text if named else f"{text}: authx_services list shows them.")
+    return found
