@@ -1,131 +1,120 @@
-"""Services in the admin: create, renew the secret, disable. A secret is shown once, and never stored."""
+"""Clients in the admin: register, change, disable. A secret is shown once, and never stored."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
+from django.contrib.admin.helpers import AdminForm
+from django.contrib.admin.models import ADDITION, CHANGE
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import path, reverse
-from django.utils.decorators import method_decorator
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.debug import sensitive_variables
 
+from authx.admin.client_acts import ClientActs
+from authx.admin.client_filters import KindFilter, StateFilter, kind_of
+from authx.admin.client_form import FIELDSETS, ClientForm
 from authx.admin.recent import ask_again
-from authx.admin.unframed import UnframedAdmin
+from authx.core.oauth_client import CLIENT_SECRET
 from authx.errors import StoreUnavailable
-from authx.http.caching import never_cache
-from authx.issuer.clients import create_service, disable_service, renew_secret
+from authx.issuer.clients import (
+    create_client,
+    update_client,
+)
 from authx.models import ServiceClient
 
-_SHOWN = ("name", "client_id", "created_at", "disabled_at")
-
-
-class ServiceForm(forms.Form):
-    """The name that staff give the service."""
-
-    name = forms.CharField(label=_("Name"), max_length=100)
+#: What whoever may only look sees of one.
+_SHOWN = (
+    *("name", "client_id", "created_at", "disabled_at", "auth_method", "redirect_uris", "scope", "resources"),
+    *("trusted", "audience", "may_manage_sessions", "may_call", "jwks_uri", "grant_types", "origins"),
+    *("idle_lifetime", "session_lifetime"),
+)
 
 
 @admin.register(ServiceClient)
-class ServiceClientAdmin(UnframedAdmin):
-    """Who may introspect tokens, revoke them and read the revocation feed."""
+class ServiceClientAdmin(ClientActs):
+    """Apps that users sign in to, and services that ask about tokens or call each other."""
 
-    list_display = ["name", "client_id", "created_at", "is_active"]
-    search_fields = ["name", "client_id"]
+    list_display = ["name", "kind", "audience", "client_id", "is_active"]
+    list_filter = [KindFilter, StateFilter]
+    search_fields = ["name", "client_id", "audience"]
     fields = _SHOWN
     readonly_fields = _SHOWN
     actions = None
 
     @admin.display(description=_("active"), boolean=True)
-    def is_active(self, service: ServiceClient) -> bool:
-        return service.disabled_at is None
+    def is_active(self, client: ServiceClient) -> bool:
+        return client.disabled_at is None
+
+    @admin.display(description=_("kind"))
+    def kind(self, client: ServiceClient) -> str:
+        return str(kind_of(client))
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return False: disabled services stay, because the audit trail names them."""
+        """Return False: disabled clients stay, because the audit trail names them."""
         return False
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
-        """Allow none: a hash could be guessed from the answers, letter by letter."""
-        return False
-
-    def get_urls(self) -> list[Any]:
-        renew, disable = map(self.admin_site.admin_view, (self.renew_page, self.disable_page))
-        return [
-            path("<int:pk>/renew/", renew, name="authx_serviceclient_renew"),
-            path("<int:pk>/disable/", disable, name="authx_serviceclient_disable"),
-            *super().get_urls(),
-        ]
+        """Allow those of our filters: a hash could be guessed from the answers, letter by letter."""
+        return lookup in {KindFilter.parameter_name, StateFilter.parameter_name}
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        """Ask for the name, then show the credentials: only this once, so without a redirect."""
+        """Ask what to register, then show the credentials: only this once, so without a redirect."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         if request.method == "POST" and (refusal := ask_again(self, request)):
             return refusal
-        form = ServiceForm(request.POST or None)
+        form = ClientForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             try:
-                service, secret = create_service(form.cleaned_data["name"])
+                client, secret = create_client(form.cleaned_data["name"], **form.registration())
             except (ValueError, StoreUnavailable) as error:
-                form.add_error(None, str(error))
+                form.add_problems(error)
             else:
-                self._log(request, service, ADDITION, _("Created."))
-                return self._shown(request, service, secret)
-        return self._page(request, "ask.html", {"form": form, "title": _("Add a service")})
+                self._log(request, client, ADDITION, _("Created."))
+                return self._added(request, client, secret)
+        return self._form_page(request, form, {"title": _("Add a client")})
 
-    @method_decorator(sensitive_variables())
-    def renew_page(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Ask for confirmation, then show a new secret; the old one is refused at once."""
-        service = self._find(request, pk)
-        if request.method != "POST":
-            title = _("Renew the secret")
-            return self._page(request, "ask.html", {"service": service, "verb": "renew", "title": title})
-        if refusal := ask_again(self, request):
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Show and change what a client is registered for; whoever may only look sees it as text."""
+        client = self.get_object(request, unquote(object_id))
+        if client is None or not self.has_change_permission(request, client):
+            return super().change_view(request, object_id, form_url, extra_context)
+        if request.method == "POST" and (refusal := ask_again(self, request)):
             return refusal
-        secret = renew_secret(service)
-        self._log(request, service, CHANGE, _("Secret renewed."))
-        return self._shown(request, service, secret)
+        form = ClientForm(request.POST if request.method == "POST" else None, client=client)
+        if request.method == "POST" and form.is_valid():
+            try:
+                changed = update_client(client, name=form.cleaned_data["name"], **form.registration())
+            except (ValueError, StoreUnavailable) as error:
+                form.add_problems(error)
+            else:
+                return self._changed(request, changed, form.changed_data)
+        context = {"client": client, "original": client, "title": client.name, "kind": kind_of(client)}
+        return self._form_page(request, form, context | {"live": self._live_sessions(client)})
 
-    def disable_page(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Ask for confirmation, then refuse the service from now on."""
-        service = self._find(request, pk)
-        if request.method != "POST":
-            context = {"service": service, "verb": "disable", "title": _("Disable")}
-            return self._page(request, "ask.html", context)
-        if refusal := ask_again(self, request):
-            return refusal
-        disable_service(service)
-        self._log(request, service, CHANGE, _("Disabled."))
-        self.message_user(request, _("%s is refused from now on.") % service, messages.SUCCESS)
+    def _added(self, request: HttpRequest, client: ServiceClient, secret: str | None) -> HttpResponse:
+        if secret is not None:
+            return self._shown(request, client, secret)
+        text = _("%(name)s has been added. Its client id is %(id)s.") % {
+            "name": client,
+            "id": client.client_id,
+        }
+        self.message_user(request, text, messages.SUCCESS)
         return self._list_page()
 
-    def _list_page(self) -> HttpResponse:
-        name = "admin:authx_serviceclient_changelist"
-        return HttpResponseRedirect(reverse(name, current_app=self.admin_site.name))
+    def _changed(self, request: HttpRequest, client: ServiceClient, fields: list[str]) -> HttpResponse:
+        if fields:
+            self._log(request, client, CHANGE, _("Changed: %s.") % ", ".join(fields))
+        self.message_user(request, _("%s has been changed.") % client, messages.SUCCESS)
+        if client.auth_method == CLIENT_SECRET and not client.secret_hash:
+            self.message_user(request, _("It has no secret yet: renew it to get one."), messages.WARNING)
+            return HttpResponseRedirect(request.get_full_path())
+        return self._list_page()
 
-    def _find(self, request: HttpRequest, pk: int) -> ServiceClient:
-        if not self.has_change_permission(request):
-            raise PermissionDenied
-        service: ServiceClient | None = self.get_queryset(request).filter(pk=pk).first()
-        if service is None:
-            raise Http404
-        return service
-
-    @sensitive_variables()
-    def _shown(self, request: HttpRequest, service: ServiceClient, secret: str) -> HttpResponse:
-        context = {"service": service, "secret": secret, "title": _("Credentials of %s") % service}
-        return self._page(request, "secret.html", context)
-
-    def _page(self, request: HttpRequest, template: str, extra: dict[str, Any]) -> HttpResponse:
-        context = {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media, **extra}
-        response = TemplateResponse(request, f"admin/authx/serviceclient/{template}", context)
-        never_cache(response)
-        return response
-
-    def _log(self, request: HttpRequest, service: ServiceClient, flag: int, message: Any) -> None:
-        LogEntry.objects.log_actions(str(request.user.pk), [service], flag, str(message))
+    def _form_page(self, request: HttpRequest, form: ClientForm, extra: dict[str, Any]) -> HttpResponse:
+        shown: Any = AdminForm(form, FIELDSETS, {}, model_admin=self)  # type: ignore[arg-type] # no model's form
+        return self._page(request, "form.html", {"adminform": shown, "form": form, **extra})

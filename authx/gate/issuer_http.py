@@ -134,8 +134,8 @@ class _PublicTLS(HTTPSConnection):
         super().__init__(*args, context=self._tls, **kwargs)
 
     def connect(self) -> None:
-        plain = connect_publicly(self.host, self.port, WAIT_TIMEOUT_SECONDS)
-        self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
+        self.sock = connect_publicly(self.host, self.port, WAIT_TIMEOUT_SECONDS)
+        self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.host)
         self._watch.connected(self)
 
 

@@ -1,6 +1,7 @@
 """What a site does for other services: signing keys, clients, introspection, the feed of endings."""
 
 from authx.issuer.clients import (
+    ClientInvalid,
     authenticate_client,
     create_client,
     disable_client,
@@ -11,6 +12,7 @@ from authx.issuer.clients import (
 )
 
 __all__ = [
+    "ClientInvalid",
     "authenticate_client",
     "create_client",
     "disable_client",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from authx.core.actor import NOBODY
 from authx.core.reasons import EndReason
 from authx.issuer.client_lookup import clients
 from authx.models import DeviceSession, ServiceClient
@@ -51,7 +52,7 @@ def end_sessions_of_disabled(batch: int, *, now: datetime | None = None) -> Iter
     with database.store_errors():
         disabled = list(clients().exclude(disabled_at=None))
     for client in disabled:
-        ending = Ending.of(EndReason.KICKED, actor_of(None), f"{client.name} was disabled", now)
+        ending = Ending.of(EndReason.KICKED, NOBODY, f"{client.name} was disabled", now)
         yield from end_sessions_of(client.client_id, ending, batch)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from authx.conf import conf
 from authx.core.oauth_client import MAX_CLIENT_ID_LENGTH, PRIVATE_KEY_JWT, check_registration
@@ -18,6 +18,14 @@ _LISTS = ("redirect_uris", "grant_types", "resources", "may_call", "origins")
 #: Characters that their columns hold.
 _LONGEST = {"scope": 1000, "audience": 255, "jwks_uri": 500}
 _LOOPBACK = ("127.0.0.1", "[::1]")
+
+
+class ClientInvalid(ValueError):
+    """A client cannot be saved; ``problems`` are sentences that begin with the name of the field."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__(" ".join(problems))
+        self.problems = tuple(problems)
 
 
 def problems_of(client: ServiceClient) -> list[str]:

@@ -21,7 +21,7 @@ from authx.core.oauth_client import (
     TOKEN_EXCHANGE,
 )
 from authx.issuer.client_lookup import clients
-from authx.issuer.client_problems import problems_of
+from authx.issuer.client_problems import ClientInvalid, problems_of
 from authx.issuer.client_secrets import hash_of, new_secret
 from authx.models import ServiceClient
 from authx.store import database
@@ -75,7 +75,7 @@ def create_client(
     it is, its own tokens, and token exchange if it has an audience.
 
     Raises:
-        ValueError: what is wrong with it, each problem a sentence that begins with the field's name.
+        ClientInvalid: a ValueError with everything that is wrong with it.
         StoreUnavailable: the database cannot be written.
     """
     given = locals()
@@ -106,12 +106,13 @@ def create_service(name: str) -> tuple[ServiceClient, str]:
 def update_client(client: ServiceClient, **changes: Any) -> ServiceClient:
     """Change some of ``FIELDS`` of a client; return it as it is now.
 
-    A client that no longer has ``auth_method`` client_secret loses its secret; one that now has needs
-    ``renew_secret``. Its sessions go on: what they may do is narrowed at their next refresh.
+    ``grant_types`` may be None, for those that it can use by its other fields. A client that no longer has
+    ``auth_method`` client_secret loses its secret; one that now has needs ``renew_secret``.
+    Its sessions go on: what they may do is narrowed at their next refresh.
 
     Raises:
         TypeError: there is no such field.
-        ValueError: as ``create_client``; nothing was changed.
+        ClientInvalid: a ValueError, as of ``create_client``; nothing was changed.
         StoreUnavailable: the database cannot be written.
     """
     if unknown := sorted(changes.keys() - set(FIELDS)):
@@ -119,6 +120,8 @@ def update_client(client: ServiceClient, **changes: Any) -> ServiceClient:
     with database.store_errors():
         changed = clients().get(pk=client.pk)
         _assign(changed, changes)
+        if changes.get("grant_types", ()) is None:
+            _assign(changed, {"grant_types": usable_grants(changed)})
         _check(changed)
         written = [*changes]
         if changed.auth_method != CLIENT_SECRET:
@@ -186,6 +189,6 @@ def _ids_of(names: list[str]) -> list[str]:
 
 
 def _check(client: ServiceClient) -> None:
-    """Raise ValueError with every problem of a client about to be saved."""
+    """Raise ClientInvalid with every problem of a client about to be saved."""
     if problems := problems_of(client):
-        raise ValueError(" ".join(problems))
+        raise ClientInvalid(problems)

@@ -3,10 +3,12 @@
 from authx.issuer.client_authentication import authenticate_client, find_service
 from authx.issuer.client_ending import disable_client, disable_service, enable_client
 from authx.issuer.client_lookup import clients, find_client
+from authx.issuer.client_problems import ClientInvalid
 from authx.issuer.client_registration import create_client, create_service, renew_secret, update_client
 from authx.sessions.client_facts import facts_of
 
 __all__ = [
+    "ClientInvalid",
     "authenticate_client",
     "clients",
     "create_client",

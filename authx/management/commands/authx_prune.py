@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from authx.conf import conf
+from authx.issuer.client_ending import end_sessions_of_disabled
 from authx.management.base import DatabaseCommand
 from authx.sessions import erasure, not_before
 from authx.sessions.code_pruning import prune_codes
@@ -35,6 +36,8 @@ class Command(DatabaseCommand):
             raise CommandError("--batch must be from 1 to 10000, --days from 0 to 36500.")
         keep = conf.RETENTION if days is None else timedelta(days=days)
         deque(self._take_turns("caught up with", not_before.catch_up(batch), pause, options), 0)
+        left = end_sessions_of_disabled(batch)
+        deque(self._take_turns("sessions of disabled clients ended", left, pause, options), 0)
         not_before.prune_marks()
         marked = sum(self._take_turns("marked", mark_expired(batch), pause, options))
         deleted = sum(self._take_turns("deleted", prune(keep, batch), pause, options))
