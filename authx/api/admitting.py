@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
@@ -17,6 +18,7 @@ from authx.api.exceptions import InvalidBearerRequest, Unavailable, challenge, r
 from authx.core.claims import AccessClaims
 from authx.errors import StoreUnavailable, TokenError, TokenMalformed
 from authx.gate.principal import TokenCaller
+from authx.gate.verify import signed_claims
 from authx.http.request_state import request_state
 
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ T = TypeVar("T")
 
 class AuthxAuthentication(BaseAuthentication):
     """What our classes share: all of them answer with the Bearer challenge, so their order is free."""
+
+    #: Whether the tokens that it takes from the header are clients'; None where it takes none.
+    serves_clients: ClassVar[bool | None] = None
 
     def authenticate_header(self, request: Request) -> str:
         return challenge(request)
@@ -51,6 +56,22 @@ def bearer_token(request: Request) -> str:
     if not token or scheme.lower() != "bearer":
         raise TokenMalformed("no token follows the scheme")
     return token
+
+
+@sensitive_variables()
+def is_for_another(request: Request, token: str, ours: AuthxAuthentication) -> bool:
+    """Return whether the view has a class of ours for tokens of the other kind, and this is one.
+
+    Told by a signature of ours: any other token is for whoever refuses it first.
+    """
+    wanted = not ours.serves_clients
+    others = [found for found in request.authenticators or () if isinstance(found, AuthxAuthentication)]
+    if not any(found.serves_clients is wanted for found in others):
+        return False
+    try:
+        return signed_claims(token).is_delegated is wanted
+    except (TokenError, StoreUnavailable):
+        return False
 
 
 def let_in(request: Request, caller: AnyCaller) -> tuple[Any, AccessClaims]:

@@ -17,12 +17,13 @@ from rest_framework.request import Request
 from authx.api.admitting import (
     AuthxAuthentication,
     bearer_token,
+    is_for_another,
     let_in,
     or_refuse,
     session_of,
     session_or_none,
 )
-from authx.api.delegated import DelegatedAuthentication, is_for
+from authx.api.delegated import DelegatedAuthentication
 from authx.api.exceptions import Unavailable
 from authx.api.foreign_tokens import has_other_reader
 from authx.conf import conf
@@ -61,6 +62,8 @@ class BearerAuthentication(AuthxAuthentication):
     token, but for ``DelegatedAuthentication``.
     """
 
+    serves_clients = False
+
     @sensitive_variables()
     def authenticate(self, request: Request) -> tuple[Any, AccessClaims] | None:
         if not has_bearer(request._request):
@@ -68,7 +71,7 @@ class BearerAuthentication(AuthxAuthentication):
         state = request_state(request._request)
         state.identity_header = "Authorization"
         token = or_refuse(request, lambda: bearer_token(request))
-        if is_for(DelegatedAuthentication, request, token):
+        if is_for_another(request, token, self):
             return None
         state.caller = or_refuse(request, lambda: self._admit_ours(request, token))
         return None if state.caller is None else let_in(request, state.caller)

@@ -11,17 +11,16 @@ from django.core.exceptions import ImproperlyConfigured
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.request import Request
 
-from authx.api.admitting import AuthxAuthentication, bearer_token, let_in, or_refuse
+from authx.api.admitting import AuthxAuthentication, bearer_token, is_for_another, let_in, or_refuse
 from authx.api.exceptions import InsufficientScope
 from authx.api.foreign_tokens import has_other_reader
 from authx.api.guarding import is_guarded
 from authx.conf import conf
 from authx.core.access_token import is_access_token
 from authx.core.claims import AccessClaims
-from authx.errors import StoreUnavailable, TokenError
 from authx.gate.principal import TokenCaller
 from authx.gate.revocation import sources
-from authx.gate.verify import ensure_live, read_claims, signed_claims
+from authx.gate.verify import ensure_live, read_claims
 from authx.http.renewal import has_bearer
 from authx.http.request_state import request_state
 
@@ -42,6 +41,7 @@ class DelegatedAuthentication(AuthxAuthentication):
     no device session: nothing that is done in it ends or continues one.
     """
 
+    serves_clients = True
     #: Whom a token must be for, one of them; empty stands for the only one there is.
     resources: ClassVar[tuple[str, ...]] = ()
 
@@ -81,7 +81,9 @@ class DelegatedAuthentication(AuthxAuthentication):
             return None
         request_state(request._request).identity_header = "Authorization"
         token = or_refuse(request, lambda: bearer_token(request))
-        if _is_left_to_another(request, token, self):
+        if is_for_another(request, token, self):
+            return None
+        if not is_access_token(token) and has_other_reader(request, self, AuthxAuthentication):
             return None
         # Not kept as the caller of the request: its session is not there to be ended or continued.
         found = let_in(request, or_refuse(request, lambda: self._admit(token)))
@@ -98,30 +100,6 @@ class DelegatedAuthentication(AuthxAuthentication):
         from authx.sessions.authentication import admit
 
         return admit(claims, delegated=True)
-
-
-@sensitive_variables()
-def is_for(kind: type[AuthxAuthentication], request: Request, token: str) -> bool:
-    """Return whether the view has a class of this ``kind``, and the token is one that it takes.
-
-    Told by a signature of ours: any other token is for whoever refuses it first.
-    """
-    if not any(isinstance(found, kind) for found in request.authenticators or ()):
-        return False
-    try:
-        return signed_claims(token).is_delegated is issubclass(kind, DelegatedAuthentication)
-    except (TokenError, StoreUnavailable):
-        return False
-
-
-@sensitive_variables()
-def _is_left_to_another(request: Request, token: str, ours: DelegatedAuthentication) -> bool:
-    """Return whether another class of the view takes it: the token of a login, or one of somebody else's."""
-    from authx.api.authentication import BearerAuthentication
-
-    if is_for(BearerAuthentication, request, token):
-        return True
-    return not is_access_token(token) and has_other_reader(request, ours, AuthxAuthentication)
 
 
 def _demand_guard(request: Request, user: Any, claims: AccessClaims) -> None:

@@ -14,10 +14,11 @@ import hashlib
 import hmac
 import json
 import socket
+import time
 import zlib
 from contextlib import contextmanager
 from importlib import import_module
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -31,22 +32,33 @@ from django.conf import settings as site
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.models import Session
 from django.core import signing
+from django.db import transaction
 from django.test import Client
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
-from rest_framework.test import APIClient
+from rest_framework.response import Response
+from rest_framework.test import APIClient, APIRequestFactory
+from rest_framework.views import APIView
 
+from authx.api.authentication import DelegatedAuthentication
+from authx.api.permissions import HasScope
 from authx.conf import conf, secret_keys
+from authx.core import pkce
+from authx.core.actor import NOBODY
+from authx.core.authorization import AuthorizationRequest
+from authx.core.client_assertion import ASSERTION_TYPE
 from authx.core.derivation import derive_secret
 from authx.core.keys import Key
 from authx.core.login_proof import read_login_proof
-from authx.errors import RefreshError, TokenError
+from authx.errors import OAuthError, RefreshError, TokenError
 from authx.gate import verify_access_token
 from authx.gate.keys import keyring
+from authx.gate.service_credentials import write_assertion
 from authx.gate.signature_cache import signatures
 from authx.gate.verify import read_claims
-from authx.issuer.clients import create_service
-from authx.issuer.introspection import find_session_of, introspect
+from authx.issuer.clients import create_client, create_service
+from authx.issuer.introspection import introspect, revoke
 from authx.models import (
+    AuthorizationCode,
     DeviceSession,
     RevocationLogEntry,
     ServiceClient,
@@ -54,15 +66,24 @@ from authx.models import (
     UsedTicket,
 )
 from authx.sessions import Device, open_session, recognize, refresh_session
+from authx.sessions.client_facts import facts_of
+from authx.sessions.exchanging import exchange_token
+from authx.sessions.granting import issue_code, redeem_code
+from authx.sessions.service_tokens import service_token
 from tests.forging import as_raw, b64, changed, forge, sign, unb64
 from tests.in_process import ORIGIN, opens
 from tests.reading import find_by_refresh_token
+from tests.token_endpoint import ACCESS_TOKEN, EXCHANGE
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.oauth_urls")]
 
 WHOAMI, LOGIN, REFRESH, LOGOUT = "/api/whoami/", "/api/auth/login/", "/api/auth/refresh/", "/api/auth/logout/"
 TICKET = "/api/auth/socket-ticket/"
 SESSIONS, STAFF = "/api/auth/sessions/", "/api/auth/staff/sessions/"
+TOKEN, FORM = "/oauth/token/", "application/x-www-form-urlencoded"
+#: What clients in the matrix are for, and the one that redeems codes shows.
+API, SCOPE, CALLBACK = "https://shop.example/api/", "orders:read", "https://app.example/done"
+VERIFIER, SECRET = "v" * 43, "of every client but one"
 INTROSPECT, REVOKE, FEED = "/api/auth/introspect/", "/api/auth/revoke/", "/api/auth/revocations/"
 
 
@@ -73,11 +94,13 @@ def stored():
         SessionEvent,
         RevocationLogEntry,
         UsedTicket,
+        AuthorizationCode,
         Session,
         get_user_model(),
     )
     found = {model: model._default_manager.all() for model in tables}
-    found[SessionEvent] = SessionEvent.objects.exclude(kind=SessionEvent.Kind.LOGIN_FAILED)  # no change
+    refusals = SessionEvent.Kind.LOGIN_FAILED, SessionEvent.Kind.GRANT_REFUSED  # which change nothing
+    found[SessionEvent] = SessionEvent.objects.exclude(kind__in=refusals)
     return {model: sorted(map(repr, rows.values_list())) for model, rows in found.items()}
 
 
@@ -122,6 +145,44 @@ def proof_of_a_full_limit(ada, password, settings):
     open_session(ada, device=Device(type="ios"))
     body = {"username": ada.get_username(), "password": password, "device": {"type": "ios"}}
     return APIClient().post(LOGIN, body, format="json").json()["proof"]
+
+
+def held_by_clients(login, settings):
+    """What OAuth clients hold: an app that acts for the user of ``login``, and services that act for both."""
+    settings.AUTHX_SCOPES, settings.AUTHX_RESOURCES = {SCOPE: "See your orders"}, {API: [SCOPE]}
+    create_client("stock", audience=API)
+    app, _ = create_client("app", redirect_uris=[CALLBACK], resources=[API], scope=SCOPE)
+    caller, secret = create_client("caller", audience=conf.AUDIENCE[0], may_call=[API], scope=SCOPE)
+    key = Key.derive("of a client")
+    jwks = {"keys": [key.public_jwk()]}
+    keyed, _ = create_client("keyed", auth_method="private_key_jwt", jwks=jwks, may_call=[API], scope=SCOPE)
+    known = hashlib.sha256(SECRET.encode()).hexdigest()
+    ServiceClient.objects.filter(name__in=["app", "stock"]).update(secret_hash=known)
+    asked = AuthorizationRequest(
+        client=facts_of(app),
+        redirect_uri=CALLBACK,
+        scope=(SCOPE,),
+        resources=(API,),
+        challenge=pkce.challenge_of(VERIFIER),
+    )
+    code = issue_code(app, login.session, asked)
+    redeemed = issue_code(app, login.session, asked)
+    credentials = redeem_code(app, redeemed, redirect_uri=CALLBACK, verifier=VERIFIER)
+    subject = {"subject_token": [login.access_token], "subject_token_type": [ACCESS_TOKEN]}
+    exchanged = exchange_token(caller, {**subject, "grant_type": [EXCHANGE], "audience": [API]})
+    return {
+        "client's access token": credentials.access_token,
+        "client's refresh token": credentials.refresh_token,
+        "service's own token": service_token(caller, audience=API)[1],
+        "exchanged token": exchanged[1],
+        "authorization code": code,
+        "redeemed code": redeemed,
+        "code challenge": asked.challenge,
+        "hash of the code": hashlib.sha256(code.encode()).hexdigest(),
+        "client's secret": secret,
+        "client's id": app.client_id,
+        "client assertion": write_assertion(keyed.client_id, key, audience=conf.ISSUER, now=time.time()),
+    }
 
 
 @pytest.fixture
@@ -170,6 +231,7 @@ def artifacts(ada, password, settings, encryption):
         "service's id": service.client_id,
         "socket ticket": ticket_of(credentials),
         "Django's own signature": signing.dumps({"sid": str(row.pk)}),
+        **held_by_clients(credentials, settings),
     }
 
 
@@ -186,6 +248,9 @@ BEARERS = {"access token", "access cookie"}
 ACCESS_COOKIES = {*BEARERS, "encrypted access cookie"}
 REFRESHERS = {"refresh token", "refresh cookie"}
 REFRESH_COOKIES = {*REFRESHERS, "encrypted refresh cookie"}
+#: What is for the API of ``held_by_clients``, and what belongs to the app's own session.
+DELEGATED = {"client's access token", "service's own token", "exchanged token"}
+OF_THE_APP = {"client's access token", "client's refresh token"}
 DEVICE_COOKIES = {"device cookie", "encrypted device cookie"}
 
 
@@ -244,6 +309,59 @@ def by_login_proof(value):
     return APIClient().post(LOGIN, body, format="json").status_code == 200
 
 
+class Orders(APIView):
+    """A view for clients."""
+
+    authentication_classes = [DelegatedAuthentication(API)]
+    permission_classes = [HasScope(SCOPE)]
+
+    def get(self, request):
+        return Response({})
+
+
+def by_bearer_as_a_client(value):
+    request = APIRequestFactory().get("/", headers={"Authorization": f"Bearer {value}"})
+    return Orders.as_view()(request).status_code == 200
+
+
+def at_the_token_endpoint(name, **form):
+    """Present an artifact as this parameter; ``client`` names who does, by a secret that it may be itself."""
+
+    def take(value):
+        client = ServiceClient.objects.get(name=form["client"])
+        sent = {**form, "client_id": client.client_id, name: value}
+        del sent["client"]
+        answer = Client().post(TOKEN, urlencode(sent), content_type=FORM)
+        assert answer.status_code in {200, 400, 401}, answer.content
+        return answer.status_code == 200
+
+    return take
+
+
+def is_known_to(name):
+    """Whether introspection by this client says that it is active."""
+    return lambda value: introspect(value, ServiceClient.objects.get(name=name)) is not None
+
+
+def is_revoked_by(name):
+    """Whether revocation by this client would end a session; none is ended."""
+
+    def would_end(value):
+        with transaction.atomic():
+            try:
+                return revoke(value, ServiceClient.objects.get(name=name), NOBODY)
+            except OAuthError:
+                return False
+            finally:
+                transaction.set_rollback(True)
+
+    return would_end
+
+
+AS_THE_APP = {"client": "app", "client_secret": SECRET}
+ITSELF = {"grant_type": "client_credentials", "audience": API}
+
+
 def in_python(read, error):
     def is_read(value):
         try:
@@ -285,9 +403,65 @@ PLACES = {
     "read_claims": (in_python(read_claims, TokenError), BEARERS),
     "refresh_session": (in_python(refresh_session, RefreshError), REFRESHERS),
     "find_by_refresh_token": (in_python(find_by_refresh_token, RefreshError), REFRESHERS),
-    "introspect": (introspect, BEARERS | REFRESHERS),
-    "revoke": (find_session_of, BEARERS | REFRESHERS),
+    "introspect, a service": (is_known_to("orders"), BEARERS | REFRESHERS | {"client's refresh token"}),
+    "introspect, the app": (is_known_to("app"), OF_THE_APP),
+    "introspect, whom it is for": (is_known_to("stock"), DELEGATED),
+    "revoke, a service": (is_revoked_by("orders"), BEARERS | REFRESHERS | DELEGATED | OF_THE_APP),
+    "revoke, the app": (is_revoked_by("app"), OF_THE_APP),
+    "revoke, whom it is for": (is_revoked_by("stock"), set()),
+    "Bearer, view for clients": (by_bearer_as_a_client, DELEGATED),
+    "socket for clients, Bearer": (
+        lambda v: opens(bearer=v, clients={"resource": API, "scope": SCOPE}),
+        BEARERS | DELEGATED,
+    ),
+    "socket for clients, subprotocol": (
+        lambda v: opens(
+            subprotocols=["authx", f"authx.bearer.{v}"], clients={"resource": API, "scope": SCOPE}
+        ),
+        BEARERS | DELEGATED,
+    ),
+    "socket for clients, access cookie": (
+        lambda v: opens(
+            cookies={conf.ACCESS_COOKIE: v}, origin=ORIGIN, clients={"resource": API, "scope": SCOPE}
+        ),
+        ACCESS_COOKIES,
+    ),
+    "code, token/": (
+        at_the_token_endpoint(
+            "code",
+            grant_type="authorization_code",
+            redirect_uri=CALLBACK,
+            code_verifier=VERIFIER,
+            **AS_THE_APP,
+        ),
+        {"authorization code"},
+    ),
+    "refresh_token, token/": (
+        at_the_token_endpoint("refresh_token", grant_type="refresh_token", **AS_THE_APP),
+        {"client's refresh token"},
+    ),
+    "client_secret, token/": (
+        at_the_token_endpoint("client_secret", client="caller", **ITSELF),
+        {"client's secret"},
+    ),
+    "client_assertion, token/": (
+        at_the_token_endpoint(
+            "client_assertion", client="keyed", client_assertion_type=ASSERTION_TYPE, **ITSELF
+        ),
+        {"client assertion"},
+    ),
+    "subject_token, exchange": (lambda v: is_exchanged(v), BEARERS),
 }
+
+
+def is_exchanged(value):
+    """By the service that the tokens of logins are for."""
+    caller = ServiceClient.objects.get(name="caller")
+    form = {"subject_token": [value], "subject_token_type": [ACCESS_TOKEN], "audience": [API]}
+    try:
+        return exchange_token(caller, {**form, "grant_type": [EXCHANGE]}) is not None
+    except OAuthError:
+        return False
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -671,8 +845,8 @@ DOORS = {
     "logout": lambda token: logs_out_by(headers={"Authorization": f"Bearer {token}"}),
     "recognize": in_python(recognize, TokenError),
     "verify_access_token": in_python(verify_access_token, TokenError),
-    "introspect": introspect,
-    "revoke": find_session_of,
+    "introspect": is_known_to("orders"),
+    "revoke": is_revoked_by("orders"),
 }
 
 
@@ -695,6 +869,7 @@ def no_world_outside():
 def world(ada):
     """The token is known to be good at every door, and its signature is remembered."""
     made = World(ada)
+    create_service("orders")
     for name in DOORS.keys() - {"logout"}:
         assert DOORS[name](made.token), name
     assert not DOORS["logout"]("garbage")  # whatever a refusal imports is imported
