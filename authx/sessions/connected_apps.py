@@ -93,10 +93,17 @@ def app_sessions(user: Any) -> list[DeviceSession]:
         return list(_sessions(user).live(DatabaseNow()).order_by("-last_seen_at", "-created_at"))
 
 
+def find_live_app_session(user: Any, sid: UUID) -> DeviceSession | None:
+    """Return the live session with that id of any app of the user; None if it is missing or over."""
+    with database.store_errors():
+        found: DeviceSession | None = _sessions(user).live(DatabaseNow()).filter(pk=sid).first()
+    return found
+
+
 def find_app_session(user: Any, sid: UUID) -> DeviceSession | None:
     """Return the session with that id of any app of the user, live or ended; None if it is not there."""
     with database.store_errors():
-        found: DeviceSession | None = _sessions(user).with_marks().filter(pk=sid).first()
+        found: DeviceSession | None = _sessions(user).filter(pk=sid).first()
     return found
 
 

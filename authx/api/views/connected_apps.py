@@ -16,6 +16,7 @@ from authx.sessions.connected_apps import (
     app_sessions,
     disconnect,
     find_app_session,
+    find_live_app_session,
     names_of_clients,
     was_connected,
 )
@@ -50,12 +51,12 @@ class ConnectedSession(SessionAPIView):
     path_arguments = ("sid",)
 
     def delete(self, request: Request, sid: UUID) -> Response:
-        session = find_app_session(request.user, sid)
-        if session is None:
-            return ConnectedApp().delete(request, str(sid))  # the id of a client may look the same
-        if session.ended_reason() is not None:  # said again: what has connected anew since is not meant
-            return Response(status=204)
-        return _disconnected(request, session.client_id)
+        session = find_live_app_session(request.user, sid)
+        if session is not None:
+            return _disconnected(request, session.client_id)
+        if find_app_session(request.user, sid) is not None:
+            return Response(status=204)  # said again: what has connected anew since is not meant
+        return ConnectedApp().delete(request, str(sid))  # the id of a client may look the same
 
 
 def _disconnected(request: Request, client_id: Any) -> Response:
