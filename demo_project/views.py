@@ -55,9 +55,15 @@ def live(request: HttpRequest) -> HttpResponse:
 @login_required
 def fleet(request: HttpRequest) -> HttpResponse:
     """Show what the services beside the site do for the user, and what an app may; see ``fleet.js``."""
-    response = render(request, "demo/fleet.html", {"fleet": settings.DEMO_FLEET, "sequences": SEQUENCES})
+    response = render(request, "demo/fleet.html", {"fleet": where_they_are(), "sequences": SEQUENCES})
     response.headers["Content-Security-Policy"] = POLICY
     return response
+
+
+def where_they_are() -> dict[str, str]:
+    """Return the addresses of what runs beside the site, by name; empty where nothing does."""
+    urls: dict[str, str] = getattr(settings, "DEMO_FLEET", {})
+    return urls
 
 
 def in_words(period: timedelta) -> str:
@@ -88,10 +94,9 @@ def recovery_codes(request: Request) -> Response:
 @api_view()
 def call_fleet(request: Request) -> Response:
     """Call the first service for the user, with the very token of this request: it is a part of the site."""
-    if not settings.DEMO_FLEET:
+    if not (urls := where_they_are()):
         return Response({"detail": "No service runs beside this site."}, status=404)
-    url = f"{settings.DEMO_FLEET['orders']}/orders/"
-    call = Call(url, headers={"Authorization": f"Bearer {presented_token(request)}"})
+    call = Call(f"{urls['orders']}/orders/", headers={"Authorization": f"Bearer {presented_token(request)}"})
     try:
         with urlopen(call, timeout=10) as answer:
             return Response(json.load(answer))
@@ -105,7 +110,7 @@ def call_fleet(request: Request) -> Response:
 class SharedProfile(APIView):
     """What an app may see of the user who has let it in."""
 
-    authentication_classes = [DelegatedAuthentication()]
+    authentication_classes = [DelegatedAuthentication]
     permission_classes = [HasScope("profile:read")]
 
     def get(self, request: Request) -> Response:

@@ -42,9 +42,12 @@ class Store:
 class Client:
     """One that runs in a thread: what it has seen, and how it ended."""
 
+    #: Seconds of its waits; of people's they are 1 and 30.
+    shortest, longest = 0.1, 0.5
+
     def __init__(self, kind, url, base, refresh_token):
         self.store = Store(refresh_token)
-        #: What was received, for each connection; how many connections have been, and how long the waits.
+        #: What was received, how many connections have been, and the waits before another, in seconds.
         self.messages, self.connections, self.waits = [], 0, []
         #: What ``run`` returned or raised.
         self.end = None
@@ -67,14 +70,17 @@ class Client:
         except Exception as error:
             self.end = error
 
-    def _note_wait(self):
-        self.waits.append(time.monotonic())
+    @contextmanager
+    def _waiting(self):
+        began = time.monotonic()
+        yield
+        self.waits.append(time.monotonic() - began)
 
     def _async_one(self, url):
         client, loop = self, asyncio.new_event_loop()
 
         class Noted(self._socket.DeviceSocket):
-            shortest, longest = 0.1, 0.5
+            shortest, longest = client.shortest, client.longest
 
             async def opened(self):
                 client.connections += 1
@@ -83,8 +89,8 @@ class Client:
                 client.messages.append(message)
 
             async def pause(self, failures):
-                client._note_wait()
-                await super().pause(failures)
+                with client._waiting():
+                    await super().pause(failures)
 
         noted = Noted(url, self.tokens)
 
@@ -98,7 +104,7 @@ class Client:
         client = self
 
         class Noted(self._socket.DeviceSocket):
-            shortest, longest = 0.1, 0.5
+            shortest, longest = client.shortest, client.longest
 
             def opened(self):
                 client.connections += 1
@@ -107,8 +113,8 @@ class Client:
                 client.messages.append(message)
 
             def pause(self, failures):
-                client._note_wait()
-                super().pause(failures)
+                with client._waiting():
+                    super().pause(failures)
 
         noted = Noted(url, self.tokens)
         return noted.run, noted.send

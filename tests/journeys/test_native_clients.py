@@ -89,6 +89,10 @@ def test_a_token_that_has_expired_is_renewed_and_it_comes_back_at_once(served, k
         stops(client, opened.session)
 
 
+def goes(client, url):
+    client.url = url
+
+
 def stops(client, session):
     end_session(session, "kicked")
     assert client.ended() == "kicked"
@@ -101,12 +105,28 @@ def test_where_there_are_too_many_it_waits_and_stays_signed_in(served, kind, ope
         for each in others:
             each.recv(timeout=10)
         with running(kind, served, opened.refresh_token) as client:
-            wait_for(lambda: len(client.waits) > 1)
+            wait_for(lambda: len(client.waits) > 3)
             assert client.connections == 0
+            assert min(client.waits) >= client.shortest
+            assert len({round(wait, 3) for wait in client.waits}) > 1, "they differ"
             stack.close()
             opens(client, ada.get_username())
             assert DeviceSession.objects.get().ended_at is None
             stops(client, opened.session)
+
+
+def test_where_every_token_is_refused_it_comes_back_at_once_and_then_waits(served, kind, opened, tmp_path):
+    """At a door whose keys are others than those of the site that renews: no tight loop, and no end."""
+    folder = tmp_path / "other"
+    folder.mkdir()
+    settings = settings_in(folder, f"SECRET_KEY = {'o' * 50!r}\n")
+    with serving("uvicorn", folder, **database_here(), **settings) as other:
+        url = other.url("/bare/")
+        with running(kind, served, opened.refresh_token, before=lambda client: goes(client, url)) as client:
+            wait_for(lambda: len(client.waits) > 3)
+            tries, waits = other.log.read_text().count("GET /bare/"), len(client.waits)
+            assert waits <= tries <= waits + 3
+            assert (client.connections, client.end) == (0, None)
 
 
 @EITHER
@@ -154,10 +174,6 @@ class Elsewhere(BaseHTTPRequestHandler):
 
     def log_message(self, *arguments):
         pass
-
-
-def goes(client, url):
-    client.url = url
 
 
 def test_a_token_follows_no_redirect(served, kind, opened):
