@@ -772,7 +772,8 @@ def test_no_page_breaks_a_strict_content_security_policy_or_complains(either_sit
     admin.sign_in_to_admin()
 
     def strictly(route):
-        if route.request.resource_type != "document":
+        # The live page brings a policy, and Chromium would let an answer that is made here open no socket.
+        if route.request.resource_type != "document" or route.request.url == f"{either_site.origin}/live/":
             route.continue_()
             return
         answer = route.fetch(max_redirects=0)
@@ -782,7 +783,8 @@ def test_no_page_breaks_a_strict_content_security_policy_or_complains(either_sit
         profile.context.route("**/*", strictly)
     assert len(list(every_page(admin))) == 10
     for path in PAGES:
-        assert ada.page.goto(path).header_value("content-security-policy") == POLICY
+        policy = ada.page.goto(path).header_value("content-security-policy")
+        assert policy == POLICY or (path == "/live/" and "unsafe" not in policy)
         visitor.go(path)
     visitor.sign_in("bob", "wrong")
     ada.go("/").click("Sign out")
