@@ -17,7 +17,7 @@ from django.views.decorators.http import condition, require_safe
 from authx.conf import conf
 from authx.core import pkce
 from authx.core.client_keys import ALGORITHMS as ASSERTION_ALGORITHMS
-from authx.core.oauth_client import GRANT_TYPES, PRIVATE_KEY_JWT
+from authx.core.oauth_client import GRANT_TYPES, NONE, PRIVATE_KEY_JWT
 from authx.errors import StoreUnavailable
 from authx.gate.fingerprint import agrees, fingerprint
 from authx.gate.keys.keyring import keyset
@@ -32,8 +32,8 @@ View = Callable[..., HttpResponse]
 #: Seconds for which other services may cache our keys; a new key is published longer before it signs.
 MAX_AGE_SECONDS = 300
 
-#: How a client may send its secret (RFC 7591 §2).
-_BY_SECRET = "client_secret_basic", "client_secret_post"
+#: How a client may prove who it is (RFC 7591 §2).
+_PROOFS = "client_secret_basic", "client_secret_post", PRIVATE_KEY_JWT
 
 
 def _published(request: HttpRequest) -> dict[str, Any]:
@@ -113,7 +113,10 @@ def _for_services() -> dict[str, Any]:
     try:
         for name, view in (("introspection", "introspect"), ("revocation", "revoke")):
             found[f"{name}_endpoint"] = at_issuer(reverse(f"authx-api:{view}"))
-            found[f"{name}_endpoint_auth_methods_supported"] = [*_BY_SECRET]
+            # A public client may give its own tokens back, but is told nothing about any.
+            methods = _PROOFS if view == "introspect" else (NONE, *_PROOFS)
+            found[f"{name}_endpoint_auth_methods_supported"] = [*methods]
+            found[f"{name}_endpoint_auth_signing_alg_values_supported"] = sorted(ASSERTION_ALGORITHMS)
         found["revocations_uri"] = at_issuer(reverse("authx-api:revocations"))
     except NoReverseMatch:
         return {}
@@ -133,7 +136,7 @@ def _for_clients() -> dict[str, Any]:
         "response_modes_supported": ["query"],
         "grant_types_supported": [*GRANT_TYPES],
         "code_challenge_methods_supported": [pkce.METHOD],
-        "token_endpoint_auth_methods_supported": ["none", *_BY_SECRET, PRIVATE_KEY_JWT],
+        "token_endpoint_auth_methods_supported": [NONE, *_PROOFS],
         "token_endpoint_auth_signing_alg_values_supported": sorted(ASSERTION_ALGORITHMS),
         "authorization_response_iss_parameter_supported": True,
         "scopes_supported": [*conf.SCOPES],
