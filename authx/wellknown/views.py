@@ -21,10 +21,12 @@ from authx.core.oauth_client import GRANT_TYPES, NONE, PRIVATE_KEY_JWT
 from authx.errors import StoreUnavailable
 from authx.gate.fingerprint import agrees, fingerprint
 from authx.gate.keys.keyring import keyset
+from authx.http import cors
 from authx.http.charset import REFUSAL, is_unreadable
 from authx.http.etag import entity_tag
 from authx.http.outage import RETRY_AFTER_SECONDS
 from authx.http.site_urls import at_issuer
+from authx.issuer.client_origins import is_registered_origin
 from authx.store.database import database_now
 
 View = Callable[..., HttpResponse]
@@ -60,12 +62,34 @@ def _or_unavailable(view: View) -> View:
     return wrapped
 
 
+def _readable_by_clients(view: View) -> View:
+    """Let scripts of clients at other origins read it, as the token endpoint does."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.method == "OPTIONS":
+            return cors.preflight(request, _may_read, "GET, HEAD")
+        response = view(request, *args, **kwargs)
+        cors.allow(request, response, _may_read)
+        return response
+
+    return wrapped
+
+
+def _may_read(origin: str) -> bool:
+    try:
+        return is_registered_origin(origin)
+    except StoreUnavailable:  # whose origin it is cannot be known; whoever needs no answer is served
+        return False
+
+
 def _etag(made: Callable[..., dict[str, Any]]) -> Callable[..., str]:
     return lambda *args, **kwargs: entity_tag(made(*args, **kwargs))
 
 
 @login_not_required
 @csrf_exempt
+@_readable_by_clients
 @require_safe
 @_or_unavailable
 @cache_control(public=True, max_age=MAX_AGE_SECONDS)
@@ -98,6 +122,7 @@ def _metadata(request: HttpRequest, issuer_path: str = "") -> dict[str, Any]:
 
 @login_not_required
 @csrf_exempt
+@_readable_by_clients
 @require_safe
 @_or_unavailable
 @cache_control(public=True, max_age=MAX_AGE_SECONDS)
