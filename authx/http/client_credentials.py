@@ -52,12 +52,16 @@ def body_credentials(body: Mapping[str, Any]) -> Presented | None:
     return Presented(client_id or "", secret or None, assertion or None, kind or "")
 
 
-def assertion_audiences() -> tuple[str, ...]:
-    """Return whom a client may address an assertion to: the issuer, or its token endpoint (RFC 7523 §3)."""
+def assertion_audiences(path: str) -> tuple[str, ...]:
+    """Return whom a client that asks at ``path`` may address an assertion to.
+
+    The issuer, its token endpoint (RFC 7523 §3), or the endpoint that is asked: some clients name no other,
+    and RFC 9126 §2 takes all three.
+    """
     try:
-        return conf.ISSUER, at_issuer(reverse("authx-oauth:token"))
+        return conf.ISSUER, at_issuer(reverse("authx-oauth:token")), at_issuer(path)
     except NoReverseMatch:  # it is not mounted
-        return (conf.ISSUER,)
+        return conf.ISSUER, at_issuer(path)
 
 
 @sensitive_variables()

@@ -17,14 +17,16 @@ from django.views.decorators.http import condition, require_safe
 from authx.conf import conf
 from authx.core import pkce
 from authx.core.client_keys import ALGORITHMS as ASSERTION_ALGORITHMS
-from authx.core.oauth_client import GRANT_TYPES, PRIVATE_KEY_JWT
+from authx.core.oauth_client import GRANT_TYPES, NONE, PRIVATE_KEY_JWT
 from authx.errors import StoreUnavailable
 from authx.gate.fingerprint import agrees, fingerprint
 from authx.gate.keys.keyring import keyset
+from authx.http import cors
 from authx.http.charset import REFUSAL, is_unreadable
 from authx.http.etag import entity_tag
 from authx.http.outage import RETRY_AFTER_SECONDS
 from authx.http.site_urls import at_issuer
+from authx.issuer.client_origins import is_registered_origin
 from authx.store.database import database_now
 
 View = Callable[..., HttpResponse]
@@ -32,8 +34,8 @@ View = Callable[..., HttpResponse]
 #: Seconds for which other services may cache our keys; a new key is published longer before it signs.
 MAX_AGE_SECONDS = 300
 
-#: How a client may send its secret (RFC 7591 §2).
-_BY_SECRET = "client_secret_basic", "client_secret_post"
+#: How a client may prove who it is (RFC 7591 §2).
+_PROOFS = "client_secret_basic", "client_secret_post", PRIVATE_KEY_JWT
 
 
 def _published(request: HttpRequest) -> dict[str, Any]:
@@ -60,12 +62,34 @@ def _or_unavailable(view: View) -> View:
     return wrapped
 
 
+def _readable_by_clients(view: View) -> View:
+    """Let scripts of clients at other origins read it, as the token endpoint does."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.method == "OPTIONS":
+            return cors.preflight(request, _may_read, "GET, HEAD")
+        response = view(request, *args, **kwargs)
+        cors.allow(request, response, _may_read)
+        return response
+
+    return wrapped
+
+
+def _may_read(origin: str) -> bool:
+    try:
+        return is_registered_origin(origin)
+    except StoreUnavailable:  # whose origin it is cannot be known; whoever needs no answer is served
+        return False
+
+
 def _etag(made: Callable[..., dict[str, Any]]) -> Callable[..., str]:
     return lambda *args, **kwargs: entity_tag(made(*args, **kwargs))
 
 
 @login_not_required
 @csrf_exempt
+@_readable_by_clients
 @require_safe
 @_or_unavailable
 @cache_control(public=True, max_age=MAX_AGE_SECONDS)
@@ -98,6 +122,7 @@ def _metadata(request: HttpRequest, issuer_path: str = "") -> dict[str, Any]:
 
 @login_not_required
 @csrf_exempt
+@_readable_by_clients
 @require_safe
 @_or_unavailable
 @cache_control(public=True, max_age=MAX_AGE_SECONDS)
@@ -113,7 +138,10 @@ def _for_services() -> dict[str, Any]:
     try:
         for name, view in (("introspection", "introspect"), ("revocation", "revoke")):
             found[f"{name}_endpoint"] = at_issuer(reverse(f"authx-api:{view}"))
-            found[f"{name}_endpoint_auth_methods_supported"] = [*_BY_SECRET]
+            # A public client may give its own tokens back, but is told nothing about any.
+            methods = _PROOFS if view == "introspect" else (NONE, *_PROOFS)
+            found[f"{name}_endpoint_auth_methods_supported"] = [*methods]
+            found[f"{name}_endpoint_auth_signing_alg_values_supported"] = sorted(ASSERTION_ALGORITHMS)
         found["revocations_uri"] = at_issuer(reverse("authx-api:revocations"))
     except NoReverseMatch:
         return {}
@@ -133,7 +161,7 @@ def _for_clients() -> dict[str, Any]:
         "response_modes_supported": ["query"],
         "grant_types_supported": [*GRANT_TYPES],
         "code_challenge_methods_supported": [pkce.METHOD],
-        "token_endpoint_auth_methods_supported": ["none", *_BY_SECRET, PRIVATE_KEY_JWT],
+        "token_endpoint_auth_methods_supported": [NONE, *_PROOFS],
         "token_endpoint_auth_signing_alg_values_supported": sorted(ASSERTION_ALGORITHMS),
         "authorization_response_iss_parameter_supported": True,
         "scopes_supported": [*conf.SCOPES],

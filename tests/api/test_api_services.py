@@ -300,7 +300,8 @@ def test_no_csrf_token_is_asked_of_a_service(credentials, opened):
 @pytest.mark.parametrize("which", ["access_token", "refresh_token"])
 def test_revoking_ends_the_session(service, opened, which):
     answer = service.post(REVOKE, {"token": getattr(opened, which)})
-    assert (answer.status_code, answer.content) == (200, b"")
+    assert (answer.status_code, answer.content) == (200, b"{}")
+    assert answer["Content-Type"] == "application/json"
     assert DeviceSession.objects.get().end_reason == "logout"
     event = SessionEvent.objects.get(kind="ended")
     assert event.note == "revoked by orders"

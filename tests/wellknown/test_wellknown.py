@@ -280,3 +280,8 @@ def test_the_metadata_of_the_authorization_server_is_complete(site, settings):
     assert "ES256" in told["token_endpoint_auth_signing_alg_values_supported"]
     assert "HS256" not in told["token_endpoint_auth_signing_alg_values_supported"]
     assert told["scopes_supported"] == ["orders:read"]
+    proofs = ["client_secret_basic", "client_secret_post", "private_key_jwt"]
+    assert told["introspection_endpoint_auth_methods_supported"] == proofs
+    assert told["revocation_endpoint_auth_methods_supported"] == ["none", *proofs]
+    for name in ("introspection", "revocation"):  # RFC 8414 §2: with private_key_jwt it must be there
+        assert "ES256" in told[f"{name}_endpoint_auth_signing_alg_values_supported"]

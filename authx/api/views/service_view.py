@@ -85,7 +85,7 @@ class ServiceAPIView(AuthxAPIView):
                 presented.client_id,
                 secret=presented.secret,
                 assertion=presented.assertion,
-                audiences=assertion_audiences(),
+                audiences=assertion_audiences(self.request.path),
             )
         except OAuthError:
             raise InvalidClient from None

@@ -46,7 +46,7 @@ class Revoke(ServiceAPIView):
             revoke(self.token(), self.service, by)
         except OAuthError as error:
             raise UnsupportedTokenType from error
-        return Response(status=200)
+        return Response({})  # RFC 7009 §2.2 has no body; some clients (simple-oauth2) take none but JSON
 
 
 @method_decorator(sensitive_post_parameters(), name="dispatch")

@@ -1,0 +1,1 @@
+"""OAuth clients that others have written, as they come, at the real server."""
