@@ -1,4 +1,4 @@
-"""The journey between sites: the demo, the services that have its public keys, and another maker's app."""
+"""The journey between sites: the demo, services that have its public keys, and an app of others."""
 
 import time
 
