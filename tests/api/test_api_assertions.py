@@ -1,4 +1,4 @@
-"""introspect/ and revoke/: a client proves itself by an assertion, addressed as real clients address theirs."""
+"""introspect/ and revoke/: a client proves itself by an assertion, addressed as real clients do."""
 
 import time
 
