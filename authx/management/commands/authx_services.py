@@ -126,7 +126,11 @@ class Command(DatabaseCommand):
 
     def _print_credentials(self, client: ServiceClient, secret: str) -> None:
         self.stdout.write("Shown this once; only a hash of the secret is kept:")
-        self.stdout.write(f'AUTHX_SERVICE_CREDENTIALS = ("{client.client_id}", "{secret}")')
+        if client.redirect_uris:
+            self.stdout.write(f"client_id     {client.client_id}")
+            self.stdout.write(f"client_secret {secret}")
+        else:
+            self.stdout.write(f'AUTHX_SERVICE_CREDENTIALS = ("{client.client_id}", "{secret}")')
 
 
 def _find(name: str) -> ServiceClient:
