@@ -848,6 +848,8 @@ DOORS = {
     "introspect": is_known_to("orders"),
     "revoke": is_revoked_by("orders"),
 }
+#: These take tokens of ours whomever they are for: their audience decides who may ask about them.
+OF_ANY_AUDIENCE = {"introspect", "revoke"}
 
 
 @contextmanager
@@ -876,17 +878,19 @@ def world(ada):
     return made
 
 
-def refused_everywhere(token):
+def refused_everywhere(token, *, but=frozenset()):
+    if not ServiceClient.objects.filter(name="orders").exists():
+        create_service("orders")
     before, remembered = stored(), len(signatures)
     with no_world_outside():
-        assert [name for name, lets_in in DOORS.items() if lets_in(token)] == []
+        assert {name for name, lets_in in DOORS.items() if lets_in(token)} <= but
     assert stored() == before
     return len(signatures) - remembered
 
 
 @pytest.mark.parametrize("name", ATTACKS, ids=ascii)
 def test_a_forged_token_is_refused_at_every_door(name, world):
-    refused_everywhere(ATTACKS[name](world))
+    refused_everywhere(ATTACKS[name](world), but={"revoke"} if ": aud " in name else set())
     assert DOORS["logout"](world.token)  # and only now has the session ended
 
 
@@ -951,7 +955,7 @@ def test_a_withdrawn_key_verifies_nothing_though_its_signatures_are_remembered(a
 )
 def test_oathkeeper_cve_2026_33496_what_is_remembered_is_judged_anew(name, value, world, settings):
     setattr(settings, name, value)
-    refused_everywhere(world.token)
+    refused_everywhere(world.token, but=OF_ANY_AUDIENCE if name == "AUTHX_AUDIENCE" else set())
 
 
 def test_what_was_refused_is_not_remembered(world):
