@@ -23,8 +23,8 @@ from random import Random
 
 from benchmarks.peers.contestants import BY_NAME, Place
 from benchmarks.peers.process import There
-from benchmarks.sockets import measures, report
-from benchmarks.sockets.measures import Burst, Idle
+from benchmarks.sockets import closing, opening, report
+from benchmarks.sockets.opening import Burst, Idle
 from benchmarks.sockets.people import Issuer
 from benchmarks.sockets.place import a_place, has_postgresql
 from benchmarks.sockets.report import Store, Target
@@ -50,7 +50,7 @@ def bursts(place: Place, asked: argparse.Namespace) -> list[Target]:
         for name, path in APPS.items():
             with both(DATABASE, place) as (server, issuer):
                 tokens = [token for _sid, token in issuer.ask("open", asked.sockets)]
-                found[name].append(asyncio.run(measures.burst(server, path, tokens)))
+                found[name].append(asyncio.run(opening.burst(server, path, tokens)))
     print(report.BURST_HEAD)
     for name in APPS:
         print(report.burst_line(name, found[name]), flush=True)
@@ -60,16 +60,16 @@ def bursts(place: Place, asked: argparse.Namespace) -> list[Target]:
 def bare_idle(place: Place, asked: argparse.Namespace) -> Idle:
     with both(DATABASE, place) as (server, issuer):
         tokens = [token for _sid, token in issuer.ask("open", asked.sockets)]
-        return asyncio.run(measures.idle(server, "/bare/", tokens, asked.few, asked.seconds))
+        return asyncio.run(opening.idle(server, "/bare/", tokens, asked.few, asked.seconds))
 
 
 async def watched(name: str, server: Server, issuer: There, asked: argparse.Namespace) -> Store:
     """Idle sockets, then the ends of some of their sessions, then of all."""
     people = issuer.ask("open", asked.sockets)
     tokens = [token for _sid, token in people]
-    idle = await measures.idle(server, "/door/", tokens, asked.few, asked.seconds)
-    ended = await measures.endings(issuer, people, idle.sockets, asked.endings, Random(asked.seed))
-    return Store(name, idle, ended, await measures.end_everyone(server, issuer, idle.sockets))
+    idle = await opening.idle(server, "/door/", tokens, asked.few, asked.seconds)
+    ended = await closing.endings(issuer, people, idle.sockets, asked.endings, Random(asked.seed))
+    return Store(name, idle, ended, await closing.end_everyone(server, issuer, idle.sockets))
 
 
 def stores(place: Place, asked: argparse.Namespace) -> list[Target]:
@@ -94,7 +94,7 @@ def races(place: Place, asked: argparse.Namespace) -> list[Target]:
     print()
     for name in [name for name in asked.stores if "lag" not in name]:
         with both(name, place) as (server, issuer):
-            found = asyncio.run(measures.races(server, issuer, asked.races, Random(asked.seed)))
+            found = asyncio.run(closing.races(server, issuer, asked.races, Random(asked.seed)))
         print(report.races_line(name, found), flush=True)
         targets.append(report.races_target(name, found))
     return targets
@@ -107,7 +107,7 @@ def turnover(place: Place, asked: argparse.Namespace) -> list[Target]:
     for name, path in APPS.items():
         with both(DATABASE, place) as (server, issuer):
             tokens = [token for _sid, token in issuer.ask("open", asked.turnover // 40)]
-            found = asyncio.run(measures.turnover(server, path, tokens, asked.turnover))
+            found = asyncio.run(opening.turnover(server, path, tokens, asked.turnover))
         print(report.turnover_line(name, found), flush=True)
         targets = [report.turnover_target(found)]
     return targets

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks.sockets.measures import Burst, Endings, Everyone, Idle, Races, Turnover
+from benchmarks.sockets.closing import Endings, Everyone, Races
+from benchmarks.sockets.opening import Burst, Idle, Turnover
 
 #: Seconds: of the 99th percentile of closes, and of any; for all to be closed, and for all to come back.
 P99, LONGEST, EVERYONE, RECONNECTED = 0.6, 1.0, 1.0, 5.0

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,15 +53,9 @@ class Server:
 
     @property
     def cpu(self) -> float:
-        """Seconds of a core that the threads have taken which are there now."""
-        return sum(self._nanoseconds().values()) / 1e9
-
-    def _nanoseconds(self) -> dict[str, int]:
-        found = {}
-        for task in (self._folder / "task").iterdir():
-            with suppress(OSError):  # it has just gone
-                found[task.name] = int((task / "schedstat").read_text().split()[0])
-        return found
+        """Seconds of a core that it has taken, to 10 ms; of all its threads, also those that have gone."""
+        fields = (self._folder / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     @property
     def memory(self) -> int:

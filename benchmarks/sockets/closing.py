@@ -1,4 +1,4 @@
-"""What is measured: handshakes all at once, idle sockets, endings, races, and many sockets in turn."""
+"""What is measured of closing: the ends of some sessions, of all, and those that race a handshake."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ from random import Random
 from statistics import quantiles
 
 from benchmarks.peers.process import There
-from benchmarks.sockets.client import Opened, Socket, connect, connect_all, hang_up
+from benchmarks.sockets.client import Socket, connect, hang_up
 from benchmarks.sockets.served import Server
 
-#: Handshakes at a time, where they are not what is measured.
-AT_ONCE = 50
 #: Seconds in which whatever is to be closed is closed, or counts as left open.
 PATIENCE = 5.0
 #: Endings begun in a second, each at a random moment of its share: readings are 0.4 s apart.
@@ -24,70 +22,6 @@ ENDINGS_A_SECOND = 10
 RACES = 20
 
 Person = tuple[str, str]
-
-
-@dataclass
-class Burst:
-    """2,000 handshakes at once."""
-
-    seconds: float
-    #: Milliseconds of a core for each, of the server and of the client.
-    server_ms: float
-    client_ms: float
-    statuses: dict[int, int]
-
-
-async def burst(server: Server, path: str, tokens: Sequence[str]) -> Burst:
-    """Make all handshakes together, as after a restart."""
-    await warm_up(server, path, tokens)
-    before = server.cpu
-    opened = await connect_all(server.port, path, tokens)
-    taken = server.cpu - before
-    await hang_up(opened.sockets)
-    each = 1000 / len(tokens)
-    return Burst(opened.seconds, taken * each, opened.client_seconds * each, opened.statuses)
-
-
-async def warm_up(server: Server, path: str, tokens: Sequence[str]) -> None:
-    """Let first uses pass: imports, threads, connections."""
-    await hang_up((await connect_all(server.port, path, tokens[:20], 10)).sockets)
-
-
-@dataclass
-class Idle:
-    """Sockets that nobody uses."""
-
-    #: Percent of a core that the whole process takes, with few and with all.
-    few_cpu: float
-    cpu: float
-    #: KiB of memory for each.
-    memory: float
-    sockets: list[Socket] = field(repr=False)
-
-
-async def idle(server: Server, path: str, tokens: Sequence[str], few: int, seconds: float) -> Idle:
-    """Open all, and look at the process for so many seconds, twice."""
-    await warm_up(server, path, tokens)
-    memory = server.memory
-    sockets = await _open(server, path, tokens[:few])
-    few_cpu = await _idle_cpu(server, seconds)
-    sockets += await _open(server, path, tokens[few:])
-    each = (server.memory - memory) / len(tokens) / 1024
-    return Idle(few_cpu, await _idle_cpu(server, seconds), each, sockets)
-
-
-async def _open(server: Server, path: str, tokens: Sequence[str]) -> list[Socket]:
-    opened: Opened = await connect_all(server.port, path, tokens, AT_ONCE)
-    if set(opened.statuses) != {101}:
-        raise RuntimeError(f"not all handshakes were let in: {opened.statuses}")
-    return opened.sockets
-
-
-async def _idle_cpu(server: Server, seconds: float) -> float:
-    await asyncio.sleep(1)
-    before, began = server.cpu, time.monotonic()
-    await asyncio.sleep(seconds)
-    return 100 * (server.cpu - before) / (time.monotonic() - began)
 
 
 @dataclass
@@ -206,27 +140,3 @@ def _outcome(socket: Socket, began: float, returned: float) -> str:
         order = "ended first"
     what = {101: "closed" if socket.closing == KICKED else "LEFT OPEN", 401: "refused"}
     return f"{order}, {what.get(socket.status, str(socket.status))}"
-
-
-@dataclass
-class Turnover:
-    """Sockets opened and closed, one wave after another."""
-
-    number: int
-    #: MiB of memory after each wave.
-    memory: list[float]
-
-    @property
-    def growth(self) -> float:
-        """MiB in the second half, after a first one in which the heap finds its size."""
-        return self.memory[-1] - self.memory[len(self.memory) // 2 - 1]
-
-
-async def turnover(server: Server, path: str, tokens: Sequence[str], number: int) -> Turnover:
-    """Open and close so many sockets, a wave of all tokens at a time."""
-    memory = []
-    for _ in range(0, number, len(tokens)):
-        await hang_up(await _open(server, path, tokens))
-        await asyncio.sleep(0.2)
-        memory.append(server.memory / 2**20)
-    return Turnover(number, memory)
