@@ -174,7 +174,7 @@ def test_public_asymmetric_keys_may_be_registered(keys):
         ({"keys": [jwk(ec.generate_private_key(ec.SECP384R1()))]}, "P-256"),
         ({"keys": [jwk(rsa.generate_private_key(65537, 1024))]}, "2048"),
     ],
-    ids=lambda value: ascii(value)[:40],
+    ids=lambda value: value if isinstance(value, str) else None,  # the keys are others in each process
 )
 def test_no_other_keys_may(jwks, why):
     found = problems(SERVICE, auth_method="private_key_jwt", jwks=jwks)
