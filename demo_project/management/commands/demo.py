@@ -37,7 +37,7 @@ class Command(BaseCommand):
             help="serve two services and an app beside it, on the next three ports",
         )
         parser.add_argument(
-            "--token-seconds", type=lifetime, help="how long an access token lives, 5 at least; default: 900"
+            "--token-seconds", type=lifetime, help="how long an access token lives: 5 to 900, the default"
         )
         parser.add_argument(
             "--prepare-only", action="store_true", help="make database and users; do not serve"
@@ -86,9 +86,9 @@ class Command(BaseCommand):
 
 
 def lifetime(text: str) -> timedelta:
-    """Return the life of an access token, given in seconds."""
-    if not text.isascii() or not text.isdecimal() or not 5 <= int(text) <= 86400:
-        raise ArgumentTypeError("a number from 5 to 86400")
+    """Return the life of an access token, given in seconds: no longer than the second site allows."""
+    if not text.isascii() or not text.isdecimal() or not 5 <= int(text) <= 900:
+        raise ArgumentTypeError("a number from 5 to 900")
     return timedelta(seconds=int(text))
 
 
