@@ -17,8 +17,9 @@ def configure(more: dict[str, Any]) -> None:
     import django
     from django.conf import settings
 
-    for name, default in {"AUTHX_REVOCATION_LAG": 0, "AUTHX_SOCKET_BLIND": 10}.items():
-        more[name] = timedelta(seconds=more.get(name, default))
+    more.setdefault("AUTHX_REVOCATION_LAG", 0)
+    for name in more.keys() & {"AUTHX_REVOCATION_LAG", "AUTHX_SOCKET_BLIND"}:
+        more[name] = timedelta(seconds=more[name])
     settings.configure(
         DEBUG=True,  # http, not https, between the two
         SECRET_KEY="nobody-knows-this-one-" + "v" * 40,
