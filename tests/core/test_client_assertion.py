@@ -15,7 +15,12 @@ from jwt.utils import base64url_encode
 
 from authx.core.access_token import write_access_token
 from authx.core.claims import AccessClaims
-from authx.core.client_assertion import AssertionClaims, read_client_assertion, unverified_issuer
+from authx.core.client_assertion import (
+    ASSERTION_TYPE,
+    AssertionClaims,
+    read_client_assertion,
+    unverified_issuer,
+)
 from authx.core.keys import Key, KeySet
 from authx.errors import OAuthError
 
@@ -288,3 +293,20 @@ def test_no_text_is_more_than_refused(text, header, payload):
     for assertion in (text, sign_raw(header, payload), sign_raw(b'{"alg":"ES256","kid":"k-es"}', payload)):
         assert refused(assertion)
         assert unverified_issuer(assertion) is None
+
+
+def test_a_kid_that_is_there_is_text_even_where_there_is_one_key():
+    assert "kid" in refused(sign(header={"kid": None}), ONE)
+    assert read(sign(header={"kid": "k" * 64}), {"keys": [jwk("ES256", "k" * 64)]})
+    assert "short" in refused(sign(header={"kid": "k" * 65}), {"keys": [jwk("ES256", "k" * 65)]})
+
+
+def test_an_assertion_is_at_most_8_kib():
+    longest = next(sign(x="a" * size) for size in range(5900, 6000) if len(sign(x="a" * size)) >= 8191)
+    assert len(longest) <= 8192
+    assert read(longest)
+    assert "8 KiB" in refused(sign(x="a" * 6100))
+
+
+def test_the_type_of_an_assertion_is_the_rfcs():
+    assert ASSERTION_TYPE == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
