@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import models
 
+from authx.core.claim_forms import IDENTIFIER
 from authx.core.oauth_client import MAX_CLIENT_ID_LENGTH
 from authx.models import ServiceClient
 from authx.store import database
@@ -17,7 +18,7 @@ def find_client(client_id: Any) -> ServiceClient | None:
     Raises:
         StoreUnavailable: the database cannot be read.
     """
-    if not _may_be_an_id(client_id):
+    if not may_be_an_id(client_id):
         return None
     with database.store_errors():
         found = clients().filter(client_id=client_id).first()
@@ -25,12 +26,27 @@ def find_client(client_id: Any) -> ServiceClient | None:
     return found if found is not None and found.client_id == client_id else None
 
 
+def with_audience(*names: str) -> list[ServiceClient]:
+    """Return the clients that are called by exactly one of ``names``, enabled or not. One statement at most.
+
+    Raises:
+        StoreUnavailable: the database cannot be read.
+    """
+    asked = [name for name in names if IDENTIFIER.fullmatch(name)]
+    if not asked:
+        return []
+    with database.store_errors():
+        # Compared again, because a database may take A and a for the same.
+        return [found for found in clients().filter(audience__in=asked) if found.audience in asked]
+
+
 def clients() -> models.QuerySet[ServiceClient]:
     """Return all clients, in the database that authx writes."""
     return ServiceClient.objects.using(database.alias())
 
 
-def _may_be_an_id(value: Any) -> bool:
+def may_be_an_id(value: Any) -> bool:
+    """Return whether a client could have this id: only then a database is asked about it."""
     return (
         isinstance(value, str)
         and 0 < len(value) <= MAX_CLIENT_ID_LENGTH

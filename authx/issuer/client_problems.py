@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from authx.conf import conf
-from authx.core.oauth_client import MAX_CLIENT_ID_LENGTH, PRIVATE_KEY_JWT, check_registration
+from authx.core.oauth_client import PRIVATE_KEY_JWT, check_registration
 from authx.core.uris import read_uri
-from authx.issuer.client_lookup import clients
+from authx.issuer.client_keys import MAX_BYTES
+from authx.issuer.client_lookup import clients, may_be_an_id, with_audience
 from authx.models import ServiceClient
 from authx.sessions.client_facts import facts_of
 from authx.store import database
@@ -52,6 +55,20 @@ def _size_problems(client: ServiceClient) -> Iterator[tuple[str, str]]:
     for name, longest in _LONGEST.items():
         if not isinstance(getattr(client, name), str) or len(getattr(client, name)) > longest:
             yield name, f"must be a text of at most {longest} characters"
+    if problem := _json_problem(client.jwks):
+        yield "jwks", problem
+
+
+def _json_problem(value: Any) -> str:
+    """Return why a column of JSON cannot hold ``value`` in every database; "" if it can."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        size = len(text.encode())
+    except (TypeError, ValueError, RecursionError):
+        return "is no JSON, or holds half a character"
+    if "\\u0000" in text:
+        return "holds a NUL"
+    return f"must be at most {MAX_BYTES} bytes" if size > MAX_BYTES else ""
 
 
 def _problems(client: ServiceClient) -> Iterator[tuple[str, str]]:
@@ -68,15 +85,12 @@ def _problems(client: ServiceClient) -> Iterator[tuple[str, str]]:
 
 
 def _problems_with_others(client: ServiceClient) -> Iterator[tuple[str, str]]:
+    if client.audience not in conf.AUDIENCE:
+        others = [row for row in with_audience(client.audience) if row.pk != client.pk]
+        yield from (("audience", f"is that of {row.client_id} already") for row in others[:1])
+    asked = list(filter(may_be_an_id, client.may_call or ()))
     with database.store_errors():
-        others = clients().exclude(pk=client.pk)
-        if client.audience and client.audience not in conf.AUDIENCE:
-            # Compared again, because a database may take A and a for the same.
-            found = dict(others.filter(audience=client.audience).values_list("audience", "client_id"))
-            if client.audience in found:
-                yield "audience", f"is that of {found[client.audience]} already"
-        asked = [name for name in client.may_call or () if len(name) <= MAX_CLIENT_ID_LENGTH]
-        known = set(others.filter(client_id__in=asked).values_list("client_id", flat=True))
+        known = set(clients().filter(client_id__in=asked).values_list("client_id", flat=True))
     for name in client.may_call or ():
         if name not in known and name != client.client_id:
             yield "may_call", f"{name[:64]!a} is neither the id nor the audience of a client"

@@ -2,7 +2,7 @@
 
 from authx.issuer.client_authentication import authenticate_client, find_service
 from authx.issuer.client_ending import disable_client, disable_service, enable_client
-from authx.issuer.client_lookup import clients, find_client
+from authx.issuer.client_lookup import clients, find_client, with_audience
 from authx.issuer.client_problems import ClientInvalid
 from authx.issuer.client_registration import create_client, create_service, renew_secret, update_client
 from authx.sessions.client_facts import facts_of
@@ -21,4 +21,5 @@ __all__ = [
     "find_service",
     "renew_secret",
     "update_client",
+    "with_audience",
 ]

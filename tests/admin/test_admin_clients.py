@@ -66,7 +66,8 @@ def test_an_app_is_registered_by_the_form(desk, settings):
     assert (client.redirect_uris, client.resources, client.scope) == ([CALLBACK], [API, OTHER], "orders:read")
     assert client.grant_types == ["authorization_code", "refresh_token"]
     assert client.idle_lifetime.days == 7
-    assert client.client_id in answer.content.decode()
+    secret = answer.content.decode().partition("client_secret ")[2].partition("<")[0]
+    assert find_service(client.client_id, secret) == client
     assert LogEntry.objects.get().get_change_message() == "Created."
 
 

@@ -84,8 +84,15 @@ BAD = {
         {"resources": ["authx"]},
         {"resources": [None]},
     ],
-    "audience": [{"audience": "a\nb"}, {"audience": "x" * 256}, {"audience": OTHER}],
-    "may_call": [{"may_call": ["nobody"]}, {"may_call": ["x" * 300]}, {"may_call": ["authx"]}],
+    "audience": [{"audience": "a\nb"}, {"audience": "a\0b"}, {"audience": "x" * 256}, {"audience": OTHER}],
+    "may_call": [
+        {"may_call": ["nobody"]},
+        {"may_call": ["a\0"]},
+        {"may_call": ["\ud800"]},
+        {"may_call": [7]},
+        {"may_call": ["x" * 300]},
+        {"may_call": ["authx"]},
+    ],
     "origins": [
         {"origins": [origin]}
         for origin in (
@@ -101,6 +108,10 @@ BAD = {
         )
     ],
     "jwks": [
+        *(
+            {"jwks": {"keys": [], "x": text}, "auth_method": "private_key_jwt"}
+            for text in ("\0", "\ud800", "x" * 70_000, float("nan"))
+        ),
         {"jwks": {"keys": []}, "auth_method": "private_key_jwt"},
         {"jwks": [], "auth_method": "private_key_jwt"},
         {"auth_method": "private_key_jwt"},

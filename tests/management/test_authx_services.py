@@ -76,6 +76,13 @@ def test_an_app_with_everything(settings):
     assert "app, public" in run("list")
 
 
+def test_an_app_is_not_told_of_settings_of_django():
+    told = run("create", "Reader", "--redirect-uri", CALLBACK, "--resource", API)
+    secret = told.partition("client_secret ")[2].split()[0]
+    assert authenticate_client(made().client_id, secret=secret) == made()
+    assert "AUTHX_SERVICE_CREDENTIALS" not in told
+
+
 def test_a_service_with_keys(tmp_path):
     key = Key.derive(b"x" * 32)
     file = tmp_path / "keys.json"

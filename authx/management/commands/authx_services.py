@@ -17,6 +17,7 @@ from authx.issuer.clients import (
     facts_of,
     find_client,
     renew_secret,
+    with_audience,
 )
 from authx.management.base import DatabaseCommand
 from authx.management.client_options import add_client_options, registration_from
@@ -125,7 +126,11 @@ class Command(DatabaseCommand):
 
     def _print_credentials(self, client: ServiceClient, secret: str) -> None:
         self.stdout.write("Shown this once; only a hash of the secret is kept:")
-        self.stdout.write(f'AUTHX_SERVICE_CREDENTIALS = ("{client.client_id}", "{secret}")')
+        if client.redirect_uris:
+            self.stdout.write(f"client_id     {client.client_id}")
+            self.stdout.write(f"client_secret {secret}")
+        else:
+            self.stdout.write(f'AUTHX_SERVICE_CREDENTIALS = ("{client.client_id}", "{secret}")')
 
 
 def _find(name: str) -> ServiceClient:
@@ -135,7 +140,7 @@ def _find(name: str) -> ServiceClient:
         CommandError: there is none, or several have this audience.
     """
     found = find_client(name)
-    named = [] if found else [row for row in clients().filter(audience=name) if row.audience == name != ""]
+    named = [] if found else with_audience(name)
     if found is None and len(named) == 1:
         (found,) = named
     if found is None:
