@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import AddressValueError, IPv6Address
 from typing import Final, NamedTuple
 
 MAX_URI_LENGTH: Final = 2000  # characters
@@ -54,6 +55,8 @@ def read_uri(text: str) -> Uri | None:
     host, userinfo, port = (found["host"], found["userinfo"], found["port"]) if found else (None, None, None)
     if port is not None and not 0 < int(port) < 2**16:
         return None
+    if host is not None and host.startswith("[") and not _is_ipv6(host[1:-1]):
+        return None
     return Uri(
         scheme=parts["scheme"].lower(),
         host=host if host is None else host.lower(),
@@ -63,3 +66,12 @@ def read_uri(text: str) -> Uri | None:
         query=parts["query"],
         fragment=parts["fragment"],
     )
+
+
+def _is_ipv6(text: str) -> bool:
+    """Return whether ``text`` is an IPv6 address: a reader of URLs may raise at any other in brackets."""
+    try:
+        IPv6Address(text)
+    except AddressValueError:
+        return False
+    return True

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import DisallowedRedirect
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
 from django.urls import reverse
@@ -35,6 +36,10 @@ from authx.sessions.consents import has_consented, remember_consent
 from authx.sessions.granting import issue_code
 from authx.sessions.step_up import is_recent
 from authx.store.database import store_errors
+
+
+#: How old a login may be that has just been demanded: ``max_age=0`` would demand one for ever.
+_WAY_BACK_SECONDS: Final = 60
 
 
 @method_decorator([login_not_required, csrf_protect, pages.guarded], name="dispatch")
@@ -152,17 +157,22 @@ class AuthorizeView(View):
         uri = answer_uri(redirect_uri, parameters, issuer=conf.ISSUER, state=state)
         if self.after_form or self.request.method == "POST":
             return pages.leading_on(self.request, getattr(self, "client", None), uri)
-        return _Redirect(uri)
+        try:
+            return _Redirect(uri)
+        except DisallowedRedirect:  # Django has none as long as a large state makes it
+            return pages.leading_on(self.request, getattr(self, "client", None), uri)
 
     def _refusal(self, error: str, description: str) -> AuthorizationRefused:
         asked = self.asked
         return AuthorizationRefused(error, description, redirect_uri=asked.redirect_uri, state=asked.state)
 
     def _way_back(self) -> str:
-        """Return this request's URL for who comes from a form; it demands a login no more."""
+        """Return this request's URL for who comes from a form; it demands no other login than that."""
         query = self.request.GET.copy()
         if "login" in self.asked.prompt:
             query["prompt"] = " ".join(sorted(self.asked.prompt - {"login"}))
+        if self.asked.max_age is not None:
+            query["max_age"] = str(max(self.asked.max_age, _WAY_BACK_SECONDS))
         return f"{reverse('authx-oauth:continue')}?{query.urlencode()}"
 
 

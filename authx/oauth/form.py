@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from django.core.exceptions import BadRequest, RequestDataTooBig
+from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
@@ -64,7 +64,7 @@ def read_form(request: HttpRequest) -> Form:
     """
     if request.method != "POST":
         raise OAuthError("invalid_request", "send a POST")
-    if misplaced := _OF_THE_BODY & request.GET.keys():
+    if misplaced := _OF_THE_BODY & _names_in_url(request):
         raise OAuthError("invalid_request", f"{min(misplaced)} stands in the URL: send it in the body")
     if request.content_type != "application/x-www-form-urlencoded":
         text = "the body must be a form: application/x-www-form-urlencoded, not JSON or anything else"
@@ -75,7 +75,7 @@ def read_form(request: HttpRequest) -> Form:
         raise OAuthError("invalid_request", "the body is not UTF-8")
     try:
         lists = dict(request.POST.lists())
-    except (BadRequest, RequestDataTooBig):
+    except (BadRequest, SuspiciousOperation):  # too large, or too many
         raise OAuthError("invalid_request", "the body cannot be read") from None
     for name, values in lists.items():
         if len(values) > 1 and name not in _REPEATABLE:
@@ -84,3 +84,10 @@ def read_form(request: HttpRequest) -> Form:
             raise OAuthError("invalid_request", "a parameter holds a NUL")
     filled = {name: [value for value in values if value] for name, values in lists.items()}
     return Form({name: values for name, values in filled.items() if values})
+
+
+def _names_in_url(request: HttpRequest) -> set[str]:
+    try:
+        return set(request.GET)
+    except SuspiciousOperation:  # more than DATA_UPLOAD_MAX_NUMBER_FIELDS
+        raise OAuthError("invalid_request", "the query cannot be read") from None

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import IntegrityError
 
-from authx.core.scopes import join_scope, parse_scope
+from authx.core.scopes import join_scope
 from authx.models import Consent, ServiceClient
 from authx.store import database
 
@@ -22,7 +22,7 @@ def has_consented(user: Any, client: ServiceClient, scope: Iterable[str], resour
     """
     with database.store_errors():
         found = _of(user, client).values_list("scope", "resources").first()
-    return found is not None and set(scope) <= set(parse_scope(found[0])) and set(resources) <= set(found[1])
+    return found is not None and set(scope) <= set(found[0].split()) and set(resources) <= set(found[1])
 
 
 def remember_consent(
@@ -45,7 +45,7 @@ def remember_consent(
     def write() -> None:
         before = _of(user, client).first()
         columns = {
-            "scope": join_scope(_united(parse_scope(before.scope) if before else (), scope)),
+            "scope": join_scope(_united(before.scope.split() if before else (), scope)),
             "resources": list(_united(before.resources if before else (), resources)),
             "at": at,
         }

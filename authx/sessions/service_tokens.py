@@ -21,6 +21,7 @@ from authx.conf import conf
 from authx.core.access_token import write_access_token
 from authx.core.actor import NOBODY, Actor
 from authx.core.claims import AccessClaims
+from authx.core.exchange_request import MAX_TARGETS
 from authx.core.oauth_client import CLIENT_CREDENTIALS, ClientFacts
 from authx.core.scopes import OFFLINE_ACCESS, join_scope, narrow
 from authx.errors import OAuthError, StoreUnavailable
@@ -73,6 +74,8 @@ def service_token(
 
 def _names(client: ClientFacts, audience: Sequence[str]) -> tuple[str, ...]:
     """Return whom the token is to be for; by default the client's one resource."""
+    if len(audience) > MAX_TARGETS:  # each is a part of one statement
+        raise OAuthError("invalid_target", f"a request names at most {MAX_TARGETS} services")
     names = tuple(dict.fromkeys(audience or client.resources))
     if not names or (not audience and len(names) > 1):
         raise OAuthError("invalid_target", "name the audience or the resource that the token is for")
