@@ -56,7 +56,9 @@ def post(form, headers):
     return browser.post(TOKEN, urlencode(form, doseq=True), content_type=FORM, headers=headers)
 
 
-@pytest.mark.parametrize("where", ["render", "issue"])
+@pytest.mark.parametrize(
+    "where", ["authx.oauth.pages.render", "authx.sessions.granting.tidying.after_commit"]
+)
 def test_a_code_whose_page_cannot_be_shown(where, signed_in, app, said, monkeypatch):
     kept = []
     monkeypatch.setattr("secrets.token_urlsafe", lambda *size: kept.append(token_urlsafe(*size)) or kept[-1])
