@@ -157,8 +157,8 @@ class ClientForm(forms.Form):
     def __init__(self, data: Any = None, *, client: ServiceClient | None = None) -> None:
         super().__init__(data, initial=None if client is None else _initial_of(client))
         self._fields["may_call"].choices = [(row.client_id, _named(row)) for row in _callable(client)]
-        self._tell("scope", conf.SCOPES)
-        self._tell("resources", conf.RESOURCES)
+        self._offer("scope", conf.SCOPES)
+        self._offer("resources", conf.RESOURCES)
         self._fields["audience"].help_text = format_html(
             gettext(
                 "Its own name in the tokens that it receives. <code>{}</code> for the site's own tokens: it"
@@ -171,7 +171,7 @@ class ClientForm(forms.Form):
     def _fields(self) -> dict[str, Any]:
         return self.fields
 
-    def _tell(self, name: str, known: Iterable[str]) -> None:
+    def _offer(self, name: str, known: Iterable[str]) -> None:
         """Add to a field's help what the settings offer."""
         if names := format_html_join(" ", "<code>{}</code>", ((item,) for item in known)):
             field = self._fields[name]

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from authx.gate.verify import read_claims
 from authx.models import DeviceSession, SessionEvent
-from authx.sessions import end_session
+from authx.sessions import end_session, open_session
 from tests.faults_in_database import outage
 from tests.oauth.conftest import API, CALLBACK, SECRET
 from tests.oauth.flow import FORM, TOKEN, basic, code_of, post, redemption, tokens_of
@@ -275,3 +275,52 @@ def test_statements(signed_in, app):
 
 def own(captured):
     return sum(not query["sql"].startswith(("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE")) for query in captured)
+
+
+# Exchange
+
+
+EXCHANGE = {
+    "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+    "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+    "audience": "stock",
+}
+
+
+@pytest.fixture
+def orders(make_client):
+    """A service that takes the tokens of logins, and calls another."""
+    stock = make_client("stock", audience="stock", grant_types=[], redirect_uris=[])
+    return make_client(
+        "orders",
+        audience="https://id.example",
+        grant_types=[EXCHANGE["grant_type"], "client_credentials"],
+        may_call=[stock.client_id],
+        redirect_uris=[],
+        resources=[],
+    )
+
+
+def test_a_service_exchanges_the_token_of_a_login(orders, ada):
+    told = post(EXCHANGE | {"subject_token": open_session(ada).access_token}, basic("orders")).json()
+    assert set(told) == {"access_token", "token_type", "expires_in", "scope", "issued_token_type"}
+    assert told["issued_token_type"] == "urn:ietf:params:oauth:token-type:access_token"
+    claims = read_claims(told["access_token"], audience=["stock"], delegated=True)
+    assert (claims.client_id, claims.actors, claims.gty) == ("orders", ("client:orders",), "token_exchange")
+    assert told["expires_in"] <= 300
+
+
+def test_a_refused_exchange_names_its_rule_here_and_in_the_audit(app, ada):
+    answer = post(EXCHANGE | {"subject_token": open_session(ada).access_token}, basic())
+    assert refused(answer) == "unauthorized_client"
+    assert answer.json()["error_description"].startswith("E1: ")
+    event = SessionEvent.objects.get(kind="grant_refused")
+    assert (event.outcome, event.client_id, event.actor) == ("E1", "reader", None)
+
+
+def test_a_service_gets_a_token_of_its_own(orders):
+    form = {"grant_type": "client_credentials", "audience": "stock", "scope": "orders:read"}
+    told = post(form, basic("orders")).json()
+    assert set(told) == {"access_token", "token_type", "expires_in", "scope"}
+    claims = read_claims(told["access_token"], audience=["stock"], delegated=True)
+    assert (claims.sub, claims.scope, claims.gen) == ("client:orders", "orders:read", None)
