@@ -30,8 +30,9 @@ def token(request: HttpRequest) -> HttpResponse:
     try:
         if request.method == "OPTIONS":
             return cors.preflight(request, is_registered_origin, "POST")
+        may_read = cors.reader(request, is_registered_origin)  # known before anything is spent
         response = _answered(request)
-        cors.allow(request, response, is_registered_origin)
+        cors.allow(request, response, may_read)
     except StoreUnavailable:
         response = answers.unavailable()
     answers.forbid_caching(response)
