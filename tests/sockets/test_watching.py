@@ -659,8 +659,9 @@ async def test_the_memory_stays_as_it_is_whatever_is_opened_and_closed(opened, s
 
 
 def resident():
-    """Bytes of memory that this process has."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    """Bytes of memory that this process has; where there is no /proc, the objects have to do."""
+    found = Path("/proc/self/statm")
+    return int(found.read_text().split()[1]) * resource.getpagesize() if found.exists() else 0
 
 
 @in_loop
