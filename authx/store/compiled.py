@@ -1,4 +1,4 @@
-"""SELECTs compiled once per process: building and compiling a queryset costs more than running it."""
+"""Statements compiled once per process: building and compiling a queryset costs more than running it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import connections, models
+from django.db.models.sql import UpdateQuery
 
 from authx.store import database
 from authx.store.prepared_statement import Prepared
@@ -20,6 +21,41 @@ class Given(str):
     """Stands in a queryset for a text that each run gives anew, by this name."""
 
     __slots__ = ()
+
+
+class Parameter(models.Expression):
+    """Stands in a queryset for a value of any type; each run gives it anew, as the database takes it."""
+
+    def __init__(self, name: str, output_field: models.Field[Any, Any]) -> None:
+        super().__init__(output_field=output_field)
+        self.name = name
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        """Return its place in the statement."""
+        return "%s", [Given(self.name)]
+
+
+class CompiledUpdate:
+    """One UPDATE: ``build`` returns the queryset of its rows, and what to set."""
+
+    def __init__(self, build: Callable[[str], tuple[models.QuerySet[Any], Mapping[str, Any]]]) -> None:
+        self._build = build
+        self._statements: dict[tuple[str, type], tuple[str, list[Any]]] = {}
+
+    def run(self, given: Mapping[str, Any]) -> int:
+        """Return how many rows it has changed, in the database that authx writes."""
+        alias = database.alias()
+        connection = connections[alias]
+        key = alias, type(connection)
+        if key not in self._statements:
+            rows, values = self._build(alias)
+            query: Any = rows.query.chain(UpdateQuery)
+            query.add_update_values(values)
+            self._statements[key] = written_out(*query.get_compiler(connection=connection).as_sql())
+        sql, parameters = self._statements[key]
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [given[one] if isinstance(one, Given) else one for one in parameters])
+            return int(cursor.rowcount)
 
 
 class Compiled:

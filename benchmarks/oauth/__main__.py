@@ -1,7 +1,7 @@
 """What OAuth costs: authx beside django-oauth-toolkit and Authlib's Django server, in one run.
 
     pip install -e . -r benchmarks/requirements.txt
-    python -m benchmarks.oauth [--quick] [--database sqlite,postgresql] [--times 300]
+    python -m benchmarks.oauth [--quick] [--database sqlite,postgresql] [--times 200]
 
 As ``benchmarks.request``: a process for each, working in turn, a block at a time. Timed is the whole WSGI
 application, from environ to closed response. Then client authentication alone, and then twelve refreshes of
@@ -44,7 +44,7 @@ def take_part(database: str, number: int, rounds: int, seed: int) -> list[Result
             result.counts = desk.ask("counted", COUNTED)
             result.authenticated = desk.ask("authenticated", 20 if result.name in SELDOM else number)
         for result, desk in desks:
-            result.crowd = crowd(desk, rounds)
+            result.crowd = crowd(desk, min(3, rounds) if result.name in SELDOM else rounds)
     return [result for result, _ in desks]
 
 
@@ -67,7 +67,7 @@ def surroundings() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="The cost of OAuth's grants.")
     parser.add_argument("--database", default="sqlite,postgresql", help="one or both, separated by a comma")
-    parser.add_argument("--times", type=int, default=300, help="timed of each act, per server")
+    parser.add_argument("--times", type=int, default=200, help="timed of each act, per server")
     parser.add_argument("--rounds", type=int, default=20, help="of refreshes at once")
     parser.add_argument("--seed", type=int, default=1, help="of the order within the rounds")
     parser.add_argument("--quick", action="store_true", help="a minute on each database: 20 times, 3 rounds")
