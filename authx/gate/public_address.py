@@ -7,8 +7,8 @@ from socket import SOCK_STREAM, create_connection, getaddrinfo, socket
 
 #: Addresses that a gateway turns into the IPv4 address in their last 32 bits (RFC 6052 §2.1).
 _NAT64 = IPv6Network("64:ff9b::/96")
-#: The only addresses of IPv6 that the internet has (RFC 4291 §2.4, IANA). Beside them are old and local ways to
-#: write an IPv4 address, and networks of a site's own, which ``is_global`` knows only in part.
+#: The only addresses of IPv6 that the internet has (RFC 4291 §2.4, IANA). Beside them are old and local
+#: ways to write an IPv4 address, and networks of a site's own, which ``is_global`` knows only in part.
 _UNICAST = IPv6Network("2000::/3")
 
 
