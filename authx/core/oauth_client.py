@@ -39,6 +39,10 @@ MAX_NAME_LENGTH: Final = 100  # characters
 #: RFC 6749 §2.2 and appendix A.1, without the space: none of ours has one.
 _CLIENT_ID: Final = re.compile(r"[\x21-\x7e]{1,64}")
 
+#: As of the site's own lifetimes: a date beyond the year 9999 cannot be written.
+_LONGEST_LIFE: Final = timedelta(days=36_500)
+_NO_PERIOD: Final = "must be a positive timedelta of at most a hundred years"
+
 #: Each a field's name, and what is wrong with it.
 Problems = Iterator[tuple[str, str]]
 
@@ -176,8 +180,13 @@ def _target_problems(client: ClientFacts, site_audience: Collection[str]) -> Pro
 
 def _lifetime_problems(client: ClientFacts) -> Problems:
     idle, whole = client.idle_lifetime, client.session_lifetime
-    for name, period in (("idle_lifetime", idle), ("session_lifetime", whole)):
-        if period is not None and period <= timedelta(0):
-            yield name, "must be positive"
-    if idle is not None and whole is not None and idle > whole:
+    periods = {"idle_lifetime": idle, "session_lifetime": whole}
+    given = {name: period for name, period in periods.items() if period is not None}
+    bad = [name for name, period in given.items() if not _is_period(period)]
+    yield from ((name, _NO_PERIOD) for name in bad)
+    if not bad and idle is not None and whole is not None and idle > whole:
         yield "idle_lifetime", "must not be longer than session_lifetime"
+
+
+def _is_period(value: object) -> bool:
+    return isinstance(value, timedelta) and timedelta(0) < value <= _LONGEST_LIFE

@@ -7,6 +7,9 @@ from socket import SOCK_STREAM, create_connection, getaddrinfo, socket
 
 #: Addresses that a gateway turns into the IPv4 address in their last 32 bits (RFC 6052 §2.1).
 _NAT64 = IPv6Network("64:ff9b::/96")
+#: The only addresses of IPv6 that the internet has (RFC 4291 §2.4, IANA). Beside them are old and local
+#: ways to write an IPv4 address, and networks of a site's own, which ``is_global`` knows only in part.
+_UNICAST = IPv6Network("2000::/3")
 
 
 def connect_publicly(host: str, port: int, timeout: float) -> socket:
@@ -37,7 +40,8 @@ def is_public(address: str) -> bool:
         found = _innermost(ip_address(address))
     except ValueError:  # a link-local one with the name of an interface
         return False
-    return found.is_global and not found.is_multicast
+    is_of_the_internet = isinstance(found, IPv4Address) or found in _UNICAST
+    return is_of_the_internet and found.is_global and not found.is_multicast
 
 
 def _innermost(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

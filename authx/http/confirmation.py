@@ -9,6 +9,9 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
 from django.utils.http import escape_leading_slashes, url_has_allowed_host_and_scheme
 
+#: Characters of a URL of ours; Django redirects to no longer one.
+_LONGEST = 16_384
+
 
 def to_confirmation(wanted: str) -> HttpResponseRedirect | None:
     """Redirect to ``confirm/``, which leads back to ``wanted``; None where our pages are not included."""
@@ -37,4 +40,15 @@ def page_of(request: HttpRequest) -> str:
 
 def is_safe(request: HttpRequest, url: str) -> bool:
     """Return whether ``url`` is one of this host, and does not leave https."""
-    return url_has_allowed_host_and_scheme(url, {request.get_host()}, require_https=request.is_secure())
+    return is_safe_for(url, {request.get_host()}, require_https=request.is_secure())
+
+
+def is_safe_for(url: str, hosts: set[str], *, require_https: bool) -> bool:
+    """Return whether ``url`` leads to one of ``hosts``, also if its query is longer than Django looks at.
+
+    A request of an OAuth client is, whose ``state`` may be a record.
+    """
+    place, mark, query = url.partition("?")
+    is_plain = len(url) <= _LONGEST and query.isascii() and query.isprintable()
+    judged = place if mark and is_plain else url  # the query does not decide where a URL leads
+    return url_has_allowed_host_and_scheme(judged, hosts, require_https=require_https)

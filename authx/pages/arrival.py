@@ -13,6 +13,7 @@ from django.shortcuts import redirect, resolve_url
 from django.urls import NoReverseMatch, get_script_prefix, reverse
 from django.views.decorators.http import require_http_methods
 
+from authx.http.confirmation import is_safe_for
 from authx.http.renewal import is_logout_view
 from authx.pages.other_login_page import view_of
 
@@ -26,8 +27,16 @@ class Arrival(RedirectURLMixin):
 
     def get_redirect_url(self, *args: Any) -> str:
         """Return ``next`` if it is of this host, and no logout: nobody has signed in to arrive there."""
-        wanted: str = super().get_redirect_url(*args)
+        wanted: str = super().get_redirect_url(*args) or self._long()
         return "" if wanted and is_logout_view(view_of(wanted, self.request)) else wanted
+
+    def _long(self) -> str:
+        """Return a ``next`` that is too long for Django, and leads to this host all the same."""
+        name, request = self.redirect_field_name, self.request
+        wanted = request.POST.get(name, request.GET.get(name, ""))
+        hosts = self.get_success_url_allowed_hosts()
+        is_safe = bool(wanted) and is_safe_for(wanted, hosts, require_https=request.is_secure())
+        return wanted if is_safe else ""
 
     def get_default_redirect_url(self) -> str:
         return resolve_url(self.next_page) if self.next_page else after_login(self.request)

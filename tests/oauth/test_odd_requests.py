@@ -1,9 +1,12 @@
 """authx.oauth: requests that are legal and unusual, and such as nobody means well."""
 
+import re
+from html import unescape
 from http import HTTPStatus
 from urllib.parse import urlencode, urlsplit
 
 import pytest
+from django.test import Client
 
 from authx.errors import StoreUnavailable
 from authx.models import AuthorizationCode, Consent
@@ -126,3 +129,39 @@ def test_whose_script_asks_is_known_before_anything_is_spent(signed_in, app, mon
         response = post(redemption(code), basic() | {"Origin": "https://app.example"})
         assert response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
     assert post(redemption(code), basic()).status_code == HTTPStatus.OK
+
+
+@pytest.mark.parametrize("changes", [{}, {"prompt": "login"}])
+def test_a_long_request_comes_through_the_login(changes, app, ada, password, signed_in):
+    """Django follows no ``next`` of more than 2,048 characters."""
+    browser = signed_in if changes else Client()
+    to_login = browser.get(url(state="x" * 3000, **changes))["Location"]
+    form = {"username": ada.get_username(), "password": password}
+    page = browser.get(to_login)
+    (wanted,) = re.findall(r'name="next" value="([^"]*)"', page.content.decode())
+    back = browser.post(to_login.partition("?")[0], form | {"next": unescape(wanted)})["Location"]
+    assert sent_to(allow(browser, back))[1]["state"] == "x" * 3000
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "https://evil.example/?" + "x" * 3000,
+        "//evil.example/?" + "x" * 3000,
+        "\\\\evil.example/?" + "x" * 3000,
+        "/\\evil.example/?" + "x" * 3000,
+        "///evil.example/?" + "x" * 3000,
+        "javascript:alert(1)//?" + "x" * 3000,
+        "/\t/evil.example/?" + "x" * 3000,
+        "/" + "x" * 3000,
+        "/?" + "x" * 3000 + "\n",
+        "?" + "x" * 20_000,
+    ],
+    ids=lambda value: value[:20],
+)
+def test_but_a_long_one_leads_nowhere_else(wanted, ada, password):
+    form = {"username": ada.get_username(), "password": password, "next": wanted}
+    assert (
+        Client().post("/account/login/", form)["Location"]
+        == Client().post("/account/login/", {**form, "next": ""})["Location"]
+    )
