@@ -18,6 +18,7 @@ from authx.core import time_limits
 from authx.core.auth_time import is_known
 from authx.core.rotation import RotationState
 from authx.models.end_reasons import EndReason
+from authx.models.owner_key import OwnerKey
 from authx.models.revocation import NotBeforeMark, is_marked, marks_of_session
 
 #: The device type of a client that acts for itself; no login has it beside an empty ``client_id``.
@@ -104,7 +105,7 @@ class DeviceSession(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    user = models.ForeignKey(
+    user = OwnerKey(
         settings.AUTH_USER_MODEL,
         models.SET_NULL,
         null=True,
