@@ -37,7 +37,6 @@ from authx.sessions.granting import issue_code
 from authx.sessions.step_up import is_recent
 from authx.store.database import store_errors
 
-
 #: How old a login may be that has just been demanded: ``max_age=0`` would demand one for ever.
 _WAY_BACK_SECONDS: Final = 60
 
