@@ -19,6 +19,13 @@ def allow(request: HttpRequest, response: HttpResponse, is_allowed: IsAllowed) -
         response["Access-Control-Allow-Origin"] = origin
 
 
+def reader(request: HttpRequest, is_allowed: IsAllowed) -> IsAllowed:
+    """Ask whether the script that asks may read, before what it will read is made; return the answer."""
+    origin = request.headers.get("Origin")
+    may_read = origin is not None and is_allowed(origin)
+    return lambda asked: may_read and asked == origin
+
+
 def preflight(request: HttpRequest, is_allowed: IsAllowed, methods: str) -> HttpResponse:
     """Answer the question that a browser asks before a request that is not simple (Fetch §3.2.2)."""
     response = HttpResponse(status=204, headers={"Allow": f"{methods}, OPTIONS"})

@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf
 from authx.core.authorization import (
@@ -148,10 +149,12 @@ class AuthorizeView(View):
             login.user, self.client, asked.scope, asked.resources
         )
 
+    @method_decorator(sensitive_variables())
     def _allow(self, login: DeviceSession) -> HttpResponse:
         code = issue_code(self.client, login, self.asked)
         return self._answer(self.asked.redirect_uri, {"code": code}, self.asked.state)
 
+    @method_decorator(sensitive_variables())
     def _answer(self, redirect_uri: str, parameters: Mapping[str, str], state: str | None) -> HttpResponse:
         uri = answer_uri(redirect_uri, parameters, issuer=conf.ISSUER, state=state)
         if self.after_form or self.request.method == "POST":
@@ -178,6 +181,7 @@ class AuthorizeView(View):
 class _Redirect(HttpResponseRedirect):
     """Redirects to a registered URI, also of an app's own scheme."""
 
+    @method_decorator(sensitive_variables())
     def __init__(self, uri: str) -> None:
         self.allowed_schemes = [uri.partition(":")[0].lower()]
         super().__init__(uri)

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.templatetags.static import static
+from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf
 from authx.core.authorization import AuthorizationRequest
@@ -59,6 +60,7 @@ def consent(
     return render(request, "authx/oauth/consent.html", context)
 
 
+@sensitive_variables()
 def leading_on(request: HttpRequest, client: ServiceClient | None, uri: str) -> HttpResponse:
     """Lead on to the client by ``<meta http-equiv="refresh">``, without JavaScript, and by a link."""
     context = {"client": client, "uri": uri, "place": _place_of(uri)}
@@ -76,6 +78,7 @@ def cannot_consent(request: HttpRequest, client: ServiceClient) -> HttpResponse:
     return render(request, "authx/oauth/cannot_consent.html", {"client": client}, status=403)
 
 
+@sensitive_variables()
 def _place_of(uri: str) -> str:
     """Return what a person can recognize of where they are sent: the host, or an app's own scheme."""
     parts = urlsplit(uri)

@@ -18,6 +18,7 @@ from authx.oauth import answers
 from authx.oauth.form import read_form
 from authx.oauth.grants import answer
 from authx.oauth.presented_client import presented_client
+from authx.oauth.reading import Reading
 
 
 @never_renew
@@ -30,8 +31,9 @@ def token(request: HttpRequest) -> HttpResponse:
     try:
         if request.method == "OPTIONS":
             return cors.preflight(request, is_registered_origin, "POST")
+        may_read = cors.reader(request, is_registered_origin)  # known before anything is spent
         response = _answered(request)
-        cors.allow(request, response, is_registered_origin)
+        cors.allow(request, response, may_read)
     except StoreUnavailable:
         response = answers.unavailable()
     answers.forbid_caching(response)
@@ -42,8 +44,9 @@ def token(request: HttpRequest) -> HttpResponse:
 def _answered(request: HttpRequest) -> HttpResponse:
     try:
         form = read_form(request)
-        client = presented_client(request, form)
+        reading = Reading(form)
+        client = presented_client(request, form, reading.find)
         actor = replace(actor_of(request, None), client_id=client.client_id)
-        return JsonResponse(answer(client, form, actor))
+        return JsonResponse(answer(client, form, actor, reading.found))
     except OAuthError as error:
         return answers.refusal(error)

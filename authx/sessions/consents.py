@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
+from itertools import product
 from typing import Any
 
 from django.db import IntegrityError
@@ -12,6 +13,9 @@ from django.db import IntegrityError
 from authx.core.scopes import join_scope
 from authx.models import Consent, ServiceClient
 from authx.store import database
+
+#: Scopes, and the resources for which they are allowed.
+_Allowed = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 def has_consented(user: Any, client: ServiceClient, scope: Iterable[str], resources: Iterable[str]) -> bool:
@@ -35,6 +39,9 @@ def remember_consent(
 ) -> None:
     """Remember that the user has allowed the client this, beside what was allowed before.
 
+    Beside it only where scopes and resources together then say no more than what was allowed: whoever let a
+    client read here and write there has not let it write here. Otherwise what is new takes the place.
+
     Raises:
         StoreUnavailable: the database cannot be written; nothing is remembered.
     """
@@ -44,11 +51,9 @@ def remember_consent(
 
     def write() -> None:
         before = _of(user, client).first()
-        columns = {
-            "scope": join_scope(_united(before.scope.split() if before else (), scope)),
-            "resources": list(_united(before.resources if before else (), resources)),
-            "at": at,
-        }
+        old = (tuple(before.scope.split()), tuple(before.resources)) if before else ((), ())
+        scopes, uris = _united(old, (tuple(scope), tuple(resources)))
+        columns = {"scope": join_scope(scopes), "resources": list(uris), "at": at}
         if before is None:
             Consent.objects.using(database.alias()).create(user=user, client=client, **columns)
         else:
@@ -58,8 +63,17 @@ def remember_consent(
         database.transact(write)
 
 
-def _united(before: Iterable[str], new: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*before, *new)))
+def _united(before: _Allowed, new: _Allowed) -> _Allowed:
+    """Return both as one, or ``new`` where one could not tell them apart from more than they are."""
+    scopes, resources = (tuple(dict.fromkeys((*a, *b))) for a, b in zip(before, new, strict=True))
+    united = scopes, resources
+    return united if _pairs(united) == _pairs(before) | _pairs(new) else new
+
+
+def _pairs(allowed: _Allowed) -> set[tuple[str, str]]:
+    """Return what is allowed where; to know who the user is needs no scope, which "" stands for."""
+    scopes, resources = allowed
+    return set(product(("", *scopes), resources))
 
 
 def _of(user: Any, client: ServiceClient) -> Any:

@@ -51,7 +51,7 @@ def issue_code(
     statement, in the caller's transaction if there is one.
 
     Raises:
-        StoreUnavailable: the database cannot be written.
+        StoreUnavailable: the database cannot be written, or has just lost the user, the login or the client.
     """
     code = secrets.token_urlsafe(32)
     clock = ExpressionWrapper(DatabaseNow() + Value(LIFETIME), output_field=DateTimeField())
@@ -68,7 +68,10 @@ def issue_code(
         session_id=uuid7(),
     )
     with database.store_errors():
-        row.save(using=database.alias(), force_insert=True)
+        try:
+            row.save(using=database.alias(), force_insert=True)
+        except IntegrityError as error:
+            raise StoreUnavailable("who allows it, or what, has just been deleted") from error
         tidying.after_commit()
     return code
 

@@ -5,9 +5,11 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
+from authx.errors import StoreUnavailable
 from authx.models import AuthorizationCode, Consent
+from authx.oauth import authorize
 from tests.oauth.conftest import API
-from tests.oauth.flow import basic, post
+from tests.oauth.flow import basic, code_of, post, redemption
 from tests.oauth.test_authorize import allow, sent_to, url
 
 
@@ -70,3 +72,57 @@ def test_a_token_for_hundreds_of_services_asks_the_database_nothing(make_client,
         response = post({"grant_type": "client_credentials", "audience": names, "resource": API}, basic())
     assert response.status_code == HTTPStatus.BAD_REQUEST
     assert response.json()["error"] == "invalid_target"
+
+
+# What is remembered is no more than what was allowed
+
+
+def test_two_consents_do_not_add_up_to_a_third(signed_in, make_client):
+    """To read here and to write there is not to write here."""
+    mail = "https://mail.example/"
+    make_client("reader", resources=[API, mail], scope="orders:read mail")
+    allow(signed_in, url(scope="orders:read", resource=API))
+    allow(signed_in, url(scope="mail", resource=mail))
+    assert signed_in.get(url(scope="mail", resource=mail)).status_code == HTTPStatus.FOUND
+    both = {"scope": "orders:read mail", "resource": [API, mail]}
+    for crossed in ({"scope": "mail", "resource": API}, both):
+        assert signed_in.get(url(**crossed)).status_code == HTTPStatus.OK
+    allow(signed_in, url(**both))
+    assert signed_in.get(url(scope="mail", resource=API)).status_code == HTTPStatus.FOUND
+
+
+def test_the_same_scope_elsewhere_is_added(signed_in, make_client):
+    mail = "https://mail.example/"
+    make_client("reader", resources=[API, mail], scope="mail")
+    for place in (API, mail):
+        allow(signed_in, url(scope="mail", resource=place))
+    assert signed_in.get(url(scope="mail", resource=[API, mail])).status_code == HTTPStatus.FOUND
+
+
+# What disappears meanwhile
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_user_who_is_deleted_while_they_allow_gets_no_crash(signed_in, app, ada, monkeypatch):
+    def and_then_nobody(*args):
+        type(ada).objects.get(pk=ada.pk).delete()
+
+    monkeypatch.setattr(authorize, "remember_consent", and_then_nobody)
+    signed_in.raise_request_exception = False
+    assert allow(signed_in).status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert signed_in.get(url()).status_code == HTTPStatus.FOUND  # to the login page
+    assert not AuthorizationCode.objects.exists()
+
+
+def test_whose_script_asks_is_known_before_anything_is_spent(signed_in, app, monkeypatch):
+    """A code that was redeemed for an answer of 503 would be lost."""
+
+    def down(origin):
+        raise StoreUnavailable
+
+    code = code_of(signed_in)
+    with monkeypatch.context() as patched:
+        patched.setattr("authx.oauth.token.is_registered_origin", down)
+        response = post(redemption(code), basic() | {"Origin": "https://app.example"})
+        assert response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert post(redemption(code), basic()).status_code == HTTPStatus.OK

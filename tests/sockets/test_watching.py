@@ -7,6 +7,7 @@ import gc
 import logging
 import resource
 import time
+import weakref
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -599,6 +600,36 @@ async def test_what_is_opened_and_closed_leaves_nothing_behind(opened, settings)
     gc.collect()
     left = [each for each in gc.get_objects() if type(each) is Watch]  # isinstance would wake lazy users
     assert left == []
+
+
+@pytest.mark.parametrize("way", ["client", "app", "end"])
+@in_loop
+async def test_what_is_closed_is_freed_without_the_garbage_collector(opened, way):
+    """Many sockets that go at once would else leave it as much to do as there was memory."""
+    watched, sessions = Watched(time.time()), []
+
+    async def app(scope, receive, send):
+        sessions.append(weakref.ref(scope["authx"]))
+        await receive()
+        await send(ACCEPT)
+        if way != "app":
+            await receive()
+
+    gc.disable()
+    try:
+        peer = connect(app, bearer=opened.access_token)
+        await peer.accepted()
+        if way == "client":
+            peer.hang_up()
+        elif way == "end":
+            await elsewhere(end_session, opened.session, "kicked")
+            await watched.read()
+            assert await peer.closed() == (4401, "kicked")
+        await peer.task
+        await settle()
+        assert [found() for found in sessions] == [None]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.slow
