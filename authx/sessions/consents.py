@@ -6,13 +6,27 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from itertools import product
-from typing import Any
+from typing import Any, Final
 
-from django.db import IntegrityError
+from django.contrib.auth import get_user_model
+from django.db import IntegrityError, connections
 
 from authx.core.scopes import join_scope
 from authx.models import Consent, ServiceClient
 from authx.store import database
+from authx.store.compiled import Compiled, Parameter
+
+
+def _remembered(alias: str) -> Any:
+    key, client_key = get_user_model()._meta.pk, ServiceClient._meta.pk
+    found = Consent.objects.using(alias).filter(
+        user=Parameter("user", key), client=Parameter("client", client_key)
+    )
+    return found.order_by().values_list("scope", "resources")
+
+
+#: Compiled once: it stands in the way of every page that asks for a consent.
+_REMEMBERED: Final = Compiled(_remembered)
 
 #: Scopes, and the resources for which they are allowed.
 _Allowed = tuple[tuple[str, ...], tuple[str, ...]]
@@ -25,7 +39,9 @@ def has_consented(user: Any, client: ServiceClient, scope: Iterable[str], resour
         StoreUnavailable: the database cannot be read.
     """
     with database.store_errors():
-        found = _of(user, client).values_list("scope", "resources").first()
+        connection = connections[database.alias()]
+        keys = {"user": user._meta.pk.get_db_prep_value(user.pk, connection), "client": client.pk}
+        found = _REMEMBERED.first(keys)
     return found is not None and set(scope) <= set(found[0].split()) and set(resources) <= set(found[1])
 
 

@@ -59,7 +59,7 @@ class CompiledUpdate:
 
 
 class Compiled:
-    """One SELECT of the texts it is given, and its rows as a queryset would convert them.
+    """One SELECT of the values it is given, and its rows as a queryset would convert them.
 
     With ``beside`` each row is followed by that of the other queryset with the same ``on``, or by None for
     each of its columns.
@@ -71,13 +71,13 @@ class Compiled:
         #: By database alias and kind of connection.
         self._statements: dict[tuple[str, type], _Statement] = {}
 
-    def first(self, given: Mapping[str, str]) -> list[Any] | None:
+    def first(self, given: Mapping[str, Any]) -> list[Any] | None:
         """Return the first row; None if there is none. One statement, in the database that authx writes."""
         statement, connection = self._here()
         row = statement.prepared.fetch(connection, statement.values(given))
         return None if row is None else statement.convert(row, connection)
 
-    def all(self, given: Mapping[str, str]) -> list[list[Any]]:
+    def all(self, given: Mapping[str, Any]) -> list[list[Any]]:
         """Return every row. One statement, in the database that authx writes."""
         statement, connection = self._here()
         rows = statement.prepared.fetch_all(connection, statement.values(given))
@@ -113,7 +113,7 @@ class _Statement:
         self.converters = list(converters_of(columns, connection))
         self.prepared = Prepared(texts[0])
 
-    def values(self, given: Mapping[str, str]) -> list[Any]:
+    def values(self, given: Mapping[str, Any]) -> list[Any]:
         return [given[one] if isinstance(one, Given) else one for one in self.parameters]
 
     def convert(self, row: Iterable[Any], connection: Any) -> list[Any]:

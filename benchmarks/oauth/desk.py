@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-# Registers the contestants: what a process of one begins by importing is this module.
-from benchmarks.oauth import contestants, forms
+import benchmarks.oauth.contestants  # noqa: F401 - registers them, in the process of each
+from benchmarks.oauth import forms
 from benchmarks.oauth.counting import Count, counting
 from benchmarks.oauth.servers import SERVERS
 from benchmarks.peers.process import Caller, Here
@@ -158,6 +158,3 @@ def timed(call: Callable[[Any], Any], asked: list[Any]) -> tuple[list[Took], lis
         answers.append(call(one))
         took.append(Took(time.perf_counter_ns() - start, time.process_time_ns() - began))
     return took, answers
-
-
-_REGISTERED = contestants.OAUTH

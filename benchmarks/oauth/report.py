@@ -57,7 +57,7 @@ def usual(counts: Sequence[Count]) -> list[str]:
 
 
 def acts_table(results: Sequence[Result]) -> str:
-    titles = ("", "", "SQL", "control", "rows", "median ms", "p99", "CPU ms", "number")
+    titles = ("act", "server", "SQL", "control", "rows", "median ms", "p99", "CPU ms", "number")
     lines = [head(*titles, left=2)]
     for act in ACTS:
         for one in results:
@@ -76,8 +76,8 @@ def authentication_table(results: Sequence[Result]) -> str:
 
 
 def crowd_table(results: Sequence[Result]) -> str:
-    titles = ("at once", "answers", "made", "told", "good", "last answer ms")
-    lines = [head(f"{CROWD} refreshes " + titles[0], *titles[1:], left=2)]
+    titles = ("answers", "generations", "different tokens", "good for another refresh", "last answer ms")
+    lines = [head(f"{CROWD} refreshes at once", *titles, left=2)]
     for one in results:
         found = one.crowd
         answers = ", ".join(f"{number} x {status}" for status, number in sorted(found.statuses.items()))
@@ -104,7 +104,7 @@ def targets(results: Sequence[Result], database: str) -> Iterator[str]:
     ours = next(one for one in results if one.name == AUTHX)
     for act, most in STATEMENTS.items():
         found = usual(ours.counts[act])[0]
-        yield _target(f"{act}: at most {most} statements", found, float(found) <= most)
+        yield _target(f"{act}: statements, at most {most}", found, float(found) <= most)
     for act in ACTS:
         mine = median(took.wall for took in ours.took[act])
         for peer in results:
