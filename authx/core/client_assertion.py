@@ -36,12 +36,17 @@ class AssertionClaims:
 
 def unverified_issuer(assertion: str) -> str | None:
     """Return the ``iss`` of an unchecked assertion, to find its client by; None if there is none."""
+    return unverified_claim(assertion, "iss")
+
+
+def unverified_claim(token: str, name: str) -> str | None:
+    """Return a claim of an unchecked token, to read by it what checking needs; None if it is no text."""
     try:
-        _, payload, _ = _segments(assertion)
-        issuer = object_of(payload).get("iss")
+        _, payload, _ = _segments(token)
+        claim = object_of(payload).get(name)
     except (OAuthError, TokenMalformed):
         return None
-    return issuer if isinstance(issuer, str) and issuer else None
+    return claim if isinstance(claim, str) and claim else None
 
 
 def read_client_assertion(

@@ -31,7 +31,9 @@ def clean_text(value: object, limit: int) -> str:
     if not isinstance(value, str):
         return ""
     # Ten times the limit bounds the work, and leaves room for what is removed.
-    shown = "".join(_shown(character) for character in value[: 10 * limit])
+    shown = value[: 10 * limit]
+    if not shown.isprintable():  # neither controls nor separators but the space: nearly every text is
+        shown = "".join(_shown(character) for character in shown)
     return " ".join(shown.split())[:limit].rstrip()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
@@ -38,12 +38,14 @@ def authenticate_client(
     assertion: str | None = None,
     audiences: Collection[str] = (),
     now: datetime | None = None,
+    find: Callable[[str], ServiceClient | None] = find_client,
 ) -> ServiceClient:
     """Return the enabled client that has proved who it is by the method it is registered for.
 
     A public client has nothing to prove, and is refused with a secret. An empty secret is none (RFC 6749
     §2.3.1). ``assertion`` must be addressed to one of ``audiences``, the issuer and the token endpoint's URL,
     and is good once; the client that signed it need not be named beside it (RFC 7521 §4.2).
+    ``find`` finds the client with exactly this id as ``find_client`` does, whatever else it reads.
 
     Raises:
         OAuthError: ``invalid_client``, in the same words and after the same time whether the client is
@@ -53,8 +55,8 @@ def authenticate_client(
     if secret and assertion:
         refuse()  # one method per request (RFC 6749 §2.3)
     if assertion:
-        return _by_assertion(client_id, assertion, audiences, now or timezone.now())
-    found = find_client(client_id)
+        return _by_assertion(client_id, assertion, audiences, now or timezone.now(), find)
+    found = find(client_id)
     is_known_secret = constant_time_compare(
         hash_of(secret or ""), found.secret_hash if found and found.secret_hash else _NOBODYS_HASH
     )
@@ -75,9 +77,15 @@ def refuse() -> NoReturn:
 
 
 @sensitive_variables("assertion")
-def _by_assertion(client_id: str, assertion: str, audiences: Collection[str], at: datetime) -> ServiceClient:
+def _by_assertion(
+    client_id: str,
+    assertion: str,
+    audiences: Collection[str],
+    at: datetime,
+    find: Callable[[str], ServiceClient | None],
+) -> ServiceClient:
     claimed = client_id or unverified_issuer(assertion) or ""
-    found = find_client(claimed)
+    found = find(claimed)
     # Without a key of its own the signature is checked all the same: an unknown client takes as long.
     has_keys = found is not None and is_for(found, PRIVATE_KEY_JWT)
     jwks = keys_of(found, assertion) if found is not None and has_keys else nobodys_keys()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.db import models
 
@@ -10,6 +10,16 @@ from authx.core.claim_forms import IDENTIFIER
 from authx.core.oauth_client import MAX_CLIENT_ID_LENGTH
 from authx.models import ServiceClient
 from authx.store import database
+from authx.store.compiled import Compiled, Given, names_of
+
+
+def _by_id(alias: str) -> Any:
+    found = ServiceClient.objects.using(alias).filter(client_id=Given("client_id"))
+    return found.order_by().values_list(*names_of(ServiceClient))
+
+
+#: The statement of every request of a client.
+_BY_ID: Final = Compiled(_by_id)
 
 
 def find_client(client_id: Any) -> ServiceClient | None:
@@ -21,7 +31,8 @@ def find_client(client_id: Any) -> ServiceClient | None:
     if not may_be_an_id(client_id):
         return None
     with database.store_errors():
-        found = clients().filter(client_id=client_id).first()
+        row = _BY_ID.first({"client_id": client_id})
+    found = None if row is None else ServiceClient.from_db(database.alias(), names_of(ServiceClient), row)
     # Compared again, because a database may take A and a for the same.
     return found if found is not None and found.client_id == client_id else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from authx.errors import StoreUnavailable
 from authx.models import ServiceClient
 from authx.store import database
 
@@ -16,3 +17,11 @@ def is_registered_origin(origin: str) -> bool:
         enabled = ServiceClient.objects.using(database.alias()).filter(disabled_at=None)
         named = enabled.exclude(origins=None).values_list("origins", flat=True)
         return any(origin in (origins or ()) for origins in named)
+
+
+def may_read(origin: str) -> bool:
+    """Return the same, for what is answered without the database too: False while that cannot be read."""
+    try:
+        return is_registered_origin(origin)
+    except StoreUnavailable:
+        return False

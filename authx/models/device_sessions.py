@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Exists, Func, OuterRef, Q, Subquery
+from django.db.models import Exists, Expression, OuterRef, Q, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -18,6 +18,7 @@ from authx.core import time_limits
 from authx.core.auth_time import is_known
 from authx.core.rotation import RotationState
 from authx.models.end_reasons import EndReason
+from authx.models.owner_key import OwnerKey
 from authx.models.revocation import NotBeforeMark, is_marked, marks_of_session
 
 #: The device type of a client that acts for itself; no login has it beside an empty ``client_id``.
@@ -38,7 +39,7 @@ def uuid7() -> UUID:
 class DeviceSessionQuerySet(models.QuerySet["DeviceSession"]):
     """Questions about many device sessions."""
 
-    def live(self, now: datetime | Func | None = None) -> DeviceSessionQuerySet:
+    def live(self, now: datetime | Expression | None = None) -> DeviceSessionQuerySet:
         """Return sessions that have neither ended nor expired, and that no not-before mark has hit.
 
         ``now`` may also be an expression.
@@ -50,7 +51,7 @@ class DeviceSessionQuerySet(models.QuerySet["DeviceSession"]):
         """Return sessions that were ended, also by a mark that their rows do not show yet."""
         return self.filter(Q(Exists(_ending_marks())) | Q(ended_at__isnull=False))
 
-    def expired(self, now: datetime | Func | None = None) -> DeviceSessionQuerySet:
+    def expired(self, now: datetime | Expression | None = None) -> DeviceSessionQuerySet:
         """Return sessions past one of their time limits that nothing else had ended, no mark either."""
         now = now or timezone.now()
         overdue = Q(idle_expires_at__lte=now) | Q(expires_at__lte=now)
@@ -104,7 +105,7 @@ class DeviceSession(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    user = models.ForeignKey(
+    user = OwnerKey(
         settings.AUTH_USER_MODEL,
         models.SET_NULL,
         null=True,

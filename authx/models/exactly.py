@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.db.models import F, Func, Q, Value
-from django.db.models.lookups import Exact
+from django.db.models.lookups import Exact, In
 
 
 class Octets(Func):
@@ -20,3 +21,8 @@ class Octets(Func):
 def is_exactly(column: str, text: str) -> Q:
     """Return the condition that ``column`` holds exactly ``text``, not one that collates as equal."""
     return Q(Exact(Octets(F(column)), Value(text)))
+
+
+def is_one_of(column: str, texts: Iterable[str]) -> Q:
+    """Return the condition that ``column`` holds exactly one of ``texts``, of which there is one at least."""
+    return Q(In(Octets(F(column)), list(texts)))

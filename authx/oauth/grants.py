@@ -18,6 +18,7 @@ from authx.errors import OAuthError
 from authx.models import ServiceClient
 from authx.oauth.form import Form
 from authx.sessions import Credentials
+from authx.sessions.clients_together import Together
 from authx.sessions.exchanging import exchange_token
 from authx.sessions.granting import redeem_code
 from authx.sessions.refreshing_clients import refresh_for_client
@@ -26,8 +27,10 @@ from authx.sessions.service_tokens import service_token
 Answer = dict[str, Any]
 
 
-def answer(client: ServiceClient, form: Form, actor: Actor) -> Answer:
+def answer(client: ServiceClient, form: Form, actor: Actor, known: Together | None = None) -> Answer:
     """Return the answer to a client that has proved who it is (RFC 6749 §5.1, RFC 8693 §2.2.1).
+
+    ``known`` is what was read with the client, if anything was.
 
     Raises:
         OAuthError: the request is refused; the error says why.
@@ -37,10 +40,10 @@ def answer(client: ServiceClient, form: Form, actor: Actor) -> Answer:
     grant = _GRANTS.get(grant_type)
     if grant is None:
         raise OAuthError("unsupported_grant_type", f"grant_type is none of {', '.join(_GRANTS)}")
-    return grant(client, form, actor)
+    return grant(client, form, actor, known)
 
 
-def _code(client: ServiceClient, form: Form, actor: Actor) -> Answer:
+def _code(client: ServiceClient, form: Form, actor: Actor, known: Together | None) -> Answer:
     return _of_session(
         redeem_code(
             client,
@@ -53,7 +56,7 @@ def _code(client: ServiceClient, form: Form, actor: Actor) -> Answer:
     )
 
 
-def _refresh(client: ServiceClient, form: Form, actor: Actor) -> Answer:
+def _refresh(client: ServiceClient, form: Form, actor: Actor, known: Together | None) -> Answer:
     return _of_session(
         refresh_for_client(
             client,
@@ -65,14 +68,14 @@ def _refresh(client: ServiceClient, form: Form, actor: Actor) -> Answer:
     )
 
 
-def _own(client: ServiceClient, form: Form, actor: Actor) -> Answer:
+def _own(client: ServiceClient, form: Form, actor: Actor, known: Together | None) -> Answer:
     targets = (*form.all("audience"), *form.all("resource"))
-    claims, token = service_token(client, audience=targets, scope=form.get("scope"), actor=actor)
+    claims, token = service_token(client, audience=targets, scope=form.get("scope"), actor=actor, known=known)
     return _of_token(claims, token)
 
 
-def _exchange(client: ServiceClient, form: Form, actor: Actor) -> Answer:
-    claims, token = exchange_token(client, form.values, actor=actor)
+def _exchange(client: ServiceClient, form: Form, actor: Actor, known: Together | None) -> Answer:
+    claims, token = exchange_token(client, form.values, actor=actor, known=known)
     issued = form.get("requested_token_type") or ACCESS_TOKEN_TYPE
     return {**_of_token(claims, token), "issued_token_type": issued}
 
@@ -93,7 +96,7 @@ def _of_token(claims: AccessClaims, token: str) -> Answer:
     }
 
 
-_GRANTS: Final[dict[str, Callable[[ServiceClient, Form, Actor], Answer]]] = {
+_GRANTS: Final[dict[str, Callable[[ServiceClient, Form, Actor, Together | None], Answer]]] = {
     AUTHORIZATION_CODE: _code,
     REFRESH_TOKEN: _refresh,
     CLIENT_CREDENTIALS: _own,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from django.http import HttpRequest
@@ -14,6 +15,7 @@ from authx.errors import OAuthError
 from authx.http.client_credentials import header_credentials
 from authx.http.site_urls import at_issuer
 from authx.issuer.client_authentication import authenticate_client
+from authx.issuer.client_lookup import find_client
 from authx.models import ServiceClient
 from authx.oauth.form import Form
 
@@ -21,8 +23,12 @@ _JWT_BEARER: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 @sensitive_variables()
-def presented_client(request: HttpRequest, form: Form) -> ServiceClient:
+def presented_client(
+    request: HttpRequest, form: Form, find: Callable[[str], ServiceClient | None] = find_client
+) -> ServiceClient:
     """Return the client, authenticated by one method; a public one says who it is, and proves nothing.
+
+    ``find`` is that of ``authenticate_client``.
 
     Raises:
         OAuthError: it is unknown, disabled, or has not proved itself; or it uses several methods at once.
@@ -44,6 +50,7 @@ def presented_client(request: HttpRequest, form: Form) -> ServiceClient:
         secret=secret,
         assertion=assertion,
         audiences=(conf.ISSUER, at_issuer(reverse("authx-oauth:token"))),
+        find=find,
     )
 
 

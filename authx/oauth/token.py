@@ -18,6 +18,7 @@ from authx.oauth import answers
 from authx.oauth.form import read_form
 from authx.oauth.grants import answer
 from authx.oauth.presented_client import presented_client
+from authx.oauth.reading import Reading
 
 
 @never_renew
@@ -43,8 +44,9 @@ def token(request: HttpRequest) -> HttpResponse:
 def _answered(request: HttpRequest) -> HttpResponse:
     try:
         form = read_form(request)
-        client = presented_client(request, form)
+        reading = Reading(form)
+        client = presented_client(request, form, reading.find)
         actor = replace(actor_of(request, None), client_id=client.client_id)
-        return JsonResponse(answer(client, form, actor))
+        return JsonResponse(answer(client, form, actor, reading.found))
     except OAuthError as error:
         return answers.refusal(error)

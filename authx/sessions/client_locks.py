@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 from django.db import connections
 
 from authx.errors import OAuthError
 from authx.models import ServiceClient
-from authx.store import database
+from authx.store.compiled import Compiled, Given
+
+
+def _enabled(alias: str) -> Any:
+    weaker = connections[alias].features.has_select_for_no_key_update
+    rows = ServiceClient.objects.using(alias).filter(client_id=Given("client_id"), disabled_at=None)
+    return rows.select_for_update(no_key=weaker).order_by().values_list("pk")
+
+
+_ENABLED: Final = Compiled(_enabled)
 
 
 def lock_enabled(client: ServiceClient) -> None:
@@ -15,7 +26,5 @@ def lock_enabled(client: ServiceClient) -> None:
     Raises:
         OAuthError: ``invalid_client``: it is disabled, so the transaction must be rolled back.
     """
-    weaker = connections[database.alias()].features.has_select_for_no_key_update
-    rows = ServiceClient.objects.using(database.alias()).filter(pk=client.pk, disabled_at=None)
-    if rows.select_for_update(no_key=weaker).values_list("pk").first() is None:
+    if _ENABLED.first({"client_id": client.client_id}) is None:
         raise OAuthError("invalid_client", "client authentication failed", rule="T2")

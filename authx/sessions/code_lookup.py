@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from typing import Any, Final
 
+from django.contrib.auth import get_user_model
 from django.db import models
 from django.db.models import Subquery
 
@@ -16,6 +18,7 @@ from authx.sessions.liveness import end_of
 from authx.sessions.lookup import Snapshot, find_by_sid
 from authx.sessions.not_before import apply_mark
 from authx.store import database
+from authx.store.compiled import Compiled, Given, names_of
 from authx.store.database import DatabaseNow
 
 
@@ -65,25 +68,50 @@ def find_code(code: str) -> FoundCode | None:
     Raises:
         StoreUnavailable: the database cannot be read.
     """
-    newest = NotBeforeMark.objects.order_by("-number").values("number")[:1]
-    codes = AuthorizationCode.objects.using(database.alias()).select_related("login__user")
     with database.store_errors():
-        row = (
-            codes.annotate(
-                _clock=DatabaseNow(output_field=models.DateTimeField()),
-                _newest=Subquery(newest),
-                _marked=is_marked("login__"),
-            )
-            .filter(pk=hash_of(code))
-            .first()
-        )
+        row = _CODE.first({"code_hash": hash_of(code)})
     if row is None:
         return None
-    read = vars(row)
-    found = Snapshot(row.login, read["_clock"], bool(read["_marked"]), has_withdrawn_key=False)
-    if found.is_marked and row.login.ended_at is None:
-        apply_mark(row.login)
-    return FoundCode(row, _continued(found), found.now, read["_newest"] or 0)
+    return _built(row)
+
+
+def _statement(alias: str) -> Any:
+    newest = NotBeforeMark.objects.order_by("-number").values("number")[:1]
+    found = AuthorizationCode.objects.using(alias).filter(code_hash=Given("code_hash")).order_by()
+    found = found.annotate(
+        _clock=DatabaseNow(output_field=models.DateTimeField()),
+        _newest=Subquery(newest),
+        _marked=is_marked("login__"),
+    )
+    of_login = [f"login__{name}" for name in names_of(DeviceSession)]
+    of_user = [f"login__user__{name}" for name in names_of(get_user_model())]
+    return found.values_list(
+        *names_of(AuthorizationCode), *of_login, *of_user, "_clock", "_newest", "_marked"
+    )
+
+
+#: Compiled once: three tables wide, it costs more to build than to run.
+_CODE: Final = Compiled(_statement)
+
+
+def _built(values: list[Any]) -> FoundCode:
+    alias, user_model = database.alias(), get_user_model()
+    row, values = _taken(AuthorizationCode, values, alias)
+    login, values = _taken(DeviceSession, values, alias)
+    user, values = _taken(user_model, values, alias)
+    clock, newest, is_hit = values
+    DeviceSession._meta.get_field("user").set_cached_value(login, None if login.user_id is None else user)
+    AuthorizationCode._meta.get_field("login").set_cached_value(row, login)
+    found = Snapshot(login, clock, bool(is_hit), has_withdrawn_key=False)
+    if found.is_marked and login.ended_at is None:
+        apply_mark(login)
+    return FoundCode(row, _continued(found), clock, newest or 0)
+
+
+def _taken(model: type[models.Model], values: list[Any], alias: str) -> tuple[Any, list[Any]]:
+    """Return what the first values make, and the others."""
+    names = names_of(model)
+    return model.from_db(alias, names, values[: len(names)]), values[len(names) :]
 
 
 def _continued(found: Snapshot) -> Snapshot:

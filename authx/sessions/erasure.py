@@ -5,7 +5,8 @@ What happened, when, and to which subject stays.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID
@@ -17,7 +18,7 @@ from authx.core.device import UNKNOWN
 from authx.models import DeviceSession, NotBeforeMark
 from authx.models.exactly import is_exactly
 from authx.sessions.connected_apps import forget_grants
-from authx.sessions.people import Person, all_events, events_about, events_by
+from authx.sessions.people import Person, all_events, attempts_on, events_about, events_by, marks_on
 from authx.sessions.personal_columns import (
     DEVICE_ID,
     EVENT_COLUMNS,
@@ -62,18 +63,23 @@ def forget(who: Any, *, dry_run: bool = False) -> Erased:
         person = Person.of(who)
         keys = list(person.sessions().order_by("pk").values_list("pk", flat=True))
         live = set(person.sessions().live(DatabaseNow()).exclude(user=None).values_list("pk", flat=True))
-        erased = _erase(person, keys, live, count_only() if dry_run else in_batches)
+        erased = _erase([person], keys, live, count_only() if dry_run else in_batches)
         if person.key is not None:
             erased.grants = forget_grants(person.key, dry_run=dry_run)
         return erased
 
 
-def forget_deleted(user: Any, owned: Mapping[UUID, str]) -> Erased:
-    """Erase in the transaction that deletes ``user`` and has ended their sessions.
+def forget_deleted(users: Sequence[Any], owned: Iterable[tuple[UUID, str, Any]]) -> Erased:
+    """Erase in the transaction that deletes these users and has ended their sessions.
 
-    ``owned`` maps the ids of the sessions to their subjects. Five statements, rolled back with the deletion.
+    ``owned`` yields of each session its id, its subject and its user's primary key. Five statements for a few
+    hundred sessions, rolled back with the deletion.
     """
-    return _erase(Person.of(user, had=set(owned.values())), list(owned), set(), at_once)
+    keys, had = [], defaultdict[Any, set[str]](set)
+    for key, subject, owner in owned:
+        keys.append(key)
+        had[owner].add(subject)
+    return _erase(Person.of_deleted(users, had), keys, set(), at_once)
 
 
 def forget_gone(batch: int, *, acts: bool = False, dry_run: bool = False) -> Iterator[Erased]:
@@ -87,7 +93,7 @@ def forget_gone(batch: int, *, acts: bool = False, dry_run: bool = False) -> Ite
     last = UUID(int=0)
     while keys := list(gone.filter(pk__gt=last).values_list("pk", flat=True)[:batch]):
         last = keys[-1]
-        erased = _erase_sessions(keys, None, change, acts=False)
+        erased = _erase_sessions(keys, [], change, acts=False)
         if erased.total():
             yield erased
     for events in _of_nobody(all_events().filter(session=None), EVENT_COLUMNS, batch):
@@ -112,22 +118,23 @@ def _of_nobody(found: QuerySet[Any], columns: dict[str, Any], batch: int) -> Ite
             yield unerased(found.filter(pk__in=keys), columns)
 
 
-def _erase(person: Person, keys: Sequence[UUID], live: set[UUID], change: Change) -> Erased:
+def _erase(people: Sequence[Person], keys: Sequence[UUID], live: set[UUID], change: Change) -> Erased:
     erased = Erased()
+    users = [person.key for person in people if person.key is not None]
     chunks = list(database.chunks(keys)) or [[]]
     for chunk in chunks:
         # Events they caused elsewhere come with the last chunk: those of their own sessions are done by then.
-        found = _erase_sessions(chunk, person.key, change, live=live, acts=chunk is chunks[-1])
+        found = _erase_sessions(chunk, users, change, live=live, acts=chunk is chunks[-1])
         for field in fields(found):
             setattr(erased, field.name, getattr(erased, field.name) + getattr(found, field.name))
-    attempts = all_events().filter(person.attempts())
+    attempts = all_events().filter(attempts_on(*people))
     erased.events += change(unerased(attempts, EVENT_COLUMNS), EVENT_COLUMNS)
-    erased.marks = change(unerased(person.marks(), MARK_COLUMNS), MARK_COLUMNS)
+    erased.marks = change(unerased(marks_on(*people), MARK_COLUMNS), MARK_COLUMNS)
     return erased
 
 
 def _erase_sessions(
-    keys: Sequence[UUID], user_key: Any, change: Change, *, acts: bool, live: set[UUID] | None = None
+    keys: Sequence[UUID], users: Sequence[Any], change: Change, *, acts: bool, live: set[UUID] | None = None
 ) -> Erased:
     erased = Erased()
     sessions = DeviceSession.objects.using(database.alias())
@@ -135,25 +142,27 @@ def _erase_sessions(
         if mine := [key for key in keys if (key in (live or ())) is kept]:
             erased.sessions += change(unerased(sessions.filter(pk__in=mine), columns), columns)
     if keys or acts:
-        erased.events = change(*_events(keys, user_key, acts=acts))
+        erased.events = change(*_events(keys, users, acts=acts))
     if keys:
         erased.log_entries = _change_log(keys, change)
     return erased
 
 
-def _events(keys: Sequence[UUID], user_key: Any, *, acts: bool) -> tuple[QuerySet[Any], dict[str, Any]]:
+def _events(
+    keys: Sequence[UUID], users: Sequence[Any], *, acts: bool
+) -> tuple[QuerySet[Any], dict[str, Any]]:
     """Return the events that have something to erase, and the new values of their columns.
 
-    Events about the person lose addresses, user agents and notes, whoever caused them; another actor stays
+    Events about a person lose addresses, user agents and notes, whoever caused them; another actor stays
     named. Events that the person caused elsewhere lose the person's name, address and user agent.
     """
     about = events_about(list(keys))
     theirs = Q(actor=None)
     found = about
-    if user_key is not None:
-        theirs |= events_by(user_key)
+    if users:
+        theirs |= events_by(*users)
         if acts:
-            found |= events_by(user_key)
+            found |= events_by(*users)
     condition = is_unerased(EVENT_COLUMNS)
     condition |= about & ~is_exactly("note", "") | theirs & ~is_exactly("actor_label", "")
     blank = Value("")

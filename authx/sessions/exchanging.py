@@ -13,7 +13,6 @@ from functools import partial
 from hashlib import sha256
 from typing import Final
 
-from django.db.models import Q
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
@@ -31,6 +30,7 @@ from authx.gate.signature_cache import signatures
 from authx.models import DeviceSession, ServiceClient, SessionEvent
 from authx.sessions import audit
 from authx.sessions.client_facts import facts_of
+from authx.sessions.clients_together import Together, read_together
 from authx.sessions.liveness import DatabaseSource
 from authx.sessions.service_tokens import service_lifetime
 from authx.store import counters, database
@@ -47,6 +47,7 @@ class _Attempt:
     client: ServiceClient
     actor: Actor
     now: datetime
+    known: Together | None
     #: The subject's, once it has been read.
     session: DeviceSession | None = field(default=None)
 
@@ -58,18 +59,20 @@ def exchange_token(
     *,
     actor: Actor = NOBODY,
     now: datetime | None = None,
+    known: Together | None = None,
 ) -> tuple[AccessClaims, str]:
     """Return the claims and text of a token with which ``client`` calls another service for the same user.
 
-    ``client`` has been authenticated; ``form`` holds all values of each parameter. Two statements; nothing is
-    written unless the exchange is refused, which an event then tells by the rule's name.
+    ``client`` has been authenticated; ``form`` holds all values of each parameter. Two statements, and one if
+    ``known`` is what ``read_together`` has just found of those whom the request names. Nothing is written
+    unless the exchange is refused, which an event then tells by the rule's name.
 
     Raises:
         OAuthError: a rule refuses, which ``rule`` names (E1 to E14).
         StoreUnavailable: the database cannot be read: whether the subject's session is live is not known.
     """
     by = replace(actor, user=None, client_id=client.client_id)
-    attempt = _Attempt(client, by, now or timezone.now())
+    attempt = _Attempt(client, by, now or timezone.now(), known)
     try:
         with database.store_errors():
             return _exchange(attempt, read_exchange(form), now)
@@ -85,7 +88,7 @@ def _exchange(attempt: _Attempt, request: ExchangeRequest, now: datetime | None)
         raise OAuthError(broken.error, broken.text, rule=broken.rule)
     subject = _read_subject(request.subject_token, attempt.now)
     _demand_live(attempt, subject, now)
-    targets, subject_client = _services(request, subject)
+    targets, subject_client = _services(attempt, request, subject)
     grant = judge_exchange(
         request,
         requester,
@@ -139,16 +142,19 @@ def _demand_live(attempt: _Attempt, subject: AccessClaims, now: datetime | None)
 
 
 def _services(
-    request: ExchangeRequest, subject: AccessClaims
+    attempt: _Attempt, request: ExchangeRequest, subject: AccessClaims
 ) -> tuple[dict[str, ClientFacts], ClientFacts | None]:
-    """Return the services that the request names, by audience, and the subject's client. One statement."""
+    """Return the services that the request names, by audience, and the subject's client.
+
+    One statement, if they are not known.
+    """
     names = {*request.audiences, *request.resources}
-    clients = ServiceClient.objects.using(database.alias())
-    rows = list(clients.filter(Q(audience__in=names) | Q(client_id=subject.client_id)))
-    # Compared again by the caller and here, because a database may take A and a for the same.
-    facts = [facts_of(row) for row in rows]
-    targets = {found.audience: found for found in facts if found.audience in names}
-    return targets, next((found for found in facts if found.client_id == subject.client_id), None)
+    found = attempt.known
+    if found is None or not found.answers(names, subject.client_id):
+        found = read_together(attempt.client.client_id, names, subject.client_id)
+    targets = {name: facts_of(one) for name in names for one in found.called(name)}
+    subject_client = found.by_id(subject.client_id)
+    return targets, None if subject_client is None else facts_of(subject_client)
 
 
 def _record(attempt: _Attempt, error: OAuthError) -> None:

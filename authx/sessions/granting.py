@@ -10,10 +10,10 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import NoReturn
+from typing import Any, Final, NoReturn
 
-from django.db import IntegrityError
-from django.db.models import DateTimeField, Exists, ExpressionWrapper, Value
+from django.db import IntegrityError, connections
+from django.db.models import DateTimeField, Exists, ExpressionWrapper, UUIDField, Value
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
@@ -35,6 +35,7 @@ from authx.sessions.code_pruning import tidying
 from authx.sessions.credentials import Credentials, credentials_for
 from authx.sessions.ending import Ending, end_all
 from authx.store import database
+from authx.store.compiled import CompiledUpdate, Given, Parameter
 from authx.store.database import DatabaseNow
 
 
@@ -173,7 +174,17 @@ def _redeem(
 
 def _spend(found: FoundCode, at: datetime) -> bool:
     """Mark the code as redeemed in one conditional statement: only if it is unspent, and its login live."""
-    sessions = DeviceSession.objects.using(database.alias())
-    login = sessions.live(at).filter(pk=found.login.session.pk)
-    code = AuthorizationCode.objects.using(database.alias()).filter(pk=found.row.pk, redeemed_at=None)
-    return code.filter(Exists(login)).update(redeemed_at=at) == 1
+    connection = connections[database.alias()]
+    login = DeviceSession._meta.pk.get_db_prep_value(found.login.session.pk, connection)
+    moment = connection.ops.adapt_datetimefield_value(at)
+    return _SPENDING.run({"code_hash": found.row.code_hash, "login": login, "at": moment}) == 1
+
+
+def _spending(alias: str) -> tuple[Any, dict[str, Any]]:
+    moment = Parameter("at", DateTimeField())
+    login = DeviceSession.objects.using(alias).live(moment).filter(pk=Parameter("login", UUIDField()))
+    codes = AuthorizationCode.objects.using(alias).filter(code_hash=Given("code_hash"), redeemed_at=None)
+    return codes.filter(Exists(login)), {"redeemed_at": moment}
+
+
+_SPENDING: Final = CompiledUpdate(_spending)

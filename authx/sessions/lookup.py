@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,6 +18,7 @@ from authx.errors import RefreshMalformed, TokenMalformed
 from authx.models import DeviceSession, SigningKey, is_marked
 from authx.sessions.not_before import apply_mark
 from authx.store import database
+from authx.store.compiled import converters_of, written_out
 from authx.store.database import DatabaseNow
 from authx.store.prepared_statement import Prepared
 
@@ -56,8 +56,8 @@ class _Statement:
         found = found.annotate(_clock=clock, _marked=is_marked(), _withdrawn=Exists(key))
         names = [*self.session_columns, *user_columns, "_clock", "_marked", "_withdrawn"]
         compiler = found.values_list(*names).query.get_compiler(using=alias)
-        self.sql = _written_out(*compiler.as_sql())
-        self.converters = list(_converters([column for column, *_ in compiler.select], connection))
+        self.sql, _given = written_out(*compiler.as_sql())
+        self.converters = list(converters_of([column for column, *_ in compiler.select], connection))
         self.prepared = Prepared(self.sql)
 
     def read(self, connection: Any, sid: UUID, kid: str) -> Snapshot | None:
@@ -78,25 +78,6 @@ class _Statement:
         if is_hit and session.ended_at is None:
             apply_mark(session)
         return Snapshot(session, now, is_hit, has_withdrawn_key)
-
-
-def _written_out(sql: str, given: Iterable[Any]) -> str:
-    """Return the statement with its constants written into the text: each parameter costs time."""
-    constants = {1: "1", "": "''"}
-    first, *others = sql.split("%s")
-    return first + "".join(
-        constants.get(value, "%s") + text for value, text in zip(given, others, strict=True)
-    )
-
-
-def _converters(columns: list[Any], connection: Any) -> Any:
-    """Yield the place, function and column of each conversion that a queryset would apply to a row."""
-    for place, column in enumerate(columns):
-        found: list[Callable[..., Any]] = [
-            *connection.ops.get_db_converters(column),
-            *column.get_db_converters(connection),
-        ]
-        yield from ((place, convert, column) for convert in found)
 
 
 def find_by_sid(sid: UUID, *, kid: str = "", client_id: str | None = "") -> Snapshot | None:

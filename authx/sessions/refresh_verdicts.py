@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
+
+from django.db import connections
 
 from authx.conf import conf
 from authx.core.actor import NOBODY, Actor
@@ -19,6 +22,7 @@ from authx.sessions.refresh_events import SILENT, record_refusal_once, record_ve
 from authx.sessions.risk import action_of, alarms_of, record_alarm
 from authx.sessions.site_answers import SiteAnswers
 from authx.store import database
+from authx.store.compiled import CompiledUpdate, Parameter
 
 
 def judge_token(
@@ -126,15 +130,36 @@ def _swap(session: DeviceSession, changes: Mapping[str, Any], context: Mapping[s
     The columns of ``context`` must be unchanged too, or each tab of a burst would raise the same alarm.
     """
     state = session.rotation_state()
-    this = DeviceSession.objects.using(database.alias()).filter(
-        pk=session.pk,
-        ended_at=None,
-        generation=state.generation,
-        confirmed_generation=state.confirmed_generation,
-        strike_generation=state.strike_generation,
-        late_streak=state.late_streak,
-        twin_generation=state.twin_generation,
-        fingerprint=session.fingerprint,
+    judged = {
+        "id": session.pk,
+        "ended_at": None,
+        "generation": state.generation,
+        "confirmed_generation": state.confirmed_generation,
+        "strike_generation": state.strike_generation,
+        "late_streak": state.late_streak,
+        "twin_generation": state.twin_generation,
+        "fingerprint": session.fingerprint,
         **{name: getattr(session, name) for name in context},
-    )
-    return this.update(**changes) == 1
+    }
+    connection = connections[database.alias()]
+    given = {f"new {name}": _column(name).get_db_prep_save(changes[name], connection) for name in changes}
+    given |= {f"old {name}": _column(name).get_db_prep_value(judged[name], connection) for name in judged}
+    unset = frozenset(name for name in judged if judged[name] is None)
+    return _swapping(frozenset(changes), frozenset(judged) - unset, unset).run(given) == 1
+
+
+def _column(name: str) -> Any:
+    return DeviceSession._meta.get_field(name)
+
+
+@lru_cache(maxsize=64)
+def _swapping(changed: frozenset[str], judged: frozenset[str], unset: frozenset[str]) -> CompiledUpdate:
+    """Return the swap that sets these columns where those are as judged, and the unset ones NULL."""
+
+    def build(alias: str) -> tuple[Any, dict[str, Any]]:
+        conditions = {name: Parameter(f"old {name}", _column(name)) for name in sorted(judged)}
+        conditions |= {f"{name}__isnull": True for name in sorted(unset)}
+        values = {name: Parameter(f"new {name}", _column(name)) for name in sorted(changed)}
+        return DeviceSession.objects.using(alias).filter(**conditions), values
+
+    return CompiledUpdate(build)

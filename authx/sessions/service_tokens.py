@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from hashlib import sha256
 from typing import Any
 
-from django.db import IntegrityError, models
-from django.db.models import Exists
+from django.db import IntegrityError
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
@@ -26,14 +24,13 @@ from authx.core.oauth_client import CLIENT_CREDENTIALS, ClientFacts
 from authx.core.scopes import OFFLINE_ACCESS, join_scope, narrow
 from authx.errors import OAuthError, StoreUnavailable
 from authx.gate.keys import keyring
-from authx.models import DeviceSession, ServiceClient, is_marked
-from authx.models.exactly import Octets, is_exactly
+from authx.models import DeviceSession, ServiceClient
 from authx.sessions.client_facts import demand_grant_type, facts_of, grant_claims
 from authx.sessions.client_locks import lock_enabled
 from authx.sessions.client_sessions import open_service_session
+from authx.sessions.clients_together import Together, read_together, session_key
 from authx.sessions.credentials import TokenGrant, claims_of
 from authx.store import database
-from authx.store.database import DatabaseNow
 
 
 @sensitive_variables()
@@ -44,6 +41,7 @@ def service_token(
     scope: str | None = None,
     actor: Actor = NOBODY,
     now: datetime | None = None,
+    known: Together | None = None,
 ) -> tuple[AccessClaims, str]:
     """Return the claims and text of an access token in which ``client``, authenticated, acts for itself.
 
@@ -51,7 +49,8 @@ def service_token(
     but one. ``scope`` is a text with spaces; without it the token is good for all that the client may. There
     is no refresh token (RFC 6749 §4.4.3).
 
-    One statement while the client has a live session. Otherwise one is opened, by one of all who ask at once,
+    One statement while the client has a live session, and none if ``known`` is what ``read_together`` has
+    just found of this client and those that it names. Otherwise one is opened, by one of all who ask at once,
     so this must not run inside a transaction (``non_atomic_requests``).
 
     Raises:
@@ -67,7 +66,10 @@ def service_token(
         raise OAuthError("unauthorized_client", "the client is public, and cannot act for itself")
     allowed = [name for name in facts.scope if name != OFFLINE_ACCESS]
     granted = TokenGrant(scope=join_scope(narrow(scope, allowed)), audience=_names(facts, asked))
-    session = _session(client, facts, granted.audience, replace(actor, client_id=client.client_id), now)
+    callees = [name for name in granted.audience if name not in facts.resources]
+    if known is not None and not known.answers(callees):
+        known = None
+    session = _session(client, facts, callees, replace(actor, client_id=client.client_id), now, known)
     extra = grant_claims(session, client)
     return _token(session, granted, extra, now or timezone.now())
 
@@ -79,6 +81,8 @@ def _names(client: ClientFacts, audience: Sequence[str]) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(audience or client.resources))
     if not names or (not audience and len(names) > 1):
         raise OAuthError("invalid_target", "name the audience or the resource that the token is for")
+    if len(names) > MAX_TARGETS:
+        raise OAuthError("invalid_target", f"name no more than {MAX_TARGETS} audiences and resources")
     if any(name in conf.AUDIENCE for name in names):
         raise OAuthError("invalid_target", "a token for the site itself is given to no client")
     return names
@@ -105,72 +109,43 @@ def service_lifetime() -> timedelta:
 def _session(
     client: ServiceClient,
     facts: ClientFacts,
-    audience: Sequence[str],
+    callees: Sequence[str],
     actor: Actor,
     now: datetime | None,
+    known: Together | None,
 ) -> DeviceSession:
     """Return the client's live session; open it if there is none."""
     with database.store_errors():
         for _ in range(database.MAX_ATTEMPTS):
-            callees = [name for name in audience if name not in facts.resources]
-            found = _find(client, facts, callees)
-            if found is None:
-                _demand_callees(facts, callees)
-            elif not all(vars(found)[f"_callee{number}"] for number in range(len(callees))):
+            found = known or read_together(client.client_id, callees)
+            known = None
+            if not all(_may_call(facts, found.called(name)) for name in callees):
                 raise _refusal()
-            elif _is_live(found, now):
-                return found
+            if found.session is not None and found.session.is_live(now):
+                return found.session.session
             try:
-                return database.transact(partial(_open, client, facts, actor, now), durable=True)
+                return database.transact(partial(_open, client, actor, now), durable=True)
             except IntegrityError:  # another was first, and there was no lock to wait for
                 continue
     raise StoreUnavailable("too many others are opening this client's session")
 
 
-def _open(client: ServiceClient, facts: ClientFacts, actor: Actor, now: datetime | None) -> DeviceSession:
+def _open(client: ServiceClient, actor: Actor, now: datetime | None) -> DeviceSession:
     """Open the session in the transaction, unless another has while we waited for the client's row."""
     lock_enabled(client)
-    found = _find(client, facts, ())
+    found = read_together(client.client_id).session
     if found is not None:
-        if _is_live(found, now):
-            return found
-        DeviceSession.objects.using(database.alias()).filter(pk=found.pk).update(login_key=None)
-    return open_service_session(client, login_key=_key(client), actor=actor, now=now)
+        if found.is_live(now):
+            return found.session
+        DeviceSession.objects.using(database.alias()).filter(pk=found.session.pk).update(login_key=None)
+    return open_service_session(client, login_key=session_key(client.client_id), actor=actor, now=now)
 
 
-def _find(client: ServiceClient, facts: ClientFacts, callees: Sequence[str]) -> DeviceSession | None:
-    """Return the client's newest session, and beside it the clock and whether it may call each service."""
-    sessions = DeviceSession.objects.using(database.alias()).filter(login_key=_key(client))
-    clock = DatabaseNow(output_field=models.DateTimeField())
-    may_call = {f"_callee{number}": Exists(_callees(facts, name)) for number, name in enumerate(callees)}
-    return sessions.annotate(_clock=clock, _marked=is_marked(), **may_call).first()
-
-
-def _demand_callees(facts: ClientFacts, callees: Sequence[str]) -> None:
-    if not all(_callees(facts, name).exists() for name in callees):
-        raise _refusal()
-
-
-def _callees(facts: ClientFacts, audience: str) -> models.QuerySet[ServiceClient]:
-    """Return the service of this name, if the client may call it and it is enabled.
-
-    Compared by octets: a database may take A and a for the same.
-    """
-    services = ServiceClient.objects.using(database.alias()).filter(audience=audience, disabled_at=None)
-    services = services.filter(is_exactly("audience", audience)).alias(octets=Octets("client_id"))
-    return services.filter(octets__in=facts.may_call)
+def _may_call(facts: ClientFacts, called: Sequence[ServiceClient]) -> bool:
+    """Return whether one of the services with a name is the client's to call, and enabled."""
+    return any(found.disabled_at is None and found.client_id in facts.may_call for found in called)
 
 
 def _refusal() -> OAuthError:
     # The same words whether there is no such service, it is disabled, or another client's to call.
     return OAuthError("invalid_target", "the client may not call what it names, or that is disabled")
-
-
-def _is_live(session: DeviceSession, now: datetime | None) -> bool:
-    read = vars(session)
-    return not read["_marked"] and session.ended_reason(now or read["_clock"]) is None
-
-
-def _key(client: ServiceClient) -> str:
-    """Return by which its session is found, in a unique column: SHA-256 hex."""
-    return sha256(f"service\n{client.client_id}".encode()).hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -105,17 +105,31 @@ def user_of_key(key: str) -> Any:
         return users.filter(pk=key).first()
 
 
-def former_subjects(user: Any, had: Collection[str]) -> frozenset[str]:
-    """Return other subjects of events about ``user``: ``had``, those of their sessions, and the primary key.
+def former_subjects(users: Sequence[tuple[Any, Collection[str]]]) -> list[frozenset[str]]:
+    """Return, for each user, other subjects of events about them: of their sessions, and the primary key.
 
-    Subjects that another user has now are left out.
+    Beside each user are the subjects of their sessions. Subjects that another user has now are left out. One
+    statement, or none.
     """
-    key = () if conf.SUBJECT_FIELD is None else (str(user.pk),)
-    return frozenset(
-        subject
-        for subject in {*had, *key} - {find_subject(user)}
-        if (owner := user_of_subject(subject)) is None or owner.pk == user.pk
-    )
+    had = []
+    for user, subjects in users:
+        key = () if conf.SUBJECT_FIELD is None else (str(user.pk),)
+        had.append({*subjects, *key} - {find_subject(user)})
+    owners = _owners(set().union(*had))
+    return [
+        frozenset(subject for subject in subjects if owners.get(subject, user.pk) == user.pk)
+        for (user, _subjects), subjects in zip(users, had, strict=True)
+    ]
+
+
+def _owners(subjects: Collection[str]) -> dict[str, Any]:
+    """Return the primary keys of the users who have one of these subjects now, by subject."""
+    if not subjects:
+        return {}
+    field = subject_field()
+    users = get_user_model()._base_manager.using(database.alias())
+    found = users.filter(**{f"{field.attname}__in": list(_values(field, subjects))}).only(field.attname)
+    return {subject: user.pk for user in found if (subject := _spell(field, user)) is not None}
 
 
 def in_use(subjects: Collection[str]) -> set[str]:

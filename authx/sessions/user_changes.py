@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,8 @@ from authx.core.actor import NOBODY
 from authx.core.reasons import EndReason
 from authx.errors import StoreUnavailable
 from authx.models import DeviceSession, DeviceSessionQuerySet
-from authx.sessions.ending import Ending, end_all
+from authx.models.owner_key import Announced, deleted_together
+from authx.sessions.ending import Ending, end_all, end_at_once
 from authx.sessions.erasure import forget_deleted
 from authx.sessions.hash_upgrades import find_upgraded
 from authx.sessions.liveness import fingerprint, has_fingerprint
@@ -110,17 +111,26 @@ def _is_refused(path: str, user: Any) -> bool:
         return False
 
 
-def end_before_delete(sender: Any, instance: Any, using: str, **kwargs: Any) -> None:
+def end_before_delete(sender: Any, instance: Any, using: str, origin: Any = None, **kwargs: Any) -> None:
     """End and erase while the rows still name their user; the foreign keys are set to NULL afterwards.
 
-    Runs in the transaction of the deletion: if that is rolled back, so is this.
+    With the first of many, for all that are deleted together. Runs in the transaction of the deletion: if
+    that is rolled back, so is this.
     """
-    owned = DeviceSession.objects.using(database.alias()).filter(user=instance.pk).order_by("pk")
+    for chunk in database.chunks(deleted_together(sender, instance, origin, get_user_model())):
+        _end_and_erase(chunk, using)
+
+
+def _end_and_erase(announced: Sequence[Announced], using: str) -> None:
+    keys = {user.pk for _model, user in announced}
+    owned = DeviceSession.objects.using(database.alias()).filter(user__in=keys).order_by("pk")
     with database.store_errors():
-        found = list(owned.values_list("pk", "subject", "ended_at"))
-    if unended := [key for key, _subject, ended_at in found if ended_at is None]:
-        end_all(unended, Ending.of(EndReason.USER_DELETED, NOBODY))
+        found = list(owned.values_list("pk", "subject", "user", "ended_at"))
+        if any(ended_at is None for *_row, ended_at in found):
+            ending = Ending.of(EndReason.USER_DELETED, NOBODY)
+            end_at_once(list(owned.live(ending.at).values_list("pk", flat=True)), ending)
     # A child row may be deleted without its parent: the user is then still there.
-    is_user = sender._meta.concrete_model is get_user_model()._meta.concrete_model
-    if is_user and using == database.alias():
-        forget_deleted(instance, {key: subject for key, subject, _ended_at in found})
+    real = get_user_model()._meta.concrete_model
+    users = [user for model, user in announced if model._meta.concrete_model is real]
+    if users and using == database.alias():
+        forget_deleted(users, [(key, subject, owner) for key, subject, owner, _ended_at in found])

@@ -35,7 +35,7 @@ class Connection:
         #: Answers a text frame of ours, if the app is not to have it.
         self.renew: Callable[[str], Awaitable[str | None]] | None = None
         #: Called when the client has gone.
-        self.on_gone: Callable[[], None] = lambda: None
+        self.on_gone: Callable[[], None] = _do_nothing
         self._ending: asyncio.Future[Closing] = asyncio.get_running_loop().create_future()
         self._closer: asyncio.Task[None] | None = None
         self._next: asyncio.Task[Message] | None = None
@@ -60,6 +60,9 @@ class Connection:
                 task.cancel()
         if self._closer is not None:
             await self._closer
+        # Else the session and this would hold each other until the garbage collector comes.
+        self.on_gone = _do_nothing
+        self.renew = None if self.renew is None else _answer_nothing
 
     async def receive(self) -> Message:
         """Return what the client sends; that it is gone, once this has ended."""
@@ -149,6 +152,14 @@ class Connection:
             if closing.in_private_use == closing:
                 raise
             await self._server_send(_close_message(closing.in_private_use))
+
+
+def _do_nothing() -> None:
+    """Do nothing, where nobody is told."""
+
+
+async def _answer_nothing(text: str) -> None:
+    """Answer nothing: the app has returned."""
 
 
 def _close_message(closing: Closing) -> Message:

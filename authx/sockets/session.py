@@ -137,8 +137,9 @@ class SocketSession:
         self._is_open = True
 
     def forget(self) -> None:
-        """Watch over it no longer."""
+        """Watch over it no longer: its client has gone, or its app."""
         self._watcher.forget(self._watch)
+        self._watch.let_go()
 
     def _end(self, error: AuthxError) -> None:
         self._watcher.forget(self._watch)

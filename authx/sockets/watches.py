@@ -33,6 +33,10 @@ class Watch:
             self.error = error
             self._end(error)
 
+    def let_go(self) -> None:
+        """Close nothing any more: it is closed, and must not be kept by what it would close."""
+        self._end = _close_nothing
+
 
 class Watches:
     """All of them; one that is taken out leaves nothing behind."""
@@ -92,6 +96,10 @@ class Watches:
         found = ((watch, name) for name in names for watch in self._by_name[name])
         judged = [(watch, _error(watch.claims, name, entries[name])) for watch, name in found]
         return [(watch, error) for watch, error in judged if error is not None]
+
+
+def _close_nothing(error: AuthxError) -> None:
+    """Do nothing."""
 
 
 def _error(claims: AccessClaims, name: str, value: str) -> AuthxError | None:

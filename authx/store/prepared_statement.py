@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -30,15 +30,22 @@ class Prepared:
 
     def fetch(self, connection: Any, values: Sequence[Any]) -> Any:
         """Return the first row, or None."""
+        return self._run(connection, values, lambda cursor: cursor.fetchone())
+
+    def fetch_all(self, connection: Any, values: Sequence[Any]) -> Any:
+        """Return all rows."""
+        return self._run(connection, values, lambda cursor: cursor.fetchall())
+
+    def _run(self, connection: Any, values: Sequence[Any], fetch: Callable[[Any], Any]) -> Any:
         if self._is_ready(connection):
             try:
                 places = ", ".join(["%s"] * len(values))
-                return _fetch(connection, f"EXECUTE {self.name} ({places})", values)
+                return _run(connection, f"EXECUTE {self.name} ({places})", values, fetch)
             except OperationalError:
                 raise
             except Error:  # not known on this server, or its tables have changed
                 self._give_up(connection)
-        return _fetch(connection, self.sql, values)
+        return _run(connection, self.sql, values, fetch)
 
     def _is_ready(self, connection: Any) -> bool:
         if connection.vendor != "postgresql" or connection.in_atomic_block or connection.connection is None:
@@ -69,7 +76,7 @@ class Prepared:
         connection.__dict__[_USES][self.name] = connection.connection, float("-inf")
 
 
-def _fetch(connection: Any, sql: str, values: Sequence[Any]) -> Any:
+def _run(connection: Any, sql: str, values: Sequence[Any], fetch: Callable[[Any], Any]) -> Any:
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
-        return cursor.fetchone()
+        return fetch(cursor)

@@ -26,7 +26,7 @@ from authx.http.charset import REFUSAL, is_unreadable
 from authx.http.etag import entity_tag
 from authx.http.outage import RETRY_AFTER_SECONDS
 from authx.http.site_urls import at_issuer
-from authx.issuer.client_origins import is_registered_origin
+from authx.issuer.client_origins import may_read
 from authx.store.database import database_now
 
 View = Callable[..., HttpResponse]
@@ -68,19 +68,12 @@ def _readable_by_clients(view: View) -> View:
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.method == "OPTIONS":
-            return cors.preflight(request, _may_read, "GET, HEAD")
+            return cors.preflight(request, may_read, "GET, HEAD")
         response = view(request, *args, **kwargs)
-        cors.allow(request, response, _may_read)
+        cors.allow(request, response, may_read)
         return response
 
     return wrapped
-
-
-def _may_read(origin: str) -> bool:
-    try:
-        return is_registered_origin(origin)
-    except StoreUnavailable:  # whose origin it is cannot be known; whoever needs no answer is served
-        return False
 
 
 def _etag(made: Callable[..., dict[str, Any]]) -> Callable[..., str]:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from benchmarks.peers.contestants import Place
+from benchmarks.peers.contestants import ALL, Contestant, Place
 from benchmarks.peers.setup import configure_everybody
 
 
@@ -92,12 +92,12 @@ def wait_for(port: int, seconds: float = 20) -> None:
 
 
 @contextmanager
-def a_place(database: str) -> Iterator[Place]:
-    """Everything a run needs, and this process as a Django with everybody's tables."""
+def a_place(database: str, contestants: Sequence[Contestant] = ALL) -> Iterator[Place]:
+    """Everything a run needs, and this process as a Django with the tables of all who take part."""
     with tempfile.TemporaryDirectory() as folder, redis_server() as redis:
         wanted = sqlite(folder) if database == "sqlite" else postgresql()
         keys = new_keys()
-        configure_everybody(Place(wanted, redis, **keys))
+        configure_everybody(Place(wanted, redis, **keys), contestants)
         from django.db import connection
         from django.test.utils import setup_databases, teardown_databases
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -30,13 +31,13 @@ def settings_of(contestant: Contestant, place: Place) -> dict[str, Any]:
     return _common(place) | _rest(contestant) | _own(contestant, place)
 
 
-def configure_everybody(place: Place) -> None:
-    """Set Django up with every table that any contestant needs: for the process that makes the database."""
+def configure_everybody(place: Place, contestants: Sequence[Contestant] = ALL) -> None:
+    """Set Django up with every table that any of them needs: for the process that makes the database."""
     import django
     from django.conf import settings
 
-    apps = dict.fromkeys(app for contestant in ALL for app in contestant.apps)
-    middleware = dict.fromkeys(name for contestant in ALL for name in contestant.middleware)
+    apps = dict.fromkeys(app for contestant in contestants for app in contestant.apps)
+    middleware = dict.fromkeys(name for contestant in contestants for name in contestant.middleware)
     settings.configure(
         **_common(place), INSTALLED_APPS=[*BASE_APPS, *apps], MIDDLEWARE=list(middleware), ROOT_URLCONF=""
     )

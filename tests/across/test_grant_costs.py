@@ -75,7 +75,7 @@ def test_a_service_token_costs_one(shop):
         return service_token(shop, audience=[ORDERS], scope=None)
 
     _, asked = statements(ask)
-    assert kinds(asked) == ["SELECT", "SELECT", "SELECT", "SELECT", "SELECT", "INSERT", "INSERT"]
+    assert kinds(asked) == ["SELECT", "SELECT", "SELECT", "SELECT", "INSERT", "INSERT"]
     _, asked = all_statements(ask)
     assert kinds(asked) == ["SELECT"]
     end_session(DeviceSession.objects.get(client_id="shop"), "kicked")

@@ -75,6 +75,16 @@ def test_e036_clients_have_to_know_the_issuer_by_its_url(issuer, is_good, settin
     assert ids() == ([] if is_good else ["authx.E036"])
 
 
+@pytest.mark.parametrize("urlconf", [None, "no.such.module"])
+def test_without_urls_that_can_be_read_nothing_breaks(urlconf, settings):
+    """As in the tests of a library, which has no site."""
+    if urlconf is None:
+        del settings.ROOT_URLCONF
+    else:
+        settings.ROOT_URLCONF = urlconf
+    assert ids() == []
+
+
 def test_e036_is_no_matter_where_oauth_is_not_mounted(settings):
     settings.AUTHX_ISSUER = "authx"
     assert (ids(), conf.ISSUER) == ([], "authx")

@@ -6,7 +6,7 @@ import time
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from authx.core.device import clean_text, describe_user_agent
@@ -190,3 +190,50 @@ def test_a_cleaned_text_is_clean(value, limit):
     assert all(c == " " or unicodedata.category(c)[0] not in "CZ" for c in shown)
     assert clean_text(shown, limit) == shown
     shown.encode()
+
+
+def cleaned_by_character(text, limit):
+    """The definition: each character judged by itself, whatever the others are."""
+    shown = ""
+    for character in text[: 10 * limit]:
+        category = unicodedata.category(character)
+        shown += " " if category == "Cc" else "" if category.startswith("C") else character
+    return " ".join(shown.split())[:limit].rstrip()
+
+
+@given(
+    st.text(
+        st.one_of(st.characters(), st.sampled_from("a  \t\n\0\x7f\x85\xa0\xad\u2003\u2028\u200b\ufeff\ue000"))
+    ),
+    st.integers(1, 40),
+)
+@example("two  spaces ", 11)
+@example("no\xa0break", 40)
+@example("\ud800", 5)
+def test_a_text_is_cleaned_alike_whether_or_not_each_character_has_to_be_looked_at(text, limit):
+    assert clean_text(text, limit) == cleaned_by_character(text, limit)
+
+
+def test_every_character_by_itself_and_between_others():
+    for number in range(sys.maxunicode + 1):
+        text = f"a{chr(number)}b "
+        if clean_text(text, 9) != cleaned_by_character(text, 9):
+            pytest.fail(f"U+{number:04X}")
+
+
+@pytest.mark.parametrize("user_agent", [*BROWSERS, "Firefox für Löwen", ""])
+def test_no_character_of_a_usual_user_agent_is_looked_at(user_agent):
+    looked_at = []
+
+    def notice(frame, event, called):
+        if event == "c_call" and called is unicodedata.category:
+            looked_at.append(frame)
+
+    sys.setprofile(notice)
+    try:
+        clean_text(user_agent, 512)
+        assert not looked_at
+        clean_text(f"{user_agent}\n", 512)
+    finally:
+        sys.setprofile(None)
+    assert len(looked_at) == len(user_agent) + 1

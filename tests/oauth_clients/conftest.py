@@ -9,8 +9,10 @@ from urllib.request import urlopen
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from django.db.models import F
 
 from authx.issuer.clients import create_client
+from authx.models import AuthorizationCode
 from tests.oauth_clients.browser import Browser
 
 API, MAIL = "https://api.example/", "https://mail.example/"
@@ -56,6 +58,12 @@ def site(live_server, settings):
     settings.AUTHX_REFRESH_GRACE = timedelta(microseconds=1)  # each refresh rotates
     settings.AUTHX_RESOURCES = {API: ["orders:read", "orders:write"], MAIL: ["mail"]}
     return Site(live_server.url)
+
+
+@pytest.fixture
+def expire():
+    """Let every code that was issued be a minute old."""
+    return lambda: AuthorizationCode.objects.update(expires_at=F("expires_at") - timedelta(minutes=1))
 
 
 @pytest.fixture

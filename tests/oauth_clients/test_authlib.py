@@ -105,11 +105,9 @@ def test_consent_is_remembered(site, browser, connect):
     assert site.verified(token["access_token"])
 
 
-def test_what_goes_wrong_is_told_as_its_own_error(site, browser, connect):
-    client = connect()
-    url, state = client.create_authorization_url(
-        site.endpoint("authorization"), code_verifier=generate_token(48)
-    )
+def test_what_goes_wrong_is_told_as_its_own_error(site, browser, connect, expire):
+    client, verifier = connect(), generate_token(48)
+    url, state = client.create_authorization_url(site.endpoint("authorization"), code_verifier=verifier)
     refused = parameters(browser.deny(url))  # its session has no word for it
     assert (refused["error"], refused["state"], refused["iss"]) == ("access_denied", state, site.url)
 
@@ -118,6 +116,9 @@ def test_what_goes_wrong_is_told_as_its_own_error(site, browser, connect):
         client.fetch_token(authorization_response=came_back, state="another", code_verifier="v" * 43)
     with pytest.raises(AuthlibBaseError, match="invalid_grant"):
         client.fetch_token(authorization_response=came_back, state=state, code_verifier="v" * 43)
+    expire()
+    with pytest.raises(AuthlibBaseError, match="invalid_grant"):
+        client.fetch_token(authorization_response=came_back, state=state, code_verifier=verifier)
     with pytest.raises(AuthlibBaseError, match="code_verifier is missing"):
         client.fetch_token(authorization_response=came_back, state=state)
 

@@ -71,14 +71,14 @@ class App:
         return AuthorizationCodeResult(code=found["code"], state=found["state"], iss=found["iss"])
 
 
-def call(resource, auth):
+def call(resource, auth, method="GET"):
     """What the resource answers."""
 
-    async def get():
+    async def send():
         async with httpx2.AsyncClient(auth=auth, timeout=30) as client:
-            return await client.get(resource.url + PATH)
+            return await client.request(method, resource.url + PATH)
 
-    return async_to_sync(get)()
+    return async_to_sync(send)()
 
 
 @pytest.fixture
@@ -142,6 +142,30 @@ def test_what_goes_wrong_is_told_as_its_own_error(make_app, resource, site):
     app.storage.client_info.client_secret = "another"
     with pytest.raises(OAuthTokenError, match=r"401.*invalid_client"):
         call(resource, app.provider)
+
+
+@pytest.fixture
+def own(site, settings):
+    """An API of the site itself, which says of itself what RFC 6750 has, and nothing more."""
+    settings.ROOT_URLCONF = "tests.oauth_clients.urls"
+    settings.AUTHX_RESOURCES = {site.url + PATH: [*SCOPES]}
+    return site
+
+
+def test_at_the_sites_own_api_it_asks_its_user_for_a_scope_once_that_is_needed(
+    own, register, browser, settings
+):
+    """By the specification of 2025-03-26, which has the issuer at the API's own origin."""
+    client_id, _ = register(auth_method="none", resources=[own.url + PATH])
+    info = OAuthClientInformationFull(client_id=client_id, redirect_uris=[CALLBACK], issuer=own.url)
+    app = App(own, browser, info)
+    settings.AUTHX_SCOPES = {"orders:read": SCOPES["orders:read"]}  # it asks for all that there are
+    answer = call(own, app.provider)
+    assert (answer.status_code, answer.json()["scope"], len(app.asked)) == (200, "orders:read", 1)
+    settings.AUTHX_SCOPES = SCOPES
+    answer = call(own, app.provider, "POST")
+    assert (answer.status_code, answer.json()["scope"]) == (200, "orders:read orders:write")
+    assert parameters(app.asked[1])["scope"] == "orders:read orders:write"
 
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])

@@ -21,6 +21,9 @@ STOCK, SCOPE = "https://stock.example/", "orders:read"
 PACKAGES = {"openid-client": "with_openid_client.mjs", "oauth4webapi": "with_oauth4webapi.mjs"}
 
 
+pytestmark = pytest.mark.slow  # a process of node each
+
+
 @pytest.fixture(params=PACKAGES)
 def package(request):
     return request.param

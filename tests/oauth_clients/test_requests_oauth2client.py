@@ -116,7 +116,7 @@ def test_it_asks_for_one_resource_of_two(app, site, browser):
         app.refresh_token(token, resource=MAIL)
 
 
-def test_what_goes_wrong_is_told_as_its_own_error(app, browser):
+def test_what_goes_wrong_is_told_as_its_own_error(app, browser, expire):
     request = app.authorization_request(scope=SCOPE)
     with pytest.raises(AuthorizationResponseError) as denied:
         request.validate_callback(browser.deny(request.uri))
@@ -130,6 +130,12 @@ def test_what_goes_wrong_is_told_as_its_own_error(app, browser):
     app.authorization_code(response)
     with pytest.raises(InvalidGrant):
         app.authorization_code(response)
+    another = request.validate_callback(browser.open(request.uri))
+    with pytest.raises(InvalidGrant):
+        app.authorization_code(another.code, redirect_uri=MAIL, code_verifier=another.code_verifier)
+    expire()
+    with pytest.raises(InvalidGrant):
+        app.authorization_code(another)
     wrong = app.authorization_request(scope="openid")
     with pytest.raises(AuthorizationResponseError) as refused:
         wrong.validate_callback(browser.open(wrong.uri))

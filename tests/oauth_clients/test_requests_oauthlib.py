@@ -78,7 +78,7 @@ def test_it_refreshes_by_itself_when_a_token_has_expired(site, browser, connect)
     assert site.verified(kept[0]["access_token"])["sid"] == site.verified(first["access_token"])["sid"]
 
 
-def test_what_goes_wrong_is_told_as_its_own_error(site, browser, connect):
+def test_what_goes_wrong_is_told_as_its_own_error(site, browser, connect, expire):
     session, secret = connect()
     authorize, token_url = site.endpoint("authorization"), site.endpoint("token")
     url, _ = session.authorization_url(authorize)
@@ -97,6 +97,11 @@ def test_what_goes_wrong_is_told_as_its_own_error(site, browser, connect):
         fetch(came_back, client_secret="another")
     fetch(came_back, client_secret=secret)
     with pytest.raises(InvalidGrantError):  # it is spent
+        fetch(came_back, client_secret=secret)
+    url, _ = session.authorization_url(authorize)
+    came_back = browser.open(url)
+    expire()
+    with pytest.raises(InvalidGrantError):
         fetch(came_back, client_secret=secret)
 
 

@@ -471,12 +471,12 @@ def test_a_deletion_costs_five_statements_more_however_much_is_kept(ada, admin, 
         opened = open_session(ada, came_from("203.0.113.7"), Device(name="Ada's"))
         end_session(opened.session, "kicked", by=ada, note="mine")
     with CaptureQueriesContext(connection) as asked:
-        erasure.forget_deleted(ada, dict(ada.device_sessions.values_list("pk", "subject")))
+        erasure.forget_deleted([ada], ada.device_sessions.values_list("pk", "subject", "user"))
     sql = [query["sql"] for query in asked.captured_queries if "django_content_type" not in query["sql"]]
     assert [text.split()[0] for text in sql[1:]] == ["UPDATE"] * 5
     eve = make_user("eve")
     with CaptureQueriesContext(connection) as asked:
-        erasure.forget_deleted(eve, {})
+        erasure.forget_deleted([eve], [])
     assert [query["sql"].split()[0] for query in asked.captured_queries] == ["UPDATE"] * 3
 
 

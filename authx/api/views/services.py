@@ -16,8 +16,10 @@ from rest_framework.response import Response
 from authx.api.exceptions import UnsupportedTokenType
 from authx.api.views.service_view import MAX_BODY_BYTES, ServiceAPIView
 from authx.errors import OAuthError
+from authx.http import cors
 from authx.http.actor import actor_of
 from authx.http.etag import entity_tag
+from authx.issuer.client_origins import may_read
 from authx.issuer.introspection import introspect, revoke
 from authx.issuer.revocation_feed import KINDS, endings_since, may_follow
 
@@ -38,6 +40,12 @@ class Revoke(ServiceAPIView):
     """``POST token``: end its session; 200 also for an invalid one (RFC 7009 §2.2)."""
 
     serves_public_clients = True
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Let scripts of clients read it: an app that is a page gives its tokens back at logout."""
+        found = super().finalize_response(request, response, *args, **kwargs)
+        cors.allow(request, found, may_read)
+        return found
 
     @sensitive_variables()
     def post(self, request: Request) -> Response:

@@ -1,0 +1,1 @@
+"""Authlib's authorization server for Django, put together as its documentation shows."""
