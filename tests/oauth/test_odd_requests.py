@@ -96,6 +96,18 @@ def test_two_consents_do_not_add_up_to_a_third(signed_in, make_client):
     assert signed_in.get(url(scope="mail", resource=API)).status_code == HTTPStatus.FOUND
 
 
+def test_what_a_client_has_lost_is_not_kept_beside_what_is_new(signed_in, make_client, settings):
+    """Two registrations of a thousand characters each are one consent of a thousand."""
+    before, after = ["a" * 62 + str(number) for number in range(10, 25)], "orders:read"
+    settings.AUTHX_SCOPES = dict.fromkeys([*before, after], "Do it")
+    client = make_client("reader", scope=" ".join(before))
+    allow(signed_in, url(scope=None))
+    client.scope = f"{before[0]} {after}"
+    client.save()
+    allow(signed_in, url(scope=after))
+    assert Consent.objects.get().scope == client.scope
+
+
 def test_the_same_scope_elsewhere_is_added(signed_in, make_client):
     mail = "https://mail.example/"
     make_client("reader", resources=[API, mail], scope="mail")
