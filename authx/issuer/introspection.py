@@ -35,17 +35,17 @@ class _Token:
 
 
 @sensitive_variables("token")
-def introspect(token: object, client: ServiceClient) -> dict[str, Any] | None:
+def introspect(token: object, client: ServiceClient | None = None) -> dict[str, Any] | None:
     """Return the members of an active token (RFC 7662 §2.2); None for any other, whatever is wrong with it.
 
-    Nor does ``client`` learn anything of one that it may not ask about. The client that got the token has not
-    used it, so no generation is confirmed.
+    Nor does ``client`` learn anything of one that it may not ask about; without one, the site itself asks. The
+    client that got the token has not used it, so no generation is confirmed.
 
     Raises:
         StoreUnavailable: the database cannot be read.
     """
     found = _find(token)
-    if found is None or not found.is_active or not _may_ask(client, found):
+    if found is None or not found.is_active or not (client is None or _may_ask(client, found)):
         return None
     return _refresh_members(found.session) if found.claims is None else _access_members(found.claims)
 

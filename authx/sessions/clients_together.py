@@ -15,6 +15,8 @@ from django.db.models import Q
 from authx.core.claim_forms import IDENTIFIER
 from authx.core.exchange_request import MAX_TARGETS
 from authx.models import DeviceSession, ServiceClient, is_marked
+from authx.sessions.liveness import end_of
+from authx.sessions.lookup import Snapshot
 from authx.store import database
 from authx.store.compiled import Compiled, Given, names_of
 from authx.store.database import DatabaseNow
@@ -31,7 +33,8 @@ class ServiceSession:
 
     def is_live(self, now: datetime | None) -> bool:
         """Return whether it is live, by the database's clock if no other is given."""
-        return not self.is_marked and self.session.ended_reason(now or self.now) is None
+        found = Snapshot(self.session, self.now, is_marked=self.is_marked, has_withdrawn_key=False)
+        return not self.is_marked and end_of(found, now) is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,15 +82,15 @@ def exchange_token(
 
 
 @sensitive_variables()
-def _exchange(attempt: _Attempt, request: ExchangeRequest, now: datetime | None) -> tuple[AccessClaims, str]:
+def _exchange(attempt: _Attempt, asked: ExchangeRequest, now: datetime | None) -> tuple[AccessClaims, str]:
     requester = facts_of(attempt.client)
     for broken in requester_rules(requester):  # before anything is read
         raise OAuthError(broken.error, broken.text, rule=broken.rule)
-    subject = _read_subject(request.subject_token, attempt.now)
+    subject = _read_subject(asked.subject_token, attempt.now)
     _demand_live(attempt, subject, now)
-    targets, subject_client = _services(attempt, request, subject)
+    targets, subject_client = _services(attempt, asked, subject)
     grant = judge_exchange(
-        request,
+        asked,
         requester,
         subject,
         targets,
@@ -142,13 +142,13 @@ def _demand_live(attempt: _Attempt, subject: AccessClaims, now: datetime | None)
 
 
 def _services(
-    attempt: _Attempt, request: ExchangeRequest, subject: AccessClaims
+    attempt: _Attempt, asked: ExchangeRequest, subject: AccessClaims
 ) -> tuple[dict[str, ClientFacts], ClientFacts | None]:
-    """Return the services that the request names, by audience, and the subject's client.
+    """Return the services that are asked for, by audience, and the subject's client.
 
     One statement, if they are not known.
     """
-    names = {*request.audiences, *request.resources}
+    names = {*asked.audiences, *asked.resources}
     found = attempt.known
     if found is None or not found.answers(names, subject.client_id):
         found = read_together(attempt.client.client_id, names, subject.client_id)

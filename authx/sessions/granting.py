@@ -43,11 +43,11 @@ from authx.store.database import DatabaseNow
 def issue_code(
     client: ServiceClient,
     login: DeviceSession,
-    request: AuthorizationRequest,
+    asked: AuthorizationRequest,
     *,
     now: datetime | None = None,
 ) -> str:
-    """Return a new code, good once and for a minute: the user of ``login`` has consented to ``request``.
+    """Return a new code, good once and for a minute: the user of ``login`` has consented to what is ``asked``.
 
     ``login`` is a live session, read with its user: the code dies with it. Only a hash is stored. One
     statement, in the caller's transaction if there is one.
@@ -62,10 +62,10 @@ def issue_code(
         client=client,
         user=login.user,
         login=login,
-        redirect_uri=request.redirect_uri,
-        challenge=request.challenge,
-        scope=join_scope(request.scope),
-        resources=list(request.resources),
+        redirect_uri=asked.redirect_uri,
+        challenge=asked.challenge,
+        scope=join_scope(asked.scope),
+        resources=list(asked.resources),
         expires_at=clock if now is None else now + LIFETIME,
         session_id=uuid7(),
     )

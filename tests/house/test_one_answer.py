@@ -47,9 +47,9 @@ def test_nobody_else_decides_it_again():
 
 def test_no_query_defines_it_again():
     defined = places(r"idle_expires_at__(gt|lt)e?\b|\bexpires_at__(gt|lt)e?\b")
-    of_login_proofs = "sessions/choosing.py"
+    of_login_proofs, of_codes = "sessions/choosing.py", "sessions/code_pruning.py"
     of_sessions = {"models/device_sessions.py", "sessions/not_before.py", "sessions/pruning.py"}
-    assert defined <= of_sessions | {of_login_proofs}
+    assert defined <= of_sessions | {of_login_proofs, of_codes}
 
 
 def test_every_reason_is_written_in_one_place():
