@@ -55,11 +55,14 @@ def read_exchange(parameters: Mapping[str, Sequence[str]]) -> ExchangeRequest:
     requested = (_given(parameters, "requested_token_type") or [ACCESS_TOKEN_TYPE])[0]
     if requested not in _TYPES:
         raise OAuthError("invalid_request", "requested_token_type must be access_token", rule="E13")
+    audiences, resources = _targets(parameters, "audience"), _targets(parameters, "resource")
+    if len({*audiences, *resources}) > MAX_TARGETS:
+        raise OAuthError("invalid_target", f"a request names at most {MAX_TARGETS} services", rule="E6")
     return ExchangeRequest(
         subject_token=subject_token,
         requested_token_type=requested,
-        audiences=_targets(parameters, "audience"),
-        resources=_targets(parameters, "resource"),
+        audiences=audiences,
+        resources=resources,
         scope=_scope(parameters),
     )
 

@@ -39,6 +39,8 @@ MAX_NAME_LENGTH: Final = 100  # characters
 #: RFC 6749 §2.2 and appendix A.1, without the space: none of ours has one.
 _CLIENT_ID: Final = re.compile(r"[\x21-\x7e]{1,64}")
 
+#: Characters of all resources of a client: a token of 8 KiB has to hold them, and 1,000 of scopes beside.
+_RESOURCES_LENGTH: Final = 3000
 #: As of the site's own lifetimes: a date beyond the year 9999 cannot be written.
 _LONGEST_LIFE: Final = timedelta(days=36_500)
 _NO_PERIOD: Final = "must be a positive timedelta of at most a hundred years"
@@ -163,12 +165,14 @@ def _target_problems(client: ClientFacts, site_audience: Collection[str]) -> Pro
             yield "scope", f"{scope[:64]!a} is not a scope: ASCII without spaces, quotes and backslashes"
     for resource in client.resources:
         if not is_resource(resource):
-            yield "resources", f"{resource[:200]!a} is not an absolute URI without a fragment"
+            yield "resources", f"{resource[:200]!a} is not an absolute URI without a fragment, or too long"
         if resource in site_audience:
             yield (
                 "resources",
                 f"{resource[:200]!a} is the site's own audience, for which no client is given tokens",
             )
+    if sum(map(len, client.resources)) > _RESOURCES_LENGTH:
+        yield "resources", f"must be at most {_RESOURCES_LENGTH} characters together: one token may name all"
     if client.audience and not IDENTIFIER.fullmatch(client.audience):
         yield "audience", "must be 1 to 255 characters without controls"
     for client_id in client.may_call:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from authx.core.uris import Uri, read_uri
+from authx.core.uris import MAX_URI_LENGTH, Uri, read_uri
 
 #: The hosts that nobody but this computer answers, and whose port is free (RFC 8252 §7.3).
 _LOOPBACK: Final = re.compile(
@@ -35,6 +35,8 @@ def is_registered(given: str, registered: Iterable[str]) -> bool:
     The port alone is free, and only for ``http://127.0.0.1`` and ``http://[::1]`` (RFC 9700 §4.1.3,
     RFC 8252 §7.3).
     """
+    if len(given) > MAX_URI_LENGTH:  # a port may make it longer than what is registered
+        return False
     return any(given == uri or _differs_in_port(given, uri) for uri in registered)
 
 

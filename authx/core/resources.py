@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from authx.core.claim_forms import IDENTIFIER
 from authx.core.uris import read_uri
 from authx.errors import OAuthError
 
 
 def is_resource(value: object) -> bool:
-    """Return whether ``value`` is an absolute URI without a fragment (RFC 8707 §2)."""
-    parts = read_uri(value) if isinstance(value, str) else None
+    """Return whether ``value`` is an absolute URI without a fragment (RFC 8707 §2), and may be an ``aud``."""
+    parts = read_uri(value) if isinstance(value, str) and IDENTIFIER.fullmatch(value) else None
     if parts is None or parts.fragment is not None or parts.userinfo is not None:
         return False
     return bool(parts.host or (parts.host is None and parts.path))

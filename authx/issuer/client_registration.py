@@ -20,7 +20,7 @@ from authx.core.oauth_client import (
     REFRESH_TOKEN,
     TOKEN_EXCHANGE,
 )
-from authx.issuer.client_lookup import clients, with_audience
+from authx.issuer.client_lookup import clients, find_client, with_audience
 from authx.issuer.client_problems import ClientInvalid, problems_of
 from authx.issuer.client_secrets import hash_of, new_secret
 from authx.models import ServiceClient
@@ -183,7 +183,9 @@ def _texts(values: Any) -> list[str]:
 def _ids_of(names: list[str]) -> list[str]:
     """Return the ids of the clients that ``names`` names by id or by audience; what names none, as it is."""
     texts = [name for name in names if isinstance(name, str) and name not in conf.AUDIENCE]
-    by_audience = {row.audience: row.client_id for row in with_audience(*texts)}
+    # An id first: whoever takes it for an audience must not be called in the other's place.
+    named = [name for name in texts if find_client(name) is None]
+    by_audience = {row.audience: row.client_id for row in with_audience(*named)}
     return list(dict.fromkeys(by_audience.get(name, name) for name in names))
 
 

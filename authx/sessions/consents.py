@@ -11,8 +11,10 @@ from typing import Any, Final
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, connections
 
-from authx.core.scopes import join_scope
+from authx.core.oauth_client import ClientFacts
+from authx.core.scopes import intersection, join_scope
 from authx.models import Consent, ServiceClient
+from authx.sessions.client_facts import facts_of
 from authx.store import database
 from authx.store.compiled import Compiled, Parameter
 
@@ -67,7 +69,7 @@ def remember_consent(
 
     def write() -> None:
         before = _of(user, client).first()
-        old = (tuple(before.scope.split()), tuple(before.resources)) if before else ((), ())
+        old = _still_allowed(before, facts_of(client)) if before else ((), ())
         scopes, uris = _united(old, (tuple(scope), tuple(resources)))
         columns = {"scope": join_scope(scopes), "resources": list(uris), "at": at}
         if before is None:
@@ -77,6 +79,12 @@ def remember_consent(
 
     with suppress(IntegrityError):  # the same form, sent twice: the other one has written it
         database.transact(write)
+
+
+def _still_allowed(consent: Consent, client: ClientFacts) -> _Allowed:
+    """Return what was allowed, without what the client has lost: as much as it may have, and no more."""
+    scopes = intersection(consent.scope.split(), client.scope)
+    return scopes, intersection(consent.resources, client.resources)
 
 
 def _united(before: _Allowed, new: _Allowed) -> _Allowed:

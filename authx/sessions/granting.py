@@ -23,8 +23,9 @@ from authx.core.authorization import AuthorizationRequest
 from authx.core.codes import LIFETIME, CodeDecision, CodeVerdict, PresentedCode, judge_code
 from authx.core.oauth_client import AUTHORIZATION_CODE, REFRESH_TOKEN
 from authx.core.reasons import EndReason
+from authx.core.redirects import is_registered
 from authx.core.scopes import join_scope
-from authx.errors import StoreUnavailable
+from authx.errors import OAuthError, StoreUnavailable
 from authx.models import AuthorizationCode, DeviceSession, ServiceClient, uuid7
 from authx.sessions.client_facts import demand_grant_type, grant_claims, narrowed
 from authx.sessions.client_locks import lock_enabled
@@ -135,6 +136,8 @@ def _redeem(
     now: datetime | None,
 ) -> Credentials | None:
     """Open the session of a good code; return None if another was first, or it is not good any more."""
+    if not is_registered(found.row.redirect_uri, client.redirect_uris or ()):
+        raise OAuthError("invalid_grant", "the code was sent to where this client is registered no more")
     refreshable = REFRESH_TOKEN in (client.grant_types or ())
     session = new_granted_session(
         client,

@@ -109,6 +109,13 @@ def test_no_other_port_is_free(registered):
     assert not is_registered(f"{scheme}://{host}:8080/done", [registered])
 
 
+def test_a_port_makes_no_uri_longer_than_any_may_be():
+    """A column holds it."""
+    registered = "http://127.0.0.1/".ljust(2000, "x")
+    assert is_registered(registered, [registered])
+    assert not is_registered(registered.replace("127.0.0.1", "127.0.0.1:5000"), [registered])
+
+
 @given(paths, paths, st.integers(1, 65535), st.integers(1, 65535), st.sampled_from(["127.0.0.1", "[::1]"]))
 def test_two_loopback_uris_match_where_their_paths_do(one, other, port, other_port, host):
     given_uri, registered = f"http://{host}:{port}/{one}", f"http://{host}:{other_port}/{other}"

@@ -258,3 +258,12 @@ def test_what_was_interrupted_is_finished(ada, monkeypatch):
     assert find_by_sid(sessions[0].pk, client_id=client.client_id).session.ended_at is None
     call_command("authx_prune")
     assert {row.end_reason for row in DeviceSession.objects.filter(client_id=client.client_id)} == {"kicked"}
+
+
+def test_who_takes_the_id_of_another_for_an_audience_is_not_called_in_its_place():
+    stock, _ = create_client("Stock", audience="https://stock.example/")
+    shop, _ = create_client("Shop", scope="a", may_call=["https://stock.example/"])
+    assert shop.may_call == [stock.client_id]
+    create_client("Impostor", audience=stock.client_id)
+    assert update_client(shop, name="The shop").may_call == [stock.client_id]
+    assert update_client(shop, may_call=[stock.client_id]).may_call == [stock.client_id]

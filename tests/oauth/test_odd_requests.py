@@ -9,9 +9,11 @@ import pytest
 from django.test import Client
 
 from authx.errors import StoreUnavailable
+from authx.issuer import create_client
+from authx.issuer.clients import ClientInvalid
 from authx.models import AuthorizationCode, Consent
 from authx.oauth import authorize
-from tests.oauth.conftest import API
+from tests.oauth.conftest import API, CALLBACK
 from tests.oauth.flow import basic, code_of, post, redemption
 from tests.oauth.test_authorize import allow, sent_to, url
 
@@ -94,6 +96,18 @@ def test_two_consents_do_not_add_up_to_a_third(signed_in, make_client):
     assert signed_in.get(url(scope="mail", resource=API)).status_code == HTTPStatus.FOUND
 
 
+def test_what_a_client_has_lost_is_not_kept_beside_what_is_new(signed_in, make_client, settings):
+    """Two registrations of a thousand characters each are one consent of a thousand."""
+    before, after = ["a" * 62 + str(number) for number in range(10, 25)], "orders:read"
+    settings.AUTHX_SCOPES = dict.fromkeys([*before, after], "Do it")
+    client = make_client("reader", scope=" ".join(before))
+    allow(signed_in, url(scope=None))
+    client.scope = f"{before[0]} {after}"
+    client.save()
+    allow(signed_in, url(scope=after))
+    assert Consent.objects.get().scope == client.scope
+
+
 def test_the_same_scope_elsewhere_is_added(signed_in, make_client):
     mail = "https://mail.example/"
     make_client("reader", resources=[API, mail], scope="mail")
@@ -165,3 +179,31 @@ def test_but_a_long_one_leads_nowhere_else(wanted, ada, password):
         Client().post("/account/login/", form)["Location"]
         == Client().post("/account/login/", {**form, "next": ""})["Location"]
     )
+
+
+@pytest.mark.parametrize("grant", ["authorization_code", "client_credentials"])
+def test_as_many_resources_as_a_client_may_have_stand_in_one_token(grant, signed_in, settings):
+    """And as many scopes, and services: what is registered is never too much for a token."""
+    uris = [f"https://api-{number}.example/".ljust(250, "x") for number in range(12)]
+    settings.AUTHX_SCOPES = {"s" * 99 + str(number): "Do it" for number in range(9)}
+    settings.AUTHX_RESOURCES = {uri: list(settings.AUTHX_SCOPES) for uri in uris}
+    asked = {"redirect_uris": [CALLBACK], "resources": uris, "scope": list(settings.AUTHX_SCOPES)}
+    grants = ["authorization_code", "refresh_token", "client_credentials"]
+    client, secret = create_client("Large", grant_types=grants, **asked)
+    headers = basic(client.client_id, secret)
+    if grant == "authorization_code":
+        code = sent_to(allow(signed_in, url(client_id=client.client_id, scope=None)))[1]["code"]
+        response = post(redemption(code), headers)
+    else:
+        response = post({"grant_type": grant, "resource": uris[:10]}, headers)
+    assert response.status_code == HTTPStatus.OK, response.content
+
+
+@pytest.mark.parametrize(
+    "uris",
+    [["https://api.example/".ljust(256, "x")], [f"https://{n}.example/".ljust(250, "x") for n in range(13)]],
+    ids=["one", "all"],
+)
+def test_resources_that_no_token_could_name_are_not_registered(uris, db):
+    with pytest.raises(ClientInvalid, match="resources"):
+        create_client("Larger", redirect_uris=[CALLBACK], resources=uris)

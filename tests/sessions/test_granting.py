@@ -396,3 +396,21 @@ def test_now_and_then_a_process_that_issues_codes_does(client, login, django_cap
             tidying.after_commit()
         left.append(AuthorizationCode.objects.count())
     assert left == [1, 0, 1]
+
+
+def test_a_code_that_was_sent_to_where_the_client_is_no_more_is_dead(client, login):
+    code = code_of(client, login, now=NOW)
+    client.redirect_uris = ["https://app.example/other"]
+    client.save()
+    assert refused(client, code, now=NOW) == "invalid_grant"
+    assert row_of(code).redeemed_at is None
+    client.redirect_uris = [CALLBACK]
+    assert redeem(client, code, now=NOW).access_token
+
+
+def test_one_for_another_port_of_this_computer_is_not(login):
+    """It is the registered one all the same (RFC 8252 §7.3)."""
+    client = make_client("native", auth_method="none", redirect_uris=["http://127.0.0.1/done"])
+    place = "http://127.0.0.1:5000/done"
+    code = code_of(client, login, redirect_uri=place, now=NOW)
+    assert redeem(client, code, redirect_uri=place, now=NOW).access_token
