@@ -38,8 +38,8 @@ class _Token:
 def introspect(token: object, client: ServiceClient | None = None) -> dict[str, Any] | None:
     """Return the members of an active token (RFC 7662 §2.2); None for any other, whatever is wrong with it.
 
-    Nor does ``client`` learn anything of one that it may not ask about; without one, the site itself asks. The
-    client that got the token has not used it, so no generation is confirmed.
+    Nor does ``client`` learn anything of one that it may not ask about; without one, the site itself asks.
+    The client that got the token has not used it, so no generation is confirmed.
 
     Raises:
         StoreUnavailable: the database cannot be read.

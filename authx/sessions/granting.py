@@ -47,7 +47,7 @@ def issue_code(
     *,
     now: datetime | None = None,
 ) -> str:
-    """Return a new code, good once and for a minute: the user of ``login`` has consented to what is ``asked``.
+    """Return a new code, good once and for a minute: its user has consented to what is ``asked``.
 
     ``login`` is a live session, read with its user: the code dies with it. Only a hash is stored. One
     statement, in the caller's transaction if there is one.
