@@ -157,7 +157,9 @@ def _swapping(changed: frozenset[str], judged: frozenset[str], unset: frozenset[
     """Return the swap that sets these columns where those are as judged, and the unset ones NULL."""
 
     def build(alias: str) -> tuple[Any, dict[str, Any]]:
-        conditions = {name: Parameter(f"old {name}", _column(name)) for name in sorted(judged)}
+        conditions: dict[str, Any] = {
+            name: Parameter(f"old {name}", _column(name)) for name in sorted(judged)
+        }
         conditions |= {f"{name}__isnull": True for name in sorted(unset)}
         values = {name: Parameter(f"new {name}", _column(name)) for name in sorted(changed)}
         return DeviceSession.objects.using(alias).filter(**conditions), values
