@@ -119,9 +119,7 @@ def targets(results: Sequence[Result], database: str) -> Iterator[str]:
         secret < AUTHENTICATED,
     )
     crowd = ours.crowd
-    found = (
-        f"{crowd.statuses[200] / crowd.rounds:g} answers, {span(crowd.made)} made, {span(crowd.told)} told"
-    )
+    found = f"{crowd.statuses[200] / crowd.rounds:g} answers, {span(crowd.made)} made"
     what = f"{CROWD} refreshes of one token at once: {CROWD} answers, one generation"
     yield _target(what, found, crowd.is_one_generation)
 
