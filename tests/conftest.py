@@ -14,6 +14,7 @@ from glob import escape, glob
 from threading import Lock
 from typing import Any
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -21,6 +22,10 @@ from django.core.cache import cache
 from django.db import connections
 from django.utils import translation
 from rest_framework.test import APIClient
+
+# How long an example takes says how busy the machine is, and nothing of what is tested.
+hypothesis.settings.register_profile("authx", deadline=None)
+hypothesis.settings.load_profile("authx")
 
 PASSWORD = "correct-horse-battery-staple"
 STRICT = os.environ.get("AUTHX_TEST_STRICT") == "1"
