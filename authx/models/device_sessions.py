@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from authx.core import time_limits
 from authx.core.auth_time import is_known
+from authx.core.oauth_client import SUBJECT_PREFIX
 from authx.core.rotation import RotationState
 from authx.models.end_reasons import EndReason
 from authx.models.owner_key import OwnerKey
@@ -210,7 +211,7 @@ class DeviceSession(models.Model):
     @property
     def is_of_a_service(self) -> bool:
         """Return whether a client acts for itself in it, for no user."""
-        return bool(self.client_id) and self.subject == f"client:{self.client_id}"
+        return bool(self.client_id) and self.subject == f"{SUBJECT_PREFIX}{self.client_id}"
 
     @property
     def known_auth_time(self) -> datetime | None:

@@ -14,13 +14,13 @@ from uuid import UUID
 from authx import signals
 from authx.conf import conf
 from authx.core.actor import NOBODY, Actor
+from authx.core.oauth_client import SUBJECT_PREFIX
 from authx.core.time_limits import idle_expiry, idle_period
 from authx.models import DeviceSession, ServiceClient, SessionEvent, uuid7
 from authx.sessions import audit
 from authx.sessions.liveness import renewed_fingerprint
 from authx.sessions.not_before import opening_moment
 from authx.sessions.opening import new_life
-from authx.sessions.subjects import OF_SERVICES
 from authx.store import database
 
 #: Their device types, which no login may name.
@@ -30,7 +30,7 @@ SERVICE: Final = "service"
 
 def subject_of_service(client_id: str) -> str:
     """Return the ``sub`` of a client that acts for itself; no user may have it."""
-    return f"{OF_SERVICES}{client_id}"
+    return f"{SUBJECT_PREFIX}{client_id}"
 
 
 def open_granted_session(

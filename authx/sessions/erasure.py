@@ -15,6 +15,7 @@ from django.apps import apps
 from django.db.models import Case, F, Q, QuerySet, Value, When
 
 from authx.core.device import UNKNOWN
+from authx.core.oauth_client import SUBJECT_PREFIX
 from authx.models import DeviceSession, NotBeforeMark
 from authx.models.exactly import is_exactly
 from authx.sessions.connected_apps import forget_grants
@@ -28,7 +29,7 @@ from authx.sessions.personal_columns import (
     unerased,
 )
 from authx.sessions.row_changes import Change, at_once, count_only, in_batches
-from authx.sessions.subjects import OF_SERVICES, in_use
+from authx.sessions.subjects import in_use
 from authx.store import database
 from authx.store.database import DatabaseNow
 
@@ -114,7 +115,7 @@ def _of_nobody(found: QuerySet[Any], columns: dict[str, Any], batch: int) -> Ite
         last = rows[-1][0]
         used = in_use({subject for _key, subject in rows})
         # A service's subject has never been anybody's.
-        if keys := [key for key, name in rows if name not in used and not name.startswith(OF_SERVICES)]:
+        if keys := [key for key, name in rows if name not in used and not name.startswith(SUBJECT_PREFIX)]:
             yield unerased(found.filter(pk__in=keys), columns)
 
 

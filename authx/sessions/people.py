@@ -11,10 +11,11 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from authx.core.oauth_client import SUBJECT_PREFIX
 from authx.core.user_model import username_of
 from authx.models import DeviceSession, DeviceSessionQuerySet, NotBeforeMark, SessionEvent
 from authx.models.exactly import is_one_of
-from authx.sessions.subjects import OF_SERVICES, find_subject, former_subjects, user_of_subject
+from authx.sessions.subjects import find_subject, former_subjects, user_of_subject
 from authx.store import database
 
 
@@ -38,7 +39,7 @@ class Person:
         """
         if isinstance(who, Person):
             return who
-        if isinstance(who, str) and who and "\x00" not in who and not who.startswith(OF_SERVICES):
+        if isinstance(who, str) and who and "\x00" not in who and not who.startswith(SUBJECT_PREFIX):
             user = user_of_subject(who)
             return cls(who) if user is None else cls.of(user)
         key = getattr(who, "pk", None)
@@ -81,7 +82,7 @@ class Person:
 
     def is_known(self) -> bool:
         """Return whether there is such a user, or a row about a deleted one."""
-        if self.key is not None or self.subject.startswith(OF_SERVICES):
+        if self.key is not None or self.subject.startswith(SUBJECT_PREFIX):
             return self.key is not None
         rows = (self.sessions(), self.marks(), all_events().filter(self.attempts()))
         return any(found.exists() for found in rows)

@@ -13,14 +13,12 @@ from django.db import models
 
 from authx.conf import conf
 from authx.core.claim_forms import IDENTIFIER
+from authx.core.oauth_client import SUBJECT_PREFIX
 from authx.errors import LoginRefused
 from authx.models import DeviceSession
 from authx.store import database
 
 logger = logging.getLogger("authx")
-
-#: How the subjects of clients that act for themselves begin (RFC 9068 §5); no user has such a one.
-OF_SERVICES: Final = "client:"
 
 #: One more than the largest number that every database accepts in a query.
 _TOO_LARGE: Final = 2**63
@@ -54,7 +52,7 @@ def _spell(field: Any, user: Any) -> str | None:
     # Values of other types have more than one spelling, or none.
     is_plain = isinstance(value, str | int | UUID) and not isinstance(value, bool)
     text = str(value)
-    is_fit = is_plain and IDENTIFIER.fullmatch(text) and not text.startswith(OF_SERVICES)
+    is_fit = is_plain and IDENTIFIER.fullmatch(text) and not text.startswith(SUBJECT_PREFIX)
     return text if is_fit else None
 
 
