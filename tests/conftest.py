@@ -7,8 +7,10 @@ instead, and is not collected elsewhere.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from glob import escape, glob
 from threading import Lock
@@ -202,8 +204,15 @@ def has_meaning(item: pytest.Item) -> bool:
     return all(marker is None or value in marker.args for marker, value in markers)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_unconfigure() -> None:
-    """Remove what SQLite keeps beside a database that a thread still had open when it was destroyed."""
+    """Remove what SQLite keeps beside a database that a thread still had open when it was destroyed.
+
+    And close connections to Redis that are left to the garbage collector, whose warnings are errors here.
+    """
+    if (redis := sys.modules.get("redis.connection")) is not None:
+        for connection in [each for each in gc.get_objects() if isinstance(each, redis.AbstractConnection)]:
+            connection.disconnect()
     if settings.configured and settings.DATABASE == "sqlite":
         for left in glob(f"{escape(settings.DATABASES['default']['TEST']['NAME'])}*"):
             os.remove(left)

@@ -15,7 +15,7 @@ def is_registered_origin(origin: str) -> bool:
     """
     with database.store_errors():
         enabled = ServiceClient.objects.using(database.alias()).filter(disabled_at=None)
-        named = enabled.exclude(origins=None).values_list("origins", flat=True)
+        named = enabled.filter(origins__isnull=False).values_list("origins", flat=True)
         return any(origin in (origins or ()) for origins in named)
 
 

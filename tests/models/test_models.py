@@ -166,7 +166,7 @@ def test_what_refers_to_a_user_never_deletes_with_it():
     for model in (DeviceSession, SessionEvent):
         for field in model._meta.fields:
             if field.is_relation and field.related_model is not DeviceSession:
-                assert field.remote_field.on_delete is models.SET_NULL, field
+                assert field.deconstruct()[-1]["on_delete"] is models.SET_NULL, field
 
 
 def test_a_django_session_is_adopted_by_one_row_alone(ada, session):
