@@ -58,7 +58,6 @@ def shop(tmp_path_factory):
 @pytest.fixture
 def site(shop, tmp_path):
     with served.serving("uvicorn", tmp_path, app="shop.asgi:application", **shop.environment) as found:
-        found.origin = f"http://127.0.0.1:{found.port}"
         yield found
     assert "Traceback" not in found.log.read_text(), found.log.read_text()
 
