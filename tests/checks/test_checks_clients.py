@@ -17,6 +17,7 @@ def test_a_site_without_clients_has_nothing_to_mend():
     assert ids() == []
 
 
+@pytest.mark.django_db
 def test_they_are_among_the_checks_of_the_site(settings):
     settings.AUTHX_DEVICE_TYPES = ["web", "service"]
     assert "authx.E035" in {message.id for message in run_checks()}
