@@ -6,6 +6,7 @@ import pytest
 from django.contrib.admin import ModelAdmin, site
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.db import connection
 from django.db.models import SET_NULL
@@ -58,6 +59,8 @@ WAYS = {
 @pytest.fixture
 def make_life(make_user):
     """Make users with three sessions each, one of them ended, a consent and a code."""
+
+    ContentType.objects.get_for_model(DeviceSession)  # each process asks once
 
     def make(count, prefix="u"):
         client = make_client(f"app-{prefix}")
