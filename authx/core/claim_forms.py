@@ -6,7 +6,7 @@ Each reader raises TokenMalformed.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -82,3 +82,36 @@ def actors(name: str, value: Any) -> Mapping[str, Any]:
             raise TokenMalformed(f"the claim {name} is not an object")
         identifier(name, actor.get("sub"))
     return MappingProxyType(dict(value))
+
+
+#: Every claim that authx sets, and its form.
+FORMS: Final[dict[str, Callable[[str, Any], Any]]] = {
+    "iss": identifier,
+    "sub": identifier,
+    "aud": audience,
+    "exp": instant,
+    "iat": instant,
+    "nbf": instant,
+    "jti": identifier,
+    "client_id": identifier,
+    "sid": identifier,
+    "gen": instant,
+    "auth_time": instant,
+    "amr": identifiers,
+    "did": identifier,
+    "dtp": identifier,
+    "era": instant,
+    "opaque": true,
+    "db": identifier,
+    "gty": identifier,
+    "scope": scope,
+    "act": actors,
+}
+
+
+def read(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Read every claim that authx sets; a ``scope`` that is a list, or nothing that counts, is the site's."""
+    names = FORMS.keys() & payload
+    if not is_scope(payload.get("scope")):
+        names -= {"scope"}
+    return {name: FORMS[name](name, payload[name]) for name in names}

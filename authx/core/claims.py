@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -119,11 +119,11 @@ class AccessClaims:
                 ``scope`` and ``act`` where the token has none of authx's.
         """
         for name in self.extra:
-            if name in _FORMS and (name not in _DELEGATED or getattr(self, name) is not None):
+            if name in forms.FORMS and (name not in _DELEGATED or getattr(self, name) is not None):
                 raise ValueError(f"extra may not set the claim {name!r}")
         if self.scope and not is_scope(self.scope):
             raise ValueError("the claim scope is not scope-tokens with single spaces between them")
-        payload = {name: getattr(self, name) for name in _FORMS}
+        payload = {name: getattr(self, name) for name in forms.FORMS}
         payload["aud"] = self.aud[0] if len(self.aud) == 1 else list(self.aud)
         payload["amr"] = list(self.amr)
         payload["act"] = None if self.act is None else dict(self.act)
@@ -139,11 +139,8 @@ class AccessClaims:
         """
         if missing := _REQUIRED - payload.keys():
             raise TokenMalformed(f"the claim {min(missing)} is missing")
-        ours = _FORMS.keys() & payload
-        if not is_scope(payload.get("scope")):  # the site's own, which may be a list, or nothing that counts
-            ours -= {"scope"}
-        known = {name: _FORMS[name](name, payload[name]) for name in ours}
-        extra = {name: payload[name] for name in payload.keys() - ours}
+        known = forms.read(payload)
+        extra = {name: payload[name] for name in payload.keys() - known}
         return cls(**known, kid=kid, extra=MappingProxyType(extra))
 
 
@@ -154,29 +151,6 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 _REQUIRED: Final = frozenset({"iss", "sub", "aud", "exp", "iat", "jti", "client_id", "sid"})
 
-#: Every claim that authx sets, and its form.
-_FORMS: Final[dict[str, Callable[[str, Any], Any]]] = {
-    "iss": forms.identifier,
-    "sub": forms.identifier,
-    "aud": forms.audience,
-    "exp": forms.instant,
-    "iat": forms.instant,
-    "nbf": forms.instant,
-    "jti": forms.identifier,
-    "client_id": forms.identifier,
-    "sid": forms.identifier,
-    "gen": forms.instant,
-    "auth_time": forms.instant,
-    "amr": forms.identifiers,
-    "did": forms.identifier,
-    "dtp": forms.identifier,
-    "era": forms.instant,
-    "opaque": forms.true,
-    "db": forms.identifier,
-    "gty": forms.identifier,
-    "scope": forms.scope,
-    "act": forms.actors,
-}
 
 #: The claims of delegated and exchanged tokens; in a token of its own login a site may set them itself.
 _DELEGATED: Final = frozenset({"scope", "act"})

@@ -95,8 +95,8 @@ def check_grant(claims: AccessClaims, *, delegated: bool) -> None:
     Raises:
         TokenMalformed: it is of the other kind.
     """
-    if claims.is_delegated is not delegated:
-        raise TokenMalformed("it is a client's token" if claims.is_delegated else "it is no client's token")
+    if (claims.gty is not None) is not delegated:  # a field: a request is asked this twice
+        raise TokenMalformed("it is no client's token" if delegated else "it is a client's token")
 
 
 def ensure_live(

@@ -50,7 +50,11 @@ class AuthorizeView(View):
     not by a redirect: under ``form-action 'self'`` browsers follow none from a form to another origin.
     """
 
-    http_method_names = ["get", "head", "post", "options"]
+    http_method_names = [
+        "get",
+        "post",
+        "options",
+    ]  # no HEAD, which would be answered with a code nobody reads
     after_form = False
     client: ServiceClient
 

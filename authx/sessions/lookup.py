@@ -123,7 +123,7 @@ def find_by_access_token(claims: AccessClaims) -> Snapshot | None:
 
 def _is_issued_in(claims: AccessClaims, session: DeviceSession) -> bool:
     """Return whether a token like this is made in this session: by exchange, in whichever its subject is."""
-    if not claims.is_delegated:
+    if claims.gty is None:
         return not session.client_id
     return claims.gty == TOKEN_EXCHANGE or claims.client_id == session.client_id
 

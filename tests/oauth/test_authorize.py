@@ -136,6 +136,12 @@ def test_more_than_was_allowed_is_asked_about(changes, signed_in, make_client):
     assert AuthorizationCode.objects.count() == 1
 
 
+def test_no_code_is_made_for_who_reads_no_answer(signed_in, app):
+    allow(signed_in)
+    assert signed_in.head(url()).status_code == HTTPStatus.METHOD_NOT_ALLOWED
+    assert AuthorizationCode.objects.count() == 1
+
+
 def test_less_than_was_allowed_is_not(signed_in, app):
     allow(signed_in, url(scope="orders:read orders:write"))
     assert signed_in.get(url(scope="orders:write")).status_code == HTTPStatus.FOUND
