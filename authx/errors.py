@@ -33,7 +33,8 @@ AuthxError
 from __future__ import annotations
 
 import re
-from typing import ClassVar, Final
+from datetime import datetime
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 #: What an ``error_description`` may not hold (RFC 6749 §5.2).
@@ -45,6 +46,14 @@ class AuthxError(Exception):
 
     #: Stable machine word; bodies, logs and tests use it, never the text.
     code: ClassVar[str] = "authx_error"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy it as it is: Python would make it anew, its text as the first argument."""
+        return _restored, (type(self), self.args), vars(self)
+
+
+def _restored(kind: type[AuthxError], args: tuple[Any, ...]) -> AuthxError:
+    return kind.__new__(kind, *args)
 
 
 class TokenError(AuthxError):
@@ -101,10 +110,19 @@ class RefreshReused(RefreshError):
 
     code = "refresh_reused"
 
-    def __init__(self, message: str = "", *, sid: UUID | None = None, answers_lost: bool = False) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        sid: UUID | None = None,
+        answers_lost: bool = False,
+        ended_at: datetime | None = None,
+    ) -> None:
         super().__init__(message, sid=sid)
         #: Whether it was ended because answers kept getting lost, and need not have been copied.
         self.answers_lost = answers_lost
+        #: When that was; None where it is not known.
+        self.ended_at = ended_at
 
 
 class SessionEnded(TokenError, RefreshError):
@@ -119,6 +137,7 @@ class SessionEnded(TokenError, RefreshError):
         sid: UUID | None = None,
         replaced_by: str = "",
         answers_lost: bool = False,
+        ended_at: datetime | None = None,
     ) -> None:
         super().__init__(reason, sid=sid)
         self.reason = reason
@@ -126,6 +145,8 @@ class SessionEnded(TokenError, RefreshError):
         self.replaced_by = replaced_by
         #: Whether it was ended because answers kept getting lost, where the reason is ``reused``.
         self.answers_lost = answers_lost
+        #: When it ended; None where that is not known, as to a copy of the recent endings.
+        self.ended_at = ended_at
 
 
 class SocketError(AuthxError):

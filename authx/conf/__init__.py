@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 
-from authx.conf import grant_rules, parsers, rules, secret_rules
+from authx.conf import device_rules, grant_rules, parsers, rules, secret_rules
+from authx.conf.gate_policy import GatePolicy
 from authx.conf.parsers import DottedPath
-from authx.conf.setting import ParsedSettings, Setting
+from authx.conf.setting import Derived, ParsedSettings, Setting
 from authx.core.limits import Limit
+from authx.core.notice_kinds import NoticeKind
 from authx.core.rates import Rate
 from authx.core.risk import Action, Alarm
 from authx.core.time_limits import idle_period
@@ -71,9 +73,14 @@ class Conf(ParsedSettings):
     )
     DEVICE_TYPES: Setting[tuple[str, ...]] = Setting(
         ("web", "ios", "android", "desktop", "other"),
-        rules.type_names,
+        device_rules.type_names,
         "The device types a login may name.",
         parse=tuple,
+    )
+    DEVICE_TYPE_LABELS: Setting[Mapping[str, Any]] = Setting(
+        {},
+        device_rules.type_labels(DEVICE_TYPES.configured),
+        "What people read for a device type, above all one of your own.",
     )
     DEVICE_CLASSIFIER: Setting[DottedPath | None] = Setting(
         None,
@@ -83,7 +90,7 @@ class Conf(ParsedSettings):
     )
     SESSION_LIMITS: Setting[tuple[Limit, ...]] = Setting(
         [],
-        rules.session_limits(DEVICE_TYPES.configured),
+        device_rules.session_limits(DEVICE_TYPES.configured),
         "How many sessions a user may have per device type or group of types.",
         parse=parsers.limits,
     )
@@ -115,13 +122,13 @@ class Conf(ParsedSettings):
     )
     BIND_DJANGO_LOGIN = Setting(
         True,
-        rules.boolean_or_dotted,
+        rules.boolean_or_function("(request, user) -> bool"),
         "Open a device session at every Django login; or a function that decides.",
         parse=parsers.flag_or_path,
     )
     PASSWORD_LOGIN = Setting(
         True,
-        rules.boolean_or_word,
+        rules.boolean_or_function("(request, user) -> None or a word"),
         "Whether our login page and login/ take a password; or a function that may refuse one login.",
         parse=parsers.flag_or_path,
     )
@@ -129,7 +136,7 @@ class Conf(ParsedSettings):
         {},
         rules.methods,
         "What a backend or another proof puts into amr, beside the built-in table.",
-        parse=parsers.methods,
+        parse=parsers.table,
     )
     ACCESS_COOKIE = Setting("__Host-authx_access", rules.cookie_name, "Name of the access token's cookie.")
     REFRESH_COOKIE = Setting("__Host-authx_refresh", rules.cookie_name, "Name of the refresh token's cookie.")
@@ -184,7 +191,15 @@ class Conf(ParsedSettings):
         "Function (ip) -> country code, such as authx.contrib.geo.country_of.",
         parse=DottedPath,
     )
-    TRUSTED_PROXIES = Setting(0, rules.count, "How many proxies' X-Forwarded-For entries to believe.")
+    PLACE: Setting[DottedPath | None] = Setting(
+        None,
+        rules.optional(rules.dotted),
+        "Function (session) -> its place within the country, such as a city, or None.",
+        parse=DottedPath,
+    )
+    TRUSTED_PROXIES = Setting(
+        0, rules.whole_number(0, 32), "How many proxies' X-Forwarded-For entries to believe."
+    )
     SOCKET_ORIGINS: Setting[tuple[str, ...]] = Setting(
         [],
         rules.origins,
@@ -211,7 +226,7 @@ class Conf(ParsedSettings):
         {},
         grant_rules.resources,
         "Whom clients' tokens may be for: the URI of each API, and the scopes it knows.",
-        parse=parsers.resources,
+        parse=parsers.table,
     )
     SERVICE_TOKEN_LIFETIME = Setting(
         timedelta(minutes=5),
@@ -224,9 +239,34 @@ class Conf(ParsedSettings):
         "Function (session, client) -> dict: extra claims of a client's tokens.",
         parse=DottedPath,
     )
+    NOTICE_MAIL: Setting[frozenset[NoticeKind]] = Setting(
+        False,
+        rules.notice_kinds,
+        "Mail notices to users: True, or a list of kinds.",
+        parse=parsers.notice_kinds,
+    )
+    NOTICE_LANGUAGE: Setting[DottedPath | None] = Setting(
+        None,
+        rules.optional(rules.dotted),
+        "Function (user) -> language code: the language of a user's mail; None for LANGUAGE_CODE.",
+        parse=DottedPath,
+    )
+    METRICS: Setting[DottedPath | None] = Setting(
+        None,
+        rules.optional(rules.dotted),
+        "Class of the meter that is told what is counted, such as authx.contrib.prometheus.Meter.",
+        parse=DottedPath,
+    )
+    MOVING_UNTIL: Setting[datetime | None] = Setting(
+        None,
+        rules.optional(rules.moment),
+        "Until when authx.contrib.moving takes the credentials of the package that it replaces.",
+    )
     RETENTION = Setting(
         timedelta(days=90), rules.lifetime, "authx_prune keeps ended sessions and their events this long."
     )
+
+    gate_policy = Derived(GatePolicy.of)
 
     @property
     def idle_period(self) -> timedelta:

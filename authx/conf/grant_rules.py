@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Final
 
 from django.utils.functional import Promise
 
-#: A scope-token (RFC 6749 §3.3).
-_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,100}")
-#: Characters of a URI (RFC 3986 §2), but no fragment.
-_URI = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%]{1,255}")
+from authx.core.resources import is_resource
+from authx.core.scopes import is_scope_token
+
+_MAX_SCOPE_LENGTH: Final = 100  # characters
 
 
 def scopes(value: Any) -> str | None:
@@ -21,7 +19,7 @@ def scopes(value: Any) -> str | None:
 
 
 def resources(value: Any) -> str | None:
-    if isinstance(value, dict) and all(_is_resource(uri) and _are_scopes(value[uri]) for uri in value):
+    if isinstance(value, dict) and all(is_resource(uri) and _are_scopes(value[uri]) for uri in value):
         return None
     return (
         "must map absolute URIs without a fragment to lists of scopes, such as "
@@ -30,7 +28,7 @@ def resources(value: Any) -> str | None:
 
 
 def _is_scope(value: Any) -> bool:
-    return isinstance(value, str) and _SCOPE.fullmatch(value) is not None
+    return is_scope_token(value) and len(value) <= _MAX_SCOPE_LENGTH
 
 
 def _are_scopes(value: Any) -> bool:
@@ -39,12 +37,3 @@ def _are_scopes(value: Any) -> bool:
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str | Promise) and bool(str(value).strip())
-
-
-def _is_resource(value: Any) -> bool:
-    if not isinstance(value, str) or not _URI.fullmatch(value):
-        return False
-    try:
-        return bool(urlsplit(value).scheme)
-    except ValueError:
-        return False

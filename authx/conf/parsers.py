@@ -10,6 +10,7 @@ from typing import Any
 from django.utils.module_loading import import_string
 
 from authx.core.limits import Limit
+from authx.core.notice_kinds import NoticeKind
 from authx.core.risk import Action, Alarm
 
 
@@ -50,8 +51,8 @@ def limits(value: Iterable[Mapping[str, Any]]) -> tuple[Limit, ...]:
     return tuple(map(Limit.read, value))
 
 
-def methods(value: Mapping[str, Iterable[str]]) -> Mapping[str, tuple[str, ...]]:
-    """Make AUTHX_AMR a read-only table."""
+def table(value: Mapping[str, Iterable[str]]) -> Mapping[str, tuple[str, ...]]:
+    """Make a dict of lists, such as AUTHX_AMR and AUTHX_RESOURCES, a read-only table."""
     return MappingProxyType({name: tuple(words) for name, words in value.items()})
 
 
@@ -60,6 +61,7 @@ def alarm_actions(value: Mapping[str, str]) -> Mapping[Alarm, Action]:
     return MappingProxyType({alarm: Action(value.get(alarm, Action.FLAG)) for alarm in Alarm})
 
 
-def resources(value: Mapping[str, Iterable[str]]) -> Mapping[str, tuple[str, ...]]:
-    """Make AUTHX_RESOURCES a read-only table."""
-    return MappingProxyType({uri: tuple(scopes) for uri, scopes in value.items()})
+def notice_kinds(value: bool | Iterable[str]) -> frozenset[NoticeKind]:
+    """Return the kinds of AUTHX_NOTICE_MAIL: all of them, none, or those that it names."""
+    named: Iterable[str] = (NoticeKind if value else ()) if isinstance(value, bool) else value
+    return frozenset(map(NoticeKind, named))

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from authx.core.limits import Limit
 from authx.core.methods import is_word
+from authx.core.notice_kinds import NoticeKind
 from authx.core.rates import Rate
 from authx.core.risk import CHOSEN, Action
+from authx.core.time_limits import LONGEST_LIFE
 
 #: The complaint about a value, to be read after the setting's name; None when it is fine.
 Rule = Callable[[Any], "str | None"]
@@ -25,9 +26,6 @@ _ORIGIN = re.compile(
     r"(?!https://[^/]*:443$|http://[^/]*:80$)[a-z][a-z0-9+.-]*://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?"
 )
 _PROOF = re.compile(r"[A-Za-z_]\w*([.-]\w+)*")
-#: A hundred years: two of them and today are still a date, which ``timedelta.max`` for "never" is not.
-_LONGEST_LIFE = timedelta(days=36_500)
-_TYPE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
 def positive(value: Any) -> str | None:
@@ -37,18 +35,28 @@ def positive(value: Any) -> str | None:
 
 
 def lifetime(value: Any) -> str | None:
-    if isinstance(value, timedelta) and timedelta(seconds=1) <= value <= _LONGEST_LIFE:
+    if isinstance(value, timedelta) and timedelta(seconds=1) <= value <= LONGEST_LIFE:
         return None
-    return f"must be a timedelta from one second to {_LONGEST_LIFE.days} days"
+    return f"must be a timedelta from one second to {LONGEST_LIFE.days} days"
+
+
+def between(least: timedelta, most: timedelta) -> Rule:
+    def rule(value: Any) -> str | None:
+        if isinstance(value, timedelta) and least <= value <= most:
+            return None
+        return f"must be a timedelta from {least.total_seconds():.0f} to {most.total_seconds():.0f} seconds"
+
+    return rule
 
 
 def at_most(limit: timedelta) -> Rule:
-    def rule(value: Any) -> str | None:
-        if isinstance(value, timedelta) and timedelta(0) <= value <= limit:
-            return None
-        return f"must be a timedelta from 0 to {limit.total_seconds():.0f} seconds"
+    return between(timedelta(0), limit)
 
-    return rule
+
+def moment(value: Any) -> str | None:
+    if isinstance(value, datetime) and value.utcoffset() is not None:
+        return None
+    return "must be an aware datetime, such as datetime(2030, 3, 31, tzinfo=UTC)"
 
 
 def filled(value: Any) -> str | None:
@@ -99,16 +107,13 @@ def optional(rule: Rule) -> Rule:
     return either
 
 
-def boolean_or_dotted(value: Any) -> str | None:
-    if isinstance(value, bool) or dotted(value) is None:
-        return None
-    return "must be True, False, or the dotted path of a function (request, user) -> bool"
+def boolean_or_function(signature: str) -> Rule:
+    def rule(value: Any) -> str | None:
+        if isinstance(value, bool) or dotted(value) is None:
+            return None
+        return f"must be True, False, or the dotted path of a function {signature}"
 
-
-def boolean_or_word(value: Any) -> str | None:
-    if isinstance(value, bool) or dotted(value) is None:
-        return None
-    return "must be True, False, or the dotted path of a function (request, user) -> None or a word"
+    return rule
 
 
 def methods(value: Any) -> str | None:
@@ -151,26 +156,11 @@ def rate(value: Any) -> str | None:
     return None
 
 
-def count(value: Any) -> str | None:
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 32:
-        return None
-    return "must be a whole number from 0 to 32"
-
-
 def whole_number(least: int, most: int) -> Rule:
     def rule(value: Any) -> str | None:
         if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
             return None
         return f"must be a whole number from {least} to {most}"
-
-    return rule
-
-
-def between(least: timedelta, most: timedelta) -> Rule:
-    def rule(value: Any) -> str | None:
-        if isinstance(value, timedelta) and least <= value <= most:
-            return None
-        return f"must be a timedelta from {least.total_seconds():.0f} to {most.total_seconds():.0f} seconds"
 
     return rule
 
@@ -186,34 +176,13 @@ def origins(value: Any) -> str | None:
     )
 
 
-def type_names(value: Any) -> str | None:
-    listed = isinstance(value, list | tuple) and value
-    if listed and all(isinstance(name, str) and _TYPE_NAME.fullmatch(name) for name in value):
-        return None
-    return "must be a list of short lower-case names"
-
-
-def session_limits(device_types: Callable[[], Any]) -> Rule:
-    """Return a rule for limits whose types are all in ``device_types()``, which may itself be invalid."""
-
-    def rule(value: Any) -> str | None:
-        if not isinstance(value, list | tuple):
-            return "must be a list of dicts with types, limit and when_full"
-        try:
-            limits = [Limit.read(entry) for entry in value]
-        except ValueError as error:
-            return str(error)
-        known = device_types()
-        if type_names(known):
-            return None  # the complaint is about AUTHX_DEVICE_TYPES then
-        if unknown := set().union(*(limit.types or () for limit in limits)) - set(known):
-            return f"names types that AUTHX_DEVICE_TYPES does not: {', '.join(sorted(map(str, unknown)))}"
-        return None
-
-    return rule
-
-
 def alarm_actions(value: Any) -> str | None:
     if isinstance(value, dict) and set(value) <= set(CHOSEN) and set(value.values()) <= set(Action):
         return None
     return f"must map {', '.join(CHOSEN)} to one of {', '.join(Action)}"
+
+
+def notice_kinds(value: Any) -> str | None:
+    if isinstance(value, bool) or (isinstance(value, list | tuple) and set(value) <= set(NoticeKind)):
+        return None
+    return f"must be True, False, or a list of kinds: {', '.join(NoticeKind)}"

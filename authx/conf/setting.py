@@ -43,23 +43,28 @@ class ParsedSettings:
         """Yield every setting, in the order of the declaration."""
         return (value for value in vars(cls).values() if isinstance(value, Setting))
 
+    @classmethod
+    def is_valid(cls) -> bool:
+        """Return whether every setting keeps its own rule; ``check_settings`` reports those that do not."""
+        return not any(setting.complaint() for setting in cls.declared())
+
     def forget(self, *args: Any, **kwargs: Any) -> None:
         """Forget every value, so that each setting is parsed again when it is read next."""
         self._version = object()  # first: a thread that is parsing now must not keep an old value
         vars(self).clear()
 
-    def parse(self, setting: Setting[T]) -> T:
-        """Parse a setting, and keep its value.
+    def keep(self, attribute: str, make: Callable[[], T]) -> T:
+        """Return what ``make`` returns, and keep it as ``attribute`` until a setting changes.
 
         Raises:
-            ImproperlyConfigured: its value breaks its rule.
+            ImproperlyConfigured: a setting that it reads breaks its rule.
         """
         version = self._version
-        value = setting.parsed()
+        value = make()
         self._watch()
-        vars(self)[setting.attribute] = value
+        vars(self)[attribute] = value
         if self._version is not version:
-            vars(self).pop(setting.attribute, None)
+            vars(self).pop(attribute, None)
         return value
 
     def _watch(self) -> None:
@@ -119,7 +124,7 @@ class Setting(Generic[T]):
 
     def __get__(self, instance: ParsedSettings | None, owner: type) -> Setting[T] | T:
         """Return the setting itself on the class, and its parsed value on an instance without it."""
-        return self if instance is None else instance.parse(self)
+        return self if instance is None else instance.keep(self.attribute, self.parsed)
 
     def configured(self) -> Any:
         """Return the value as the site has written it, or the default; it may break the rule."""
@@ -150,3 +155,28 @@ class Setting(Generic[T]):
             return self.rule(value)
         except (TypeError, ValueError):
             return "has a value of the wrong type"
+
+
+class Derived(Generic[T]):
+    """A value that is worked out from settings: kept as they are, and forgotten together with them."""
+
+    attribute: str
+
+    def __init__(self, work_out: Callable[[Any], T]) -> None:
+        """Work it out by ``work_out``, which receives the settings."""
+        self._work_out = work_out
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.attribute = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Derived[T]: ...
+
+    @overload
+    def __get__(self, instance: ParsedSettings, owner: type) -> T: ...
+
+    def __get__(self, instance: ParsedSettings | None, owner: type) -> Derived[T] | T:
+        """Return this itself on the class, and the value on an instance without it."""
+        if instance is None:
+            return self
+        return instance.keep(self.attribute, lambda: self._work_out(instance))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 from jwt.utils import base64url_encode
@@ -38,12 +39,17 @@ def write_access_token(claims: AccessClaims, key: Key) -> str:
         AccessClaims.from_payload(payload)
     except TokenMalformed as error:
         raise ValueError(str(error)) from error
-    header = {"typ": "at+jwt", "alg": key.alg, "kid": key.kid}
-    signed = b".".join(base64url_encode(strict_json.dumps(part)) for part in (header, payload))
+    signed = b".".join([_header(key.alg, key.kid), base64url_encode(strict_json.dumps(payload))])
     token = b".".join([signed, base64url_encode(key.sign(signed))]).decode()
     if len(token) > MAX_TOKEN_LENGTH:
         raise ValueError(f"the token would be longer than {MAX_TOKEN_LENGTH} characters")
     return token
+
+
+@lru_cache(maxsize=64)
+def _header(alg: str, kid: str) -> bytes:
+    """Return the header of every token that this key signs."""
+    return base64url_encode(strict_json.dumps({"typ": "at+jwt", "alg": alg, "kid": kid}))
 
 
 def is_access_token(token: str) -> bool:
@@ -53,6 +59,16 @@ def is_access_token(token: str) -> bool:
         return match is not None and _has_our_type(object_of(match[1]))
     except TokenMalformed:
         return False
+
+
+def named_key(token: str) -> str | None:
+    """Return the ``kid`` in the header, whether or not that key has signed; None where there is none."""
+    match = COMPACT.fullmatch(token) if len(token) <= MAX_TOKEN_LENGTH else None
+    try:
+        kid = None if match is None else object_of(match[1]).get("kid")
+    except TokenMalformed:
+        return None
+    return kid if isinstance(kid, str) and len(kid) <= MAX_KID_LENGTH else None
 
 
 def read_signed(token: object, keys: Keys) -> tuple[AccessClaims, Key]:
@@ -70,8 +86,13 @@ def read_signed(token: object, keys: Keys) -> tuple[AccessClaims, Key]:
     if match is None:
         raise TokenMalformed("the token is not a compact JWS")
     header, payload, signature = match.groups()
-    key = _find_key(object_of(header), keys)
-    if not key.verify(f"{header}.{payload}".encode(), octets_of(signature)):
+    kid, alg = _kid_and_alg(header)
+    key = keys.find(kid)
+    if key is None:
+        raise KeyUnknown("the token's key is not one of ours")
+    if alg != key.alg:
+        raise TokenMalformed("the header's alg is not the key's")
+    if not key.verify(token[: match.end(2)].encode(), octets_of(signature)):
         raise TokenMalformed("the signature is wrong")
     return AccessClaims.from_payload(object_of(payload), kid=key.kid), key
 
@@ -94,13 +115,12 @@ def check_claims(
         TokenMalformed: the token lives longer than ``max_lifetime``, or is from the future.
         TokenExpired: the token was valid once.
     """
-    for_us = claims.aud == audience or not set(audience).isdisjoint(claims.aud)
-    if claims.iss != issuer or not for_us:
+    if claims.iss != issuer or not (claims.aud == audience or not set(audience).isdisjoint(claims.aud)):
         raise TokenNotForUs("the token is from another issuer or for another audience")
     slack = leeway.total_seconds()
-    if not 0 < claims.expires_in <= max_lifetime.total_seconds():
+    if not claims.iat < claims.exp <= claims.iat + max_lifetime.total_seconds():
         raise TokenMalformed("the token's lifetime is longer than allowed, or none")
-    if max(claims.iat, claims.nbf or 0) > now + slack:
+    if claims.iat > now + slack or (claims.nbf or 0) > now + slack:
         raise TokenMalformed("the token is from the future")
     if claims.exp <= now - slack:
         raise TokenExpired("the token has expired")
@@ -111,7 +131,10 @@ def _has_our_type(header: dict[str, Any]) -> bool:
     return isinstance(typ, str) and typ.lower() in _TYPES
 
 
-def _find_key(header: dict[str, Any], keys: Keys) -> Key:
+@lru_cache(maxsize=64)
+def _kid_and_alg(segment: str) -> tuple[str, Any]:
+    """Return what the header in a segment says; remembered, because all tokens of a key have the same."""
+    header = object_of(segment)
     kid = header.get("kid")
     if not _has_our_type(header):
         raise TokenMalformed("the header's typ is not at+jwt")
@@ -119,9 +142,4 @@ def _find_key(header: dict[str, Any], keys: Keys) -> Key:
         raise TokenMalformed(f"the header holds {min(forbidden)}")
     if not isinstance(kid, str) or len(kid) > MAX_KID_LENGTH:
         raise TokenMalformed("the header's kid is not a short string")
-    key = keys.find(kid)
-    if key is None:
-        raise KeyUnknown("the token's key is not one of ours")
-    if header.get("alg") != key.alg:
-        raise TokenMalformed("the header's alg is not the key's")
-    return key
+    return kid, header.get("alg")

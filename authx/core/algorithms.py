@@ -7,6 +7,7 @@ from typing import Any, Final
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from authx.core.sentences import sentence as _
 from authx.errors import KeyInvalid
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
@@ -42,8 +43,8 @@ def fitting(public: PublicKey) -> tuple[str, ...]:
         return ("EdDSA",)
     if isinstance(public, ec.EllipticCurvePublicKey):
         if not isinstance(public.curve, ec.SECP256R1):
-            raise KeyInvalid(f"the curve is {public.curve.name}, not P-256")
+            raise KeyInvalid(_("the curve is %(name)s, not P-256", name=public.curve.name))
         return ("ES256",)
     if public.key_size < 2048 or public.public_numbers().e < 65537:
-        raise KeyInvalid("an RSA key needs 2048 bits and a public exponent of 65537, or more")
+        raise KeyInvalid(_("an RSA key needs 2048 bits and a public exponent of 65537, or more"))
     return ("RS256", "PS256")

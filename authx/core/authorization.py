@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from authx.core import pkce
-from authx.core.oauth_client import AUTHORIZATION_CODE, MAX_CLIENT_ID_LENGTH, ClientFacts
+from authx.core.oauth_client import AUTHORIZATION_CODE, ClientFacts, is_client_id
+from authx.core.parameters import is_usable, shown
 from authx.core.redirects import is_registered
 from authx.core.resources import narrow_resources
 from authx.core.scopes import intersection, narrow
@@ -21,8 +22,6 @@ from authx.errors import AuthorizationRefused, OAuthError, RedirectRefused
 MAX_VALUE_LENGTH: Final = 4096
 MAX_NONCE_LENGTH: Final = 255  # characters
 
-#: What no parameter holds: NUL, which some databases refuse, and halves of characters.
-_UNUSABLE: Final = re.compile(r"[\x00\ud800-\udfff]")
 _MAX_AGE: Final = re.compile(r"[0-9]{1,9}")
 _PROMPTS: Final = frozenset({"none", "login", "consent"})
 
@@ -57,7 +56,7 @@ def requested_client_id(parameters: Parameters) -> str:
         RedirectRefused: there is none, there are two, or it is none that a client can have.
     """
     client_id = _for_page(parameters, "client_id")
-    if len(client_id) > MAX_CLIENT_ID_LENGTH or not client_id.isascii() or not client_id.isprintable():
+    if not is_client_id(client_id):
         raise RedirectRefused("invalid_request", "client_id is not the id of a client", rule="A1")
     return client_id
 
@@ -140,13 +139,12 @@ def _judge_rest(
 def _single(parameters: Parameters, name: str) -> str | None:
     """Return the one value of a parameter; None where it is absent or empty (RFC 6749 §3.1)."""
     values = parameters.get(name, ())
-    known = name if re.fullmatch(r"[a-z_]{1,32}", name) else "a parameter"
     if len(values) > 1:
-        raise OAuthError("invalid_request", f"{known} is there more than once", rule="A3")
+        raise OAuthError("invalid_request", f"{shown(name)} is there more than once", rule="A3")
     value = values[0] if values else ""
-    if len(value) > MAX_VALUE_LENGTH or _UNUSABLE.search(value):
+    if not is_usable(value, longest=MAX_VALUE_LENGTH):
         raise OAuthError(
-            "invalid_request", f"{known} is too long, or holds characters that it may not", rule="A3"
+            "invalid_request", f"{shown(name)} is too long, or holds characters that it may not", rule="A3"
         )
     return value or None
 

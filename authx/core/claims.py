@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final
 
 from authx.core import claim_forms as forms
-from authx.core.oauth_client import SUBJECT_PREFIX
+from authx.core.client_sessions import SUBJECT_PREFIX
 from authx.core.scopes import is_scope
 from authx.errors import TokenMalformed
 
@@ -61,6 +61,12 @@ class AccessClaims:
     kid: str = field(default="", compare=False)
     #: Every other claim, as JSON gave it.
     extra: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy it, as for a task queue: the views that nobody can write to cannot be."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        act = None if self.act is None else dict(self.act)
+        return _restored, ({**values, "act": act, "extra": dict(self.extra)},)
 
     @property
     def issued_by(self) -> str:
@@ -137,11 +143,15 @@ class AccessClaims:
         Raises:
             TokenMalformed: a claim is missing or of the wrong form; the text names it.
         """
-        if missing := _REQUIRED - payload.keys():
-            raise TokenMalformed(f"the claim {min(missing)} is missing")
-        known = forms.read(payload)
-        extra = {name: payload[name] for name in payload.keys() - known}
-        return cls(**known, kid=kid, extra=MappingProxyType(extra))
+        if not payload.keys() >= _REQUIRED:
+            raise TokenMalformed(f"the claim {min(_REQUIRED - payload.keys())} is missing")
+        known, others = forms.read(payload)
+        return cls(**known, kid=kid, extra=MappingProxyType(others))
+
+
+def _restored(values: dict[str, Any]) -> AccessClaims:
+    views = {name: MappingProxyType(values[name]) for name in ("act", "extra") if values[name] is not None}
+    return AccessClaims(**{**values, **views})
 
 
 def _texts(value: Any) -> tuple[str, ...]:

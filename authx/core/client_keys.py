@@ -8,6 +8,8 @@ from typing import Any, Final
 from authx.core.algorithms import IMPLEMENTATIONS
 from authx.core.jws import MAX_KID_LENGTH
 from authx.core.keys import Key
+from authx.core.sentences import Sentence
+from authx.core.sentences import sentence as _
 from authx.errors import KeyInvalid
 
 MAX_KEYS: Final = 20
@@ -22,7 +24,7 @@ def key_for(jwk: Mapping[str, Any], alg: str) -> Key:
         KeyInvalid: it is for another algorithm, or no public key that is strong enough.
     """
     if jwk.get("alg", alg) != alg:
-        raise KeyInvalid("the key is for another algorithm")
+        raise KeyInvalid(_("the key is for another algorithm"))
     return Key.from_jwk({**jwk, "alg": alg})
 
 
@@ -35,36 +37,38 @@ def find_jwk(jwks: Mapping[str, Any], kid: str | None) -> Mapping[str, Any] | No
     return found[0] if len(found) == 1 else None
 
 
-def jwks_problems(jwks: Mapping[str, Any]) -> Iterator[str]:
+def jwks_problems(jwks: Mapping[str, Any]) -> Iterator[Sentence]:
     """Find what keeps a JWK set from being registered, each as half a sentence."""
     keys = jwks.get("keys") if isinstance(jwks, Mapping) else None
     if not isinstance(keys, list | tuple) or not 0 < len(keys) <= MAX_KEYS:
-        yield f'must be a JWK set of 1 to {MAX_KEYS} keys: {{"keys": [...]}}'
+        yield _('must be a JWK set of 1 to %(most)d keys: {"keys": [...]}', most=MAX_KEYS)
         return
     kids = set()
     for number, jwk in enumerate(keys, 1):
         kid = jwk.get("kid") if isinstance(jwk, Mapping) else None
         if not isinstance(kid, str) or not 0 < len(kid) <= MAX_KID_LENGTH:
-            yield f"key {number} needs a kid of 1 to {MAX_KID_LENGTH} characters"
+            yield _(
+                "key %(number)d needs a kid of 1 to %(most)d characters", number=number, most=MAX_KID_LENGTH
+            )
             continue
         if kid in kids:
-            yield f"key {number} has the kid of another"
+            yield _("key %(number)d has the kid of another", number=number)
         kids.add(kid)
         if complaint := _complaint(jwk):
-            yield f"key {number} cannot be used: {complaint}"
+            yield _("key %(number)d cannot be used: %(why)s", number=number, why=complaint)
 
 
-def _complaint(jwk: Mapping[str, Any]) -> str:
+def _complaint(jwk: Mapping[str, Any]) -> Sentence:
     """Return why no algorithm of ours can use the key; "" if one can."""
-    complaints = []
+    complaints: list[Sentence] = []
     for alg in [jwk["alg"]] if "alg" in jwk else _usual(jwk):
         try:
             key_for(jwk, alg)
         except KeyInvalid as error:
-            complaints.append(str(error))
+            complaints.append(error.args[0])
         else:
-            return ""
-    return complaints[0] if complaints else f"it is for none of {', '.join(ALGORITHMS)}"
+            return _("")
+    return complaints[0] if complaints else _("it is for none of %(names)s", names=", ".join(ALGORITHMS))
 
 
 def _usual(jwk: Mapping[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ import hmac
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
+from typing import Final
 
 from cryptography.fernet import Fernet, MultiFernet
 from cryptography.hazmat.primitives import hashes
@@ -14,6 +15,10 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from itsdangerous import Signer
 
 from authx.errors import KeyInvalid
+
+#: The pattern of SHA-256, and of what ``signer`` signs with, in base64url: 32 octets in 43 characters leave
+#: two spare bits, which must be zero, so that there is one spelling alone.
+DIGEST: Final = r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]"
 
 
 @lru_cache(maxsize=64)

@@ -9,10 +9,15 @@ from typing import Final
 
 WEB: Final = "web"
 OTHER: Final = "other"
+#: What is stored where nothing is known, and between the parts of a label: people read it in their language.
 UNKNOWN: Final = "Unknown device"
+_JOINT: Final = " on "
 
 MAX_USER_AGENT_LENGTH: Final = 512  # characters; more only costs time
 MAX_LABEL_LENGTH: Final = 100  # characters
+#: Of the id that a client chooses for its device, and of the name that its user reads.
+MAX_ID_LENGTH: Final = 128
+MAX_NAME_LENGTH: Final = 100
 
 #: Only browsers name an engine; WebKit and Blink write "like Gecko".
 _ENGINE: Final = re.compile(r"Gecko|Trident|MSIE|Presto")
@@ -44,9 +49,39 @@ def _shown(character: str) -> str:
     return "" if category.startswith("C") else character
 
 
+#: On what a browser runs, as its user agent says; the first that fits.
+_FORMS: Final = (
+    (re.compile(r"iPad|Tablet|Android(?!.*Mobile)|Silk/"), "tablet"),
+    (re.compile(r"iPhone|iPod|Android|Mobile"), "phone"),
+    (re.compile(r"Windows|Macintosh|X11|CrOS|Linux"), "laptop"),
+)
+_FORM_OF_TYPE: Final = {"ios": "phone", "android": "phone", "desktop": "desktop"}
+
+
+def form_of(device_type: str, user_agent: str) -> str:
+    """Return what a device looks like: phone, tablet, laptop, desktop, terminal; browser if nothing says it.
+
+    No user agent tells a laptop from a desktop computer: browsers on either are a laptop.
+    """
+    form = _FORM_OF_TYPE.get(device_type)
+    if form == "phone" and "iPad" in user_agent:
+        return "tablet"
+    if form is not None:
+        return form
+    if device_type != WEB:
+        return "terminal"
+    return next((form for pattern, form in _FORMS if pattern.search(user_agent)), "browser")
+
+
 def describe_user_agent(user_agent: str) -> tuple[str, str]:
     """Return the device type, "web" or "other", and a label such as "Firefox on Windows"."""
     return _describe(clean_text(user_agent, MAX_USER_AGENT_LENGTH))
+
+
+def parts_of_label(label: str) -> tuple[str, str] | None:
+    """Return what runs and on what, of a label of ``describe_user_agent``; None if it names but one."""
+    name, joint, place = label.rpartition(_JOINT)
+    return (name, place) if joint else None
 
 
 @lru_cache(maxsize=1024)
@@ -62,5 +97,5 @@ def _describe(user_agent: str) -> tuple[str, str]:
         name, is_browser = user_agent.partition("/")[0].partition("(")[0].strip(), False
     on_apple = seen.device.family in _APPLE
     place = seen.device.family if on_apple else _NAMES.get(seen.os.family, seen.os.family)
-    label = " on ".join(part for part in (name, place) if part not in ("", "Other"))
+    label = _JOINT.join(part for part in (name, place) if part not in ("", "Other"))
     return WEB if is_browser else OTHER, label[:MAX_LABEL_LENGTH].rstrip() or UNKNOWN

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -10,6 +9,7 @@ from typing import Final
 from authx.core.claim_forms import IDENTIFIER
 from authx.core.jws import MAX_TOKEN_LENGTH
 from authx.core.oauth_client import ACCESS_TOKEN_TYPE, JWT_TYPE
+from authx.core.parameters import is_usable, shown
 from authx.core.resources import is_resource
 from authx.core.scopes import OFFLINE_ACCESS, parse_scope
 from authx.errors import OAuthError
@@ -19,7 +19,6 @@ MAX_TARGETS: Final = 10
 #: Access tokens are JWTs, and some clients name them so.
 _TYPES: Final = frozenset({ACCESS_TOKEN_TYPE, JWT_TYPE})
 _REPEATABLE: Final = frozenset({"audience", "resource"})
-_UNUSABLE: Final = re.compile(r"[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +42,7 @@ def read_exchange(parameters: Mapping[str, Sequence[str]]) -> ExchangeRequest:
     """
     for name in parameters:
         if name not in _REPEATABLE and len(parameters[name]) > 1:
-            raise OAuthError("invalid_request", f"{_known(name)} is there more than once", rule="E2")
+            raise OAuthError("invalid_request", f"{shown(name)} is there more than once", rule="E2")
     subject_token = _required(parameters, "subject_token")
     if _required(parameters, "subject_token_type") not in _TYPES:
         raise OAuthError("invalid_request", "subject_token_type must be access_token", rule="E3")
@@ -76,7 +75,7 @@ def _required(parameters: Mapping[str, Sequence[str]], name: str) -> str:
     values = _given(parameters, name)
     if not values:
         raise OAuthError("invalid_request", f"{name} is missing", rule="E2")
-    if len(values[0]) > MAX_TOKEN_LENGTH or _UNUSABLE.search(values[0]):
+    if not is_usable(values[0], longest=MAX_TOKEN_LENGTH):
         raise OAuthError(
             "invalid_request", f"{name} is too long, or holds characters that it may not", rule="E2"
         )
@@ -102,7 +101,3 @@ def _scope(parameters: Mapping[str, Sequence[str]]) -> tuple[str, ...] | None:
     if OFFLINE_ACCESS in scope:
         raise OAuthError("invalid_request", "offline_access is not for exchanged tokens", rule="E13")
     return scope
-
-
-def _known(name: str) -> str:
-    return name if re.fullmatch(r"[a-z_]{1,32}", name) else "a parameter"

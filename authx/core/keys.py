@@ -24,6 +24,7 @@ from authx.core.algorithms import (
     thumbprint_members,
 )
 from authx.core.derivation import derive
+from authx.core.sentences import sentence as _
 from authx.errors import KeyInvalid
 
 #: The order of P-256's group (FIPS 186-5, SP 800-186 §3.2.1.3).
@@ -83,15 +84,15 @@ class Key:
             or alg not in IMPLEMENTATIONS
             or str(jwk.get("kty")) not in THUMBPRINT_MEMBERS
         ):
-            raise KeyInvalid("the key is for no algorithm of ours")
+            raise KeyInvalid(_("the key is for no algorithm of ours"))
         if jwk.get("use", "sig") != "sig" or not isinstance(uses, list) or "verify" not in uses:
-            raise KeyInvalid("the key is not for verifying signatures")
+            raise KeyInvalid(_("the key is not for verifying signatures"))
         if jwk.keys() & SECRET_MEMBERS:
-            raise KeyInvalid("the key is not public")
+            raise KeyInvalid(_("the key is not public"))
         try:
             public = IMPLEMENTATIONS[alg].from_jwk(jwk)
         except (jwt.InvalidKeyError, ValueError, TypeError, KeyError):
-            raise KeyInvalid("the key is not what its JWK says") from None
+            raise KeyInvalid(_("the key is not what its JWK says")) from None
         return replace(cls._of(public, alg), kid=str(jwk.get("kid")))
 
     @classmethod
@@ -99,10 +100,10 @@ class Key:
         private = key if isinstance(key, PrivateKey) else None
         public = private.public_key() if private else key
         if not isinstance(public, PublicKey):
-            raise KeyInvalid("the key is neither RSA nor P-256 nor Ed25519")
+            raise KeyInvalid(_("the key is neither RSA nor P-256 nor Ed25519"))
         names = fitting(public)
         if alg is not None and alg not in names:
-            raise KeyInvalid(f"the key is for {' or '.join(names)}, not for {alg}")
+            raise KeyInvalid(_("the key is for %(names)s, not for %(alg)s", names="/".join(names), alg=alg))
         alg = alg or names[0]
         kid = base64url_encode(sha256(strict_json.dumps(thumbprint_members(alg, public))).digest())
         return cls(kid.decode(), alg, public, private)

@@ -66,6 +66,7 @@ class Limit:
         return f"{types}: at most {self.limit}, {self.when_full}{choose}"
 
     def covers(self, type_: str) -> bool:
+        """Return whether it counts sessions on devices of this type."""
         return self.types is None or type_ in self.types
 
 

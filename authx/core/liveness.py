@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 
@@ -18,3 +19,5 @@ class Liveness:
     replaced_by: str = ""
     #: Whether it ended because answers kept getting lost, where the reason is ``reused``.
     answers_lost: bool = False
+    #: When it ended; None while it is live, and where that is not known.
+    ended_at: datetime | None = None

@@ -10,9 +10,13 @@ from typing import Any, Final
 
 from authx.core.claim_forms import IDENTIFIER
 from authx.core.client_keys import jwks_problems
+from authx.core.client_sessions import subject_of_client
 from authx.core.redirects import redirect_problem
 from authx.core.resources import is_resource
 from authx.core.scopes import is_scope_token
+from authx.core.sentences import Problem, Sentence
+from authx.core.sentences import sentence as _
+from authx.core.time_limits import LONGEST_LIFE
 
 AUTHORIZATION_CODE: Final = "authorization_code"
 REFRESH_TOKEN: Final = "refresh_token"
@@ -31,9 +35,6 @@ CLIENT_SECRET: Final = "client_secret"
 PRIVATE_KEY_JWT: Final = "private_key_jwt"
 AUTH_METHODS: Final = (NONE, CLIENT_SECRET, PRIVATE_KEY_JWT)
 
-#: Before the ``client_id`` in the ``sub`` of a client's own tokens and in ``act``; no user's begins so.
-SUBJECT_PREFIX: Final = "client:"
-MAX_CLIENT_ID_LENGTH: Final = 64  # characters
 MAX_NAME_LENGTH: Final = 100  # characters
 
 #: RFC 6749 §2.2 and appendix A.1, without the space: none of ours has one.
@@ -41,12 +42,10 @@ _CLIENT_ID: Final = re.compile(r"[\x21-\x7e]{1,64}")
 
 #: Characters of all resources of a client: a token of 8 KiB has to hold them, and 1,000 of scopes beside.
 _RESOURCES_LENGTH: Final = 3000
-#: As of the site's own lifetimes: a date beyond the year 9999 cannot be written.
-_LONGEST_LIFE: Final = timedelta(days=36_500)
-_NO_PERIOD: Final = "must be a positive timedelta of at most a hundred years"
+_NO_PERIOD: Final = _("must be a positive timedelta of at most a hundred years")
 
 #: Each a field's name, and what is wrong with it.
-Problems = Iterator[tuple[str, str]]
+Problems = Iterator[tuple[str, Sentence]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,14 +88,21 @@ class ClientFacts:
     @property
     def subject(self) -> str:
         """Return the ``sub`` of its own tokens, and of ``act`` where it acts for somebody."""
-        return SUBJECT_PREFIX + self.client_id
+        return subject_of_client(self.client_id)
 
     def may_use(self, grant_type: str) -> bool:
         """Return whether it may get tokens by this grant type."""
         return grant_type in self.grant_types
 
 
-def check_registration(client: ClientFacts, *, site_audience: Collection[str], first_party: str) -> list[str]:
+def is_client_id(value: object) -> bool:
+    """Return whether a client could have this id: only then is a database asked about it."""
+    return isinstance(value, str) and _CLIENT_ID.fullmatch(value) is not None
+
+
+def check_registration(
+    client: ClientFacts, *, site_audience: Collection[str], first_party: str
+) -> list[Problem]:
     """Return what is wrong with a client about to be saved: sentences that begin with the field's name.
 
     ``site_audience`` are the names of the site itself, for which no client is given a token; ``first_party``
@@ -104,7 +110,7 @@ def check_registration(client: ClientFacts, *, site_audience: Collection[str], f
     to it that no other client has the same ``audience``, and that ``may_call`` names clients that exist.
     """
     return [
-        f"{name}: {problem}."
+        Problem.of(name, problem)
         for name, problem in (
             *_identity_problems(client, first_party),
             *_grant_problems(client),
@@ -116,70 +122,97 @@ def check_registration(client: ClientFacts, *, site_audience: Collection[str], f
 
 
 def _identity_problems(client: ClientFacts, first_party: str) -> Problems:
-    if not _CLIENT_ID.fullmatch(client.client_id):
-        yield "client_id", "must be 1 to 64 visible ASCII characters"
+    if not is_client_id(client.client_id):
+        yield "client_id", _("must be 1 to 64 visible ASCII characters")
     if client.client_id == first_party:
-        yield "client_id", "is the site's own, of AUTHX_CLIENT_ID"
+        yield "client_id", _("is the site's own, of AUTHX_CLIENT_ID")
     if not client.name.strip() or len(client.name) > MAX_NAME_LENGTH:
         yield (
             "name",
-            f"must be 1 to {MAX_NAME_LENGTH} characters, which users read when they are asked for consent",
+            _(
+                "must be 1 to %(most)d characters, which users read when they are asked for consent",
+                most=MAX_NAME_LENGTH,
+            ),
         )
     if client.auth_method not in AUTH_METHODS:
-        yield "auth_method", f"must be one of {', '.join(AUTH_METHODS)}"
+        yield "auth_method", _("must be one of %(names)s", names=", ".join(AUTH_METHODS))
     if client.jwks is not None:
         yield from (("jwks", problem) for problem in jwks_problems(client.jwks))
     elif client.auth_method == PRIVATE_KEY_JWT and not client.jwks_uri:
-        yield "jwks", "is needed for private_key_jwt: the client's public keys, as a JWK set"
+        yield "jwks", _("is needed for private_key_jwt: the client's public keys, as a JWK set")
 
 
 def _grant_problems(client: ClientFacts) -> Problems:
     for grant_type in client.grant_types:
         if grant_type not in GRANT_TYPES:
-            yield "grant_types", f"{grant_type!a} is not one of {', '.join(GRANT_TYPES)}"
+            yield (
+                "grant_types",
+                _("%(value)s is not one of %(names)s", value=ascii(grant_type), names=", ".join(GRANT_TYPES)),
+            )
     if client.is_public:
         for grant_type in (CLIENT_CREDENTIALS, TOKEN_EXCHANGE):
             if client.may_use(grant_type):
                 yield (
                     "grant_types",
-                    f"{grant_type} is not for public clients, which cannot prove who they are",
+                    _(
+                        "%(grant)s is not for public clients, which cannot prove who they are",
+                        grant=grant_type,
+                    ),
                 )
     if client.may_use(REFRESH_TOKEN) and not client.may_use(AUTHORIZATION_CODE):
-        yield "grant_types", f"{REFRESH_TOKEN} needs {AUTHORIZATION_CODE}: nothing else gives refresh tokens"
+        yield "grant_types", _("refresh_token needs authorization_code: nothing else gives refresh tokens")
 
 
 def _redirect_problems(client: ClientFacts) -> Problems:
     for uri in client.redirect_uris:
         if problem := redirect_problem(uri):
-            yield "redirect_uris", f"{uri[:200]!a} {problem}"
+            yield "redirect_uris", _("%(uri)s %(why)s", uri=ascii(uri[:200]), why=problem)
     if client.may_use(AUTHORIZATION_CODE):
         if not client.redirect_uris:
-            yield "redirect_uris", f"{AUTHORIZATION_CODE} needs at least one"
+            yield "redirect_uris", _("authorization_code needs at least one")
         if not client.resources:
-            yield "resources", f"{AUTHORIZATION_CODE} needs at least one: what the client's tokens are for"
+            yield "resources", _("authorization_code needs at least one: what the client's tokens are for")
 
 
 def _target_problems(client: ClientFacts, site_audience: Collection[str]) -> Problems:
     for scope in client.scope:
         if not is_scope_token(scope):
-            yield "scope", f"{scope[:64]!a} is not a scope: ASCII without spaces, quotes and backslashes"
+            yield (
+                "scope",
+                _(
+                    "%(value)s is not a scope: ASCII without spaces, quotes and backslashes",
+                    value=ascii(scope[:64]),
+                ),
+            )
     for resource in client.resources:
         if not is_resource(resource):
-            yield "resources", f"{resource[:200]!a} is not an absolute URI without a fragment, or too long"
+            yield (
+                "resources",
+                _(
+                    "%(uri)s is not an absolute URI without a fragment, or too long",
+                    uri=ascii(resource[:200]),
+                ),
+            )
         if resource in site_audience:
             yield (
                 "resources",
-                f"{resource[:200]!a} is the site's own audience, for which no client is given tokens",
+                _(
+                    "%(uri)s is the site's own audience, for which no client is given tokens",
+                    uri=ascii(resource[:200]),
+                ),
             )
     if sum(map(len, client.resources)) > _RESOURCES_LENGTH:
-        yield "resources", f"must be at most {_RESOURCES_LENGTH} characters together: one token may name all"
+        yield (
+            "resources",
+            _("must be at most %(most)d characters together: one token may name all", most=_RESOURCES_LENGTH),
+        )
     if client.audience and not IDENTIFIER.fullmatch(client.audience):
-        yield "audience", "must be 1 to 255 characters without controls"
+        yield "audience", _("must be 1 to 255 characters without controls")
     for client_id in client.may_call:
         if client_id == client.client_id:
-            yield "may_call", "names the client itself"
-        elif not _CLIENT_ID.fullmatch(client_id):
-            yield "may_call", f"{client_id[:64]!a} is not the id of a client"
+            yield "may_call", _("names the client itself")
+        elif not is_client_id(client_id):
+            yield "may_call", _("%(value)s is not the id of a client", value=ascii(client_id[:64]))
 
 
 def _lifetime_problems(client: ClientFacts) -> Problems:
@@ -189,8 +222,8 @@ def _lifetime_problems(client: ClientFacts) -> Problems:
     bad = [name for name, period in given.items() if not _is_period(period)]
     yield from ((name, _NO_PERIOD) for name in bad)
     if not bad and idle is not None and whole is not None and idle > whole:
-        yield "idle_lifetime", "must not be longer than session_lifetime"
+        yield "idle_lifetime", _("must not be longer than session_lifetime")
 
 
 def _is_period(value: object) -> bool:
-    return isinstance(value, timedelta) and timedelta(0) < value <= _LONGEST_LIFE
+    return isinstance(value, timedelta) and timedelta(0) < value <= LONGEST_LIFE

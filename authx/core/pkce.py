@@ -9,10 +9,11 @@ from typing import Final
 
 from jwt.utils import base64url_encode
 
+from authx.core.derivation import DIGEST
+
 METHOD: Final = "S256"
 
-#: SHA-256 in base64url: 43 characters leave two spare bits, which are zero in every hash.
-_CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
+_CHALLENGE: Final = re.compile(DIGEST)
 #: RFC 7636 §4.1.
 _VERIFIER: Final = re.compile(r"[A-Za-z0-9\-._~]{43,128}")
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from authx.core.sentences import Sentence
+from authx.core.sentences import sentence as _
 from authx.core.uris import MAX_URI_LENGTH, Uri, read_uri
 
 #: The hosts that nobody but this computer answers, and whose port is free (RFC 8252 §7.3).
@@ -56,7 +58,7 @@ def is_loopback_or_private(uri: str) -> bool:
     return parts is None or parts.scheme != "https" or parts.host in _LOOPBACK_HOSTS
 
 
-def redirect_problem(uri: str) -> str:
+def redirect_problem(uri: str) -> Sentence:
     """Return why ``uri`` cannot be registered as a redirect URI, as half a sentence; "" if it can be.
 
     It can be an https URL, http to a loopback address, or the private scheme of an app, a domain name of its
@@ -64,32 +66,35 @@ def redirect_problem(uri: str) -> str:
     """
     parts = read_uri(uri)
     if parts is None:
-        return "is not an absolute URI of at most 2000 ASCII characters, such as https://app.example/callback"
+        return _(
+            "is not an absolute URI of at most 2000 ASCII characters, such as https://app.example/callback"
+        )
     if "*" in uri:
-        return "has a wildcard: register each redirect URI in full"
+        return _("has a wildcard: register each redirect URI in full")
     if parts.fragment is not None:
-        return "has a fragment, which a redirect URI never has"
+        return _("has a fragment, which a redirect URI never has")
     if parts.userinfo is not None:
-        return "names a user before its host"
+        return _("names a user before its host")
     names = {pair.partition("=")[0].lower() for pair in (parts.query or "").split("&")}
     if taken := _OURS & names:
-        return f"has {min(taken)} in its query, which the answer appends"
+        return _("has %(name)s in its query, which the answer appends", name=min(taken))
     return _place_problem(parts)
 
 
-def _place_problem(parts: Uri) -> str:
+def _place_problem(parts: Uri) -> Sentence:
     if parts.scheme in {"https", "http"} and (parts.host or "").rstrip(".") == "localhost":
-        return "names localhost, which need not be this computer: use http://127.0.0.1, whose port is free"
+        return _("names localhost, which need not be this computer: use http://127.0.0.1, whose port is free")
     if parts.scheme == "https":
-        return "" if parts.has_host_name else "names no host"
+        return _("") if parts.has_host_name else _("names no host")
     if parts.scheme == "http":
         is_loopback = parts.host in _LOOPBACK_HOSTS
-        return "" if is_loopback else "is http, which is for 127.0.0.1 and [::1] alone: use https"
+        return _("") if is_loopback else _("is http, which is for 127.0.0.1 and [::1] alone: use https")
     if "." not in parts.scheme.strip("."):
-        return (
-            f"has the scheme {parts.scheme}: use https, or a domain backwards, such as com.example.app:/done"
+        return _(
+            "has the scheme %(scheme)s: use https, or a domain backwards, such as com.example.app:/done",
+            scheme=parts.scheme,
         )
-    return "" if parts.host or parts.path else "ends after its scheme"
+    return _("") if parts.host or parts.path else _("ends after its scheme")
 
 
 def with_parameters(uri: str, parameters: Mapping[str, str]) -> str:

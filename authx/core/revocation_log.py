@@ -20,14 +20,16 @@ from typing import Final, NamedTuple
 from authx.core.claims import AccessClaims
 from authx.errors import KeyUnknown
 
-EVERYBODY: Final = "*"
+#: The subject of a mark on all users, and the name of such marks.
+EVERYBODY: Final = ""
+NAME_OF_EVERYBODY: Final = "*"
 #: Characters of the longest name: ``@`` and a subject of 255.
 MAX_NAME_LENGTH: Final = 256
 
 
 def name_of_subject(subject: str) -> str:
-    """Return the name of a user's marks; ``""`` stands for all users."""
-    return f"@{subject}" if subject else EVERYBODY
+    """Return the name of the marks on the sessions of ``subject``, which may be EVERYBODY."""
+    return NAME_OF_EVERYBODY if subject == EVERYBODY else f"@{subject}"
 
 
 def name_of_key(kid: str) -> str:
@@ -37,7 +39,7 @@ def name_of_key(kid: str) -> str:
 
 def is_mark(name: str) -> bool:
     """Return whether ``name`` is the name of marks."""
-    return name == EVERYBODY or name[:1] == "@"
+    return name == NAME_OF_EVERYBODY or name[:1] == "@"
 
 
 def is_key(name: str) -> bool:
@@ -93,7 +95,7 @@ def _is_latest(value: str, before: str | None) -> bool:
 
 def names_for_token(claims: AccessClaims) -> tuple[str, str, str, str]:
     """Return the names of all entries that can concern a token."""
-    return claims.sid, f"@{claims.sub}", EVERYBODY, f"!{claims.kid}"
+    return claims.sid, f"@{claims.sub}", NAME_OF_EVERYBODY, f"!{claims.kid}"
 
 
 def is_hit(claims: AccessClaims, values: Sequence[str | None]) -> bool:

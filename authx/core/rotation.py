@@ -75,6 +75,7 @@ class RotationState:
 
     @property
     def is_pending(self) -> bool:
+        """Return whether the newest token has not been seen in use."""
         return self.confirmed_generation < self.generation
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import isinf
 from typing import Any
 
 MAX_DEPTH = 8  # nested objects and arrays, the outermost included
@@ -18,13 +19,17 @@ def loads(raw: bytes) -> dict[str, Any]:
     Raises:
         ValueError: it is not such an object.
     """
+    text = raw.decode()
     try:
-        value = json.loads(raw.decode(), object_pairs_hook=_unique)
-        if not isinstance(value, dict):
-            raise ValueError("not an object")
-        dumps(value)
+        value = _decoder.decode(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    if not isinstance(value, dict):
+        raise ValueError("not an object")
+    if _may_be_deep(text) and _is_deep(value):
+        raise ValueError("nested too deeply")
+    if "\\u" in text:
+        dumps(value)  # which refuses lone surrogates; no other spelling makes them
     return value
 
 
@@ -34,9 +39,12 @@ def dumps(value: dict[str, Any]) -> bytes:
     Raises:
         ValueError: ``loads`` would refuse it.
     """
-    if _is_deep(value):
+    try:
+        text = _encoder.encode(value)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if _may_be_deep(text) and _is_deep(value):
         raise ValueError("nested too deeply")
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
     return text.encode()
 
 
@@ -45,6 +53,28 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         raise ValueError("duplicate name")
     return members
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if isinf(value):
+        raise ValueError("Out of range float values are not JSON compliant")
+    return value
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"Out of range float values are not JSON compliant: {name}")
+
+
+#: Both made once, which costs as much as reading a token. The decoder's functions refuse what one reading
+#: would hide.
+_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_no_number)
+_encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+
+
+def _may_be_deep(text: str) -> bool:
+    """Return whether there are enough brackets in a JSON text for it; counting them costs next to nothing."""
+    return text.count("{") + text.count("[") > MAX_DEPTH
 
 
 def _is_deep(value: Any) -> bool:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from authx.core.reasons import EndReason
+
+#: A hundred years: two of them and today are still a date, which ``timedelta.max`` for "never" is not.
+LONGEST_LIFE: Final = timedelta(days=36_500)
 
 
 def idle_period(idle_lifetime: timedelta, access_lifetime: timedelta) -> timedelta:

@@ -40,3 +40,9 @@ def has_permission(user: Any, permission: str) -> bool:
     """Return whether the user has the permission, such as ``authx.kick_devicesession``."""
     found = getattr(user, "has_perm", None)
     return found is not None and bool(found(permission))
+
+
+def email_of(user: Any) -> str:
+    """Return the address that the user's mail goes to; ``""`` for one, or a model, without."""
+    found = getattr(user, "get_email_field_name", None)
+    return "" if found is None else str(getattr(user, found(), "") or "")

@@ -5,6 +5,12 @@ from django.conf import settings
 from django.db import migrations, models
 
 
+def delete_what_has_no_session(apps, schema_editor):
+    """Let the column be NOT NULL again: before this migration no event was without a session."""
+    events = apps.get_model("authx", "SessionEvent").objects.using(schema_editor.connection.alias)
+    events.filter(session=None).delete()
+
+
 class Migration(migrations.Migration):
     dependencies = [
         ("authx", "0005_notbeforemark"),
@@ -74,6 +80,7 @@ class Migration(migrations.Migration):
                 to="authx.devicesession",
             ),
         ),
+        migrations.RunPython(migrations.RunPython.noop, delete_what_has_no_session),
         migrations.AddIndex(
             model_name="sessionevent",
             index=models.Index(fields=["subject", "at"], name="authx_event_subject"),

@@ -1,13 +1,16 @@
-"""Models: device sessions, what happened to them, clients, grants and keys. State and queries, no actions.
+"""Models: device sessions and what happened to them, clients, grants, keys. State and queries, no actions.
 
 Only ``authx.sessions``, ``authx.issuer`` and ``authx.store`` write them.
 """
 
 from authx.models.clients import ServiceClient
-from authx.models.device_sessions import DeviceSession, DeviceSessionQuerySet, uuid7
+from authx.models.device_session_queries import DeviceSessionQuerySet
+from authx.models.device_sessions import DeviceSession
 from authx.models.end_reasons import EndReason
 from authx.models.grants import AuthorizationCode, Consent
+from authx.models.ids import uuid7
 from authx.models.revocation import NotBeforeMark, RevocationLogEntry, is_marked
+from authx.models.sent_notices import SentNotice
 from authx.models.session_events import SessionEvent, SessionEventQuerySet
 from authx.models.signing_keys import SigningKey
 from authx.models.used_tickets import UsedTicket
@@ -20,6 +23,7 @@ __all__ = [
     "EndReason",
     "NotBeforeMark",
     "RevocationLogEntry",
+    "SentNotice",
     "ServiceClient",
     "SessionEvent",
     "SessionEventQuerySet",

@@ -2,92 +2,32 @@
 
 from __future__ import annotations
 
-import secrets
-import time
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
+from typing import Any
 
 from django.conf import settings
+from django.core.checks import CheckMessage
 from django.db import models
-from django.db.models import Exists, Expression, OuterRef, Q, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from authx.core import time_limits
 from authx.core.auth_time import is_known
-from authx.core.oauth_client import SUBJECT_PREFIX
+from authx.core.client_sessions import SERVICE
+from authx.core.device import (
+    MAX_ID_LENGTH,
+    MAX_LABEL_LENGTH,
+    MAX_NAME_LENGTH,
+    MAX_USER_AGENT_LENGTH,
+    form_of,
+)
 from authx.core.rotation import RotationState
+from authx.models.device_labels import shown_label
+from authx.models.device_session_queries import DeviceSessionQuerySet
 from authx.models.end_reasons import EndReason
+from authx.models.ids import uuid7
 from authx.models.owner_key import OwnerKey
-from authx.models.revocation import NotBeforeMark, is_marked, marks_of_session
-
-#: The device type of a client that acts for itself; no login has it beside an empty ``client_id``.
-_SERVICE = "service"
-
-
-def uuid7() -> UUID:
-    """Return a version 7 UUID: 48 bits of Unix milliseconds, then 74 random bits (RFC 9562 §5.7).
-
-    The time only keeps new rows together in the index; nothing reads it back. Python has its own since 3.14.
-    """
-    milliseconds = time.time_ns() // 1_000_000 & (1 << 48) - 1
-    value = milliseconds << 80 | secrets.randbits(80)
-    value = value & ~(0xF << 76) | 7 << 76  # version
-    return UUID(int=value & ~(0x3 << 62) | 2 << 62)  # variant
-
-
-class DeviceSessionQuerySet(models.QuerySet["DeviceSession"]):
-    """Questions about many device sessions."""
-
-    def live(self, now: datetime | Expression | None = None) -> DeviceSessionQuerySet:
-        """Return sessions that have neither ended nor expired, and that no not-before mark has hit.
-
-        ``now`` may also be an expression.
-        """
-        now = now or timezone.now()
-        return self.filter(~is_marked(), ended_at=None, idle_expires_at__gt=now, expires_at__gt=now)
-
-    def ended(self) -> DeviceSessionQuerySet:
-        """Return sessions that were ended, also by a mark that their rows do not show yet."""
-        return self.filter(Q(Exists(_ending_marks())) | Q(ended_at__isnull=False))
-
-    def expired(self, now: datetime | Expression | None = None) -> DeviceSessionQuerySet:
-        """Return sessions past one of their time limits that nothing else had ended, no mark either."""
-        now = now or timezone.now()
-        overdue = Q(idle_expires_at__lte=now) | Q(expires_at__lte=now)
-        return self.filter(overdue, ~Q(Exists(_ending_marks())), ended_at=None)
-
-    def first_party(self) -> DeviceSessionQuerySet:
-        """Return logins of the site itself, which are no client's sessions."""
-        return self.filter(client_id="")
-
-    def of_apps(self) -> DeviceSessionQuerySet:
-        """Return sessions in which a client acts for a user."""
-        return self.exclude(client_id="").exclude(device_type=_SERVICE)
-
-    def of_services(self) -> DeviceSessionQuerySet:
-        """Return sessions in which a client acts for itself, for no user."""
-        return self.filter(device_type=_SERVICE).exclude(client_id="")
-
-    def of_people(self) -> DeviceSessionQuerySet:
-        """Return sessions that are, or were, a user's: all but those of services."""
-        return self.exclude(~Q(client_id=""), device_type=_SERVICE)
-
-    def with_marks(self) -> DeviceSessionQuerySet:
-        """Read with each session the first mark that ended it, for lists: see ``recorded_end``.
-
-        A single session that is looked up by ``authx.sessions`` takes marks into account anyway.
-        """
-        first = _ending_marks()[:1]
-        return self.annotate(
-            _mark_at=Subquery(first.values("at")), _mark_reason=Subquery(first.values("reason"))
-        )
-
-
-def _ending_marks() -> models.QuerySet[NotBeforeMark]:
-    """Return the marks that hit the session of the outer query before it expired."""
-    return marks_of_session().filter(at__lt=OuterRef("idle_expires_at")).filter(at__lt=OuterRef("expires_at"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +52,17 @@ class DeviceSession(models.Model):
         null=True,
         related_name="device_sessions",
         verbose_name=_("user"),
+        db_index=False,  # it is the first column of two indexes below
     )
     #: The ``sub`` of its tokens: the user's key, or the field that AUTHX_SUBJECT_FIELD named at login, as
     #: text. Stays as it is, even when the user is deleted.
     subject = models.CharField(_("subject"), max_length=255, db_index=True)
 
-    device_id = models.CharField(_("device id"), max_length=128, blank=True)
-    device_name = models.CharField(_("device name"), max_length=100, blank=True)
+    device_id = models.CharField(_("device id"), max_length=MAX_ID_LENGTH, blank=True)
+    device_name = models.CharField(_("device name"), max_length=MAX_NAME_LENGTH, blank=True)
     device_type = models.CharField(_("device type"), max_length=32)
-    device_label = models.CharField(_("device"), max_length=100)
-    user_agent = models.CharField(_("user agent"), max_length=512, blank=True)
+    device_label = models.CharField(_("device"), max_length=MAX_LABEL_LENGTH)
+    user_agent = models.CharField(_("user agent"), max_length=MAX_USER_AGENT_LENGTH, blank=True)
     ip = models.GenericIPAddressField(_("IP address"), null=True)
     country = models.CharField(_("country"), max_length=2, blank=True)
 
@@ -130,6 +71,10 @@ class DeviceSession(models.Model):
     backend = models.CharField(max_length=255, default="", db_default="", editable=False)
     auth_time = models.DateTimeField(_("authenticated at"))
     persistent = models.BooleanField(_("remembered"), default=True)
+    #: Whether it comes from a new device, and no other device of the user's has said yet that it was them.
+    is_unconfirmed = models.BooleanField(
+        _("not yet confirmed"), default=False, db_default=False, editable=False
+    )
     created_at = models.DateTimeField(_("signed in"))
     last_seen_at = models.DateTimeField(_("last seen"))
 
@@ -146,6 +91,8 @@ class DeviceSession(models.Model):
     #: The last spent generation that came back on another branch, and how many in a row did.
     twin_generation = models.PositiveBigIntegerField(null=True)
     twin_streak = models.PositiveSmallIntegerField(default=0)
+    #: When it last raised an alarm; None if it never did.
+    alarm_at = models.DateTimeField(_("last alarm"), null=True, db_index=True, editable=False)
     #: 32 random bytes; the refresh token's proof is made from them and a key in settings.
     salt = models.BinaryField(max_length=32)
     #: SHA-256 hex of the user's session auth hash at login; a mismatch means a changed password.
@@ -194,24 +141,55 @@ class DeviceSession(models.Model):
         ordering = ["-created_at"]
         indexes = [
             models.Index(fields=["user", "ended_at"], name="authx_user_ended"),
+            models.Index(fields=["user", "device_id"], name="authx_user_device"),
             models.Index(fields=["ended_at", "idle_expires_at"], name="authx_ended_idle"),
-            models.Index(fields=["-created_at"], name="authx_created"),
+            # The list of the admin: what it filters by is read here, and only what is shown in the table.
+            models.Index(
+                fields=["-created_at", "client_id", "device_type", "country", "ip"], name="authx_created"
+            ),
             models.Index(fields=["django_session"], name="authx_django_session"),
             models.Index(fields=["client_id", "ended_at"], name="authx_client_ended"),
+            # The overview, and the list by reason. Partial: only an ending writes to them.
+            models.Index(
+                fields=["end_reason", "ended_at", "client_id"],
+                condition=models.Q(end_reason__gt=""),
+                name="authx_reason_ended",
+            ),
+            models.Index(
+                fields=["idle_expires_at", "end_reason", "ended_at", "client_id"],
+                condition=models.Q(end_reason__in=[EndReason.IDLE, EndReason.EXPIRED]),
+                name="authx_limit_reached",
+            ),
         ]
         permissions = [
             ("kick_devicesession", "Can kick out device sessions"),
             ("kick_everywhere_devicesession", "Can kick users out everywhere"),
             ("kick_superuser_devicesession", "Can kick out superusers"),
+            ("export_devicesession", "Can export device sessions"),
         ]
 
     def __str__(self) -> str:
-        return self.device_name or self.device_label
+        return self.device_name or self.label
+
+    @classmethod
+    def check(cls, **kwargs: Any) -> list[CheckMessage]:
+        """Check as Django does; MariaDB has no partial indexes, does without ours, and needs no warning."""
+        return [message for message in super().check(**kwargs) if message.id != "models.W037"]
+
+    @property
+    def label(self) -> str:
+        """Return what it is, in the language of whoever looks; of a client's session the client's name."""
+        return self.device_label if self.client_id else shown_label(self.device_label)
 
     @property
     def is_of_a_service(self) -> bool:
-        """Return whether a client acts for itself in it, for no user."""
-        return bool(self.client_id) and self.subject == f"{SUBJECT_PREFIX}{self.client_id}"
+        """Return whether a client acts for itself in it, for no user, as ``of_services`` does for queries."""
+        return bool(self.client_id) and self.device_type == SERVICE
+
+    @property
+    def form(self) -> str:
+        """Return what its device looks like, for a picture of it: see ``core.device.form_of``."""
+        return form_of(self.device_type, self.user_agent)
 
     @property
     def known_auth_time(self) -> datetime | None:

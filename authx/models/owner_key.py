@@ -24,6 +24,7 @@ class OwnerKey(models.ForeignKey[Any, Any]):
         super().__init__(to, _set_null, **kwargs)
 
     def deconstruct(self) -> Any:
+        """Return what migrations write: Django's own foreign key."""
         name, _path, args, kwargs = super().deconstruct()
         return name, "django.db.models.ForeignKey", args, {**kwargs, "on_delete": models.SET_NULL}
 

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext_lazy as _
 
-from authx.core.revocation_log import MAX_NAME_LENGTH
+from authx.core.revocation_log import EVERYBODY, MAX_NAME_LENGTH
 from authx.models.exactly import Octets
 
 
@@ -73,7 +73,7 @@ def marks_of_session(path: str = "") -> models.QuerySet[NotBeforeMark]:
     """
     marks = NotBeforeMark.objects.alias(octets=Octets("subject"))
     return marks.filter(
-        octets__in=("", OuterRef(f"{path}subject")), number__gt=OuterRef(f"{path}not_before_number")
+        octets__in=(EVERYBODY, OuterRef(f"{path}subject")), number__gt=OuterRef(f"{path}not_before_number")
     ).order_by("number")
 
 

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from authx.core.device import MAX_USER_AGENT_LENGTH
 from authx.models.device_sessions import DeviceSession
 
 
@@ -37,6 +38,8 @@ class SessionEvent(models.Model):
         REAUTHENTICATED = "reauthenticated", _("Password confirmed")
         FLAGGED = "flagged", _("Flagged")
         RENAMED = "renamed", _("Renamed")
+        CONFIRMED = "confirmed", _("Confirmed by its user")
+        DISOWNED = "disowned", _("Its user says it was not them")
         ENDED = "ended", _("Ended")
         LOGIN_FAILED = "login_failed", _("Sign-in failed")
         LOGIN_LIMITED = "login_limited", _("Too many sign-in attempts")
@@ -59,10 +62,10 @@ class SessionEvent(models.Model):
     #: The client that acted (``ServiceClient.client_id``), where it was no user.
     client_id = models.CharField(_("client"), max_length=64, default="", db_default="", blank=True)
     ip = models.GenericIPAddressField(_("IP address"), null=True)
-    user_agent = models.CharField(_("user agent"), max_length=512, blank=True)
+    user_agent = models.CharField(_("user agent"), max_length=MAX_USER_AGENT_LENGTH, blank=True)
     #: The second of the two places that a copied session is used from: that of its last rotation.
     other_ip = models.GenericIPAddressField(_("other IP address"), null=True)
-    other_user_agent = models.CharField(_("other user agent"), max_length=512, blank=True)
+    other_user_agent = models.CharField(_("other user agent"), max_length=MAX_USER_AGENT_LENGTH, blank=True)
     note = models.CharField(_("note"), max_length=255, blank=True)
 
     objects = SessionEventQuerySet.as_manager()

@@ -1,14 +1,16 @@
-"""What must run after a transaction, even one that is rolled back."""
+"""What must run after a transaction, even one that is rolled back, or after the view of a request."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
-from django.core.signals import request_finished
 from django.db import connections
 
+from authx.store.after_request import after_request
 from authx.store.database import after_commit, alias, is_in_transaction, pin_to_alias
 
 logger = logging.getLogger("authx")
@@ -17,6 +19,41 @@ logger = logging.getLogger("authx")
 _PENDING = "_authx_pending"
 #: The ids of connections with something pending: mostly none, and then a request need not look at them.
 _keeping: set[int] = set()
+
+
+class AfterView(dict[Hashable, Callable[[], Any]]):
+    """What is to be written, by key, when the view of one request has answered or failed."""
+
+    #: True once the view is over, though tasks that it has started may go on.
+    is_over = False
+
+    def add(self, key: Hashable, function: Callable[[], Any]) -> bool:
+        """Keep ``function``, unless there is one with this key; return False where the view is over."""
+        if self.is_over:
+            return False
+        self.setdefault(key, pin_to_alias(partial(after_commit, function)))
+        return not self.is_over or self.pop(key, None) is None  # over meanwhile: ``run`` may have missed it
+
+    def run(self) -> None:
+        """Run what is kept; errors are logged."""
+        self.is_over = True
+        while self:
+            _key, function = self.popitem()
+            function()
+
+
+#: That of the request which this thread or task answers; None outside the middleware.
+view_under_way: ContextVar[AfterView | None] = ContextVar("authx_view_under_way", default=None)
+
+
+def after_view(key: Hashable, function: Callable[[], Any]) -> None:
+    """Run ``function`` after the view, outside its transaction; errors are logged.
+
+    Once for each ``key``. Where no middleware of ours answers the request, it runs as by ``after_commit``.
+    """
+    under_way = view_under_way.get()
+    if under_way is None or not under_way.add(key, function):
+        after_commit(function)
 
 
 def run_even_on_rollback(function: Callable[[], Any]) -> None:
@@ -36,7 +73,12 @@ def run_even_on_rollback(function: Callable[[], Any]) -> None:
     after_commit(lambda: function in pending and (pending.remove(function), function()))
 
 
-def run_pending(**kwargs: Any) -> None:
+def has_pending() -> bool:
+    """Return whether ``run_pending`` may have something to run, in whichever thread it was left."""
+    return bool(_keeping)
+
+
+def run_pending() -> None:
     """Run what ``run_even_on_rollback`` has left for after the transaction; errors are logged."""
     if not _keeping:
         return
@@ -53,7 +95,7 @@ def _run_logged(function: Callable[[], Any]) -> None:
     try:
         function()
     except Exception:
-        logger.exception("What follows a request could not be done.")
+        logger.exception("What follows a request could not be done.", extra={"event": "after_request_failed"})
 
 
-request_finished.connect(run_pending, dispatch_uid="authx.store.after_transaction")
+after_request(run_pending)

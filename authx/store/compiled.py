@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
+from weakref import WeakSet
 
 from django.db import connections, models
 from django.db.models.sql import UpdateQuery
 
+from authx.models import DeviceSession
 from authx.store import database
 from authx.store.prepared_statement import Prepared
 
 #: What compiles: alias to queryset, of ``values_list``, unordered.
 Build = Callable[[str], Any]
+#: The place, function and column of a conversion that a queryset would apply to a row.
+_Conversion = tuple[int, Callable[..., Any], Any]
 #: Constants that are written into the text: each parameter costs time.
 _CONSTANTS = {1: "1", "": "''"}
 
@@ -35,15 +40,48 @@ class Parameter(models.Expression):
         return "%s", [Given(self.name)]
 
 
+class Statements(dict[tuple[str, type], Any]):
+    """Statements by database alias and kind of connection."""
+
+    __eq__, __hash__ = object.__eq__, object.__hash__  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        super().__init__()
+        _kept.add(self)
+
+
+#: All that are alive.
+_kept: WeakSet[Statements] = WeakSet()
+
+
+def forget_statements() -> None:
+    """Have every statement compiled again at its next run: what was written into its text has changed."""
+    for statements in list(_kept):
+        statements.clear()
+
+
 class CompiledUpdate:
     """One UPDATE: ``build`` returns the queryset of its rows, and what to set."""
 
     def __init__(self, build: Callable[[str], tuple[models.QuerySet[Any], Mapping[str, Any]]]) -> None:
         self._build = build
-        self._statements: dict[tuple[str, type], tuple[str, list[Any]]] = {}
+        self._statements = Statements()
 
     def run(self, given: Mapping[str, Any]) -> int:
         """Return how many rows it has changed, in the database that authx writes."""
+        connection = connections[database.alias()]
+        sql, values = self.statement(given)
+        with connection.cursor() as cursor:
+            cursor.execute(sql, values)
+            return int(cursor.rowcount)
+
+    def run_at_once(self, given: Mapping[str, Any]) -> int | None:
+        """Do the same in a transaction of its own; None in one of somebody else's, and nothing was done."""
+        connection = connections[database.alias()]
+        return self.run(given) if database.commits_at_once(connection) else None
+
+    def statement(self, given: Mapping[str, Any]) -> tuple[str, list[Any]]:
+        """Return its text and the values for it, in the order of their places."""
         alias = database.alias()
         connection = connections[alias]
         key = alias, type(connection)
@@ -53,9 +91,7 @@ class CompiledUpdate:
             query.add_update_values(values)
             self._statements[key] = written_out(*query.get_compiler(connection=connection).as_sql())
         sql, parameters = self._statements[key]
-        with connection.cursor() as cursor:
-            cursor.execute(sql, [given[one] if isinstance(one, Given) else one for one in parameters])
-            return int(cursor.rowcount)
+        return sql, [given[one] if isinstance(one, Given) else one for one in parameters]
 
 
 class Compiled:
@@ -68,8 +104,7 @@ class Compiled:
     def __init__(self, build: Build, *, beside: Build | None = None, on: str = "") -> None:
         self._builds = (build,) if beside is None else (build, beside)
         self._on = on
-        #: By database alias and kind of connection.
-        self._statements: dict[tuple[str, type], _Statement] = {}
+        self._statements = Statements()
 
     def first(self, given: Mapping[str, Any]) -> list[Any] | None:
         """Return the first row; None if there is none. One statement, in the database that authx writes."""
@@ -87,11 +122,38 @@ class Compiled:
         alias = database.alias()
         connection = connections[alias]
         key = alias, type(connection)
-        statement = self._statements.get(key)
+        statement: _Statement | None = self._statements.get(key)
         if statement is None:
             querysets = [build(alias) for build in self._builds]
             statement = self._statements[key] = _Statement(querysets, self._on, connection)
         return statement, connection
+
+
+class CompiledValues:
+    """One SELECT of expressions that belong to no row; ``build`` makes them for an alias."""
+
+    def __init__(self, build: Callable[[str], Sequence[Any]]) -> None:
+        self._build = build
+        #: By database alias and kind of connection.
+        self._statements = Statements()
+
+    def read(self, given: Mapping[str, Any] | None = None) -> list[Any]:
+        """Return their values. One statement, in the database that authx writes."""
+        alias = database.alias()
+        connection = connections[alias]
+        key = alias, type(connection)
+        if key not in self._statements:
+            expressions = self._build(alias)
+            compiler = DeviceSession.objects.using(alias).query.get_compiler(alias)
+            texts, values = zip(*map(compiler.compile, expressions), strict=True)
+            conversions = list(converters_of(expressions, connection))
+            self._statements[key] = f"SELECT {', '.join(texts)}", [*chain(*values)], conversions
+        sql, parameters, conversions = self._statements[key]
+        if given is not None:
+            parameters = [given[one] if isinstance(one, Given) else one for one in parameters]
+        with connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            return _converted(cursor.fetchone(), conversions, connection)
 
 
 class _Statement:
@@ -117,10 +179,7 @@ class _Statement:
         return [given[one] if isinstance(one, Given) else one for one in self.parameters]
 
     def convert(self, row: Iterable[Any], connection: Any) -> list[Any]:
-        values = list(row)
-        for place, convert, column in self.converters:
-            values[place] = convert(values[place], column, connection)
-        return values
+        return _converted(row, self.converters, connection)
 
 
 def written_out(sql: str, parameters: Iterable[Any]) -> tuple[str, list[Any]]:
@@ -135,7 +194,14 @@ def written_out(sql: str, parameters: Iterable[Any]) -> tuple[str, list[Any]]:
     return first, kept
 
 
-def converters_of(columns: Iterable[Any], connection: Any) -> Iterator[tuple[int, Callable[..., Any], Any]]:
+def _converted(row: Iterable[Any], conversions: Iterable[_Conversion], connection: Any) -> list[Any]:
+    values = list(row)
+    for place, convert, column in conversions:
+        values[place] = convert(values[place], column, connection)
+    return values
+
+
+def converters_of(columns: Iterable[Any], connection: Any) -> Iterator[_Conversion]:
     """Yield the place, function and column of each conversion that a queryset would apply to a row."""
     for place, column in enumerate(columns):
         found: list[Callable[..., Any]] = [

@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import time
 from dataclasses import dataclass
 
 from django.core.cache import cache
 
+from authx import clocks, metrics
 from authx.conf import conf
 from authx.core.claims import DEFAULT_DATABASE
 from authx.core.rates import Rate
@@ -45,7 +45,8 @@ class Count:
         except ValueError:  # its period is over
             pass
         except Exception:  # each cache backend has its own errors
-            logger.exception("The cache is down: a try was not given back.")
+            metrics.STORE_FAILURES.count(store="cache")
+            logger.exception("The cache is down: a try was not given back.", extra={"event": "cache_failed"})
 
 
 def count(purpose: str, subject: str, rate: Rate | None, *, now: float | None = None) -> Count:
@@ -55,7 +56,7 @@ def count(purpose: str, subject: str, rate: Rate | None, *, now: float | None = 
     """
     if rate is None:
         return Count()
-    now = time.time() if now is None else now
+    now = clocks.time() if now is None else now
     # The cache holds no name and no address.
     digest = hashlib.sha256(subject.encode("utf-8", "surrogatepass")).hexdigest()
     stem = _key("count", purpose, digest)
@@ -65,7 +66,10 @@ def count(purpose: str, subject: str, rate: Rate | None, *, now: float | None = 
         this = Count(0, f"{stem}:{since}")
         tries = _increment(this._key, rate.period)
     except Exception:  # each cache backend has its own errors
-        logger.exception("The cache is down: logins and refreshes are not limited.")
+        metrics.STORE_FAILURES.count(store="cache")
+        logger.exception(
+            "The cache is down: logins and refreshes are not limited.", extra={"event": "cache_failed"}
+        )
         return Count()
     if not tries:
         return Count()
@@ -123,5 +127,8 @@ def is_first(purpose: str, subject: str, period: int) -> bool:
     try:
         return bool(cache.add(_key("reported", purpose, subject), 1, timeout=period))
     except Exception:  # each cache backend has its own errors
-        logger.exception("The cache is down: what was reported already is not known.")
+        metrics.STORE_FAILURES.count(store="cache")
+        logger.exception(
+            "The cache is down: what was reported already is not known.", extra={"event": "cache_failed"}
+        )
         return False

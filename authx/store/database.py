@@ -11,9 +11,19 @@ from datetime import datetime
 from functools import reduce
 from typing import Any, TypeVar
 
-from django.db import Error, InterfaceError, OperationalError, connections, models, router, transaction
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    Error,
+    InterfaceError,
+    OperationalError,
+    connections,
+    models,
+    router,
+    transaction,
+)
 from django.db.models.functions import Now
 
+from authx import metrics
 from authx.errors import StoreUnavailable
 from authx.models import DeviceSession
 
@@ -47,7 +57,7 @@ def alias() -> str:
 
     A site's router may choose it by the current request, such as by its tenant.
     """
-    return _pinned.get() or router.db_for_write(DeviceSession)
+    return _pinned.get() or (router.db_for_write(DeviceSession) if router.routers else DEFAULT_DB_ALIAS)
 
 
 @contextmanager
@@ -72,33 +82,20 @@ def pin_to_alias(function: Callable[[], T]) -> Callable[[], T]:
 
 
 def database_now() -> datetime:
-    """Return the database's clock, for a row that does not exist yet. One statement."""
-    found: datetime
-    (found,) = evaluate(DatabaseNow(output_field=models.DateTimeField()))
-    return found
-
-
-def evaluate(*expressions: Any) -> list[Any]:
-    """Return the values of expressions that belong to no row. One statement.
+    """Return the database's clock, for a row that does not exist yet. One statement.
 
     Raises:
         StoreUnavailable: the database cannot be read.
     """
     connection = connections[alias()]
+    clock = DatabaseNow(output_field=models.DateTimeField())
     with store_errors(), connection.cursor() as cursor:
-        compiler = DeviceSession.objects.using(alias()).query.get_compiler(connection=connection)
-        compiled = [compiler.compile(expression) for expression in expressions]
-        sql = ", ".join(sql for sql, _params in compiled)
-        cursor.execute(f"SELECT {sql}", [value for _sql, params in compiled for value in params])
-        values = cursor.fetchone()
-    return [
-        reduce(
-            lambda found, convert: convert(found, expression, connection),
-            [*connection.ops.get_db_converters(expression), *expression.get_db_converters(connection)],
-            value,
-        )
-        for expression, value in zip(expressions, values, strict=True)
-    ]
+        sql, params = DeviceSession.objects.using(alias()).query.get_compiler(alias()).compile(clock)
+        cursor.execute(f"SELECT {sql}", params)
+        (found,) = cursor.fetchone()
+    converters = [*connection.ops.get_db_converters(clock), *clock.get_db_converters(connection)]
+    now: datetime = reduce(lambda value, convert: convert(value, clock, connection), converters, found)
+    return now
 
 
 class store_errors(AbstractContextManager[None]):  # noqa: N801 - read as a verb, like contextlib.suppress
@@ -108,6 +105,7 @@ class store_errors(AbstractContextManager[None]):  # noqa: N801 - read as a verb
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         if isinstance(error, Error) and is_outage(error):
+            metrics.STORE_FAILURES.count(store="database")
             raise StoreUnavailable("the database cannot be asked") from error
 
 
@@ -119,26 +117,44 @@ def is_outage(error: Exception) -> bool:
     return READ_ONLY in {getattr(error.__cause__, name, None) for name in ("sqlstate", "pgcode")}
 
 
-def transact(write: Callable[[], T], *, durable: bool = False, attempts: int = MAX_ATTEMPTS) -> T:
+def transact(
+    write: Callable[[], T],
+    *,
+    at_once: Callable[[], T | None] | None = None,
+    durable: bool = False,
+    attempts: int = MAX_ATTEMPTS,
+) -> T:
     """Run ``write`` in one transaction; after a deadlock, or if the database is busy, try again.
 
-    ``durable``: no surrounding transaction may undo it; Django raises RuntimeError if there is one.
+    ``at_once`` does the same in a single statement, which is a transaction of its own; where it returns None
+    it has done nothing. ``durable``: no surrounding transaction may undo it; Django raises RuntimeError if
+    there is one.
 
     Raises:
         StoreUnavailable: nothing was written.
     """
     connection = connections[alias()]
+
+    def attempt() -> T:
+        if at_once is not None and (result := at_once()) is not None:
+            return result
+        with transaction.atomic(using=alias(), durable=durable):
+            return write()
+
     with store_errors():
         for _ in range(attempts - 1):
             try:
-                with transaction.atomic(using=alias(), durable=durable):
-                    return write()
+                return attempt()
             except OperationalError:
                 if connection.in_atomic_block:
                     raise  # the surrounding transaction is lost; only its owner can start again
                 connection.close_if_unusable_or_obsolete()
-        with transaction.atomic(using=alias(), durable=durable):
-            return write()
+        return attempt()
+
+
+def commits_at_once(connection: Any) -> bool:
+    """Return whether each statement is a transaction of its own."""
+    return not connection.in_atomic_block and bool(connection.get_autocommit())
 
 
 def chunks(keys: Sequence[K]) -> Iterator[Sequence[K]]:
@@ -162,7 +178,10 @@ def after_commit(function: Callable[[], Any]) -> None:
     try:
         transaction.on_commit(pin_to_alias(function), using=alias(), robust=True)
     except (OperationalError, InterfaceError):  # outside a transaction Django connects first
-        logger.exception("The database has gone before what follows a commit could be done.")
+        logger.exception(
+            "The database has gone before what follows a commit could be done.",
+            extra={"event": "after_commit_lost"},
+        )
 
 
 def with_transaction_of(using: str, write: Callable[[], Any]) -> None:

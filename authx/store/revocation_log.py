@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -14,6 +13,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from authx import clocks
 from authx.core import revocation_log
 from authx.core.log_position import Gap, LogPosition
 from authx.core.reasons import EXPIRIES
@@ -21,6 +21,7 @@ from authx.gate.revocation import sources
 from authx.gate.revocation.window import MAX_ENDINGS, Endings, window
 from authx.models import RevocationLogEntry
 from authx.store import database
+from authx.store.batches import delete_in_batches
 
 #: The number of an entry, a text that no other entry has, its subject key and its value.
 _Line = tuple[int, str, str, str]
@@ -67,7 +68,7 @@ class EndedLog:
         *,
         using: str | None = None,
         limit: int = MAX_ENDINGS + 1,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = clocks.time,
     ) -> None:
         """Read the log of the database with the alias ``using``, the current one unless given."""
         self.position, self._limit, self._clock = position, limit, clock
@@ -139,7 +140,5 @@ def _in(gaps: Sequence[Gap]) -> Q:
 
 def prune(batch: int, *, now: datetime | None = None) -> Iterator[int]:
     """Delete entries that no copy needs any more; yield how many each time."""
-    log = _log()
-    old = log.filter(at__lt=(now or timezone.now()) - 2 * window())
-    while keys := list(old.order_by("at").values_list("pk", flat=True)[:batch]):
-        yield database.transact(lambda: log.filter(pk__in=keys).delete()[0])
+    old = _log().filter(at__lt=(now or timezone.now()) - 2 * window())
+    return delete_in_batches(old, batch, by="at")
