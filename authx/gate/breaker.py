@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+
+from authx import clocks, metrics
 
 #: Seconds: the first pause, and the longest; each failure in a row doubles it.
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 1.0, 16.0
@@ -16,13 +17,18 @@ class Breaker:
 
     def __init__(
         self,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = clocks.monotonic,
         *,
         first: float = FIRST_PAUSE_SECONDS,
         longest: float = MAX_PAUSE_SECONDS,
+        name: str = "",
     ) -> None:
-        """Start closed; ``first`` and ``longest`` are the first and the longest pause, in seconds."""
+        """Start closed; ``first`` and ``longest`` are the first and the longest pause, in seconds.
+
+        ``name`` is that of ``metrics.BREAKER_OPEN``.
+        """
         self._clock, self._first, self._longest = clock, first, longest
+        self._name = name
         self._open_until: float | None = None
         self._pause = 0.0
 
@@ -46,8 +52,11 @@ class Breaker:
         return True
 
     def failed(self) -> None:
+        metrics.BREAKER_OPEN.set(1, breaker=self._name)  # first: whoever closes it meanwhile sets 0 after
         self._pause = min(self._pause * 2 or self._first, self._longest)
         self._open_until = self._clock() + self._pause
 
     def worked(self) -> None:
+        if self._open_until is not None:
+            metrics.BREAKER_OPEN.set(0, breaker=self._name)
         self._open_until, self._pause = None, 0.0

@@ -18,16 +18,17 @@ class Port(Generic[T]):
     def __init__(self, name: str) -> None:
         """Start without a provider; ``name`` names it in errors."""
         self._name = name
-        self._provider: T | None = None
+        #: The provider; None before there is one.
+        self.registered: T | None = None
 
     def register(self, provider: T) -> None:
         """Register the provider; the last one counts."""
-        self._provider = provider
+        self.registered = provider
 
     @property
     def is_open(self) -> bool:
         """Return whether there is no provider, as in a service without our tables."""
-        return self._provider is None
+        return self.registered is None
 
     @property
     def provider(self) -> T:
@@ -36,12 +37,12 @@ class Port(Generic[T]):
         Raises:
             ImproperlyConfigured: there is none.
         """
-        if self._provider is None:
+        if self.registered is None:
             raise ImproperlyConfigured(
                 f"There is no {self._name}: put authx into INSTALLED_APPS, or set AUTHX_REVOCATION_STORE to"
                 " 'remote' in a service that only verifies."
             )
-        return self._provider
+        return self.registered
 
 
 #: Returns the alias of the database that has the sessions of the current request.
@@ -53,4 +54,5 @@ def current_database() -> str:
 
     A service without our tables has only the default one.
     """
-    return DEFAULT_DATABASE if database_alias.is_open else database_alias.provider()
+    alias = database_alias.registered
+    return DEFAULT_DATABASE if alias is None else alias()

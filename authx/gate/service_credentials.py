@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import secrets
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -13,6 +12,7 @@ from urllib.parse import quote_plus
 from django.views.decorators.debug import sensitive_variables
 from jwt.utils import base64url_encode
 
+from authx import clocks
 from authx.conf import conf
 from authx.conf.secret_files import is_file, read_credentials, read_text
 from authx.core import strict_json
@@ -54,7 +54,9 @@ def prove(*, now: float | None = None) -> Proof:
         client_id, key = read_key(value)
     except KeyInvalid as error:
         raise StoreUnavailable(f"AUTHX_SERVICE_CREDENTIALS: {error}") from error
-    assertion = write_assertion(client_id, key, audience=conf.ISSUER, now=time.time() if now is None else now)
+    assertion = write_assertion(
+        client_id, key, audience=conf.ISSUER, now=clocks.time() if now is None else now
+    )
     return Proof(
         form={
             "client_id": client_id,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from threading import Lock
 from weakref import WeakMethod, WeakSet
 
 from django.core.signals import setting_changed
 
+from authx import clocks, metrics
 from authx.core.freshness import History, Policy, Verdict, is_usable, is_within, judge
 from authx.errors import StoreUnavailable
 from authx.gate.background import RunInBackground
@@ -22,9 +22,10 @@ class SharedCopy:
         self,
         read: Callable[[float], None],
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = clocks.monotonic,
         run_in_background: RunInBackground | None = None,
         after_fork: Callable[[], None] | None = None,
+        name: str = "",
     ) -> None:
         """Renew the copy with ``read``, a method of the owner that keeps what it finds.
 
@@ -32,9 +33,9 @@ class SharedCopy:
         everything as it was.
         ``run_in_background`` runs the readings that no caller has to wait for; without it, the caller that
         finds one due reads. ``after_fork``, another method, is called in a forked process, without the
-        parent's threads.
+        parent's threads. ``name`` is that of ``metrics.COPY_READINGS``.
         """
-        self._clock, self._run_in_background = clock, run_in_background
+        self._clock, self._run_in_background, self._name = clock, run_in_background, name
         # Weakly: in a circle with its owner, the owner's connections would wait for the garbage collector.
         self._read = WeakMethod(read)
         self._on_fork = WeakMethod(after_fork) if after_fork else None
@@ -64,6 +65,10 @@ class SharedCopy:
         asked_at = now if asked_at is None else asked_at
         self._renew(policy, asked_at, is_missing, waits=verdict is Verdict.WAIT)
         return is_usable(self.history, policy, self._clock(), asked_at=asked_at)
+
+    def is_fresh(self, policy: Policy) -> bool:
+        """Return whether ``ensure_fresh`` would use the copy as it is."""
+        return judge(self.history, policy, self._clock()) is Verdict.USE
 
     def reload(self) -> None:
         """Read now, whatever the policy: the data has just been changed elsewhere."""
@@ -114,12 +119,19 @@ class SharedCopy:
                 read(now)
         except StoreUnavailable:
             self.history = self.history.failed(self._clock())
+            metrics.COPY_READINGS.count(copy=self._name, outcome="failed")
         except BaseException:
             self.history = self.history.abandoned()
             raise
         else:
             if self.history.is_trying:  # else it was forgotten meanwhile
                 self.history = self.history.succeeded()
+                self._count_reading(now)
+
+    def _count_reading(self, started: float) -> None:
+        metrics.COPY_READINGS.count(copy=self._name, outcome="read")
+        if metrics.is_on():
+            metrics.COPY_READ_AT.set(clocks.time() - (self._clock() - started), copy=self._name)
 
     def after_fork(self) -> None:
         """Replace the lock that a thread of the parent may hold, and abandon the reading it was in."""

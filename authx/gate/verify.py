@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Collection
 from datetime import datetime
 from functools import lru_cache
@@ -11,14 +10,16 @@ from uuid import UUID
 
 from django.views.decorators.debug import sensitive_variables
 
+from authx import clocks
 from authx.conf import conf
-from authx.core.access_token import check_claims
-from authx.core.claims import AccessClaims
-from authx.core.keys import Keys
+from authx.conf.gate_policy import GatePolicy
+from authx.core.access_token import check_claims, named_key
+from authx.core.claims import DEFAULT_DATABASE, AccessClaims
 from authx.core.liveness import Liveness
 from authx.errors import KeyUnknown, SessionEnded, TokenMalformed
 from authx.gate.keys import keyring
 from authx.gate.keys.remote import remote_keys
+from authx.gate.ports import current_database
 from authx.gate.revocation import sources
 from authx.gate.signature_cache import signatures
 
@@ -60,20 +61,22 @@ def read_claims(
     Raises:
         TokenError: see ``verify_access_token``.
     """
-    seconds = time.time() if now is None else now.timestamp()
-    claims = signed_claims(token, now=now)
-    longest = conf.ACCESS_TOKEN_LIFETIME
-    if conf.JWKS_URL and claims.expires_in > longest.total_seconds():
+    policy = conf.gate_policy
+    seconds = clocks.time() if now is None else now.timestamp()
+    keys = keyring.keyset() if policy.jwks_url is None else remote_keys(policy.jwks_url)
+    claims = signatures.read(token, keys, now=seconds)
+    if policy.jwks_url is not None and claims.expires_in > policy.max_lifetime.total_seconds():
         _complain_of_lifetime(claims.iss)
     check_claims(
         claims,
-        issuer=conf.ISSUER,
-        audience=conf.AUDIENCE if audience is None else audience,
-        max_lifetime=longest,
-        leeway=conf.CLOCK_LEEWAY,
+        issuer=policy.issuer,
+        audience=policy.audience if audience is None else audience,
+        max_lifetime=policy.max_lifetime,
+        leeway=policy.leeway,
         now=seconds,
     )
-    check_grant(claims, delegated=delegated)
+    if (claims.gty is not None) is not delegated:
+        check_grant(claims, delegated=delegated)
     return claims
 
 
@@ -85,8 +88,47 @@ def signed_claims(token: object, *, now: datetime | None = None) -> AccessClaims
         TokenError: the issuer has not signed it.
         StoreUnavailable: the issuer's keys are not known.
     """
-    seconds = time.time() if now is None else now.timestamp()
-    return signatures.read(token, _keys(), now=seconds)
+    seconds = clocks.time() if now is None else now.timestamp()
+    url = conf.gate_policy.jwks_url
+    return signatures.read(token, keyring.keyset() if url is None else remote_keys(url), now=seconds)
+
+
+def plainly_good(token: str) -> AccessClaims | None:
+    """Return the claims of a login's token that was let in before, if nothing stands against it now.
+
+    One way through for most requests: the questions are those of ``read_claims`` and ``ensure_live``, asked
+    of Redis or of a copy. None where any of them is open, or the settings have it that neither is asked:
+    ``read_claims`` and ``ensure_live`` have the answer and the reason.
+
+    Raises:
+        StoreUnavailable: the keys are not known.
+    """
+    policy = conf.gate_policy
+    if not policy.asks_copy or policy.jwks_url is not None:
+        return None
+    database = current_database()
+    known = signatures.find_approved(token, policy, keyring.keyset_of(database), clocks.time())
+    if known is None or (known.claims.db or DEFAULT_DATABASE) != database:
+        return None
+    has_ended = sources.may_have_ended(known.claims, known.names, policy, database)
+    return None if has_ended else known.claims
+
+
+def approve(token: str, policy: GatePolicy) -> None:
+    """Let ``plainly_good`` know that ``read_claims`` and ``ensure_live`` have let in a login's token.
+
+    ``policy`` is that of the settings before they did.
+    """
+    signatures.approve(token, policy)
+
+
+@sensitive_variables("token")
+def is_key_at_hand(token: str) -> bool:
+    """Return whether the key that the token names is found without reading the database or asking anybody.
+
+    Then ``read_claims`` may be called in an event loop.
+    """
+    return conf.gate_policy.jwks_url is None and keyring.keyset().is_at_hand(named_key(token))
 
 
 def check_grant(claims: AccessClaims, *, delegated: bool) -> None:
@@ -112,10 +154,12 @@ def ensure_live(
         KeyUnknown: the key of its token has been withdrawn.
         StoreUnavailable: whether it is live cannot be known.
     """
+    store = store or sources.source()
+    answer = getattr(store, "answer", None)
     try:
-        found = sources.ask(store, claims, now)
+        found = sources.ask(store, claims, now) if answer is None else answer(claims, now)
     except KeyUnknown:
-        if not conf.JWKS_URL:
+        if conf.gate_policy.jwks_url is None:
             keyring.keyset().reload()  # withdrawn elsewhere, a moment ago: it must not sign here either
         raise
     if found.reason is not None:
@@ -124,6 +168,7 @@ def ensure_live(
             sid=_sid(claims),
             replaced_by=found.replaced_by,
             answers_lost=found.answers_lost,
+            ended_at=found.ended_at,
         )
     return found
 
@@ -136,14 +181,11 @@ def _sid(claims: AccessClaims) -> UUID | None:
         return None
 
 
-def _keys() -> Keys:
-    """Return whose signatures count: the issuer's, or our own."""
-    return remote_keys(conf.JWKS_URL) if conf.JWKS_URL else keyring.keyset()
-
-
 @lru_cache(maxsize=4)
 def _complain_of_lifetime(issuer: str) -> None:
     """Log the cause once per issuer: the client only learns that its token is malformed."""
     logger.error(
-        "The tokens of %s live longer than our AUTHX_ACCESS_TOKEN_LIFETIME: set it as there.", issuer
+        "The tokens of %s live longer than our AUTHX_ACCESS_TOKEN_LIFETIME: set it as there.",
+        issuer,
+        extra={"event": "lifetime_too_long"},
     )

@@ -108,16 +108,3 @@ def _is_first_use(client: ServiceClient, claims: AssertionClaims) -> bool:
     spent = f"client assertion\n{client.client_id}\n{claims.jti}"
     name = sha256(spent.encode()).hexdigest()[:32]
     return database.transact(partial(use_up, name, claims.expires_at + conf.CLOCK_LEEWAY))
-
-
-@sensitive_variables("secret")
-def find_service(client_id: str, secret: str) -> ServiceClient | None:
-    """Return the enabled client with this id and secret; None if there is none.
-
-    Raises:
-        StoreUnavailable: the database cannot be read.
-    """
-    try:
-        return authenticate_client(client_id, secret=secret) if secret else None
-    except OAuthError:
-        return None

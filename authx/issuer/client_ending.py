@@ -42,11 +42,6 @@ def enable_client(client: ServiceClient) -> None:
         clients().filter(pk=client.pk).update(disabled_at=None)
 
 
-def disable_service(service: ServiceClient) -> None:
-    """Refuse the service from now on; see ``disable_client``."""
-    disable_client(service)
-
-
 def end_sessions_of_disabled(batch: int, *, now: datetime | None = None) -> Iterator[int]:
     """End what disabling was interrupted before; yield how many each time."""
     with database.store_errors():

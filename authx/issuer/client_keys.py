@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from secrets import token_bytes
@@ -11,6 +10,7 @@ from typing import Any, Final
 
 from django.views.decorators.debug import sensitive_variables
 
+from authx import clocks
 from authx.core.client_keys import find_jwk
 from authx.core.freshness import Policy
 from authx.core.jws import object_of
@@ -71,12 +71,14 @@ class FetchedKeys:
         url: str,
         *,
         fetch: Callable[[str], dict[str, Any]] = _fetch,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = clocks.monotonic,
         run_in_background: RunInBackground = in_a_thread,
     ) -> None:
         self._url, self._fetch = url, fetch
         self._jwks: dict[str, Any] = {}
-        self._copy = SharedCopy(self._renew, clock=clock, run_in_background=run_in_background)
+        self._copy = SharedCopy(
+            self._renew, clock=clock, run_in_background=run_in_background, name="client_keys"
+        )
 
     def current(self, kid: str | None) -> dict[str, Any]:
         """Return the set; fetched again, at most every ten seconds, if it has no key of this name.
@@ -97,7 +99,12 @@ class FetchedKeys:
         try:
             self._jwks = self._fetch(self._url)
         except StoreUnavailable as error:
-            logger.warning("The keys at a client's jwks_uri, %s, were not renewed: %s.", self._url, error)
+            logger.warning(
+                "The keys at a client's jwks_uri, %s, were not renewed: %s.",
+                self._url,
+                error,
+                extra={"event": "client_keys_not_renewed"},
+            )
             raise
 
 

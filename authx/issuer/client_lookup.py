@@ -7,7 +7,7 @@ from typing import Any, Final
 from django.db import models
 
 from authx.core.claim_forms import IDENTIFIER
-from authx.core.oauth_client import MAX_CLIENT_ID_LENGTH
+from authx.core.oauth_client import is_client_id
 from authx.models import ServiceClient
 from authx.store import database
 from authx.store.compiled import Compiled, Given, names_of
@@ -28,7 +28,7 @@ def find_client(client_id: Any) -> ServiceClient | None:
     Raises:
         StoreUnavailable: the database cannot be read.
     """
-    if not may_be_an_id(client_id):
+    if not is_client_id(client_id):
         return None
     with database.store_errors():
         row = _BY_ID.first({"client_id": client_id})
@@ -54,13 +54,3 @@ def with_audience(*names: str) -> list[ServiceClient]:
 def clients() -> models.QuerySet[ServiceClient]:
     """Return all clients, in the database that authx writes."""
     return ServiceClient.objects.using(database.alias())
-
-
-def may_be_an_id(value: Any) -> bool:
-    """Return whether a client could have this id: only then a database is asked about it."""
-    return (
-        isinstance(value, str)
-        and 0 < len(value) <= MAX_CLIENT_ID_LENGTH
-        and value.isascii()
-        and value.isprintable()
-    )

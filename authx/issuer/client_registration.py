@@ -21,7 +21,7 @@ from authx.core.oauth_client import (
     TOKEN_EXCHANGE,
 )
 from authx.issuer.client_lookup import clients, find_client, with_audience
-from authx.issuer.client_problems import ClientInvalid, problems_of
+from authx.issuer.client_problems import LISTS, ClientInvalid, problems_of
 from authx.issuer.client_secrets import hash_of, new_secret
 from authx.models import ServiceClient
 from authx.store import database
@@ -46,7 +46,6 @@ FIELDS: Final = (
     "idle_lifetime",
     "session_lifetime",
 )
-_LISTS: Final = ("redirect_uris", "grant_types", "resources", "may_call", "origins")
 
 
 @sensitive_variables("secret")
@@ -71,8 +70,9 @@ def create_client(
     """Register a client; return it with its secret, which is shown this once, or None if it has none.
 
     ``may_call`` names clients by their ids or audiences. Without ``grant_types`` it gets those that it can
-    use: the code flow with refresh tokens if it has redirect URIs; if it may call somebody and can prove who
-    it is, its own tokens, and token exchange if it has an audience.
+    use: the code flow with refresh tokens if it has redirect URIs; if it may call somebody, or has resources
+    and no redirect URIs, and can prove who it is, its own tokens; and token exchange if it may call somebody
+    and has an audience.
 
     Raises:
         ClientInvalid: a ValueError with everything that is wrong with it.
@@ -90,17 +90,6 @@ def create_client(
     with database.store_errors():
         client.save(using=database.alias(), force_insert=True)
     return client, secret
-
-
-def create_service(name: str) -> tuple[ServiceClient, str]:
-    """Register a service of the site itself: it may ask about the site's own tokens, and end its sessions.
-
-    Raises:
-        ValueError: the name is empty.
-        StoreUnavailable: the database cannot be written.
-    """
-    client, secret = create_client(name, audience=conf.AUDIENCE[0], may_manage_sessions=True)
-    return client, secret or ""
 
 
 def update_client(client: ServiceClient, **changes: Any) -> ServiceClient:
@@ -150,9 +139,10 @@ def renew_secret(client: ServiceClient) -> str:
 def usable_grants(client: ServiceClient) -> list[str]:
     """Return the grant types that a client with these other fields can use."""
     grants = [AUTHORIZATION_CODE, REFRESH_TOKEN] if client.redirect_uris else []
-    if client.may_call and client.auth_method != NONE:
+    calls_for_itself = client.may_call or (client.resources and not client.redirect_uris)
+    if calls_for_itself and client.auth_method != NONE:
         grants.append(CLIENT_CREDENTIALS)
-        if client.audience:
+        if client.may_call and client.audience:
             grants.append(TOKEN_EXCHANGE)
     return grants
 
@@ -160,7 +150,7 @@ def usable_grants(client: ServiceClient) -> list[str]:
 def _assign(client: ServiceClient, values: Mapping[str, Any]) -> None:
     """Set fields as the row has them: a list without doubles or None, a scope with single spaces."""
     for field, value in values.items():
-        if field in _LISTS:
+        if field in LISTS:
             value = _texts(value) or None
         elif field == "scope":
             value = " ".join(dict.fromkeys(value.split() if isinstance(value, str) else value))

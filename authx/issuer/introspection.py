@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
 from django.views.decorators.debug import sensitive_variables
 
+from authx import clocks
 from authx.conf import conf, secret_keys
 from authx.core.actor import Actor
 from authx.core.claims import AccessClaims
@@ -107,7 +107,7 @@ def _read(token: object) -> AccessClaims:
     Raises:
         TokenError: it is none, or has expired.
     """
-    claims = signatures.read(token, keyring.keyset(), now=time.time())  # and remembered
+    claims = signatures.read(token, keyring.keyset(), now=clocks.time())  # and remembered
     return read_claims(token, audience=claims.aud, delegated=claims.is_delegated)
 
 

@@ -67,7 +67,11 @@ def key_of(row: SigningKey, known: Mapping[str, Key]) -> Key | None:
 @lru_cache(maxsize=64)
 def _complain(kid: str) -> None:
     """Log the failure, once for each key: the table is read every few seconds."""
-    logger.error("The managed signing key %s cannot be decrypted with SECRET_KEY or a fallback.", kid)
+    logger.error(
+        "The managed signing key %s cannot be decrypted with SECRET_KEY or a fallback.",
+        kid,
+        extra={"event": "key_not_decrypted"},
+    )
 
 
 @sensitive_variables()

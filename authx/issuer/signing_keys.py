@@ -11,6 +11,8 @@ from django.utils import timezone
 
 from authx.core.key_schedule import IN_USE, LEAD_TIME, KeyringState, KeyState
 from authx.core.keys import Key
+from authx.core.sentences import Sentence
+from authx.core.sentences import sentence as _
 from authx.errors import StoreUnavailable
 from authx.gate.keys import keyring
 from authx.gate.keys.managed import ManagedKey
@@ -59,10 +61,10 @@ def rotate(
     """
     at = now or timezone.now()
     if alg not in ALGORITHMS:
-        raise KeyringRefused(f"{alg} is none of {', '.join(ALGORITHMS)}.")
+        raise KeyringRefused(_("%(alg)s is none of %(names)s.", alg=alg, names=", ".join(ALGORITHMS)))
     pair = generate(alg)
 
-    def write() -> SigningKey | str:
+    def write() -> SigningKey | Sentence:
         rows = locked_rows()
         keyring_state = judge(rows, at)
         tidy(rows, at)
@@ -73,31 +75,36 @@ def rotate(
         return insert_row(rows, pair, by=by, at=at, signs_at=at if at_once else at + LEAD_TIME)
 
     done = _change(write)
-    if isinstance(done, str):
+    if isinstance(done, Sentence):
         raise KeyringRefused(done)
     return done
 
 
-def _refusal(rows: list[SigningKey], keyring_state: KeyringState) -> str:
-    """Return why no key may be made that waits for its turn; empty if one may."""
+def _refusal(rows: list[SigningKey], keyring_state: KeyringState) -> Sentence | None:
+    """Return why no key may be made that waits for its turn; None if one may."""
     named = {row.kid: row for row in rows}
     if keyring_state.signing is not None and key_of(named[keyring_state.signing], {}) is None:
-        return (
-            f"The key that signs, {keyring_state.signing}, cannot be decrypted: is this the SECRET_KEY of all"
-            " workers? If the one under which it was made is lost, rotate at once."
+        return _(
+            "The key that signs, %(kid)s, cannot be decrypted: is this the SECRET_KEY of all workers? If the"
+            " one under which it was made is lost, rotate at once.",
+            kid=keyring_state.signing,
         )
     if (waiting := keyring_state.first(KeyState.NEXT)) is not None:
         since = named[waiting].signs_at
-        return f"A key is waiting already: {waiting} signs from {since:%Y-%m-%d %H:%M:%S} UTC on."
-    return ""
+        return _("A key is waiting already: %(kid)s signs from %(when)s on.", kid=waiting, when=_utc(since))
+    return None
 
 
 def _withdraw_lost(rows: list[SigningKey], keyring_state: KeyringState, by: Any, at: datetime) -> None:
     """Withdraw waiting keys that cannot be decrypted: such a key could sign nothing when its turn comes."""
     for row in rows:
         if keyring_state.states[row.kid] is KeyState.NEXT and key_of(row, {}) is None:
-            row.withdrawn_at, row.withdrawn_by = at, by
-            row.save(using=database.alias(), update_fields=["withdrawn_at", "withdrawn_by"])
+            _withdraw(row, by, at)
+
+
+def _withdraw(row: SigningKey, by: Any, at: datetime) -> None:
+    row.withdrawn_at, row.withdrawn_by = at, by
+    row.save(using=database.alias(), update_fields=["withdrawn_at", "withdrawn_by"])
 
 
 def withdraw(
@@ -118,8 +125,7 @@ def withdraw(
         rows = locked_rows()
         row = _named(kid, rows)
         keyring_state = judge(rows, at)
-        row.withdrawn_at, row.withdrawn_by = at, by
-        row.save(using=database.alias(), update_fields=["withdrawn_at", "withdrawn_by"])
+        _withdraw(row, by, at)
         revocation_log.write_withdrawal(row.kid)
         successor = _succeed(rows, keyring_state, row, by, at) if keyring_state.signing == row.kid else None
         return row, successor
@@ -145,18 +151,28 @@ def _named(kid: str, rows: list[SigningKey]) -> SigningKey:
     for row in rows:
         if row.kid == kid:
             if row.withdrawn_at is not None:
-                raise KeyringRefused(f"{kid} was withdrawn on {row.withdrawn_at:%Y-%m-%d %H:%M:%S} UTC.")
+                raise KeyringRefused(
+                    _("%(kid)s was withdrawn on %(when)s.", kid=kid, when=_utc(row.withdrawn_at))
+                )
             return row
     if keyring.keyset().find(kid) is not None:
         raise KeyringRefused(
-            f"{kid} is a key of the settings (AUTHX_SIGNING_KEYS, or derived from SECRET_KEY): change those."
+            _(
+                "%(kid)s is a key of the settings (AUTHX_SIGNING_KEYS, or derived from SECRET_KEY): change"
+                " those.",
+                kid=kid,
+            )
         )
-    raise KeyringRefused(f"There is no managed key {kid}.")
+    raise KeyringRefused(_("There is no managed key %(kid)s.", kid=kid))
+
+
+def _utc(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _change(write: Callable[[], T]) -> T:
     """Run ``write`` in one transaction, again if another was first; then reload this process's keys."""
-    for _ in range(database.MAX_ATTEMPTS):
+    for _attempt in range(database.MAX_ATTEMPTS):
         try:
             done = database.transact(write)
         except IntegrityError:

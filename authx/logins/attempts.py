@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import authenticate, user_logged_in, user_login_failed
-from django.core.signals import got_request_exception, request_finished
+from django.core.signals import got_request_exception
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 from django.views.decorators.debug import sensitive_variables
@@ -28,6 +28,7 @@ from authx.logins.outcome import (
 )
 from authx.models import SessionEvent
 from authx.sessions.subjects import find_subject
+from authx.store.after_request import after_request
 
 #: Of requests that sign nobody in by what they send (RFC 9110 §9.2.1).
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
@@ -37,7 +38,7 @@ def connect() -> None:
     user_login_failed.connect(keep_failed)
     user_logged_in.connect(forget_wait)
     got_request_exception.connect(keep_unfinished)
-    request_finished.connect(settle)
+    after_request(settle)
 
 
 @sensitive_variables("credentials")

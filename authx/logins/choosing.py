@@ -175,6 +175,12 @@ class LoginByProof:
 
 
 @sensitive_variables()
+def user_of_proof(text: object) -> Any:
+    """Return the user whom a login proof names, whatever its age, and used up or not; None for no proof."""
+    return _read(text)[1]
+
+
+@sensitive_variables()
 def _read(text: object) -> tuple[LoginProof | None, Any]:
     """Return the proof and its user, as the database has them now; None for what there is not."""
     try:

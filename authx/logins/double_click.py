@@ -1,4 +1,8 @@
-"""A login that is sent twice, as by a double click: how the second request is known for the same login."""
+"""A login that is sent twice, as by a double click: how the second request is known for the same login.
+
+A second request that the browser sends with the cookies of the first one's answer is another matter: its CSRF
+token is used up, so nobody is signed in by it. It is only told where the first has led (``has_opened``).
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,18 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
+from django.contrib.auth.forms import UsernameField
 from django.http import HttpRequest
+from django.views.decorators.debug import sensitive_variables
 
+from authx.core.account_name import MAX_NAME_LENGTH
 from authx.core.device_cookie import write_device
 from authx.http.device_cookie import presented_device
+from authx.logins.choosing import user_of_proof
+from authx.logins.names import find_users, names_in
 from authx.models import DeviceSession
+from authx.sessions.repeated_login import was_just_opened
+from authx.store import database
 
 
 def login_key(
@@ -34,3 +45,21 @@ def login_key(
     earlier = "" if came_with is None else str(came_with.pk)
     parts = [write_device(device), str(user.pk), earlier, list(amr), persistent]
     return sha256(json.dumps(parts).encode()).hexdigest()
+
+
+@sensitive_variables("proof")
+def has_opened(session: DeviceSession, *, name: str, proof: str) -> bool:
+    """Return whether a login of the user whom a form names has just opened this live session, as it seems.
+
+    ``name`` is what was typed, ``proof`` that of a full limit, which names its user itself. The password is
+    not tried: a request without a good CSRF token must not find out whether one is right.
+
+    Raises:
+        StoreUnavailable: the database cannot be asked.
+    """
+    with database.store_errors():
+        if not was_just_opened(session, database.database_now()):
+            return False
+        typed = str(UsernameField(max_length=MAX_NAME_LENGTH).to_python(name))
+        users = [user_of_proof(proof)] if proof else find_users(names_in({"username": typed}))
+        return any(user is not None and user.pk == session.user_id for user in users)

@@ -7,9 +7,11 @@ from functools import partial
 
 from django.http import HttpRequest
 
+from authx import metrics
 from authx.core.rates import Rate
 from authx.http.actor import actor_of
 from authx.http.client_address import client_network
+from authx.http.door import door_of
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
 from authx.store import database
@@ -18,6 +20,12 @@ from authx.store.counters import count
 
 logger = logging.getLogger("authx")
 
+#: What metrics call each kind.
+_OUTCOMES = {
+    SessionEvent.Kind.LOGIN_FAILED: "failed",
+    SessionEvent.Kind.LOGIN_LIMITED: "limited",
+    SessionEvent.Kind.PROOF_FAILED: "proof_failed",
+}
 #: Limits on events of one kind: per account; for names of no account, per address and in total.
 PER_ACCOUNT, PER_ADDRESS, OF_STRANGERS = Rate(10, 3600), Rate(10, 3600), Rate(100, 3600)
 
@@ -35,6 +43,8 @@ def record_failure(
     The name that was tried is not kept: people type passwords there. The event is written even if the
     request's transaction is rolled back; if it cannot be written, that is logged, and the refusal stands.
     """
+    if metrics.is_on():
+        metrics.LOGINS.count(door=door_of(request), outcome=_OUTCOMES[kind])
     if not _is_within_bounds(kind, request, subject):
         return
 
@@ -44,7 +54,7 @@ def record_failure(
             append = partial(audit.record, kind, session, at=at, outcome=outcome, actor=actor)
             database.transact(partial(append, subject=subject or ""), attempts=1)
         except Exception:  # any error: refusing must not depend on it
-            logger.exception("%s could not be recorded.", kind)
+            logger.exception("%s could not be recorded.", kind, extra={"event": "event_not_recorded"})
 
     run_even_on_rollback(write)
 

@@ -93,5 +93,6 @@ def _limited_network(request: HttpRequest) -> str:
             "A proxy at %s says for whom it asks, and AUTHX_TRUSTED_PROXIES is 0: failed logins are not "
             "limited by address. Set it to the number of your proxies.",
             request.META.get("REMOTE_ADDR", ""),
+            extra={"event": "proxy_unknown"},
         )
     return ""

@@ -75,7 +75,11 @@ def note_success(request: HttpRequest, user: Any) -> None:
         if package is not None:
             package.succeeded(request, user)
     except Exception:
-        logger.exception("%s did not take note of a right password.", type(package).__name__)
+        logger.exception(
+            "%s did not take note of a right password.",
+            type(package).__name__,
+            extra={"event": "lockout_not_told"},
+        )
 
 
 def _package() -> Lockout | None:

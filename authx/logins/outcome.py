@@ -42,7 +42,7 @@ class Attempt:
 last_attempt: ContextVar[Attempt | None] = ContextVar("authx_last_login_attempt", default=None)
 
 
-def settle(*, failed: bool = False, **kwargs: Any) -> None:
+def settle(*, failed: bool = False) -> None:
     """Settle the last attempt of this thread or task: give it back, unless it has ``failed``."""
     if (attempt := take_last()) is not None:
         attempt.settle(failed=failed)
@@ -59,6 +59,11 @@ def answered(response: HttpResponseBase, state: RequestState) -> None:
     settle(failed=failed)
     if not state.is_locked_out or response.status_code < 300:
         set_retry_after(response, state.login_wait)
+
+
+def is_open(state: RequestState) -> bool:
+    """Return whether ``answered`` has anything to do."""
+    return bool(state.attempts or state.login_wait) or last_attempt.get() is not None
 
 
 def set_retry_after(response: HttpResponseBase, wait: int) -> None:

@@ -10,32 +10,33 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
 from authx.core.claims import AccessClaims
-from authx.core.refresh_token import RefreshClaims, read_refresh_token
+from authx.core.refresh_token import RefreshClaims, names_session, read_refresh_token
 from authx.errors import RefreshMalformed, TokenError, TokenExpired
-from authx.gate.verify import read_claims
+from authx.gate.verify import is_key_at_hand, read_claims
 from authx.http.cookies import has_credentials, is_sent, session_cookies
 from authx.http.request_state import unswapped_state
 
 #: What an access token holds, or why it is unusable; both None where there is none.
 _Access = tuple[AccessClaims | None, TokenError | None]
+#: The same of a refresh token.
+_Refresh = tuple[RefreshClaims | None, RefreshMalformed | None]
 
 
 @dataclass(slots=True)
 class Presented:
     """The tokens in the session cookies; whether their sessions are alive has not been asked.
 
-    The access token is read at the first use of what it holds: that may need the managed signing keys, which
-    are in the database. Where the refresh token is enough, an outage of theirs does not matter.
+    Each is read at the first use of what it holds. The access token may need the managed signing keys, which
+    are in the database: where the refresh token is enough, an outage of theirs does not matter. And where the
+    access token counts, most pages have no use for the other.
     """
 
     #: Whether one of the cookies was sent, whatever it is worth.
     is_sent: bool = False
-    #: The content of the refresh token, if its signature is ours.
-    refresh: RefreshClaims | None = None
-    #: Why the refresh token is unusable; None if it may be usable, or if there is none.
-    refresh_error: RefreshMalformed | None = None
     _access_token: str | None = field(default=None, repr=False)
+    _refresh_token: str | None = field(default=None, repr=False)
     _access_read: _Access | None = field(default=None, init=False, repr=False, compare=False)
+    _refresh_read: _Refresh | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def access(self) -> AccessClaims | None:
@@ -44,15 +45,17 @@ class Presented:
         Raises:
             StoreUnavailable: the keys that sign access tokens cannot be read.
         """
-        claims = self.any_access
-        if claims is not None and self.refresh is not None and claims.sid != str(self.refresh.sid):
-            return None  # two sessions in one jar: the one that can go on counts
-        return claims
+        claims, _error = self._access_read or self._read_access_token()
+        if claims is None or self._refresh_token is None or names_session(self._refresh_token, claims.sid):
+            return claims
+        return (
+            claims if self.refresh is None else None
+        )  # two sessions in one jar: the one that can go on counts
 
     @property
     def any_access(self) -> AccessClaims | None:
         """Return the claims of the access token, a credential or not; raises as ``access`` does."""
-        claims, _error = self._read_access_token()
+        claims, _error = self._access_read or self._read_access_token()
         return claims
 
     @property
@@ -61,24 +64,51 @@ class Presented:
 
         None where there is none, and where it belongs to another session than the refresh token.
         """
-        _claims, error = self._read_access_token()
+        _claims, error = self._access_read or self._read_access_token()
         return error
+
+    @property
+    def refresh(self) -> RefreshClaims | None:
+        """Return the content of the refresh token, if its signature is ours."""
+        claims, _error = self._refresh_read or self._read_refresh_token()
+        return claims
+
+    @property
+    def refresh_error(self) -> RefreshMalformed | None:
+        """Return why the refresh token is unusable; None if it may be usable, or if there is none."""
+        _claims, error = self._refresh_read or self._read_refresh_token()
+        return error
+
+    @property
+    def is_at_hand(self) -> bool:
+        """Return whether nothing outside this process is asked to tell what the access token is worth."""
+        if self._access_token is None or self._access_read is not None:
+            return True
+        return is_key_at_hand(self._access_token)
 
     @property
     def is_due(self) -> bool:
         """Return whether to renew the session before anybody is identified; raises as ``access`` does."""
-        has_refresh_token = self.refresh is not None or self.refresh_error is not None
-        return has_refresh_token and self.access is None
+        return self._refresh_token is not None and self.access is None
 
     @sensitive_variables()
     def _read_access_token(self) -> _Access:
-        if self._access_read is None:
-            token = self._access_token
-            try:
-                self._access_read = (None, None) if token is None else (read_claims(token), None)
-            except TokenError as error:
-                self._access_read = None, error
+        try:
+            claims = None if self._access_token is None else read_claims(self._access_token)
+            self._access_read = claims, None
+        except TokenError as error:
+            self._access_read = None, error
         return self._access_read
+
+    @sensitive_variables()
+    def _read_refresh_token(self) -> _Refresh:
+        try:
+            has_one = self._refresh_token is not None
+            claims = read_refresh_token(self._refresh_token, secret_keys()) if has_one else None
+            self._refresh_read = claims, None
+        except RefreshMalformed as error:
+            self._refresh_read = None, error
+        return self._refresh_read
 
 
 def presented_by(request: HttpRequest) -> Presented:
@@ -87,7 +117,8 @@ def presented_by(request: HttpRequest) -> Presented:
     if state is None:
         return Presented()
     if state.presented is None:
-        state.presented = _read(session_cookies(request))
+        sent = session_cookies(request)
+        state.presented = Presented() if sent is None else Presented(True, *sent)
     presented: Presented = state.presented
     return presented
 
@@ -119,20 +150,3 @@ def cookies_of_others(request: HttpRequest) -> set[str]:
     if presented.refresh is None and not isinstance(presented.access_error, TokenExpired | None):
         found.add(conf.ACCESS_COOKIE)
     return found
-
-
-@sensitive_variables()
-def _read(sent: tuple[str | None, str | None] | None) -> Presented:
-    if sent is None:
-        return Presented()
-    access_token, refresh_token = sent
-    refresh, error = _read_refresh_token(refresh_token)
-    return Presented(True, refresh, error, access_token)
-
-
-@sensitive_variables()
-def _read_refresh_token(token: str | None) -> tuple[RefreshClaims | None, RefreshMalformed | None]:
-    try:
-        return (None, None) if token is None else (read_refresh_token(token, secret_keys()), None)
-    except RefreshMalformed as error:
-        return None, error

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from authx.core.actor import NOBODY, Actor
 from authx.core.device import clean_text
 from authx.core.user_model import username_of
 from authx.models import DeviceSession, SessionEvent
 from authx.store import database
+from authx.store.compiled_insert import CompiledInsert
+
+#: Nearly every act writes one event.
+APPENDING: Final = CompiledInsert(SessionEvent)
 
 
 def event(
@@ -58,7 +63,10 @@ def is_gone(session: DeviceSession) -> bool:
 
 def write(*events: SessionEvent) -> None:
     """Append events; the caller has opened the transaction that they belong to."""
-    SessionEvent.objects.using(database.alias()).bulk_create(events)
+    if len(events) == 1:
+        APPENDING.run(events[0])
+    else:
+        SessionEvent.objects.using(database.alias()).bulk_create(events)
 
 
 def record(

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from authx import signals
 from authx.conf import conf
 from authx.core.actor import NOBODY, Actor
-from authx.core.oauth_client import SUBJECT_PREFIX
+from authx.core.client_sessions import CLIENT, SERVICE, subject_of_client
 from authx.core.time_limits import idle_expiry, idle_period
 from authx.models import DeviceSession, ServiceClient, SessionEvent, uuid7
 from authx.sessions import audit
@@ -22,45 +22,6 @@ from authx.sessions.liveness import renewed_fingerprint
 from authx.sessions.not_before import opening_moment
 from authx.sessions.opening import new_life
 from authx.store import database
-
-#: Their device types, which no login may name.
-CLIENT: Final = "client"
-SERVICE: Final = "service"
-
-
-def subject_of_service(client_id: str) -> str:
-    """Return the ``sub`` of a client that acts for itself; no user may have it."""
-    return f"{SUBJECT_PREFIX}{client_id}"
-
-
-def open_granted_session(
-    client: ServiceClient,
-    login: DeviceSession,
-    *,
-    scope: str,
-    audience: Sequence[str],
-    refreshable: bool,
-    sid: UUID | None = None,
-    actor: Actor = NOBODY,
-    now: datetime | None = None,
-) -> DeviceSession:
-    """Open a session in which ``client`` acts for the user of ``login``; in the caller's transaction.
-
-    ``login`` is the live session in which that user has consented, read with its user. Without
-    ``refreshable`` the session ends with its first access token. ``sid`` is its id, if it was chosen before.
-    """
-    moment, number = opening_moment()
-    session = new_granted_session(
-        client,
-        login,
-        scope=scope,
-        audience=audience,
-        refreshable=refreshable,
-        sid=sid,
-        at=now or moment,
-        not_before_number=number,
-    )
-    return save_opened(session, actor)
 
 
 def new_granted_session(
@@ -74,8 +35,10 @@ def new_granted_session(
     not_before_number: int,
     sid: UUID | None = None,
 ) -> DeviceSession:
-    """Return the session that ``open_granted_session`` opens, not yet saved.
+    """Return a session in which ``client`` acts for the user of ``login``, to be saved by ``save_opened``.
 
+    ``login`` is the live session in which that user has consented, read with its user. Without
+    ``refreshable`` the session ends with its first access token. ``sid`` is its id, if it was chosen before.
     ``not_before_number`` is that of the newest mark; whatever shows that the login is live has to be read
     after it, or a mark between them would be missed.
     """
@@ -108,7 +71,7 @@ def open_service_session(
     at = now or moment
     life = _life(client, at)
     columns = {
-        "subject": subject_of_service(client.client_id),
+        "subject": subject_of_client(client.client_id),
         "auth_time": at,
         "not_before_number": number,
         **life,
@@ -148,6 +111,6 @@ def save_opened(session: DeviceSession, actor: Actor = NOBODY) -> DeviceSession:
     session.save(using=database.alias(), force_insert=True)
     by = replace(actor, client_id=session.client_id)
     audit.record(SessionEvent.Kind.OPENED, session, at=session.created_at, actor=by)
-    opened = {"session": session, "user": session.user, "request": None}
+    opened = {"session": session, "user": session.user, "request": None, "is_new": False}
     database.after_commit(lambda: signals.device_session_opened.send_robust(DeviceSession, **opened))
     return session

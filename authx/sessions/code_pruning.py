@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from functools import partial
 from itertools import islice
 from threading import Lock
 from typing import Final
 
+from authx import clocks
 from authx.models import AuthorizationCode
 from authx.store import database
+from authx.store.batches import delete_in_batches
 
 #: How long a code is kept after its time: until then, a spent one that comes back is noticed (C6).
 _KEEP: Final = timedelta(days=1)
@@ -26,20 +26,15 @@ _BATCHES: Final = 10
 
 def prune_codes(batch: int, *, now: datetime | None = None) -> Iterator[int]:
     """Delete codes that expired more than a day ago, spent or not; yield how many each time."""
-    rows = AuthorizationCode.objects.using(database.alias())
-    old = rows.filter(expires_at__lt=(now or database.database_now()) - _KEEP).order_by("expires_at")
-    while keys := list(old.values_list("pk", flat=True)[:batch]):
-        yield database.transact(partial(_delete, keys))
-
-
-def _delete(keys: list[str]) -> int:
-    return int(AuthorizationCode.objects.using(database.alias()).filter(pk__in=keys).delete()[0])
+    before = (now or database.database_now()) - _KEEP
+    old = AuthorizationCode.objects.using(database.alias()).filter(expires_at__lt=before)
+    return delete_in_batches(old, batch, by="expires_at")
 
 
 class Tidying:
     """Lets a process that issues codes delete old ones once an hour, where nobody runs ``authx_prune``."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = clocks.monotonic) -> None:
         self._clock = clock
         self.forget()
 

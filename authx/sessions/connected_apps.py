@@ -116,6 +116,13 @@ def was_connected(user: Any, client_id: str) -> bool:
         return bool(_sessions(user).filter(client_id=client_id).exists() or consent.exists())
 
 
+def was_connected_before(session: DeviceSession) -> bool:
+    """Return whether the app of this new session had one before, other than those its user has ended."""
+    before = _sessions(session.user_id).filter(client_id=session.client_id).exclude(pk=session.pk)
+    with database.store_errors():
+        return bool(before.exclude(end_reason=EndReason.ENDED_BY_USER).exists())
+
+
 def disconnect(user: Any, client_id: str, actor: Actor = NOBODY, *, now: datetime | None = None) -> int:
     """End all that a client has from a user, in one transaction; return how many sessions ended now.
 

@@ -37,6 +37,7 @@ from authx.store import database
 _KEPT = (
     *("user_id", "subject", "device_id", "device_name", "device_type", "device_label"),
     *("user_agent", "ip", "country", "amr", "auth_time", "backend", "persistent", "django_session"),
+    "is_unconfirmed",  # a stranger who proves a stolen password again is as strange as before
 )
 
 

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from authx.core.revocation_log import EVERYBODY
 from authx.models import DeviceSession, NotBeforeMark
 from authx.sessions.ending import Ending, end_all
-from authx.sessions.not_before import EVERYBODY, catch_up_with, write_mark
+from authx.sessions.not_before import catch_up_with, write_mark
 from authx.sessions.ports import actor_of
 from authx.sessions.queries import continuing
 from authx.sessions.subjects import find_subject

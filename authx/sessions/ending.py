@@ -11,12 +11,12 @@ from uuid import UUID
 
 from django.db import models, transaction
 
-from authx import signals
+from authx import metrics, signals
 from authx.core.actor import NOBODY, Actor
 from authx.core.reasons import VERDICTS, EndReason
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
-from authx.sessions.ports import actor_of
+from authx.sessions.ports import actor_of, kick_listener
 from authx.store import database, revocation_log
 
 
@@ -98,9 +98,18 @@ def end_sessions(
     """
     EndReason(reason)
     with database.store_errors():
-        keys = queryset.using(database.alias()).filter(ended_at=None).order_by("pk")
-        found = list(keys.values_list("pk", flat=True))
-    return end_all(found, Ending.of(reason, actor_of(request, by), note, now)) if found else 0
+        found = _not_ended(queryset.using(database.alias()))
+    if not found:
+        return 0
+    end = end_all if len(found) == 1 else end_at_once
+    return end(found, Ending.of(reason, actor_of(request, by), note, now))
+
+
+def _not_ended(rows: models.QuerySet[DeviceSession]) -> list[UUID]:
+    if rows.query.is_sliced or rows.query.combinator:  # it takes no more conditions
+        # By name: Django 6.1 adds to a union's tuples what orders them.
+        return sorted(row["pk"] for row in rows.values("pk", "ended_at") if row["ended_at"] is None)
+    return list(rows.filter(ended_at=None).order_by("pk").values_list("pk", flat=True))
 
 
 def end_all(keys: Sequence[UUID], ending: Ending) -> int:
@@ -202,8 +211,14 @@ def record(keys: Sequence[UUID], ending: Ending, *, logged: bool = True) -> None
 
 
 def _announce(keys: Sequence[UUID], ending: Ending) -> None:
+    metrics.ENDINGS.count(len(keys), reason=ending.reason.value)
     ended, reused = signals.device_session_ended, signals.refresh_reused
-    if not ended.has_listeners(DeviceSession) and not reused.has_listeners(DeviceSession):
+    listener = kick_listener.provider() if ending.reason is EndReason.KICKED else None
+    if (
+        listener is None
+        and not ended.has_listeners(DeviceSession)
+        and not reused.has_listeners(DeviceSession)
+    ):
         return
     rows = DeviceSession.objects.using(database.alias()).select_related("user").in_bulk(list(keys))
     for session in rows.values():
@@ -211,3 +226,5 @@ def _announce(keys: Sequence[UUID], ending: Ending) -> None:
         ended.send_robust(DeviceSession, **arguments)
         if ending.reason is EndReason.REUSED:
             reused.send_robust(DeviceSession, session=session)
+    if listener is not None:
+        listener(rows.values())

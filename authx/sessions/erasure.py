@@ -14,11 +14,12 @@ from uuid import UUID
 from django.apps import apps
 from django.db.models import Case, F, Q, QuerySet, Value, When
 
+from authx.core.client_sessions import SUBJECT_PREFIX
 from authx.core.device import UNKNOWN
-from authx.core.oauth_client import SUBJECT_PREFIX
 from authx.models import DeviceSession, NotBeforeMark
 from authx.models.exactly import is_exactly
 from authx.sessions.connected_apps import forget_grants
+from authx.sessions.notice_turns import forget_turns
 from authx.sessions.people import Person, all_events, attempts_on, events_about, events_by, marks_on
 from authx.sessions.personal_columns import (
     DEVICE_ID,
@@ -44,8 +45,11 @@ class Erased:
     log_entries: int = 0
     #: Deleted: what the user had granted to apps, as consents and codes.
     grants: int = 0
+    #: Deleted, too: what notices have told the user.
+    notices: int = 0
 
     def total(self) -> int:
+        """Return how many rows that were in all."""
         return sum(getattr(self, field.name) for field in fields(self))
 
 
@@ -67,6 +71,7 @@ def forget(who: Any, *, dry_run: bool = False) -> Erased:
         erased = _erase([person], keys, live, count_only() if dry_run else in_batches)
         if person.key is not None:
             erased.grants = forget_grants(person.key, dry_run=dry_run)
+            erased.notices = forget_turns(person.key, dry_run=dry_run)
         return erased
 
 

@@ -10,8 +10,9 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from authx.models import Consent, DeviceSession, NotBeforeMark, SessionEvent
+from authx.models import Consent, DeviceSession, NotBeforeMark, SentNotice, SessionEvent
 from authx.sessions.connected_apps import consents_of
+from authx.sessions.notice_turns import turns_of
 from authx.sessions.people import Person, all_events, events_about, events_by
 from authx.store import database
 
@@ -51,6 +52,8 @@ def _document(person: Person, now: datetime | None) -> Iterator[str]:
         yield from _array("not_before_marks", (_mark(mark, person) for mark in _pages(person.marks(), 0)))
         if consents := [] if person.key is None else consents_of(person.key):
             yield from _array("consents", map(_consent, consents))
+        if notices := [] if person.key is None else turns_of(person.key):
+            yield from _array("notices", map(_notice, notices))
         yield "\n}\n"
 
 
@@ -93,6 +96,7 @@ def _session(row: DeviceSession, person: Person) -> Iterator[str]:
         "authentication_methods": row.amr,
         "auth_time": _time(row.auth_time),
         "remembered": row.persistent,
+        "unconfirmed": row.is_unconfirmed,
         "created_at": _time(row.created_at),
         "last_seen_at": _time(row.last_seen_at),
         "generation": row.generation,
@@ -172,6 +176,15 @@ def _consent(consent: Consent) -> dict[str, Any]:
         "scope": consent.scope,
         "resources": consent.resources,
         "at": _time(consent.at),
+    }
+
+
+def _notice(notice: SentNotice) -> dict[str, Any]:
+    return {
+        "kind": notice.kind,
+        "sent_at": _time(notice.sent_at),
+        "held_back": notice.held_back or [],
+        "held_back_count": notice.held_back_count,
     }
 
 

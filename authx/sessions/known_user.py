@@ -31,6 +31,7 @@ class KnownUser:
 
     @property
     def pk(self) -> Any:
+        """Return the user's key; read where the token does not hold it."""
         return self._whole().pk if self._key is None else self._key
 
     def _whole(self) -> Any:
@@ -68,3 +69,14 @@ class KnownUser:
 
     def __hash__(self) -> int:
         return hash(self.pk)
+
+
+def is_read(user: Any) -> bool:
+    """Return whether nothing has to be read to use ``user``, as far as that is one of ours."""
+    return type(user) is not KnownUser or user._user is not None
+
+
+def read_now(user: KnownUser) -> KnownUser:
+    """Return ``user`` with its row read; raises as its use would."""
+    user._whole()
+    return user

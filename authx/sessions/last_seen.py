@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any
 
-from django.core.signals import request_finished
 from django.db import connections
 from django.db.models import DateTimeField, F, Func
 from django.db.models.signals import post_migrate
 
+from authx import clocks
 from authx.models import DeviceSession
 from authx.store import database
+from authx.store.after_request import after_request
 
 logger = logging.getLogger("authx")
 
@@ -45,7 +45,9 @@ class _Gathered:
 class LastSeen:
     """The uses that this process has not written yet."""
 
-    def __init__(self, max_sessions: int = MAX_SESSIONS, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, max_sessions: int = MAX_SESSIONS, clock: Callable[[], float] = clocks.monotonic
+    ) -> None:
         self.max_sessions, self._clock = max_sessions, clock
         self._by_alias: dict[str, _Gathered] = {}
         self._lock = Lock()
@@ -73,7 +75,7 @@ class LastSeen:
             if sid in seen or len(seen) < self.max_sessions:
                 seen[sid] = max(now, seen.get(sid, now))
 
-    def flush(self, **kwargs: Any) -> None:
+    def flush(self) -> None:
         """Write what is due, on this thread; called when a request has been answered. Errors are logged."""
         for alias, gathered in list(self._by_alias.items()):
             if gathered.seen and self._clock() >= gathered.due and not connections[alias].in_atomic_block:
@@ -89,7 +91,10 @@ class LastSeen:
         try:
             write(seen)
         except Exception:
-            logger.exception("When sessions were last seen could not be written; it is tried again.")
+            logger.exception(
+                "When sessions were last seen could not be written; it is tried again.",
+                extra={"event": "last_seen_not_written"},
+            )
             with self._lock:
                 gathered.seen = seen | gathered.seen
                 gathered.due = self._clock() + REST_SECONDS
@@ -139,5 +144,5 @@ class _TimeOf(Func):
 
 last_seen = LastSeen()
 os.register_at_fork(after_in_child=last_seen.clear)
-request_finished.connect(last_seen.flush, dispatch_uid="authx.sessions.last_seen")
+after_request(last_seen.flush)
 post_migrate.connect(last_seen.clear, dispatch_uid="authx.sessions.last_seen")

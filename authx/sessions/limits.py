@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
-from django.db.models import F, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 
 from authx.conf import conf
 from authx.core.actor import Actor
@@ -34,11 +34,9 @@ def lock_user(user: Any) -> None:
     this.update(**{name: F(name)})
 
 
-def replace_same_device(session: DeviceSession, actor: Actor) -> None:
-    """End the user's older session on the device that has just logged in."""
-    if session.device_id:
-        older = _live_beside(session).filter(device_id=session.device_id)
-        _end(older.values_list("pk", flat=True), session, actor)
+def replace_same_device(session: DeviceSession, older: Iterable[UUID], actor: Actor) -> None:
+    """End ``older`` sessions of the user, on the device that has just logged in."""
+    _end(older, session, actor)
 
 
 def enforce_limits(
@@ -77,11 +75,22 @@ def over_the_limits() -> Iterator[tuple[DeviceSession, Limit]]:
     if not limits:
         return
     live = DeviceSession.objects.using(database.alias()).live().first_party().exclude(user=None)
-    ordered = live.select_related("user").order_by("user_id").iterator()
+    crowded = live.filter(user__in=users_beyond(live, limits))
+    ordered = crowded.select_related("user").order_by("user_id").iterator()
     for _user, owned in groupby(ordered, key=lambda session: session.user_id):
         sessions = {session.pk: session for session in owned}
         for occupant, limit in excess(limits, _occupants(sessions.values())):
             yield sessions[occupant.sid], limit
+
+
+def users_beyond(live: QuerySet[DeviceSession], limits: Sequence[Limit]) -> Any:
+    """Return those who have more sessions than one of the limits allows, so that no others need be read."""
+    counts, beyond = {}, Q()
+    for number, limit in enumerate(limits):
+        covered = None if limit.types is None else Q(device_type__in=limit.types)
+        counts[f"covered_{number}"] = Count("pk", filter=covered)
+        beyond |= Q(**{f"covered_{number}__gt": limit.limit})
+    return live.order_by().values("user").annotate(**counts).filter(beyond).values("user")
 
 
 def _live_beside(session: DeviceSession) -> QuerySet[DeviceSession]:

@@ -12,14 +12,15 @@ from django.views.decorators.debug import sensitive_variables
 from authx.core.actor import NOBODY
 from authx.core.claims import AccessClaims
 from authx.core.liveness import Liveness
-from authx.core.reasons import EndReason
+from authx.core.reasons import EXPIRIES, EndReason
 from authx.core.user_model import session_auth_fallback_hashes, session_auth_hash
 from authx.errors import KeyUnknown, TokenMalformed
 from authx.gate.verify import check_grant, ensure_live, read_claims
 from authx.models import DeviceSession
 from authx.sessions.ending import end_session
+from authx.sessions.live_lookup import LiveSession, find_live_session
 from authx.sessions.login_backend import accepts
-from authx.sessions.lookup import Snapshot, find_by_access_token
+from authx.sessions.lookup import Snapshot, find_by_access_token, is_issued_in, sid_of
 from authx.store.after_transaction import run_even_on_rollback
 
 
@@ -50,7 +51,7 @@ def renewed_fingerprint(user: Any, stored: str) -> str:
     return fingerprint(user) if has_fingerprint(user, stored) else stored
 
 
-def user_end(session: DeviceSession) -> str | None:
+def user_end(session: DeviceSession | LiveSession) -> str | None:
     """Return why the user's own state ends ``session``, or None (its user must have just been read).
 
     Raises:
@@ -84,6 +85,14 @@ def end_of(found: Snapshot, now: datetime | None = None) -> str | None:
     return reason
 
 
+def ended_at(session: DeviceSession, reason: str, now: datetime) -> datetime:
+    """Return when a session that is over for ``reason`` ended: ``now``, where that has just been noticed."""
+    if reason in EXPIRIES:
+        return session.limit_at
+    end = session.recorded_end()
+    return now if end is None else end.at
+
+
 class DatabaseSource:
     """The truth: session, user and the database's clock, in one statement."""
 
@@ -102,8 +111,32 @@ class DatabaseSource:
             raise KeyUnknown("the token's key has been withdrawn")
         if found.session.subject != claims.sub:
             raise TokenMalformed("its session belongs to another subject")
-        session = found.session
-        return Liveness(end_of(found, now), found, session.replaced_by, session.answers_lost)
+        session, reason = found.session, end_of(found, now)
+        at = None if reason is None else ended_at(session, reason, now or found.now)
+        return Liveness(reason, found, session.replaced_by, session.answers_lost, at)
+
+
+class LiveSource(DatabaseSource):
+    """The same truth, with a ``LiveSession`` for a session that is live: its statement reads little else."""
+
+    def answer(self, claims: AccessClaims, now: datetime | None) -> Liveness:
+        """Return the answer with a ``LiveSession``, or with a ``Snapshot`` as ``DatabaseSource`` does.
+
+        One statement where the session is live; one more says why it is not. That judges also at a given
+        ``now``, and what belongs to no user.
+        """
+        if now is None and not (claims.is_delegated and claims.is_of_a_service):
+            found = find_live_session(claims, sid_of(claims))
+            if found is not None and _is_used_by(claims, found):
+                return Liveness(None, found)
+        return super().answer(claims, now)
+
+
+def _is_used_by(claims: AccessClaims, found: LiveSession) -> bool:
+    """Return whether this is the session of the token, and its user may still use it."""
+    if found.subject != claims.sub or not is_issued_in(claims, found.client_id):
+        return False
+    return user_end(found) is None
 
 
 def _record_end(session: DeviceSession, reason: str, now: datetime | None) -> None:

@@ -67,7 +67,9 @@ def _ask(path: str, user: Any, *, reads: bool) -> bool:
     except PermissionDenied:
         return False
     except Exception as error:  # the site's code
-        logger.exception("%s cannot say whether user %s may sign in.", path, user.pk)
+        logger.exception(
+            "%s cannot say whether user %s may sign in.", path, user.pk, extra={"event": "backend_failed"}
+        )
         raise StoreUnavailable(f"{path} has failed") from error
 
 

@@ -18,7 +18,7 @@ from authx.errors import RefreshMalformed, TokenMalformed
 from authx.models import DeviceSession, SigningKey, is_marked
 from authx.sessions.not_before import apply_mark
 from authx.store import database
-from authx.store.compiled import converters_of, written_out
+from authx.store.compiled import Statements, converters_of, written_out
 from authx.store.database import DatabaseNow
 from authx.store.prepared_statement import Prepared
 
@@ -37,8 +37,7 @@ class Snapshot:
     has_withdrawn_key: bool
 
 
-#: By database alias and kind of connection.
-_compiled: dict[tuple[str, type], _Statement] = {}
+_compiled = Statements()
 
 
 class _Statement:
@@ -97,7 +96,7 @@ def find_by_sid(sid: UUID, *, kid: str = "", client_id: str | None = "") -> Snap
     with database.store_errors():
         connection = connections[alias]
         key = alias, type(connection)
-        statement = _compiled.get(key)
+        statement: _Statement | None = _compiled.get(key)
         if statement is None:
             statement = _compiled[key] = _Statement(alias, connection)
         found = statement.read(connection, sid, kid)
@@ -111,21 +110,32 @@ def find_by_access_token(claims: AccessClaims) -> Snapshot | None:
         TokenMalformed: its ``sid`` is not one of ours, or the session is not that of the token's client.
         StoreUnavailable: the database cannot be read.
     """
-    try:
-        sid = UUID(claims.sid)
-    except ValueError:
-        raise TokenMalformed("its sid is not one of ours") from None
-    found = find_by_sid(sid, kid=claims.kid, client_id=None)
-    if found is not None and not _is_issued_in(claims, found.session):
+    found = find_by_sid(sid_of(claims), kid=claims.kid, client_id=None)
+    if found is not None and not is_issued_in(claims, found.session.client_id):
         raise TokenMalformed("its session is another client's")
     return found
 
 
-def _is_issued_in(claims: AccessClaims, session: DeviceSession) -> bool:
-    """Return whether a token like this is made in this session: by exchange, in whichever its subject is."""
+def sid_of(claims: AccessClaims) -> UUID:
+    """Return the id of a token's session.
+
+    Raises:
+        TokenMalformed: its ``sid`` is not one of ours.
+    """
+    try:
+        return UUID(claims.sid)
+    except ValueError:
+        raise TokenMalformed("its sid is not one of ours") from None
+
+
+def is_issued_in(claims: AccessClaims, client_id: str) -> bool:
+    """Return whether a token like this is made in a session of this client, or of the site itself: ``""``.
+
+    By exchange, it is made in whichever its subject is.
+    """
     if claims.gty is None:
-        return not session.client_id
-    return claims.gty == TOKEN_EXCHANGE or claims.client_id == session.client_id
+        return not client_id
+    return claims.gty == TOKEN_EXCHANGE or claims.client_id == client_id
 
 
 def find_by_refresh_token(presented: RefreshClaims, *, client_id: str | None = "") -> Snapshot:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import models
@@ -13,17 +14,18 @@ from django.utils import timezone
 from authx.core.actor import Actor
 from authx.core.device import clean_text
 from authx.core.reasons import EndReason
+from authx.core.revocation_log import EVERYBODY
 from authx.core.time_limits import expiry_reason
 from authx.gate.revocation.window import window
 from authx.models import DeviceSession, DeviceSessionQuerySet, NotBeforeMark
 from authx.models.exactly import Octets, is_exactly
 from authx.sessions.ending import Ending, end_together
 from authx.store import database, revocation_log
+from authx.store.compiled import CompiledValues
 from authx.store.database import DatabaseNow
 
 #: The number of a row that is no mark: writers of marks update it first, so that they wait for each other.
 _LOCK_NUMBER = 0
-EVERYBODY = ""
 
 
 def write_mark(subject: str, ending: Ending, keep: DeviceSession | None = None) -> NotBeforeMark:
@@ -116,10 +118,23 @@ def prune_marks(*, now: datetime | None = None) -> int:
 
 
 def opening_moment() -> tuple[datetime, int]:
-    """Return the database's clock and the number of the newest mark, for a new session. One statement."""
-    newest = _rows().order_by("-number").values("number")[:1]
-    at, number = database.evaluate(DatabaseNow(output_field=models.DateTimeField()), Subquery(newest))
+    """Return the database's clock and the number of the newest mark, for a new session. One statement.
+
+    Raises:
+        StoreUnavailable: the database cannot be read.
+    """
+    with database.store_errors():
+        at, number = _OPENING_MOMENT.read()
     return at, number or 0
+
+
+def opening_values(alias: str) -> list[Any]:
+    """Return the expressions of ``opening_moment``, for a statement that asks for more."""
+    newest = NotBeforeMark.objects.using(alias).order_by("-number").values("number")[:1]
+    return [DatabaseNow(output_field=models.DateTimeField()), Subquery(newest)]
+
+
+_OPENING_MOMENT: Final = CompiledValues(opening_values)
 
 
 def has_mark_since(subject: str, number: int) -> bool:

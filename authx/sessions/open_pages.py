@@ -6,8 +6,7 @@ Asking is no use of the session: nothing is renewed, spent, confirmed or seen.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from hmac import compare_digest
 from typing import Final
 
@@ -16,29 +15,17 @@ from django.views.decorators.debug import sensitive_variables
 from authx.conf import secret_keys
 from authx.core.claims import AccessClaims
 from authx.core.derivation import keyed_hash
-from authx.core.reasons import EXPIRIES, EndReason
+from authx.core.ended import Ended
+from authx.core.reasons import EndReason
 from authx.core.refresh_token import read_refresh_token
 from authx.errors import RefreshMalformed, TokenError
 from authx.gate.verify import read_claims
 from authx.models import DeviceSession
 from authx.sessions.credentials import claims_of
-from authx.sessions.liveness import end_of
+from authx.sessions.liveness import end_of, ended_at
 from authx.sessions.lookup import Snapshot, find_by_access_token, find_by_refresh_token
 
 _HASH_LENGTH: Final = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """Why nobody, or not the user of the page, is signed in where it is open."""
-
-    #: An ``EndReason``; ``""`` where the browser has no session any more.
-    reason: str = ""
-    #: When that was; None where it is not known.
-    at: datetime | None = None
-    #: As in ``SessionEnded``.
-    replaced_by: str = ""
-    answers_lost: bool = False
 
 
 #: The live session, or that there is none.
@@ -69,7 +56,7 @@ def ask(access_token: str | None, refresh_token: str | None, user: str = "") -> 
     reason = end_of(found)
     if reason is None:
         return session
-    at = session.limit_at if reason in EXPIRIES else session.ended_at or found.now
+    at = ended_at(session, reason, found.now)
     return Ended(reason, at, session.replaced_by, session.answers_lost)
 
 

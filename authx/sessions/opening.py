@@ -15,22 +15,24 @@ from django.views.decorators.debug import sensitive_variables
 from authx import signals
 from authx.conf import conf
 from authx.core.actor import Actor
-from authx.core.device import clean_text, describe_user_agent
+from authx.core.device import MAX_NAME_LENGTH, clean_text, describe_user_agent
 from authx.core.limits import Limit
 from authx.core.reasons import EndReason
 from authx.core.time_limits import idle_expiry
-from authx.errors import DeviceInvalid, LoginRefused
+from authx.errors import LoginRefused
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
 from authx.sessions.choosing import Choice
+from authx.sessions.counting import count_login, count_refused
 from authx.sessions.credentials import Credentials, credentials_for
+from authx.sessions.device import Device
 from authx.sessions.device_types import checked
 from authx.sessions.django_sessions import mark_of
 from authx.sessions.ending import end_session
 from authx.sessions.limits import enforce_limits, lock_user, replace_same_device
 from authx.sessions.liveness import fingerprint
 from authx.sessions.login_backend import accepts_unread, path_of
-from authx.sessions.not_before import opening_moment
+from authx.sessions.new_devices import Before, before, foresee, set_unconfirmed
 from authx.sessions.ports import actor_of
 from authx.sessions.repeated_login import LoginRepeated, free_key, open_once
 from authx.sessions.risk import country_of
@@ -39,29 +41,6 @@ from authx.store import database
 
 #: How often a login under limits is tried before the response is a 503.
 MAX_ATTEMPTS_UNDER_LIMITS = 50
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
-    """What a client says about its device; every part may be omitted.
-
-    ``id`` is chosen and kept by the client, at most 128 characters; ``name`` is shown to the user, cut at 100
-    characters; ``type`` is one of AUTHX_DEVICE_TYPES.
-    """
-
-    id: str = ""
-    name: str = ""
-    type: str = ""
-
-    def __post_init__(self) -> None:
-        for part in ("id", "name", "type"):
-            if not isinstance(getattr(self, part), str):
-                raise DeviceInvalid(f"device {part} must be a string")
-        if len(self.id) > 128 or clean_text(self.id, 128) != self.id:
-            raise DeviceInvalid("device id must be at most 128 printable characters")
-        if self.type and self.type not in conf.DEVICE_TYPES:
-            known = ", ".join(conf.DEVICE_TYPES)
-            raise DeviceInvalid(f"device type must be one of: {known}")
 
 
 @dataclass(slots=True)
@@ -77,13 +56,16 @@ class _Login:
     request: Any = None
     #: What its user has chosen to end for it.
     choice: Choice | None = None
+    sets_last_login: bool = False
+    #: What the user's other sessions say about the device, before the transaction and then in it.
+    before: Before = field(default_factory=Before)
 
     def row(self) -> DeviceSession:
         type_, label = describe_user_agent(self.actor.user_agent)
         columns: dict[str, Any] = {
             "user": self.user,
             "device_id": self.device.id,
-            "device_name": clean_text(self.device.name, 100),
+            "device_name": clean_text(self.device.name, MAX_NAME_LENGTH),
             "device_type": self.device.type or type_,
             "device_label": label,
             "user_agent": self.actor.user_agent,
@@ -108,6 +90,7 @@ def new_life(now: datetime) -> dict[str, Any]:
     }
 
 
+@count_refused
 @sensitive_variables()
 def open_session(
     user: Any,
@@ -123,6 +106,7 @@ def open_session(
     login_key: str | None = None,
     django_key: str | None = None,
     choice: Choice | None = None,
+    sets_last_login: bool = False,
     now: datetime | None = None,
 ) -> Credentials:
     """Open a device session for a user who has just authenticated.
@@ -137,7 +121,8 @@ def open_session(
     grace the second of them opens nothing, and is answered with the session of the first. ``django_key`` is
     the key of the Django session that it is bound to. ``choice`` is what the user of an earlier login has
     chosen to end, because a limit was full: that ends in the same transaction, or nothing is opened. Its
-    proof says when the user authenticated.
+    proof says when the user authenticated. ``sets_last_login`` is for a door that does not call Django's
+    ``login``, which sets the user's ``last_login``: it is set in the same transaction.
 
     Raises:
         SessionLimitReached: a limit that refuses logins is full; nothing was opened.
@@ -153,24 +138,26 @@ def open_session(
     if getattr(user, "pk", None) is None or not accepts_unread(path, user):
         raise LoginRefused("a user who is not saved, or whom their backend refuses, cannot have a session")
     subject = subject_of(user)
-    moment, not_before_number = opening_moment()
+    device = device or Device()
+    moment, not_before_number, foreseen = foresee(user, device.id, now)
+    if adopted_from is not None:  # it is no login: its device has been signed in for long
+        foreseen = Before()
     at = now or moment
     columns = {"amr": list(amr), "persistent": persistent, "adopted_from": adopted_from}
     if django_key is not None:
         columns["django_session"] = mark_of(django_key)
     columns |= {"login_key": login_key, "subject": subject, "not_before_number": not_before_number}
-    columns["backend"] = path
+    columns |= {"backend": path, "is_unconfirmed": foreseen.is_unconfirmed}
     if choice is not None:  # the user authenticated when the proof was made
         auth_time = datetime.fromtimestamp(choice.proof.proved_at, UTC)
     if auth_time is not None:
         columns["auth_time"] = auth_time
-    device = device or Device()
     if (decide := conf.DEVICE_CLASSIFIER) is not None:
         chosen = checked(decide(getattr(request, "_request", request), device.type))
         columns |= {"device_type": chosen} if chosen else {}
     actor = actor_of(request, user)
     columns["country"] = country_of(actor.ip)
-    login = _Login(user, device, actor, at, columns, request, choice)
+    login = _Login(user, device, actor, at, columns, request, choice, sets_last_login, foreseen)
     limits = conf.SESSION_LIMITS
 
     def write(stale: DeviceSession | None) -> Credentials:
@@ -186,6 +173,8 @@ def _write(
     login: _Login, overwrites: DeviceSession | None, limits: Sequence[Limit], stale: DeviceSession | None
 ) -> DeviceSession:
     session = login.row()
+    if login.sets_last_login:  # first: MariaDB's INSERT shares a lock of the user's row, and two would wait
+        _set_last_login(login.user)
     if limits:
         lock_user(login.user)
     if stale is not None:
@@ -201,12 +190,37 @@ def _write(
     audit.record(SessionEvent.Kind.OPENED, session, at=login.now, actor=login.actor)
     if overwrites is not None and overwrites.ended_at is None:  # not what continues it
         end_session(overwrites, EndReason.SUPERSEDED, Actor(login.user), now=login.now)
-    replace_same_device(session, login.actor)
+    _compare(session, login)
     if limits or login.choice is not None:
         enforce_limits(session, login.actor, limits, login.choice)
-    opened = {"session": session, "user": login.user, "request": login.request}
-    database.after_commit(lambda: signals.device_session_opened.send_robust(DeviceSession, **opened))
+    database.after_commit(lambda: _announce(session, login))
     return session
+
+
+def _compare(session: DeviceSession, login: _Login) -> None:
+    """Decide whether its device is new, and end the user's older session on the same device."""
+    if not session.device_id:  # on no known device, as was foreseen
+        return
+    found = before(session)
+    replace_same_device(session, found.on_device, login.actor)
+    if session.adopted_from is not None:
+        return
+    login.before = found
+    if found.is_unconfirmed != session.is_unconfirmed:
+        set_unconfirmed(session, found.is_unconfirmed)
+
+
+def _announce(session: DeviceSession, login: _Login) -> None:
+    count_login(login.request, session.adopted_from, "opened")
+    opened = {"session": session, "user": login.user, "request": login.request, "is_new": login.before.is_new}
+    signals.device_session_opened.send_robust(DeviceSession, **opened)
+
+
+def _set_last_login(user: Any) -> None:
+    """Set ``last_login`` as Django's own receiver does; a user model may have none."""
+    if any(field.name == "last_login" for field in user._meta.concrete_fields):
+        user.last_login = timezone.now()
+        user.save(update_fields=["last_login"])
 
 
 def set_persistent(session: DeviceSession, persistent: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from authx.core.oauth_client import SUBJECT_PREFIX
+from authx.core.client_sessions import SUBJECT_PREFIX
 from authx.core.user_model import username_of
 from authx.models import DeviceSession, DeviceSessionQuerySet, NotBeforeMark, SessionEvent
 from authx.models.exactly import is_one_of

@@ -13,12 +13,12 @@ from uuid import UUID
 from django.db.models import Q
 
 from authx.core.actor import NOBODY, Actor
-from authx.core.device import clean_text
+from authx.core.device import MAX_NAME_LENGTH, clean_text
 from authx.core.reasons import EndReason
 from authx.core.revocation_log import name_of_key
 from authx.models import DeviceSession, SessionEvent, SigningKey
 from authx.sessions import audit
-from authx.sessions.subjects import sessions_of
+from authx.sessions.subjects import find_subject, sessions_of
 from authx.store import database
 from authx.store.database import DatabaseNow
 
@@ -27,6 +27,33 @@ def live_sessions(user: Any) -> list[DeviceSession]:
     """Return the user's live logins, most recently seen first."""
     with database.store_errors():
         return list(_live(user).order_by("-last_seen_at", "-created_at"))
+
+
+def newest_live_sessions(user: Any, most: int, *, without: UUID | None) -> tuple[list[DeviceSession], int]:
+    """Return the user's ``most`` live logins that were seen last, but one, and how many there are without it.
+
+    First those that nobody has confirmed yet. One statement, and one to count them where there are more.
+    """
+    with database.store_errors():
+        others = _live(user).exclude(pk=without) if without is not None else _live(user)
+        found = list(others.order_by("-is_unconfirmed", "-last_seen_at", "-created_at")[: most + 1])
+        return found[:most], len(found) if len(found) <= most else others.count()
+
+
+def recent_events(user: Any, kinds: Collection[str], most: int) -> list[SessionEvent]:
+    """Return the newest events of these kinds of the user's logins, and of attempts that opened none.
+
+    Two statements: one condition on both tables would be asked of everybody's events, the newest first.
+    """
+    rows = SessionEvent.objects.using(database.alias()).filter(kind__in=kinds).order_by("-at", "-pk")
+    subject = find_subject(user)
+    with database.store_errors():
+        found = list(rows.filter(session__user=user, session__client_id="").select_related("session")[:most])
+        if subject is not None:
+            # An end of no session is what ``contrib.moving`` notes about credentials of another package.
+            attempts = rows.filter(session=None, subject=subject).exclude(kind=SessionEvent.Kind.ENDED)
+            found += attempts[:most]
+    return sorted(found, key=lambda event: (event.at, event.pk), reverse=True)[:most]
 
 
 def find_live_session(user: Any, sid: UUID) -> DeviceSession | None:
@@ -79,7 +106,7 @@ def live_or_continued(sessions: Any) -> Any:
 
 def rename_session(session: DeviceSession, name: str, actor: Actor = NOBODY) -> str:
     """Set the device name that the user chose; return it as it is stored, at most 100 characters."""
-    kept = clean_text(name, 100)
+    kept = clean_text(name, MAX_NAME_LENGTH)
     at = database.database_now()
 
     def write() -> None:

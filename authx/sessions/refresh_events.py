@@ -8,6 +8,7 @@ from datetime import datetime
 
 from django.db import connections
 
+from authx import metrics
 from authx.core.actor import Actor
 from authx.core.reasons import EndReason
 from authx.core.rotation import Transition, Verdict
@@ -29,6 +30,13 @@ _KINDS = {
 }
 
 
+def count_verdict(verdict: Verdict) -> None:
+    """Count a verdict that was carried out; a twin counts beside the transition that answers it."""
+    metrics.REFRESHES.count(transition=verdict.transition)
+    if verdict.is_twin and verdict.transition is not Transition.TWIN:
+        metrics.REFRESHES.count(transition=Transition.TWIN)
+
+
 def record_refusal_once(session: DeviceSession, verdict: Verdict, at: datetime, actor: Actor) -> None:
     """Record that an ended session was refused: once, or a thief could write events forever."""
     nobody = replace(actor, user=None)
@@ -44,7 +52,12 @@ def record_refusal_once(session: DeviceSession, verdict: Verdict, at: datetime, 
         if not _is_recorded(session, verdict.transition):
             database.transact(write, attempts=1)
     except Exception:  # any error: refusing must not depend on it
-        logger.exception("%s of session %s could not be recorded.", verdict.transition, session.pk)
+        logger.exception(
+            "%s of session %s could not be recorded.",
+            verdict.transition,
+            session.pk,
+            extra={"event": "refusal_not_recorded"},
+        )
 
 
 def _is_recorded(session: DeviceSession, transition: Transition) -> bool:
@@ -59,12 +72,17 @@ def record_verdict(session: DeviceSession, verdict: Verdict, at: datetime, actor
     if verdict.end:
         nobody = replace(actor, user=None)
         record([session.pk], Ending(EndReason(verdict.end), at, nobody, verdict.transition))
-    elif _is_news(verdict):
-        kind = _KINDS.get(verdict.transition, SessionEvent.Kind.REFRESHED)
-        audit.record(kind, session, at=at, outcome=verdict.transition, actor=actor)
+    elif is_news(verdict):
+        audit.write(transition_event(session, verdict, at, actor))
 
 
-def _is_news(verdict: Verdict) -> bool:
+def transition_event(session: DeviceSession, verdict: Verdict, at: datetime, actor: Actor) -> SessionEvent:
+    """Return the event of a transition that does not end the session."""
+    kind = _KINDS.get(verdict.transition, SessionEvent.Kind.REFRESHED)
+    return audit.event(session, kind, at=at, outcome=verdict.transition, actor=actor)
+
+
+def is_news(verdict: Verdict) -> bool:
     """Return whether to record the transition: of the late replays of one generation, only the first."""
     return verdict.transition not in SILENT and verdict.changes.get("late_streak", 0) <= 1
 

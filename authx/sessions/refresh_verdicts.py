@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import partial
 from typing import Any
-
-from django.db import connections
 
 from authx.conf import conf
 from authx.core.actor import NOBODY, Actor
@@ -16,13 +14,20 @@ from authx.core.reasons import EndReason
 from authx.core.refresh_token import RefreshClaims
 from authx.core.risk import Action, Alarm
 from authx.core.rotation import Refusal, Transition, Verdict, judge
+from authx.core.user_model import session_auth_fallback_hashes
 from authx.models import DeviceSession
 from authx.sessions.liveness import fingerprint, user_end
-from authx.sessions.refresh_events import SILENT, record_refusal_once, record_verdict
+from authx.sessions.refresh_events import (
+    SILENT,
+    is_news,
+    record_refusal_once,
+    record_verdict,
+    transition_event,
+)
 from authx.sessions.risk import action_of, alarms_of, record_alarm
 from authx.sessions.site_answers import SiteAnswers
+from authx.sessions.swap import swap_of
 from authx.store import database
-from authx.store.compiled import CompiledUpdate, Parameter
 
 
 def judge_token(
@@ -71,7 +76,7 @@ def decide(
 
 def _known(session: DeviceSession, actor: Actor) -> Actor:
     """Return the actor with the session's user, unless it is a client that acts in the user's place."""
-    return actor if actor.client_id else replace(actor, user=session.user)
+    return actor if actor.client_id else Actor(session.user, actor.ip, actor.user_agent)
 
 
 def _ended_by_alarm(verdict: Verdict) -> Verdict:
@@ -95,20 +100,31 @@ def carry_out(session: DeviceSession, decision: Decision, actor: Actor) -> bool:
         return True
     # Nothing that was erased with a deleted user is recorded again.
     actor = decision.actor or (NOBODY if session.user is None else _known(session, actor))
+    if not _write(session, decision, changes, actor):
+        return False
+    for name, value in changes.items():
+        setattr(session, name, value)
+    return True
+
+
+def _write(session: DeviceSession, decision: Decision, changes: Mapping[str, Any], actor: Actor) -> bool:
+    """Change the row with all that goes with it: in one statement where that is one event at most."""
+    verdict, at = decision.verdict, decision.at
+    swap = swap_of(session, changes, decision.context) if changes else None
 
     def write() -> bool:
-        if changes and not _swap(session, changes, decision.context):
+        if swap is not None and not swap.run():
             return False
         for alarm in decision.alarms:
             record_alarm(session, alarm, at=at, actor=actor)
         record_verdict(session, verdict, at, actor)
         return True
 
-    if not database.transact(write, durable=True):
-        return False
-    for name, value in changes.items():
-        setattr(session, name, value)
-    return True
+    at_once = None
+    if swap is not None and not (decision.alarms or verdict.is_twin or verdict.end):
+        event = partial(transition_event, session, verdict, at, actor) if is_news(verdict) else None
+        at_once = partial(swap.run_at_once, event)
+    return database.transact(write, at_once=at_once, durable=True)
 
 
 def _changes(session: DeviceSession, verdict: Verdict, at: datetime) -> dict[str, Any]:
@@ -118,50 +134,8 @@ def _changes(session: DeviceSession, verdict: Verdict, at: datetime) -> dict[str
         return {**changes, "ended_at": at, "end_reason": reason, "answers_lost": lost}
     if verdict.transition in {Transition.ROTATE, Transition.ROLLBACK}:
         changes["last_seen_at"] = at
+    user: Any = session.user
     # It lives on: a fingerprint taken under a fallback SECRET_KEY stops matching when that key is dropped.
-    if "idle_expires_at" in changes and session.user is not None:
-        changes["fingerprint"] = fingerprint(session.user)
+    if "idle_expires_at" in changes and user is not None and any(session_auth_fallback_hashes(user)):
+        changes["fingerprint"] = fingerprint(user)
     return changes
-
-
-def _swap(session: DeviceSession, changes: Mapping[str, Any], context: Mapping[str, Any]) -> bool:
-    """Update the row in one conditional statement: only if the session is still as it was judged.
-
-    The columns of ``context`` must be unchanged too, or each tab of a burst would raise the same alarm.
-    """
-    state = session.rotation_state()
-    judged = {
-        "id": session.pk,
-        "ended_at": None,
-        "generation": state.generation,
-        "confirmed_generation": state.confirmed_generation,
-        "strike_generation": state.strike_generation,
-        "late_streak": state.late_streak,
-        "twin_generation": state.twin_generation,
-        "fingerprint": session.fingerprint,
-        **{name: getattr(session, name) for name in context},
-    }
-    connection = connections[database.alias()]
-    given = {f"new {name}": _column(name).get_db_prep_save(changes[name], connection) for name in changes}
-    given |= {f"old {name}": _column(name).get_db_prep_value(judged[name], connection) for name in judged}
-    unset = frozenset(name for name in judged if judged[name] is None)
-    return _swapping(frozenset(changes), frozenset(judged) - unset, unset).run(given) == 1
-
-
-def _column(name: str) -> Any:
-    return DeviceSession._meta.get_field(name)
-
-
-@lru_cache(maxsize=64)
-def _swapping(changed: frozenset[str], judged: frozenset[str], unset: frozenset[str]) -> CompiledUpdate:
-    """Return the swap that sets these columns where those are as judged, and the unset ones NULL."""
-
-    def build(alias: str) -> tuple[Any, dict[str, Any]]:
-        conditions: dict[str, Any] = {
-            name: Parameter(f"old {name}", _column(name)) for name in sorted(judged)
-        }
-        conditions |= {f"{name}__isnull": True for name in sorted(unset)}
-        values = {name: Parameter(f"new {name}", _column(name)) for name in sorted(changed)}
-        return DeviceSession.objects.using(alias).filter(**conditions), values
-
-    return CompiledUpdate(build)

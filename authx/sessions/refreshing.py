@@ -24,8 +24,10 @@ from authx.errors import (
 )
 from authx.models import DeviceSession
 from authx.sessions.credentials import Credentials, claims_of, credentials_for
+from authx.sessions.liveness import ended_at
 from authx.sessions.lookup import Snapshot, find_by_refresh_token
 from authx.sessions.ports import actor_of
+from authx.sessions.refresh_events import count_verdict
 from authx.sessions.refresh_verdicts import carry_out, decide, judge_token
 from authx.sessions.site_answers import SiteAnswers, ask_site
 from authx.store import database
@@ -130,8 +132,10 @@ def _exchange(
         writes = judged.is_twin if answers.error else not if_it_counts or verdict.counts_against
         if (verdict.issue is None or writes) and not carry_out(session, decision, actor):
             continue
+        if verdict.issue is None or writes:
+            count_verdict(verdict)
         if verdict.issue is None:
-            raise _refusal(session, verdict)
+            raise _refusal(session, verdict, at)
         if answers.error:
             raise answers.error
         return session, verdict, answers
@@ -153,15 +157,17 @@ def find_refreshable(presented: RefreshClaims) -> Snapshot | None:
     return found if verdict.issue is not None and not verdict.is_twin else None
 
 
-def _refusal(session: DeviceSession, verdict: Verdict) -> RefreshError:
+def _refusal(session: DeviceSession, verdict: Verdict, now: datetime) -> RefreshError:
     if verdict.refusal is Refusal.CONFLICT:
         return RefreshConflict("it was spent and its successor is in use", sid=session.pk)
     if verdict.refusal is Refusal.REUSED:
         text, lost = "it was spent before; the session has been ended", session.answers_lost
-        return RefreshReused(text, sid=session.pk, answers_lost=lost)
+        return RefreshReused(text, sid=session.pk, answers_lost=lost, ended_at=now)
+    reason = verdict.end or session.end_reason
     return SessionEnded(
-        verdict.end or session.end_reason,
+        reason,
         sid=session.pk,
         replaced_by=session.replaced_by,
         answers_lost=session.answers_lost,
+        ended_at=ended_at(session, reason, now),
     )

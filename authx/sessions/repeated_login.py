@@ -56,6 +56,10 @@ def free_key(stale: DeviceSession) -> None:
 
 
 def _is_answer(first: Snapshot, now: datetime | None) -> bool:
-    """Return whether the session is live and was opened less than the grace from now, on either side."""
-    age = abs((now or first.now) - first.session.created_at)
-    return age < conf.REFRESH_GRACE and end_of(first, now) is None
+    """Return whether the session is live and was just opened."""
+    return was_just_opened(first.session, now or first.now) and end_of(first, now) is None
+
+
+def was_just_opened(session: DeviceSession, now: datetime) -> bool:
+    """Return whether it was opened less than the grace from now, on either side."""
+    return abs(now - session.created_at) < conf.REFRESH_GRACE

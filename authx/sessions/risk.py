@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from authx import signals
+from authx import metrics, signals
 from authx.conf import conf
 from authx.core.actor import Actor
 from authx.core.device import clean_text, describe_user_agent
@@ -66,6 +66,7 @@ def new_context(session: DeviceSession, actor: Actor) -> tuple[list[Alarm], dict
 def record_alarm(session: DeviceSession, alarm: Alarm, *, at: datetime, actor: Actor) -> None:
     """Write the flagged event, in the caller's transaction, and announce it after the commit."""
     audit.record(SessionEvent.Kind.FLAGGED, session, at=at, outcome=alarm.value, actor=actor)
+    DeviceSession.objects.using(database.alias()).filter(pk=session.pk).update(alarm_at=at)
     database.after_commit(lambda: _announce(session, alarm))
 
 
@@ -101,4 +102,5 @@ def raise_refresh_rate(found: Snapshot, actor: Actor) -> None:
 
 
 def _announce(session: DeviceSession, alarm: Alarm) -> None:
+    metrics.ALARMS.count(alarm=alarm.value)
     signals.session_flagged.send_robust(DeviceSession, session=session, alarm=alarm.value)

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from authx.models import UsedTicket
 from authx.store import database
+from authx.store.batches import delete_in_batches
 
 #: How long a row is kept after its time. A ticket is good for half a minute after it, and for four times the
 #: AUTHX_CLOCK_LEEWAY that there may be at most, by which the clocks of those who make, take and tidy can
@@ -37,7 +38,6 @@ def use_up(name: str, at: datetime) -> bool:
 
 def prune_used(batch: int, *, now: datetime | None = None) -> Iterator[int]:
     """Delete the rows of what is too old to be shown again; yield how many each time."""
-    rows = UsedTicket.objects.using(database.alias())
-    old = rows.filter(at__lt=(now or timezone.now()) - _KEEP).order_by("at")
-    while keys := list(old.values_list("pk", flat=True)[:batch]):
-        yield database.transact(lambda: rows.filter(pk__in=keys).delete()[0])
+    before = (now or timezone.now()) - _KEEP
+    old = UsedTicket.objects.using(database.alias()).filter(at__lt=before)
+    return delete_in_batches(old, batch, by="at")

@@ -13,7 +13,7 @@ from django.db import models
 
 from authx.conf import conf
 from authx.core.claim_forms import IDENTIFIER
-from authx.core.oauth_client import SUBJECT_PREFIX
+from authx.core.client_sessions import SUBJECT_PREFIX
 from authx.errors import LoginRefused
 from authx.models import DeviceSession
 from authx.store import database
@@ -34,7 +34,12 @@ def subject_of(user: Any) -> str:
     subject = find_subject(user)
     if subject is None:
         name = conf.SUBJECT_FIELD or user._meta.pk.name
-        logger.error("User %s cannot sign in: %s is empty, or cannot be the sub of a token.", user.pk, name)
+        logger.error(
+            "User %s cannot sign in: %s is empty, or cannot be the sub of a token.",
+            user.pk,
+            name,
+            extra={"event": "subject_missing"},
+        )
         raise LoginRefused(f"the user's {name} is empty, or cannot be the sub of a token")
     return subject
 

@@ -12,6 +12,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models.signals import class_prepared, post_save, pre_delete, pre_save
 
+from authx import signals
 from authx.core.actor import NOBODY
 from authx.core.reasons import EndReason
 from authx.errors import StoreUnavailable
@@ -68,14 +69,26 @@ def end_after_save(
     if created or raw or untouched:
         return
     before = instance.__dict__.pop(_UPGRADED, None)
+    # What ``set_password`` leaves until the save is over; an upgraded hash is saved without it.
+    is_changed = getattr(instance, "_password", None) is not None
+    is_changed |= _end_outdated(instance, before)
+    if is_changed:
+        database.after_commit(lambda: signals.password_changed.send_robust(sender, user=instance))
+
+
+def _end_outdated(instance: Any, before: Any) -> bool:
+    """End them; return whether a changed password has ended any."""
     live = DeviceSession.objects.using(database.alias()).filter(user=instance.pk).live()
     refuses = cache(lambda path: _is_refused(path, instance))
     # Again where one of them has been continued meanwhile: what continues it is outdated, too.
+    is_changed = False
     for _ in range(database.MAX_ATTEMPTS):
         found = _outdated(live, instance, before, refuses)
+        is_changed |= EndReason.PASSWORD_CHANGED in found
         ended = sum(end_all(sorted(keys), Ending.of(reason, NOBODY)) for reason, keys in found.items())
         if ended == sum(map(len, found.values())):
-            return
+            break
+    return is_changed
 
 
 def _outdated(

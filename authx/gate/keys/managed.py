@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -11,6 +10,7 @@ from math import nextafter
 from threading import Lock
 from typing import Any, Final
 
+from authx import clocks
 from authx.conf import conf
 from authx.core.freshness import FOREVER, NEVER, Policy
 from authx.core.key_schedule import IN_USE, POLL_INTERVAL, KeyState, KeyTimes, judge_keys, verifies_for
@@ -64,7 +64,7 @@ class Keyring(KeySet):
     use of one raises StoreUnavailable.
     """
 
-    def __init__(self, given: KeySet, load: Loader, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, given: KeySet, load: Loader, clock: Callable[[], float] = clocks.time) -> None:
         """Start with ``given``, the settings' keys; ``clock`` returns seconds since the epoch."""
         super().__init__(given, verify_only=True)
         #: The settings' keys, in use or not.
@@ -78,7 +78,7 @@ class Keyring(KeySet):
         self._is_known = False
         #: Held for a moment while the states are judged.
         self._judging = Lock()
-        self._copy = SharedCopy(self._read, clock=clock, after_fork=self._after_fork)
+        self._copy = SharedCopy(self._read, clock=clock, after_fork=self._after_fork, name="keys")
 
     def __iter__(self) -> Iterator[Key]:
         self._ensure_fresh(_SIGNING)
@@ -118,6 +118,8 @@ class Keyring(KeySet):
         An unknown ``kid`` is looked up, because its key may be new. A reading that started after the call
         need not be repeated for that; one from before may have missed the key.
         """
+        if self._is_known and not self._rows and (key := self._keys.get(kid)) is not None:
+            return key
         asked_at = self._clock()
         if self._rows or not self._is_known:
             self._ensure_fresh(_VERIFYING)
@@ -125,6 +127,12 @@ class Keyring(KeySet):
             is_missing = lambda: kid not in self._keys  # noqa: E731
             self._copy.ensure_fresh(_MISSING, asked_at=asked_at, is_missing=is_missing)
         return self._keys.get(kid)
+
+    def is_at_hand(self, kid: str | None) -> bool:
+        """Return whether ``find`` reads nothing for this ``kid``; None is that of a token without one."""
+        if kid is not None and kid not in self._keys:
+            return False
+        return self._is_known and (not self._rows or self._copy.is_fresh(_VERIFYING))
 
     def reload(self) -> None:
         """Read the database now: this process has just changed the keyring."""
@@ -149,7 +157,11 @@ class Keyring(KeySet):
             self._rows = tuple(self._load(known, _time(now)))
             self._is_known = True
         except Exception as error:  # of any kind
-            logger.warning("The managed signing keys could not be read: %s.", type(error).__name__)
+            logger.warning(
+                "The managed signing keys could not be read: %s.",
+                type(error).__name__,
+                extra={"event": "keys_not_read"},
+            )
             if isinstance(error, StoreUnavailable):
                 if not self._is_known:
                     self._copy.forget()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from authx import clocks, metrics
 from authx.core.freshness import Policy
 from authx.core.keys import Key
 from authx.errors import KeyInvalid, StoreUnavailable
@@ -42,12 +42,14 @@ class RemoteKeys:
         url: str,
         *,
         fetch: Callable[[str], dict[str, Any]] = fetch_json,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = clocks.monotonic,
         run_in_background: RunInBackground = in_a_thread,
     ) -> None:
         self._url, self._fetch = url, fetch
         self._keys: dict[str, tuple[dict[str, Any], Key]] = {}
-        self._copy = SharedCopy(self._renew, clock=clock, run_in_background=run_in_background)
+        self._copy = SharedCopy(
+            self._renew, clock=clock, run_in_background=run_in_background, name="issuer_keys"
+        )
 
     def find(self, kid: str) -> Key | None:
         """Return the key of this ``kid``, or None; fetch where that may help and was not tried lately.
@@ -74,7 +76,12 @@ class RemoteKeys:
         try:
             self._keys = self._read(self._fetch(self._url))
         except (StoreUnavailable, KeyInvalid) as error:
-            logger.warning("The keys at AUTHX_JWKS_URL were not renewed: %s.", error)
+            metrics.STORE_FAILURES.count(store="issuer")
+            logger.warning(
+                "The keys at AUTHX_JWKS_URL were not renewed: %s.",
+                error,
+                extra={"event": "issuer_keys_not_renewed"},
+            )
             raise StoreUnavailable("the issuer's keys were not renewed") from error
 
     def _read(self, jwks: dict[str, Any]) -> dict[str, tuple[dict[str, Any], Key]]:

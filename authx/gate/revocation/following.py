@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Event, Lock
 from typing import Final
 
+from authx import clocks
 from authx.conf import conf
 from authx.errors import StoreUnavailable
 from authx.gate.background import RunInBackground, close_connections, start_thread
@@ -38,7 +38,7 @@ class Follower:
         copy: LocalCopy,
         interval: float = INTERVAL_SECONDS,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = clocks.monotonic,
         run_in_background: RunInBackground = start_thread,
     ) -> None:
         """Read ``copy`` every ``interval`` seconds; tests give a clock, and may read by ``look`` alone."""
@@ -92,7 +92,7 @@ class Follower:
         except Exception:
             close_connections()
             if not self._is_puzzled:
-                logger.exception("The endings cannot be followed.")
+                logger.exception("The endings cannot be followed.", extra={"event": "endings_not_followed"})
             self._is_puzzled = True
         if self._copy.is_failing:
             close_connections()  # the connection may have been lost

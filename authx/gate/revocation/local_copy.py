@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from threading import Lock
 
+from authx import clocks
 from authx.core.freshness import NEVER, Policy
 from authx.core.revocation_log import merge_entries
 from authx.errors import StoreUnavailable
@@ -44,7 +44,7 @@ class LocalCopy:
     def __init__(
         self,
         feed: Feed,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = clocks.monotonic,
         *,
         keep: Callable[[], float],
         run_in_background: RunInBackground | None = None,
@@ -66,7 +66,11 @@ class LocalCopy:
         #: Held for a moment while the entries change: by a reading, or by an ending of this process.
         self._changing = Lock()
         self._copy = SharedCopy(
-            self._read, clock=clock, run_in_background=run_in_background, after_fork=self._after_fork
+            self._read,
+            clock=clock,
+            run_in_background=run_in_background,
+            after_fork=self._after_fork,
+            name="endings",
         )
 
     def __len__(self) -> int:
@@ -152,7 +156,10 @@ class LocalCopy:
 
     def _give_up(self, now: float) -> None:
         logger.warning(
-            "There are more than %d endings: no copy of them is kept for %.0f s.", MAX_ENDINGS, PAUSE_SECONDS
+            "There are more than %d endings: no copy of them is kept for %.0f s.",
+            MAX_ENDINGS,
+            PAUSE_SECONDS,
+            extra={"event": "endings_too_many"},
         )
         self._feed.begin_again()
         self._paused_until = now + PAUSE_SECONDS  # first: an entry removed below must not look like none

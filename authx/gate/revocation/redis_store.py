@@ -12,11 +12,11 @@ import json
 import logging
 import random
 import secrets
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import Any, Final
 
+from authx import clocks, metrics
 from authx.conf import conf
 from authx.core.claims import DEFAULT_DATABASE
 from authx.core.log_position import LogPosition
@@ -50,8 +50,8 @@ class RedisStore:
         log: Callable[..., Any],
         *,
         database: str = DEFAULT_DATABASE,
-        clock: Callable[[], float] = time.monotonic,
-        calendar: Callable[[], float] = time.time,
+        clock: Callable[[], float] = clocks.monotonic,
+        calendar: Callable[[], float] = clocks.time,
     ) -> None:
         """Connect to ``alias`` for the endings of ``database``, another alias, whose ``log`` is read.
 
@@ -63,7 +63,7 @@ class RedisStore:
         of = "" if database == DEFAULT_DATABASE else f":{database}"
         self.key = key_name(alias, f"authx:endings:{FORMAT_VERSION}:{issuer}{of}")
         self._log, self._clock, self._calendar = log, clock, calendar
-        self._reads, self._writes = Breaker(clock), Breaker(clock)
+        self._reads, self._writes = Breaker(clock, name="redis_reads"), Breaker(clock, name="redis_writes")
         self._renew_at = self._rests_until = float("-inf")
         #: The lease seen last, and until when this process trusts it.
         self._lease: tuple[Any, float] = (None, float("inf"))
@@ -87,7 +87,10 @@ class RedisStore:
                 self._publish(pairs)
         except StoreUnavailable:
             logger.warning(
-                "%d endings were not published; they hold within %.0f s.", len(ended), LEASE_SECONDS
+                "%d endings were not published; they hold within %.0f s.",
+                len(ended),
+                LEASE_SECONDS,
+                extra={"event": "endings_not_published"},
             )
 
     def _publish(self, pairs: list[str]) -> None:
@@ -140,7 +143,11 @@ class RedisStore:
         try:
             self._renew()
         except StoreUnavailable as error:
-            logger.warning("The lease on the endings in Redis was not renewed: %s.", error)
+            logger.warning(
+                "The lease on the endings in Redis was not renewed: %s.",
+                error,
+                extra={"event": "lease_not_renewed"},
+            )
 
     def _renew_soon(self) -> None:
         self._renew_at = min(self._renew_at, self._clock() + RETRY_SECONDS)
@@ -176,8 +183,13 @@ class RedisStore:
             found = execute(*words)
         except self._failures as error:
             if breaker.is_closed:
-                logger.warning("Redis failed; the database answers meanwhile: %s", type(error).__name__)
+                logger.warning(
+                    "Redis failed; the database answers meanwhile: %s",
+                    type(error).__name__,
+                    extra={"event": "redis_failed"},
+                )
             breaker.failed()
+            metrics.STORE_FAILURES.count(store="redis")
             raise StoreUnavailable("Redis does not answer") from error
         breaker.worked()
         return found

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from authx import clocks, metrics
 from authx.conf import conf
 from authx.core import revocation_log
 from authx.core.claims import AccessClaims
@@ -39,7 +39,7 @@ class RemoteFeed:
         url: str,
         *,
         fetch: Callable[..., dict[str, Any]] = fetch_json,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = clocks.monotonic,
     ) -> None:
         self._url, self._fetch, self._clock = url, fetch, clock
         self._cursor = ""
@@ -50,7 +50,12 @@ class RemoteFeed:
         try:
             return self._read()
         except StoreUnavailable as error:
-            logger.warning("The endings at AUTHX_REVOCATIONS_URL were not read: %s.", error)
+            metrics.STORE_FAILURES.count(store="issuer")
+            logger.warning(
+                "The endings at AUTHX_REVOCATIONS_URL were not read: %s.",
+                error,
+                extra={"event": "endings_not_read"},
+            )
             if isinstance(error, Refused):
                 self.begin_again()  # the issuer may have refused the cursor
             raise
@@ -136,7 +141,12 @@ class IntrospectionSource:
             if not isinstance(active := answer.get("active"), bool):
                 raise StoreUnavailable("the answer is not what it should be")
         except StoreUnavailable as error:
-            logger.warning("AUTHX_INTROSPECTION_URL gave no answer about a token: %s.", error)
+            metrics.STORE_FAILURES.count(store="issuer")
+            logger.warning(
+                "AUTHX_INTROSPECTION_URL gave no answer about a token: %s.",
+                error,
+                extra={"event": "introspection_failed"},
+            )
             raise
         if active and (answer.get("sid"), answer.get("jti")) == (claims.sid, claims.jti):
             return Liveness(None)

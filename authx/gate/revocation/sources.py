@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any, Final, Protocol, cast
 
 from django.utils.module_loading import import_string
 
 from authx.conf import conf
+from authx.conf.gate_policy import GatePolicy
 from authx.core import revocation_log
-from authx.core.claims import AccessClaims
+from authx.core.claims import DEFAULT_DATABASE, AccessClaims
 from authx.core.liveness import Liveness
 from authx.errors import StoreUnavailable
 from authx.gate.background import in_a_thread
@@ -24,6 +24,8 @@ from authx.gate.revocation.window import Feed, window
 from authx.gate.shared_copy import drop_on_change
 
 LIVE: Final = Liveness(None)
+#: What is found under the names of a token that nothing has happened to.
+_NO_ENTRIES: Final = [None] * 4
 
 
 class RevocationSource(Protocol):
@@ -51,11 +53,8 @@ database_source: Port[Callable[[], RevocationSource | ReasonSource]] = Port("dat
 database_log: Port[Callable[..., Feed]] = Port("log of endings")
 
 
-def ask(
-    store: RevocationSource | ReasonSource | None, claims: AccessClaims, now: datetime | None
-) -> Liveness:
-    """Return what ``store`` answers, whichever of the two kinds it is; None is the configured one."""
-    store = store or source()
+def ask(store: RevocationSource | ReasonSource, claims: AccessClaims, now: datetime | None) -> Liveness:
+    """Return what ``store`` answers, whichever of the two kinds it is."""
     answer: Callable[..., Liveness] | None = getattr(store, "answer", None)
     if answer is not None:
         return answer(claims, now)
@@ -69,15 +68,18 @@ class CachedSource:
     another one, the database itself is asked.
     """
 
-    def __init__(self, store: str, lag: timedelta) -> None:
+    def __init__(self, store: str, lag: float) -> None:
+        """Ask ``store``, or a copy of it that is at most ``lag`` seconds old; 0: no copy."""
         self._store, self._lag = store, lag
 
     def answer(self, claims: AccessClaims, now: datetime | None) -> Liveness:
-        if claims.issued_by != current_database():
+        database = current_database()
+        is_elsewhere = claims.db is not None or database != DEFAULT_DATABASE  # mostly neither: no call
+        if is_elsewhere and claims.issued_by != database:
             return ask(database_source.provider(), claims, now)
         try:
-            entries = self._entries(revocation_log.names_for_token(claims))
-            if not revocation_log.is_hit(claims, entries):
+            entries = self._entries(revocation_log.names_for_token(claims), database)
+            if entries == _NO_ENTRIES or not revocation_log.is_hit(claims, entries):
                 return LIVE
         except (StoreUnavailable, ValueError):  # unknown, or not as we write it
             return ask(database_source.provider(), claims, now)
@@ -86,17 +88,20 @@ class CachedSource:
         except StoreUnavailable:
             return Liveness(revocation_log.end_reason(claims, entries))  # as far as is known
 
-    def _entries(self, names: Sequence[str]) -> list[str | None]:
+    def _entries(self, names: Sequence[str], database: str) -> list[str | None]:
         """Return the entries under ``names``, from a copy of known age or from Redis.
 
         Raises:
             StoreUnavailable: neither has them.
         """
         if self._lag:
-            with suppress(TooManyEndings):
-                return copy_of(self._store).entries(names, lag=self._lag.total_seconds())
+            copy = _copies.get((self._store, database))
+            try:
+                return (copy_of(self._store) if copy is None else copy).entries(names, lag=self._lag)
+            except TooManyEndings:
+                pass  # ask the store
         if self._store == "redis":
-            return _redis(conf.REDIS_ALIAS, current_database()).entries(names)
+            return _redis(conf.REDIS_ALIAS, database).entries(names)
         raise StoreUnavailable("no copy is kept: there are too many endings")
 
 
@@ -107,7 +112,7 @@ class FeedSource:
         self._token = token
 
     def answer(self, claims: AccessClaims, now: datetime | None) -> Liveness:
-        names, lag = revocation_log.names_for_token(claims), conf.REVOCATION_LAG.total_seconds()
+        names, lag = revocation_log.names_for_token(claims), conf.gate_policy.lag
         try:
             return Liveness(revocation_log.end_reason(claims, copy_of("remote").entries(names, lag=lag)))
         except TooManyEndings as error:
@@ -132,16 +137,39 @@ def _remote_source(token: object) -> RevocationSource:
 
 
 def source(token: object = None) -> RevocationSource | ReasonSource:
-    """Return a fresh source of the configured kind, for one verification of ``token``."""
-    store, lag = conf.REVOCATION_STORE, conf.REVOCATION_LAG
+    """Return a source of the configured kind, for one verification of ``token``."""
+    policy = conf.gate_policy
+    store, lag = policy.store, policy.lag
     if store == "remote":
         return _remote_source(token)
-    if store == "redis" or (store == "database" and lag):
-        return CachedSource(store, lag)
-    if store == "database":
+    if policy.asks_database:
         return database_source.provider()
+    if policy.asks_copy:
+        return _cached_source(store, lag)
     found: RevocationSource | ReasonSource = _class(store)()
     return found
+
+
+def may_have_ended(claims: AccessClaims, names: tuple[str, ...], policy: GatePolicy, database: str) -> bool:
+    """Return whether Redis or the copy that ``policy`` asks ends a token's session, or withdraws its key.
+
+    ``names`` are those of ``names_for_token``. True also where it cannot be known, or there is no copy yet.
+    """
+    try:
+        if not policy.lag:
+            entries = _redis(conf.REDIS_ALIAS, database).entries(names)
+        elif (copy := _copies.get((policy.store, database))) is not None:
+            entries = copy.entries(names, lag=policy.lag)
+        else:
+            return True
+        return entries != _NO_ENTRIES and revocation_log.is_hit(claims, entries)
+    except (StoreUnavailable, TooManyEndings, ValueError):
+        return True
+
+
+@lru_cache(maxsize=8)
+def _cached_source(store: str, lag: float) -> CachedSource:
+    return CachedSource(store, lag)
 
 
 def publish(ended: Mapping[str, str]) -> None:
