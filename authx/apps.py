@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 
 if TYPE_CHECKING:
     from authx.core.log_position import LogPosition
-    from authx.sessions.liveness import DatabaseSource
+    from authx.sessions.liveness import LiveSource
     from authx.store.revocation_log import EndedLog
 
 
@@ -23,22 +24,35 @@ class AuthxConfig(AppConfig):
         _connect_gate_early()
 
     def ready(self) -> None:
-        from authx import checks
-        from authx.http import charset
+        from authx import checks, metrics
+        from authx.http import access_logs, charset
         from authx.http.actor import actor_of
+        from authx.http.door import door_of
         from authx.identity import deleted_sessions
         from authx.logins import attempts
+        from authx.notices import listening
         from authx.pages import login_signals
         from authx.sessions import ports, user_changes
 
         _connect_gate()
         ports.request_actor.register(actor_of)
+        ports.request_door.register(door_of)
         checks.connect()
         charset.connect()
+        access_logs.connect()
         user_changes.connect()
         attempts.connect()
         login_signals.connect()
         deleted_sessions.connect()
+        listening.connect()
+        describe_for_spectacular()
+        metrics.begin()
+
+
+def describe_for_spectacular() -> None:
+    """Let drf-spectacular know our classes, where a site has it. Found by name, as all of contrib is."""
+    if apps.is_installed("drf_spectacular"):
+        import_module("authx.contrib.spectacular")
 
 
 def _connect_gate_early() -> None:
@@ -57,10 +71,10 @@ def _database_alias() -> str:
     return alias()
 
 
-def _database_source() -> DatabaseSource:
-    from authx.sessions.liveness import DatabaseSource
+def _database_source() -> LiveSource:
+    from authx.sessions.liveness import LiveSource
 
-    return DatabaseSource()
+    return LiveSource()
 
 
 def _revocation_log(position: LogPosition | None = None, *, using: str | None = None) -> EndedLog:
@@ -75,11 +89,11 @@ def _connect_gate() -> None:
     from authx.gate.keys import keyring
     from authx.gate.revocation import sources
     from authx.issuer import signing_keys
-    from authx.sessions.liveness import DatabaseSource
+    from authx.sessions.liveness import LiveSource
     from authx.store import database
     from authx.store.revocation_log import EndedLog
 
     ports.database_alias.register(database.alias)
-    sources.database_source.register(DatabaseSource)
+    sources.database_source.register(LiveSource)
     sources.database_log.register(EndedLog)
     keyring.managed_keys.register(signing_keys.load)

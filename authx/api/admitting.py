@@ -9,16 +9,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from django.views.decorators.debug import sensitive_variables
+from django.utils.translation import gettext
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import PermissionDenied
+from rest_framework.exceptions import APIException, PermissionDenied
 from rest_framework.request import Request
 
-from authx.api.exceptions import InvalidBearerRequest, Unavailable, challenge, refusal
+from authx.api.exceptions import InvalidBearerRequest, challenge, refusal
 from authx.core.claims import AccessClaims
-from authx.errors import StoreUnavailable, TokenError, TokenMalformed
+from authx.errors import AuthxError, StoreUnavailable, TokenError, TokenMalformed
 from authx.gate.principal import TokenCaller
 from authx.gate.verify import signed_claims
+from authx.http.language import negotiated
 from authx.http.request_state import request_state
 
 if TYPE_CHECKING:
@@ -51,22 +52,29 @@ def bearer_token(request: Request) -> str:
     """
     header: str = request._request.META["HTTP_AUTHORIZATION"]
     if "," in header:
-        raise InvalidBearerRequest("More than one Authorization header.")
+        with negotiated(request._request):
+            raise InvalidBearerRequest(gettext("More than one Authorization header."))
+    if header.startswith("Bearer ") and (token := header[7:].rstrip(" ")):
+        return token  # as most do; the same as below
     scheme, _, token = header.strip(" ").partition(" ")
     if not token or scheme.lower() != "bearer":
         raise TokenMalformed("no token follows the scheme")
     return token
 
 
-@sensitive_variables()
 def is_for_another(request: Request, token: str, ours: AuthxAuthentication) -> bool:
     """Return whether the view has a class of ours for tokens of the other kind, and this is one.
 
     Told by a signature of ours: any other token is for whoever refuses it first.
     """
+    authenticators = request.authenticators or ()
+    if len(authenticators) < 2:
+        return False
     wanted = not ours.serves_clients
-    others = [found for found in request.authenticators or () if isinstance(found, AuthxAuthentication)]
-    if not any(found.serves_clients is wanted for found in others):
+    for found in authenticators:
+        if isinstance(found, AuthxAuthentication) and found.serves_clients is wanted:
+            break
+    else:
         return False
     try:
         return signed_claims(token).is_delegated is wanted
@@ -77,18 +85,34 @@ def is_for_another(request: Request, token: str, ours: AuthxAuthentication) -> b
 def let_in(request: Request, caller: AnyCaller) -> tuple[Any, AccessClaims]:
     """Return what DRF is told of a caller, whose use of the session is recorded."""
     caller.record_use()
-    return caller.user(partial(or_refuse, request)), caller.claims
+    return caller.user(partial(_read_user, request, caller)), caller.claims
+
+
+def _read_user(request: Request, caller: AnyCaller, read: Callable[[], Any]) -> Any:
+    """Return what ``read`` returns; once the request has been answered, a user without a name if it fails."""
+    try:
+        return or_refuse(request, read)
+    except APIException:
+        nameless_user = getattr(caller, "nameless_user", None)
+        if nameless_user is None or not request_state(request._request).is_finished:
+            raise
+        return nameless_user()
 
 
 def or_refuse(request: Request, read: Callable[[], T]) -> T:
     """Return what ``read`` returns; turn its errors into those of the API."""
     try:
         return read()
-    except TokenError as error:
+    except (TokenError, StoreUnavailable) as error:
+        raise refused(request, error) from error
+
+
+def refused(request: Request, error: AuthxError) -> APIException:
+    """Return what the API answers to a token that is refused for ``error``, and note that."""
+    if isinstance(error, TokenError):
         request_state(request._request).refusal = error
-        raise refusal(error) from error
-    except StoreUnavailable as error:
-        raise Unavailable from error
+    with negotiated(request._request):  # the site's handler may take it as it is
+        return refusal(error)
 
 
 def session_of(request: Request) -> DeviceSession:
@@ -99,7 +123,8 @@ def session_of(request: Request) -> DeviceSession:
         APIException: the session has ended meanwhile.
     """
     if (found := session_or_none(request)) is None:
-        raise PermissionDenied("The request carries no device session.")
+        with negotiated(request._request):
+            raise PermissionDenied(gettext("The request carries no device session."))
     return found
 
 

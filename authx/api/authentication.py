@@ -6,7 +6,7 @@ Must not import ``rest_framework.views``, which imports this module through DRF'
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest
@@ -19,12 +19,11 @@ from authx.api.admitting import (
     bearer_token,
     is_for_another,
     let_in,
-    or_refuse,
+    refused,
     session_of,
     session_or_none,
 )
 from authx.api.delegated import DelegatedAuthentication
-from authx.api.exceptions import Unavailable
 from authx.api.foreign_tokens import has_other_reader
 from authx.conf import conf
 from authx.core.access_token import is_access_token
@@ -32,10 +31,9 @@ from authx.core.claims import AccessClaims
 from authx.errors import RefreshError, SessionEnded, StoreUnavailable, TokenError, TokenMalformed
 from authx.gate import verify_access_token
 from authx.gate.principal import TokenCaller
-from authx.gate.verify import read_claims
 from authx.http import django_session
 from authx.http.cookies import read_cookie
-from authx.http.renewal import has_bearer
+from authx.http.renewal import has_bearer, names_bearer
 from authx.http.request_state import request_state
 
 if TYPE_CHECKING:
@@ -66,25 +64,25 @@ class BearerAuthentication(AuthxAuthentication):
 
     @sensitive_variables()
     def authenticate(self, request: Request) -> tuple[Any, AccessClaims] | None:
-        if not has_bearer(request._request):
+        if not names_bearer(request._request.META.get("HTTP_AUTHORIZATION", "")):
             return None  # not ours; let the next class look
         state = request_state(request._request)
         state.identity_header = "Authorization"
-        token = or_refuse(request, lambda: bearer_token(request))
-        if is_for_another(request, token, self):
-            return None
-        state.caller = or_refuse(request, lambda: self._admit_ours(request, token))
-        return None if state.caller is None else let_in(request, state.caller)
-
-    @sensitive_variables()
-    def _admit_ours(self, request: Request, token: str) -> AnyCaller | None:
-        """Return the caller; None for a token that is not of our type, where another class takes such."""
         try:
-            return _admit(token)
-        except TokenMalformed:
-            if is_access_token(token) or not has_other_reader(request, self, AuthxAuthentication):
-                raise
-            return None
+            token = bearer_token(request)
+            if is_for_another(request, token, self):
+                return None
+            view: Any = type(request.parser_context.get("view"))
+            try:
+                caller = _admit(token, reads_session=True) if _reads_session(view) else _admit(token)
+            except TokenMalformed:
+                if is_access_token(token) or not has_other_reader(request, self, AuthxAuthentication):
+                    raise
+                return None  # not of our type, and another class takes such
+        except (TokenError, StoreUnavailable) as error:
+            raise refused(request, error) from error
+        state.caller = caller
+        return let_in(request, caller)
 
 
 class CookieAuthentication(AuthxAuthentication):
@@ -104,7 +102,7 @@ class CookieAuthentication(AuthxAuthentication):
                 django_session.flush_with(request._request, error.sid)
             return None
         except StoreUnavailable as error:
-            raise Unavailable from error
+            raise refused(request, error) from error
         if caller is None:
             return None
         SessionAuthentication().enforce_csrf(request)
@@ -124,25 +122,33 @@ def enforce_csrf(request: Request) -> None:
     SessionAuthentication().enforce_csrf(request._request)  # type: ignore[arg-type]
 
 
-@sensitive_variables()
-def _admit(access_token: str) -> Caller | TokenCaller:
-    if conf.REVOCATION_STORE == "remote":
+@lru_cache(maxsize=1024)
+def _reads_session(view: type) -> bool:
+    """Return whether the session's whole row is read with the check, for a class of views.
+
+    It says so, or is asynchronous, and could not read it later.
+    """
+    return bool(getattr(view, "reads_session", False) or getattr(view, "view_is_async", False))
+
+
+def _admit(access_token: str, *, reads_session: bool = False) -> Caller | TokenCaller:
+    if conf.gate_policy.store == "remote":
         return TokenCaller(verify_access_token(access_token))
-    return _admitter()(read_claims(access_token))
+    return _admitter()(access_token, reads_session=reads_session)
 
 
 @cache
-def _admitter() -> Callable[[AccessClaims], Caller]:
-    """Return ``admit``, imported late: a verify-only service has neither our tables nor our users."""
-    from authx.sessions.authentication import admit
+def _admitter() -> Callable[..., Caller]:
+    """Return ``admit_token``, imported late: a verify-only service has neither our tables nor our users."""
+    from authx.sessions.authentication import admit_token
 
-    return admit
+    return admit_token
 
 
 @sensitive_variables()
 def _cookie_caller(request: Request) -> AnyCaller | None:
     """Return the caller by cookie; None where none was presented."""
-    if conf.REVOCATION_STORE != "remote":
+    if conf.gate_policy.store != "remote":
         return _settler()(request._request)
     access_token = read_cookie(request._request, conf.ACCESS_COOKIE)
     return None if access_token is None else _admit(access_token)

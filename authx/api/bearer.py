@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from inspect import isawaitable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.http import HttpRequest, JsonResponse
@@ -19,6 +19,8 @@ from authx.api.authentication import BearerAuthentication
 from authx.api.exceptions import Refused
 from authx.core.claims import AccessClaims
 
+#: The headers of our API's answer that one made of it has too.
+_KEPT: Final = ("WWW-Authenticate", "Retry-After", "Content-Language", "Vary")
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -35,9 +37,11 @@ def identify(request: HttpRequest) -> AccessClaims | None:
             (400), or its session cannot be looked up (503).
     """
     found = BearerAuthentication().authenticate(Request(request))
-    if found is None:
-        return None
-    user, claims = found
+    return None if found is None else set_caller(request, *found)
+
+
+def set_caller(request: HttpRequest, user: Any, claims: AccessClaims) -> AccessClaims:
+    """Set ``request.user``, ``request.auser`` and ``request.auth``; return the claims."""
 
     async def auser() -> Any:
         # Reads the row of a user of whom only the key is known.
@@ -68,7 +72,7 @@ def answer_to(request: HttpRequest, error: APIException) -> JsonResponse:
     """Return what our API answers to a request for which ``identify`` raised ``error``."""
     answer = exception_handler(error, {"request": Request(request), "view": None})
     assert answer is not None
-    headers = {name: answer[name] for name in ("WWW-Authenticate", "Retry-After") if name in answer}
+    headers = {name: answer[name] for name in _KEPT if name in answer}
     headers["Cache-Control"] = "no-store"
     return JsonResponse(answer.data, status=answer.status_code, headers=headers)
 

@@ -11,13 +11,14 @@ from django.core.exceptions import ImproperlyConfigured
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.request import Request
 
-from authx.api.admitting import AuthxAuthentication, bearer_token, is_for_another, let_in, or_refuse
+from authx.api.admitting import AuthxAuthentication, bearer_token, is_for_another, let_in, refused
 from authx.api.exceptions import InsufficientScope
 from authx.api.foreign_tokens import has_other_reader
 from authx.api.guarding import is_guarded
 from authx.conf import conf
 from authx.core.access_token import is_access_token
 from authx.core.claims import AccessClaims
+from authx.errors import StoreUnavailable, TokenError
 from authx.gate.principal import TokenCaller
 from authx.gate.revocation import sources
 from authx.gate.verify import ensure_live, read_claims
@@ -66,7 +67,7 @@ class DelegatedAuthentication(AuthxAuthentication):
         """
         if self._resources:
             return self._resources
-        if conf.REVOCATION_STORE == "remote":
+        if conf.gate_policy.store == "remote":
             return conf.AUDIENCE
         if len(conf.RESOURCES) == 1:
             return tuple(conf.RESOURCES)
@@ -80,26 +81,29 @@ class DelegatedAuthentication(AuthxAuthentication):
         if not has_bearer(request._request):
             return None
         request_state(request._request).identity_header = "Authorization"
-        token = or_refuse(request, lambda: bearer_token(request))
-        if is_for_another(request, token, self):
-            return None
-        if not is_access_token(token) and has_other_reader(request, self, AuthxAuthentication):
-            return None
+        try:
+            token = bearer_token(request)
+            if is_for_another(request, token, self):
+                return None
+            if not is_access_token(token) and has_other_reader(request, self, AuthxAuthentication):
+                return None
+            caller = self._admit(token)
+        except (TokenError, StoreUnavailable) as error:
+            raise refused(request, error) from error
         # Not kept as the caller of the request: its session is not there to be ended or continued.
-        found = let_in(request, or_refuse(request, lambda: self._admit(token)))
+        found = let_in(request, caller)
         _demand_guard(request, *found)
         return found
 
-    @sensitive_variables()
     def _admit(self, token: str) -> Caller | TokenCaller:
         claims = read_claims(token, audience=self.audience, delegated=True)
-        if conf.REVOCATION_STORE == "remote":
+        if conf.gate_policy.store == "remote":
             ensure_live(claims, sources.source(token))
             return TokenCaller(claims)
         # Imported here: a service that only verifies has neither our tables nor our users.
         from authx.sessions.authentication import admit
 
-        return admit(claims, delegated=True)
+        return admit(claims, delegated=True, reads_session=False)
 
 
 def _demand_guard(request: Request, user: Any, claims: AccessClaims) -> None:

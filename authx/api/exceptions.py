@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import timedelta
+from typing import Final
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from rest_framework import status
 from rest_framework.exceptions import (
     APIException,
@@ -15,6 +18,7 @@ from rest_framework.exceptions import (
 )
 from rest_framework.request import Request
 
+from authx import metrics
 from authx.errors import (
     AuthxError,
     ChoiceInvalid,
@@ -42,7 +46,7 @@ class ContentTooLarge(APIException):
     """413: larger than any request to our views needs to be (RFC 9110 §15.5.14)."""
 
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
-    default_detail = "The request is too large."
+    default_detail = _("The request is too large.")
     default_code = "content_too_large"
 
 
@@ -63,7 +67,7 @@ class InvalidClient(APIException):
     """401: the client's credentials are missing or unknown (RFC 6749 §5.2)."""
 
     status_code = status.HTTP_401_UNAUTHORIZED
-    default_detail = "Client authentication failed."
+    default_detail = _("Client authentication failed.")
     default_code = "invalid_client"
 
 
@@ -71,7 +75,7 @@ class UnsupportedTokenType(APIException):
     """400: the client may know of the token, but its session is another's to end (RFC 7009 §2.2.1)."""
 
     status_code = status.HTTP_400_BAD_REQUEST
-    default_detail = "The session of this token is not this client's to end."
+    default_detail = _("The session of this token is not this client's to end.")
     default_code = "unsupported_token_type"
 
 
@@ -108,7 +112,12 @@ class Refused(AuthenticationFailed):
         self, code: str, reason: str = "", replaced_by: str = "", *, answers_lost: bool = False
     ) -> None:
         self.word, self.reason = code, reason
-        super().__init__(body_of(code, reason, replaced_by, answers_lost=answers_lost), code=code)
+        self._replaced_by, self._answers_lost = replaced_by, answers_lost
+        super().__init__(self.body(), code=code)
+
+    def body(self) -> dict[str, str]:
+        """Return what it says, in the language that is active now."""
+        return body_of(self.word, self.reason, self._replaced_by, answers_lost=self._answers_lost)
 
 
 class StepUp(Refused):
@@ -123,8 +132,22 @@ class StepUp(Refused):
         return f'Bearer realm="api", error="{self.word}", max_age="{self.max_age}"'
 
 
+#: The classes whose errors are authx's, wherever they are raised. The others of ``refusal`` are DRF's own.
+OWN: Final = (
+    Unavailable,
+    ContentTooLarge,
+    InvalidRequest,
+    InvalidClient,
+    UnsupportedTokenType,
+    InsufficientScope,
+    Conflict,
+    Refused,
+)
+
+
 def refusal(error: AuthxError) -> APIException:
-    """Return the DRF exception that tells a client about ``error``."""
+    """Count a refusal, and return the DRF exception that tells a client about ``error``."""
+    metrics.REFUSALS.count(door="api", code=error.code)
     if isinstance(error, StoreUnavailable):
         return Unavailable()
     if isinstance(error, RefreshConflict):
@@ -137,7 +160,7 @@ def refusal(error: AuthxError) -> APIException:
         return ValidationError({"device": [str(error)]})
     if isinstance(error, ChoiceInvalid):
         # One text, whether there is no such session, it is another user's, or no limit counts it.
-        return ValidationError({"end": ["There is no such session to end for this login."]})
+        return ValidationError({"end": [gettext("There is no such session to end for this login.")]})
     return Refused(
         error.code,
         getattr(error, "reason", ""),

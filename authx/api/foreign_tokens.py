@@ -23,10 +23,11 @@ def has_other_reader(request: Request, ours: BaseAuthentication, family: type[Ba
     """
     classes: list[Any] = list(request.authenticators or ())
     behind = classes[classes.index(ours) + 1 :] if ours in classes else []
-    return any(_takes_bearer(other, request) for other in behind if not isinstance(other, family))
+    return any(takes_bearer(other, request) for other in behind if not isinstance(other, family))
 
 
-def _takes_bearer(other: Any, request: Request) -> bool:
+def takes_bearer(other: Any, request: Request) -> bool:
+    """Return whether an authentication class takes Bearer tokens."""
     if isinstance(other, SessionAuthentication):
         return False
     if challenge := _challenge(other, request):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from abc import abstractmethod
 from collections.abc import Collection
 from datetime import timedelta
@@ -13,6 +12,7 @@ from rest_framework.exceptions import APIException
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from authx import clocks
 from authx.api.exceptions import InsufficientScope, StepUp
 from authx.api.operators import Composable, ExplainsRefusal
 from authx.conf import conf
@@ -36,6 +36,7 @@ class MayKick(BasePermission):
 
     permission: ClassVar[str] = "authx.kick_devicesession"
     guards_clients: ClassVar[bool] = True
+    client_scopes: ClassVar[tuple[str, ...] | None] = None
 
     def has_permission(self, request: Request, view: Any) -> bool:
         # Imported here: a verify-only service has no models, and uses the other permissions of this module.
@@ -64,6 +65,8 @@ class _ByClaims(ExplainsRefusal):
 
     #: No client passes but by its scope, or none at all: see ``guarding``.
     guards_clients: ClassVar[bool] = True
+    #: What a client's token must have to pass; None where no client does.
+    client_scopes: ClassVar[tuple[str, ...] | None] = None
 
     def has_permission(self, request: Request, view: Any) -> bool:
         claims = request.auth
@@ -89,13 +92,13 @@ class _ByClaims(ExplainsRefusal):
 
 
 class _HasScope(_ByClaims):
-    wanted: ClassVar[tuple[str, ...]]
+    client_scopes: ClassVar[tuple[str, ...]]
 
     def allows(self, claims: AccessClaims) -> bool:
-        return set(self.wanted).issubset(claims.scopes)
+        return set(self.client_scopes).issubset(claims.scopes)
 
     def explain(self, claims: AccessClaims) -> APIException:
-        return InsufficientScope(self.wanted)
+        return InsufficientScope(self.client_scopes)
 
 
 class _HasRole(_ByClaims):
@@ -111,7 +114,7 @@ class _RecentlyAuthenticated(_ByClaims):
     def allows(self, claims: AccessClaims) -> bool:
         if claims.is_delegated or claims.auth_time is None:
             return False
-        now = time.time()
+        now = clocks.time()
         is_past = claims.auth_time <= now + conf.CLOCK_LEEWAY.total_seconds()
         return is_past and is_within(self.max_age, claims.auth_time, now)
 
@@ -126,6 +129,7 @@ class IsFirstParty(ExplainsRefusal):
     """
 
     guards_clients: ClassVar[bool] = True
+    client_scopes: ClassVar[tuple[str, ...] | None] = None
 
     def has_permission(self, request: Request, view: Any) -> bool:
         user: Any = request.user
@@ -146,7 +150,7 @@ def HasScope(*scopes: str) -> type[BasePermission]:  # noqa: N802 - it stands wh
     """
     _check("scope", scopes, _SCOPE)
     wanted = tuple(dict.fromkeys(scopes))
-    return _make(_HasScope, "HasScope", f"The token's scope holds {' '.join(wanted)}.", wanted=wanted)
+    return _make(_HasScope, "HasScope", f"The token's scope holds {' '.join(wanted)}.", client_scopes=wanted)
 
 
 def HasRole(*roles: str) -> type[BasePermission]:  # noqa: N802
@@ -179,8 +183,8 @@ def RecentlyAuthenticated(max_age: timedelta) -> type[BasePermission]:  # noqa: 
     return _make(_RecentlyAuthenticated, "RecentlyAuthenticated", doc, max_age=max_age)
 
 
-def _make(base: type[_ByClaims], name: str, doc: str, **wanted: Any) -> type[BasePermission]:
-    made: Any = Composable(name, (base,), {"__module__": __name__, "__doc__": doc, **wanted})
+def _make(base: type[_ByClaims], name: str, doc: str, **demands: Any) -> type[BasePermission]:
+    made: Any = Composable(name, (base,), {"__module__": __name__, "__doc__": doc, **demands})
     return cast("type[BasePermission]", made)
 
 

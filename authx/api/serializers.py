@@ -9,9 +9,12 @@ from uuid import UUID
 
 from django.contrib.auth.forms import UsernameField
 from django.db import models
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from rest_framework import ISO_8601, serializers
 
 from authx.conf import conf
+from authx.core.device import MAX_ID_LENGTH, MAX_NAME_LENGTH
 from authx.core.login_proof import MAX_LENGTH
 from authx.core.user_model import username_of
 from authx.logins.choosing import Offer
@@ -35,7 +38,7 @@ class BodySerializer(serializers.Serializer):
 class DeviceSerializer(BodySerializer):
     """A client's description of its device; ``Device`` validates the values."""
 
-    id = serializers.CharField(required=False, allow_blank=True, max_length=128)
+    id = serializers.CharField(required=False, allow_blank=True, max_length=MAX_ID_LENGTH)
     name = serializers.CharField(required=False, allow_blank=True, max_length=512)
     type = serializers.CharField(required=False, allow_blank=True, max_length=32)
 
@@ -46,7 +49,7 @@ class EntrySerializer(BodySerializer):
     device = DeviceSerializer(required=False)
     # A message without what was sent: JSON may hold text that no response can (RFC 8259 §8.2).
     transport = serializers.ChoiceField(
-        ["body", "cookie"], default="body", error_messages={"invalid_choice": "Must be body or cookie."}
+        ["body", "cookie"], default="body", error_messages={"invalid_choice": _("Must be body or cookie.")}
     )
     remember = serializers.BooleanField(default=True)
 
@@ -82,7 +85,7 @@ class ProofLoginSerializer(EntrySerializer):
         """Refuse a body that proves twice who it is: what is not looked at must not be sent."""
         both = [name for name in ("username", "password") if self.initial_data.get(name) is not None]
         if both:
-            text = "A login proof stands in place of name and password."
+            text = gettext("A login proof stands in place of name and password.")
             raise serializers.ValidationError({name: [text] for name in both})
         return attrs
 
@@ -111,7 +114,7 @@ class PasswordSerializer(serializers.Serializer):
 class NameSerializer(serializers.Serializer):
     """The body of a ``PATCH``: the device's new name."""
 
-    name = serializers.CharField(allow_blank=True, max_length=100)
+    name = serializers.CharField(allow_blank=True, max_length=MAX_NAME_LENGTH)
 
 
 class KickSerializer(BodySerializer):
@@ -162,13 +165,13 @@ class SessionSerializer(serializers.ModelSerializer):
             "id": session.device_id,
             "name": session.device_name,
             "type": session.device_type,
-            "label": session.device_label,
+            "label": session.label,
         }
 
 
 def client_body(session: DeviceSession, names: Mapping[str, str]) -> dict[str, str]:
     """Return what is shown of the client whose session it is; ``names`` are of clients, by their ids."""
-    return {"id": session.client_id, "name": names.get(session.client_id, session.device_label)}
+    return {"id": session.client_id, "name": names.get(session.client_id, session.label)}
 
 
 class ConnectedAppSerializer(SessionSerializer):

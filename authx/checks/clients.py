@@ -7,17 +7,17 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
-from django.urls import reverse
 
-from authx.conf import Conf, conf
-from authx.sessions.client_sessions import CLIENT, SERVICE
+from authx.checks.mounted import is_mounted
+from authx.conf import conf
+from authx.core.client_sessions import CLIENT, SERVICE
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def check_clients(**kwargs: Any) -> list[CheckMessage]:
     """Check that clients' tokens are kept apart from logins, and that scopes and lifetimes fit together."""
-    if any(setting.complaint() for setting in Conf.declared()):
+    if not conf.is_valid():
         return []  # reported by check_settings
     return [*_lifetimes(), *_resources(), *_device_types(), *_issuer()]
 
@@ -55,9 +55,7 @@ def _device_types() -> list[CheckMessage]:
 
 def _issuer() -> list[CheckMessage]:
     """Check that clients can compare the ``iss`` of an answer with the server they asked (RFC 9207 §2)."""
-    try:
-        reverse("authx-oauth:token")
-    except Exception:  # it is not mounted, or there is no URLconf that can be read, which Django reports
+    if not is_mounted("authx-oauth:token"):
         return []
     parts = urlsplit(conf.ISSUER)
     is_local = parts.scheme == "http" and parts.hostname in _LOOPBACK

@@ -12,7 +12,7 @@ from django.urls import URLPattern, get_resolver
 
 from authx.api.delegated import DelegatedAuthentication
 from authx.api.guarding import is_guarded
-from authx.conf import Conf, conf
+from authx.conf import conf
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class _Found:
 
 def check_delegated_views(**kwargs: Any) -> list[CheckMessage]:
     """Check every view of the URLconf that has ``DelegatedAuthentication``."""
-    if any(setting.complaint() for setting in Conf.declared()):
+    if not conf.is_valid():
         return []  # reported by check_settings
     messages: dict[str, CheckMessage] = {}
     for found in _views():
@@ -65,20 +65,25 @@ def _resource(found: _Found) -> CheckMessage | None:
 
 
 def _views() -> Iterator[_Found]:
+    for callback in callbacks():
+        yield from _of(callback)
+
+
+def callbacks() -> Iterator[Any]:
+    """Yield what the URLconf calls for each of its patterns; nothing where it cannot be read."""
     try:
         patterns = get_resolver().url_patterns
     except Exception:  # Django reports it
         return
-    for callback in _callbacks(patterns):
-        yield from _of(callback)
+    yield from _within(patterns)
 
 
-def _callbacks(patterns: Any) -> Iterator[Any]:
+def _within(patterns: Any) -> Iterator[Any]:
     for pattern in patterns:
         if isinstance(pattern, URLPattern):
             yield pattern.callback
         else:
-            yield from _callbacks(pattern.url_patterns)
+            yield from _within(pattern.url_patterns)
 
 
 def _of(callback: Any) -> Iterator[_Found]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from django.conf import settings
@@ -12,6 +11,7 @@ from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch
 from django.utils.module_loading import import_string
 
+from authx.checks.named_code import is_plain_function
 from authx.conf import Conf, DottedPath, conf
 
 
@@ -45,8 +45,7 @@ def _function(path: str) -> list[CheckMessage]:
         found = import_string(path)
     except ImportError:
         return []  # reported by check_together
-    call = getattr(type(found), "__call__", None)  # noqa: B004
-    if callable(found) and not any(map(inspect.iscoroutinefunction, (found, call))):
+    if is_plain_function(found):
         return []
     text = f"AUTHX_PASSWORD_LOGIN names {path}, which is no plain function (request, user)."
     return [Error(text, hint="Name a function that is not async.", id="authx.E022")]

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Warning
 from django.utils.module_loading import import_string
 
-from authx.conf import Conf, conf
+from authx.conf import conf
 from authx.sockets.door import Door
 
 #: Where apps of Django, Channels and Starlette keep what stands behind them.
@@ -40,7 +40,7 @@ def check_sockets(**kwargs: Any) -> list[CheckMessage]:
 
 def check_sockets_in_production(**kwargs: Any) -> list[CheckMessage]:
     """Warn of a service whose sockets hear of endings late, or not at all."""
-    if any(setting.complaint() for setting in Conf.declared()) or conf.REVOCATION_STORE != "remote":
+    if not conf.is_valid() or conf.REVOCATION_STORE != "remote":
         return []
     if not any(isinstance(each.app, Door) for each in _apps()):
         return []

@@ -9,7 +9,7 @@ from django.core.cache import caches
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 
-from authx.conf import Conf, conf
+from authx.conf import conf
 from authx.gate.revocation.redis_connection import connect, failures
 
 #: How the name of a ``maxmemory-policy`` begins that deletes keys before they expire.
@@ -26,7 +26,7 @@ _ENGINES_WITH_SCHEMAS = frozenset(
 
 def check_store(**kwargs: Any) -> list[CheckMessage]:
     """Check what ``redis`` needs, and warn of a lag that has no effect."""
-    if any(setting.complaint() for setting in Conf.declared()):
+    if not conf.is_valid():
         return []  # reported by check_settings
     found: list[CheckMessage] = []
     if "." in conf.REVOCATION_STORE and conf.REVOCATION_LAG:

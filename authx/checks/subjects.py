@@ -8,7 +8,7 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 
-from authx.conf import Conf, conf
+from authx.conf import conf
 from authx.sessions.subjects import subject_field
 
 #: Fields whose values have no form as text, or more than one.
@@ -28,7 +28,7 @@ _HINT = "Name a UUIDField(default=uuid.uuid4, unique=True, editable=False), say;
 
 def check_subject_field(**kwargs: Any) -> list[CheckMessage]:
     """Demand a unique column of identifiers; warn if it may be empty or edited."""
-    if any(setting.complaint() for setting in Conf.declared()) or conf.SUBJECT_FIELD is None:
+    if not conf.is_valid() or conf.SUBJECT_FIELD is None:
         return []
     try:
         field = subject_field()

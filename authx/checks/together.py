@@ -7,19 +7,18 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
-from django.utils.module_loading import import_string
 
 from authx.checks.cookies import check_cookies
-from authx.conf import Conf, conf
-from authx.core.methods import APPS as PROVING_APPS
+from authx.checks.named_code import check_named_code
+from authx.conf import conf
 from authx.errors import KeyInvalid
 
 
 def check_together(**kwargs: Any) -> list[CheckMessage]:
     """Check the rules that involve more than one setting."""
-    if any(setting.complaint() for setting in Conf.declared()):
+    if not conf.is_valid():
         return []  # reported by check_settings
-    return [*_durations(), *check_cookies(), *_keys(), *_paths(), *_surroundings()]
+    return [*_durations(), *check_cookies(), *_keys(), *check_named_code(), *_surroundings()]
 
 
 def _durations() -> list[CheckMessage]:
@@ -60,37 +59,6 @@ def _keys() -> list[CheckMessage]:
     return []
 
 
-def _paths() -> list[CheckMessage]:
-    """Check settings that name code: it must be there now, not only at the first login."""
-    found: list[CheckMessage] = []
-    for name in (
-        "CLAIMS",
-        "GRANT_CLAIMS",
-        "DEVICE_CLASSIFIER",
-        "BIND_DJANGO_LOGIN",
-        "PASSWORD_LOGIN",
-        "REVOCATION_STORE",
-        "COUNTRY",
-        "LOCKOUT",
-    ):
-        path = Conf.__dict__[name].configured()
-        if isinstance(path, str) and "." in path:
-            found += _importable(f"AUTHX_{name}", path)
-    for path in conf.AMR:
-        if path.partition(".")[0] not in PROVING_APPS:
-            found += _importable(f"AUTHX_AMR names {path}, which", path)
-    return found
-
-
-def _importable(what: str, path: str) -> list[CheckMessage]:
-    try:
-        import_string(path)
-    except ImportError as error:
-        hint = "Name an importable module and what it defines."
-        return [Error(f"{what} cannot be imported: {error}", hint=hint, id="authx.E011")]
-    return []
-
-
 def _surroundings() -> list[CheckMessage]:
     found: list[CheckMessage] = []
     if not settings.USE_TZ:
@@ -109,7 +77,10 @@ def _surroundings() -> list[CheckMessage]:
     ours = any(str(name).startswith("authx.api.authentication.") for name in classes)
     handler = drf.get("EXCEPTION_HANDLER")
     if ours and handler in {None, "rest_framework.views.exception_handler"}:
-        text = "DRF's own errors carry no code, and an unavailable store no Retry-After."
-        hint = 'Set REST_FRAMEWORK["EXCEPTION_HANDLER"] = "authx.api.exception_handler".'
+        text = "DRF's handler does not know our errors: an unavailable store is a 500, a 401 may be a 403."
+        hint = (
+            'Set REST_FRAMEWORK["EXCEPTION_HANDLER"] = "authx.api.exception_handler", for every error of the '
+            'site, or "authx.api.own_errors_only".'
+        )
         found.append(Warning(text, hint=hint, id="authx.W005"))
     return found

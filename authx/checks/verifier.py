@@ -7,14 +7,14 @@ from typing import Any
 from django.core.checks import CheckMessage, Error, Warning
 from django.views.decorators.debug import sensitive_variables
 
-from authx.conf import Conf, conf
+from authx.conf import conf
 from authx.errors import StoreUnavailable
 from authx.gate.service_credentials import prove
 
 
 def check_verifier(**kwargs: Any) -> list[CheckMessage]:
     """Check ``AUTHX_REVOCATION_STORE = "remote"`` and the settings that belong to it."""
-    if any(setting.complaint() for setting in Conf.declared()):
+    if not conf.is_valid():
         return []  # reported by check_settings
     if conf.REVOCATION_STORE != "remote":
         return _not_remote()

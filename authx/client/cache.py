@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotInTime
@@ -14,6 +13,7 @@ from weakref import WeakSet
 
 from django.views.decorators.debug import sensitive_variables
 
+from authx import clocks
 from authx.errors import AuthxError, StoreUnavailable
 
 #: Tokens kept by one process; about 2 KB each.
@@ -42,7 +42,9 @@ class _Kept:
 class TokenCache:
     """Tokens by the digest of what they were asked for with; no key of it reveals a token."""
 
-    def __init__(self, max_tokens: int = MAX_TOKENS, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, max_tokens: int = MAX_TOKENS, *, clock: Callable[[], float] = clocks.monotonic
+    ) -> None:
         self.max_tokens, self._clock = max_tokens, clock
         self._kept: dict[bytes, _Kept] = {}
         self._flights: dict[bytes, Future[str]] = {}

@@ -12,6 +12,7 @@ from typing import Any, Final
 from django.core.exceptions import ImproperlyConfigured
 from django.views.decorators.debug import sensitive_variables
 
+from authx import metrics
 from authx.client.cache import Issued, TokenCache
 from authx.client.presented import presented_token
 from authx.conf import conf
@@ -103,13 +104,17 @@ def _fetch(url: str, form: _Form) -> Issued:
         issued = _issued(fetch_json(url, form=form, authenticated=True), form)
     except Refused as error:
         _breaker.worked()
+        metrics.SERVICE_TOKENS.count(outcome="refused" if error.word else "unavailable")
         raise _refusal(error, form) from None
     except BaseException as error:
         _breaker.failed()
+        metrics.SERVICE_TOKENS.count(outcome="unavailable")
+        metrics.STORE_FAILURES.count(store="issuer")
         if isinstance(error, StoreUnavailable):
-            logger.warning("AUTHX_TOKEN_URL gave no token: %s.", error)
+            logger.warning("AUTHX_TOKEN_URL gave no token: %s.", error, extra={"event": "token_not_fetched"})
         raise
     _breaker.worked()
+    metrics.SERVICE_TOKENS.count(outcome="issued")
     return issued
 
 
@@ -135,17 +140,25 @@ def _refusal(error: Refused, form: _Form) -> OAuthError | StoreUnavailable:
     """Return what an answer 4xx means; without a word of OAuth, that AUTHX_TOKEN_URL leads elsewhere."""
     audience = ", ".join(form["audience"])
     if not error.word:
-        logger.error("AUTHX_TOKEN_URL is no token endpoint, or a proxy answers in its place: %s.", error)
+        logger.error(
+            "AUTHX_TOKEN_URL is no token endpoint, or a proxy answers in its place: %s.",
+            error,
+            extra={"event": "token_url_wrong"},
+        )
         return StoreUnavailable("the issuer does not answer as it should")
     refused = OAuthError(error.word, error.description)
     logger.warning(
-        "The issuer gave no token for %s: %s, %s.", audience, refused.error, refused.error_description
+        "The issuer gave no token for %s: %s, %s.",
+        audience,
+        refused.error,
+        refused.error_description,
+        extra={"event": "token_refused"},
     )
     return refused
 
 
 _tokens = TokenCache()
-_breaker = Breaker()
+_breaker = Breaker(name="issuer_tokens")
 
 
 def _drop() -> None:

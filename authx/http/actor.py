@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from authx.core.actor import Actor
-from authx.core.device import clean_text
+from authx.core.device import MAX_USER_AGENT_LENGTH, clean_text
 from authx.http.client_address import client_ip
 
 
@@ -24,5 +24,5 @@ def actor_of(request: Any, user: Any = None) -> Actor:
 
 
 def user_agent_of(request: HttpRequest) -> str:
-    """Return the User-Agent header, safe to store and print, at most 512 characters."""
-    return clean_text(request.META.get("HTTP_USER_AGENT", ""), 512)
+    """Return the User-Agent header, safe to store and print, at most MAX_USER_AGENT_LENGTH characters."""
+    return clean_text(request.META.get("HTTP_USER_AGENT", ""), MAX_USER_AGENT_LENGTH)

@@ -17,6 +17,7 @@ from typing import Any, Final
 from django.core.signals import request_started
 from django.http import HttpRequest
 from django.utils.http import parse_header_parameters
+from django.utils.translation import gettext_lazy as _
 
 #: The codecs, by Python's own names, in which programs and browsers write text.
 _ORDINARY: Final = re.compile(
@@ -30,7 +31,7 @@ _FORMS: Final = frozenset({_URLENCODED, "multipart/form-data"})
 #: Replaces a Content-Type with which Django would decode by a codec that is no text encoding.
 _UNREADABLE: Final = "application/x-authx-unreadable"
 
-REFUSAL: Final = "The request's charset is none that text is written in."
+REFUSAL: Final[Any] = _("The request's charset is none that text is written in.")
 
 
 def is_ordinary(charset: str) -> bool:

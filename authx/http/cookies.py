@@ -1,10 +1,11 @@
-"""Our three cookies: read, set and cleared in one place, always with the same attributes."""
+"""Our cookies: read, set and cleared in one place, always with the same attributes."""
 
 from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from cryptography.fernet import InvalidToken, MultiFernet
 from django.http import HttpRequest
@@ -20,6 +21,8 @@ from authx.http.request_state import unswapped_state
 #: Browsers keep no cookie longer than 400 days (RFC 6265bis §5.5), nor one over 4096 octets.
 DEVICE_COOKIE_SECONDS = 400 * 86400
 MAX_COOKIE_BYTES = 4096
+#: How long a browser may say why its last session ended: time to find the password, or to have it reset.
+ENDED_SECONDS = 3600
 
 #: The start of every Fernet token (its version and the high bits of its time), and of no token of ours.
 _ENCRYPTED = "gAAAA"
@@ -27,8 +30,13 @@ _ENCRYPTED = "gAAAA"
 #: Space and tab: all that may surround a name or a value without being part of it.
 _BLANK = " \t"
 
+#: The values of a cookie that was not sent.
+_NONE: tuple[str, ...] = ()
+
 #: What Django's test clients, which delete no cookies, send for one that was cleared.
-_CLEARED = '""'
+_CLEARED = frozenset({'""'})
+
+# Whatever begins here hides the variables of what it calls, too, from error reports.
 
 logger = logging.getLogger("authx")
 
@@ -50,14 +58,12 @@ def read_cookie(request: HttpRequest, name: str) -> str | None:
 def session_cookies(request: HttpRequest) -> tuple[str | None, str | None] | None:
     """Return access and refresh token, each as ``read_cookie`` does; None without ``has_credentials``."""
     sent = _sent(request)
-    values = sent.get(conf.ACCESS_COOKIE, []), sent.get(conf.REFRESH_COOKIE, [])
-    return (_only(values[0]), _only(values[1])) if _holds_any(*values) else None
+    access, refresh = sent.get(conf.ACCESS_COOKIE, _NONE), sent.get(conf.REFRESH_COOKIE, _NONE)
+    return (_only(access), _only(refresh)) if _holds_any(access, refresh) else None
 
 
-@sensitive_variables()
-def _only(sent: list[str]) -> str | None:
-    value, *others = sent or [""]
-    if others or not value:
+def _only(sent: Sequence[str]) -> str | None:
+    if len(sent) != 1 or not (value := sent[0]):
         return None
     # Whatever AUTHX_COOKIE_ENCRYPTION is now: it may have been switched since the cookie was set, and what
     # the cookie holds is signed anyway.
@@ -69,28 +75,29 @@ def _only(sent: list[str]) -> str | None:
         return value
 
 
+@sensitive_variables()
 def has_credentials(request: HttpRequest) -> bool:
     """Return whether a session cookie of ours was sent, valid or not; one that we cleared does not count."""
     sent = _sent(request)
-    return _holds_any(sent.get(conf.ACCESS_COOKIE, []), sent.get(conf.REFRESH_COOKIE, []))
+    return _holds_any(sent.get(conf.ACCESS_COOKIE, _NONE), sent.get(conf.REFRESH_COOKIE, _NONE))
+
+
+def _holds_any(access: Sequence[str], refresh: Sequence[str]) -> bool:
+    return not {*access, *refresh} <= _CLEARED
 
 
 @sensitive_variables()
-def _holds_any(access: list[str], refresh: list[str]) -> bool:
-    return any(value != _CLEARED for value in [*access, *refresh])
-
-
 def is_sent(request: HttpRequest, name: str) -> bool:
     """Return whether a cookie of this name was sent, with whatever value but an empty one."""
     return any(_sent(request).get(name, []))
 
 
+@sensitive_variables()
 def came_back(request: HttpRequest) -> bool:
     """Return whether there is a session cookie of ours to be taken back, an empty one too."""
     return not {conf.ACCESS_COOKIE, conf.REFRESH_COOKIE}.isdisjoint(_sent(request))
 
 
-@sensitive_variables()
 def _sent(request: HttpRequest) -> dict[str, list[str]]:
     """Return the values in the request's Cookie header by name; parsed once, while it stays the same.
 
@@ -101,16 +108,16 @@ def _sent(request: HttpRequest) -> dict[str, list[str]]:
         return {}
     header: str = request.META.get("HTTP_COOKIE", "")
     if state.cookies is None or state.cookies[0] != header:
-        state.cookies = header, _parse(_joined(request, header))
+        scope = getattr(request, "scope", None)  # None under WSGI
+        state.cookies = header, _parse(header if scope is None else _joined(scope, header))
     return state.cookies[1]
 
 
-def _joined(request: HttpRequest, header: str) -> str:
+def _joined(scope: Mapping[str, Any], header: str) -> str:
     """Rejoin the several headers of an ASGI request, which Django joins with commas (RFC 9113 §8.2.3).
 
     A comma is part of a value, so one of two cookies of our name would be hidden in another cookie's value.
     """
-    scope = getattr(request, "scope", {})
     sent = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name.lower() == b"cookie"]
     return "; ".join(sent) if header == ",".join(sent) else header
 
@@ -171,12 +178,29 @@ def set_device_cookie(response: HttpResponseBase, device_id: str) -> None:
     _set(response, conf.DEVICE_COOKIE, device_id, DEVICE_COOKIE_SECONDS)
 
 
+def ended_cookie() -> str:
+    """Return the name of the cookie that says why the last session ended (``authx.http.ended_cookie``).
+
+    It follows the name of the refresh cookie: a site that renames that one renames both.
+    """
+    return f"{conf.REFRESH_COOKIE}_ended"
+
+
+def set_ended_cookie(response: HttpResponseBase, value: str) -> None:
+    """Set the cookie that says why the last session ended; without a value, delete it."""
+    _set(response, ended_cookie(), value, ENDED_SECONDS if value else 0)
+
+
 def _set(response: HttpResponseBase, name: str, value: str, max_age: int | None) -> None:
     if value and conf.COOKIE_ENCRYPTION:
         value = _fernet().encrypt(value.encode()).decode().rstrip("=")
     if len(name) + len(value) > MAX_COOKIE_BYTES and name not in _reported:
         _reported.add(name)
-        logger.warning("The cookie %s is too large for browsers: put fewer claims in AUTHX_CLAIMS.", name)
+        logger.warning(
+            "The cookie %s is too large for browsers: put fewer claims in AUTHX_CLAIMS.",
+            name,
+            extra={"event": "cookie_too_large"},
+        )
     response.cookies.pop(name, None)  # else one for this visit alone keeps the Max-Age of one set before
     response.set_cookie(
         name,
@@ -198,7 +222,7 @@ def _same_site(name: str) -> str:
 
     A browser that comes from a link elsewhere would seem a new one, and be given another device cookie.
     """
-    is_credential = name != conf.DEVICE_COOKIE
+    is_credential = name in {conf.ACCESS_COOKIE, conf.REFRESH_COOKIE}
     return conf.COOKIE_SAMESITE if is_credential or conf.COOKIE_SAMESITE != "Strict" else "Lax"
 
 

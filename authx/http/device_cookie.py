@@ -9,13 +9,13 @@ from django.http.response import HttpResponseBase
 from itsdangerous import BadData, Signer
 
 from authx.conf import conf, secret_keys
-from authx.core.derivation import signer
+from authx.core.derivation import DIGEST, signer
 from authx.core.device_cookie import BrowserDevice, read_device, write_device
 from authx.http.cookies import is_sent, read_cookie, set_device_cookie
 from authx.http.request_state import request_state, unswapped_state
 
 #: The signed text, a dot, 32 octets. 43 characters leave two spare bits, which must be zero: one spelling.
-_SIGNED = re.compile(r"[A-Za-z0-9_.-]+\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
+_SIGNED = re.compile(r"[A-Za-z0-9_.-]+\." + DIGEST)
 
 
 def browser_device(request: HttpRequest) -> BrowserDevice:

@@ -20,7 +20,7 @@ from authx.http.proof_notes import SEEN_KEY, see_if_first
 from authx.http.request_state import request_state
 from authx.http.session_deletions import ending_nothing
 from authx.http.session_key import key_of, renew_key, stored_key
-from authx.http.shown_login import holds_more, show, written
+from authx.http.shown_login import holds_more, show, show_values, written
 
 #: In a Django session: the sid it is bound to; ``""`` if its login deliberately opened none.
 BOUND_KEY = "_authx_session"
@@ -31,7 +31,8 @@ FORCED_KEY = "_authx_forced"
 #: The keys of a Django login.
 LOGIN_KEYS = SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY
 
-#: The ``stored_key`` of each Django session that this process has marked so; None stands for all without one.
+#: The ``stored_key`` of each Django session that this process has marked so; None stands for all without one,
+#: but not for requests that have no Django session.
 _forced_keys: set[str | None] = set()
 
 
@@ -121,7 +122,7 @@ def is_forced(request: HttpRequest) -> bool:
 
 def is_forced_here(request: HttpRequest) -> bool:
     """Return whether this process has marked it so, without loading it: a test runs in the site's process."""
-    return bool(_forced_keys) and stored_key(request) in _forced_keys
+    return bool(_forced_keys) and bool(key_of(request)) and stored_key(request) in _forced_keys
 
 
 def unbind(request: HttpRequest) -> None:
@@ -170,6 +171,14 @@ def leave_no_other(request: HttpRequest, user: Any, sid: str) -> bool:
     elif has_login and bound is None:
         bind(request, sid)
     return False
+
+
+def show_binding(request: HttpRequest, sid: str) -> None:
+    """Show that it is bound to ``sid``, and no login yet: until ``show_login``, or the response."""
+    session = getattr(request, "session", None)
+    if session is not None:
+        request_state(request).shows_login = True
+        show_values(session, **{BOUND_KEY: sid})
 
 
 def show_login(request: HttpRequest, user: Any, sid: str, backend: str) -> None:

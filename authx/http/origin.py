@@ -27,8 +27,23 @@ def is_allowed_origin(request: HttpRequest) -> bool:
     Raises:
         DisallowedHost: Django's; the Host header names no host of the site.
     """
+    return origin_of(request) in conf.SOCKET_ORIGINS or _is_own(request)
+
+
+def is_same_origin(request: HttpRequest) -> bool:
+    """Return whether a page of this very host has sent the request; False if its browser does not say so.
+
+    Raises:
+        DisallowedHost: as above.
+    """
+    relation = request.headers.get("Sec-Fetch-Site")  # Fetch Metadata; absent over plain http
+    if relation not in {None, "same-origin"}:
+        return False
+    return _is_own(request) if origin_of(request) else relation is not None
+
+
+def _is_own(request: HttpRequest) -> bool:
     origin, host = origin_of(request), request.get_host()
-    if origin in {f"https://{host}", *conf.SOCKET_ORIGINS}:
-        return True
     domain, _port = split_domain_port(host)
-    return origin == f"http://{host}" and (not conf.COOKIE_SECURE or domain in _LOCAL)
+    is_local = not conf.COOKIE_SECURE or domain in _LOCAL
+    return origin == f"https://{host}" or (is_local and origin == f"http://{host}")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeVar
 
+from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import Resolver404, ResolverMatch, resolve
@@ -69,18 +71,49 @@ def is_login_page(request: HttpRequest) -> bool:
     match = _match(request)
     if match is None:
         return False
+    if _takes_login_form(match):
+        return True
+    login_url = str(settings.LOGIN_URL)
+    return login_url == request.path or login_url == match.view_name
+
+
+def is_login_form(request: HttpRequest) -> bool:
+    """Return whether the request sends a form to a Django ``LoginView``, ours included, or an admin's."""
+    match = _match(request) if request.method == "POST" else None
+    return match is not None and _takes_login_form(match)
+
+
+def _takes_login_form(match: ResolverMatch) -> bool:
+    return _is_login_view(match.func) or _is_admin_login(match)
+
+
+def is_admin_login(request: HttpRequest) -> bool:
+    """Return whether the request goes to the login page of an admin site, whatever its name."""
+    match = _match(request)
+    return match is not None and _is_admin_login(match)
+
+
+def _is_admin_login(match: ResolverMatch) -> bool:
+    return match.url_name == "login" and match.app_name == "admin"
+
+
+@lru_cache(maxsize=1024)  # asked after every page: one class of views is compared with another
+def _is_login_view(view: Any) -> bool:
     from django.contrib.auth.views import LoginView  # as below
 
-    if issubclass(getattr(match.func, "view_class", object), LoginView):
-        return True
-    is_admins = (match.app_name, match.url_name) == ("admin", "login")
-    return is_admins or str(settings.LOGIN_URL) in {match.view_name, request.path}
+    return issubclass(getattr(view, "view_class", object), LoginView)
 
 
 def is_api_view(request: HttpRequest) -> bool:
     """Return whether the request goes to a DRF view, whose errors are JSON."""
     match = _match(request)
     return match is not None and hasattr(match.func, "cls")
+
+
+def is_async_view(request: HttpRequest) -> bool:
+    """Return whether the request goes to an asynchronous view."""
+    match = _match(request)
+    return match is not None and iscoroutinefunction(match.func)
 
 
 def _renews_itself(request: HttpRequest) -> bool:
@@ -114,9 +147,10 @@ def _match(request: HttpRequest) -> ResolverMatch | None:
 
 def has_bearer(request: HttpRequest) -> bool:
     """Return whether the request uses the Bearer scheme, well-formed or not (RFC 6750 §2.1)."""
-    return names_bearer(request.META.get("HTTP_AUTHORIZATION", ""))
+    authorization: str | None = request.META.get("HTTP_AUTHORIZATION")
+    return authorization is not None and names_bearer(authorization)
 
 
 def names_bearer(authorization: str) -> bool:
     """Return whether an Authorization header, or several that a server has joined, names that scheme."""
-    return _BEARER.search(authorization) is not None
+    return authorization.startswith("Bearer ") or _BEARER.search(authorization) is not None

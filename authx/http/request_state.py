@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.functional import cached_property  # Python 3.11's own takes a lock
 
 from authx.core.device_cookie import BrowserDevice
 from authx.errors import AuthxError
@@ -15,16 +15,19 @@ from authx.errors import AuthxError
 answered_request: ContextVar[HttpRequest | None] = ContextVar("authx_answered_request", default=None)
 
 
-@dataclass(slots=True)
 class RequestState:
-    """What one part of authx has found out about a request, for parts that handle it later."""
+    """What one part of authx has found out about a request, for parts that handle it later.
+
+    Every request has one and most set two or three of its fields: the rest stays with the class, and what is
+    filled bit by bit is made when it is asked for.
+    """
 
     #: The Django session that the request came with; None until the middleware has noted it.
-    django_session: Any = field(default=None, repr=False)
+    django_session: Any = None
     #: The Cookie header, and the values that it holds under each name.
-    cookies: tuple[str, dict[str, list[str]]] | None = field(default=None, repr=False)
+    cookies: tuple[str, dict[str, list[str]]] | None = None
     #: What those of the session hold (``authx.logins.presented``), once they have been read.
-    presented: Any = field(default=None, repr=False)
+    presented: Any = None
     #: The request header by which an API view identified the caller: the response varies with it.
     identity_header: str | None = None
     #: Whom the API has authenticated, and whether by cookie.
@@ -37,10 +40,10 @@ class RequestState:
     #: What it says about "keep me signed in"; None where it does not say.
     remember: bool | None = None
     #: The last Django login of this request, for where it is refused for want of room.
-    complete_login: Any = field(default=None, repr=False)
+    complete_login: Any = None
     #: The login that a proof has just proved again, and what its user has chosen to end for it.
-    proved_login: Any = field(default=None, repr=False)
-    choice: Any = field(default=None, repr=False)
+    proved_login: Any = None
+    choice: Any = None
     #: The API has signed this browser in or out: what the middleware found out before no longer holds.
     took_over: bool = False
     #: The middleware has finished the response: no cookie can be added.
@@ -56,19 +59,33 @@ class RequestState:
     login_wait: int = 0
     #: Whether that is another package's lockout, which may have an answer of its own.
     is_locked_out: bool = False
-    #: Attempts to sign in whose outcome is not known yet.
-    attempts: list[Any] = field(default_factory=list, repr=False)
     #: Its Django session shows a login that it does not hold; and held or showed one that is to last.
     shows_login: bool = False
     has_login: bool = False
-    #: The keys that its own Django session has had.
-    django_keys: set[str | None] = field(default_factory=set, repr=False)
-    #: Those that it has deleted, with the query that finds them again after a rollback; and those that were
-    #: deleted by a login or a logout, which ends by itself what it ends.
-    deleted_sessions: dict[str, Any] = field(default_factory=dict, repr=False)
-    released_keys: set[str | None] = field(default_factory=set, repr=False)
+    #: Where its login page has said why the last session ended; ``""`` where it has not.
+    ending_shown: str = ""
     #: The device session whose user is to authenticate again, while that is tried.
     proof_of: Any = None
+
+    @cached_property
+    def attempts(self) -> list[Any]:
+        """Return the attempts to sign in whose outcome is not known yet."""
+        return []
+
+    @cached_property
+    def django_keys(self) -> set[str | None]:
+        """Return the keys that its own Django session has had."""
+        return set()
+
+    @cached_property
+    def deleted_sessions(self) -> dict[str, Any]:
+        """Return the keys of those that it has deleted, with the query that finds them after a rollback."""
+        return {}
+
+    @cached_property
+    def released_keys(self) -> set[str | None]:
+        """Return the keys that were deleted by a login or a logout, which ends by itself what it ends."""
+        return set()
 
 
 def is_swapped(request: HttpRequest) -> bool:

@@ -26,11 +26,18 @@ def show(store: Any, *, key: str, backend: str, auth_hash: str, **others: str) -
 
     ``others`` are shown too where they are missing.
     """
-    if SESSION_KEY in store:
-        return
+    if SESSION_KEY not in store:
+        show_values(
+            store,
+            **others,
+            **{SESSION_KEY: key, BACKEND_SESSION_KEY: backend, HASH_SESSION_KEY: auth_hash},
+        )
+
+
+def show_values(store: Any, **values: str) -> None:
+    """Show each of the values that is missing; the store stays unmodified."""
     was_modified = store.modified
-    shown = {SESSION_KEY: key, BACKEND_SESSION_KEY: backend, HASH_SESSION_KEY: auth_hash}
-    for name, value in (others | shown).items():
+    for name, value in values.items():
         store.setdefault(name, Shown(value))
     store.modified = was_modified
 

@@ -20,7 +20,7 @@ from authx.identity.identity import Delivery, Identity
 from authx.sessions import Credentials, Device, open_session
 from authx.sessions.activity import record_presence
 from authx.sessions.credentials import credentials_for
-from authx.sessions.liveness import end_of
+from authx.sessions.liveness import end_of, ended_at
 from authx.sessions.lookup import Snapshot, find_adopted, find_by_sid
 
 #: How long after its login or adoption a Django session alone is a credential and fetches our cookies.
@@ -84,13 +84,24 @@ def _adopt(request: HttpRequest) -> Identity:
     return _delivered(request, credentials, user)
 
 
+def _ended(found: Snapshot | None, reason: str | None) -> SessionEnded:
+    if found is None or reason is None:
+        return SessionEnded(EndReason.EXPIRED)
+    session = found.session
+    return SessionEnded(
+        reason,
+        replaced_by=session.replaced_by,
+        answers_lost=session.answers_lost,
+        ended_at=ended_at(session, reason, found.now),
+    )
+
+
 def _follow(request: HttpRequest, found: Snapshot | None) -> Identity:
     """Return the visitor of the session that this Django login belongs to, or why there is none."""
     reason = EndReason.EXPIRED if found is None else end_of(found)
     if found is None or reason:
-        lost = found is not None and found.session.answers_lost
         django_session.flush_ended(request, None)
-        return Identity(refusal=SessionEnded(reason or EndReason.EXPIRED, answers_lost=lost))
+        return Identity(refusal=_ended(found, reason))
     session = found.session
     if not django_session.is_present(request):  # it only holds the session's data: no login
         return Identity()

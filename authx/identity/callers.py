@@ -30,6 +30,8 @@ def cookie_caller(request: HttpRequest) -> Caller | KnownCaller | None:
     """
     visit, presented = visit_of(request), presented_by(request)
     known = Identity() if visit is None else _known(visit, presented)
+    if known.unread is not None:
+        return known.unread
     if known.session is not None:
         return _known_caller(known)
     if known.failure is not None:
@@ -47,7 +49,7 @@ def _known(visit: Visit, presented: Presented) -> Identity:
     """Return what is known of the visitor; look it up only where our cookies do not say it."""
     if not presented.is_sent or django_session.is_forced_here(visit.request) or _is_beneath(visit.request):
         return visit.settle()
-    return visit.identity
+    return visit.known
 
 
 def _is_beneath(request: HttpRequest) -> bool:

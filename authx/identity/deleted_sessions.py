@@ -113,34 +113,56 @@ def conclude(request: HttpRequest, visit: Visit | None, state: RequestState) -> 
     Raises:
         StoreUnavailable: the database cannot be asked or written; nothing has ended.
     """
-    if visit is not None and (left := _left_by_emptying(visit, state)) is not None:
-        end_session(left, EndReason.LOGOUT, by=actor_of(request, visit.identity.user))
-        visit.identify(Identity(delivery=Delivery(clears_cookies=True)))
+    gone = _gone(request, state)
+    left = None if visit is None else _left_by_emptying(visit, state, gone)
+    ended = _end_bound(request, visit, gone) if gone else 0
+    if visit is None:
         return
+    found = cookie_session(request) if ended else None
+    if found is None or end_of(found) != EndReason.LOGOUT:
+        if left is None:
+            return
+        end_session(left, EndReason.LOGOUT, by=actor_of(request, visit.known.user))
+    visit.identify(Identity(delivery=Delivery(clears_cookies=True)))
+
+
+def _end_bound(request: HttpRequest, visit: Visit | None, keys: list[str]) -> int:
+    user = getattr(request, "user", None) if visit is None else _visitor(visit)
+    return end_bound_sessions(keys, EndReason.LOGOUT, by=actor_of(request, user))
+
+
+def _visitor(visit: Visit) -> Any:
+    """Return who the visitor is, also where the view has not asked; None where that cannot be known."""
+    try:
+        return visit.settle().user
+    except Exception:  # of the store, or of the site's own code: the session ends all the same
+        return None
+
+
+def _gone(request: HttpRequest, state: RequestState) -> list[str]:
+    """Return the keys of its own Django session that the request has deleted for good."""
     deleted = state.deleted_sessions.keys() - state.released_keys
     if not deleted or _lives_on(request, deleted):
-        return
+        return []
     with database.store_errors():  # the view's transaction may have been rolled back
-        gone = [key for key in deleted if not state.deleted_sessions[key].exists()]
-    actor = actor_of(request, getattr(request, "user", None))
-    if not end_bound_sessions(gone, EndReason.LOGOUT, by=actor) or visit is None:
-        return
-    found = cookie_session(request)
-    if found is not None and end_of(found) == EndReason.LOGOUT:
-        visit.identify(Identity(delivery=Delivery(clears_cookies=True)))
+        return [key for key in deleted if not state.deleted_sessions[key].exists()]
 
 
-def _left_by_emptying(visit: Visit, state: RequestState) -> DeviceSession | None:
-    """Return the session whose login a view has taken out of the Django session, where no signal says so.
+def _left_by_emptying(visit: Visit, state: RequestState, gone: list[str]) -> DeviceSession | None:
+    """Return the session whose login a view has taken out of the Django session, where no mark tells of it.
 
-    It cleared the Django session, or flushed one that is stored in no table. An impersonation is another's
-    login.
+    It cleared the Django session, or flushed one that is stored in no table, or whose key its row does not
+    have: that is stored when the row is read. An impersonation is another's login.
     """
-    session, user = visit.identity.session, visit.identity.user
-    if session is None or session.user_id != user.pk or state.took_over or state.deleted_sessions:
+    if not state.has_login or state.took_over or not visit.has_named_somebody:
+        return None
+    if state.deleted_sessions and not gone:
         return None
     with visit.in_place():
-        return session if state.has_login and not django_login.holds_login(visit.request) else None
+        if django_login.holds_login(visit.request):
+            return None
+    session, user = visit.identity.session, visit.known.user
+    return session if session is not None and session.user_id == user.pk else None
 
 
 def _lives_on(request: HttpRequest, deleted: set[str]) -> bool:

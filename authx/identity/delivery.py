@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from authx.http import cookies, device_cookie, django_session
+from authx.http import cookies, device_cookie, django_session, ended_cookie
 from authx.http.request_state import is_swapped
 from authx.identity.identity import Delivery
 from authx.logins.presented import cookies_of_others
@@ -29,6 +29,7 @@ def deliver(request: HttpRequest, response: HttpResponseBase, delivery: Delivery
     if is_swapped(request):
         return False
     if delivery.clears_cookies:
+        ended_cookie.forget(request, response)
         if not _lives_on(delivery.ended):
             kept = set() if delivery.clears_others else cookies_of_others(request)
             cookies.clear_cookies(response, keep=kept)
@@ -45,6 +46,7 @@ def deliver(request: HttpRequest, response: HttpResponseBase, delivery: Delivery
     if ended or session.generation != credentials.claims.gen:
         return False
     _set_cookies(request, response, session, credentials)
+    ended_cookie.forget(request, response)
     if delivery.binds_django_session:
         device_cookie.remember_login(request, response, session.subject, login=str(session.pk))
     return True

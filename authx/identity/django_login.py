@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from authx.conf import DottedPath, conf
 from authx.core.derivation import keyed_hash
 from authx.http import django_session
+from authx.http.django_session import BOUND_KEY
 from authx.http.request_state import request_state
 from authx.http.session_key import stored_key
 from authx.models import DeviceSession
@@ -30,9 +31,20 @@ def show(request: HttpRequest, session: DeviceSession) -> None:
     request_state(request).has_login = holds_login(request)
 
 
+def show_later(request: HttpRequest, sid: str) -> None:
+    """Hold the place of the login that ``show`` shows, until the row of session ``sid`` has been read.
+
+    So a view that empties the Django session signs out here, too.
+    """
+    if not django_session.is_present(request):
+        django_session.show_binding(request, sid)
+    request_state(request).has_login = holds_login(request)
+
+
 def holds_login(request: HttpRequest) -> bool:
-    """Return whether the Django session holds or shows a login."""
-    return SESSION_KEY in getattr(request, "session", ())
+    """Return whether the Django session holds or shows a login, or is bound, which holds the place of one."""
+    store: Any = getattr(request, "session", ())
+    return SESSION_KEY in store or (BOUND_KEY in store and bool(store[BOUND_KEY]))
 
 
 def _any_backend() -> str:

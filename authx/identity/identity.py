@@ -8,10 +8,12 @@ from typing import Any
 from django.contrib.auth.models import AnonymousUser
 
 from authx.core.claims import AccessClaims
+from authx.core.ended import Ended
 from authx.core.reasons import EndReason
 from authx.errors import AuthxError, RefreshReused, SessionEnded
 from authx.models import DeviceSession
 from authx.sessions import Credentials
+from authx.sessions.authentication import Caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Identity:
     """Who a request is; as it stands, an anonymous visitor who presented nothing."""
 
     user: Any = field(default_factory=AnonymousUser)
-    #: The live device session; None without one.
+    #: The live device session; None without one, and while its row has not been read.
     session: DeviceSession | None = None
     #: The claims of the access token, presented or just made, that names the session; None without one.
     claims: AccessClaims | None = None
@@ -45,6 +47,8 @@ class Identity:
     #: What the site's own code, such as AUTHX_CLAIMS, has raised instead of an answer; None if nothing.
     failure: Exception | None = None
     delivery: Delivery = Delivery()
+    #: Whom AUTHX_REVOCATION_STORE has let in, until the row has been read; ``user`` reads it when it is used.
+    unread: Caller | None = None
 
     @property
     def ended_reason(self) -> str:
@@ -54,11 +58,10 @@ class Identity:
         return str(self.refusal.reason) if isinstance(self.refusal, SessionEnded) else ""
 
     @property
-    def replaced_by(self) -> str:
-        """Return the device type of the login in its place; ``""`` unless the reason is ``replaced``."""
-        return self.refusal.replaced_by if isinstance(self.refusal, SessionEnded) else ""
-
-    @property
-    def answers_lost(self) -> bool:
-        """Return whether it ended because answers kept getting lost, where the reason is ``reused``."""
-        return isinstance(self.refusal, SessionEnded | RefreshReused) and self.refusal.answers_lost
+    def ended(self) -> Ended | None:
+        """Return how the presented session ended; None if it has not, or for no reason that we know."""
+        error, reason = self.refusal, self.ended_reason
+        if not isinstance(error, SessionEnded | RefreshReused) or reason not in set(EndReason):
+            return None
+        replaced_by = error.replaced_by if isinstance(error, SessionEnded) else ""
+        return Ended(reason, error.ended_at, replaced_by, error.answers_lost)

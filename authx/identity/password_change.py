@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from authx.http.request_state import RequestState
 from authx.http.session_key import key_of, stored_key
 from authx.http.shown_login import written
 from authx.identity.identity import Delivery, Identity
+from authx.identity.settling import read
 from authx.identity.step_up import came_back
 from authx.models import DeviceSession
 from authx.sessions import Credentials, end_session
@@ -40,6 +42,31 @@ def own_password_change(request: HttpRequest, identity: Identity, state: Request
     return Identity(credentials.session.user, credentials.session, delivery=delivery)
 
 
+def read_changed(request: HttpRequest, known: Identity) -> Identity:
+    """Do what ``read`` does, after ``update_session_auth_hash`` in this request.
+
+    The new password has ended the session, which goes on in another one, after the view.
+
+    Raises:
+        StoreUnavailable: the row cannot be read.
+    """
+    caller = known.unread
+    assert caller is not None
+    found = find_by_sid(UUID(caller.claims.sid))
+    if found is None or found.is_marked or not _is_of_this_request(request, found.session):
+        return read(request, known)
+    caller.keep(found)
+    return replace(known, session=found.session, unread=None)
+
+
+def _is_of_this_request(request: HttpRequest, session: DeviceSession) -> bool:
+    """Return whether the session has ended with the old password, and the new one's hash is stored here."""
+    if user_end(session) != EndReason.PASSWORD_CHANGED:
+        return False
+    stored: str = request.session[HASH_SESSION_KEY]
+    return stored == session_auth_hash(session.user)
+
+
 def continue_changed(
     request: HttpRequest, sid: UUID, *, came_back: bool, django_key: str | None = None
 ) -> Credentials | None:
@@ -57,9 +84,7 @@ def continue_changed(
         return None
     after = found.session
     user: Any = after.user
-    if user_end(after) != EndReason.PASSWORD_CHANGED:
-        return None
-    if request.session[HASH_SESSION_KEY] != session_auth_hash(user):
+    if not _is_of_this_request(request, after):
         return None
     actor = actor_of(request, user)
     if after.ended_at is None:  # a bulk update

@@ -1,17 +1,14 @@
-"""Who a request is: settled from what it presents, by one function for every web door.
-
-Renew first, then look: where renewing is due, that happens before the view, in no transaction of its own.
-Everything else happens when somebody asks.
-"""
+"""Who a request is: settled from what it presents, by one function for every web door, when somebody asks."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from django.http import HttpRequest
-from django.views.decorators.debug import sensitive_variables
 
 from authx.core.claims import AccessClaims
 from authx.core.reasons import EndReason
@@ -29,87 +26,76 @@ from authx.http.request_state import is_swapped
 from authx.identity import django_login
 from authx.identity.adoption import identity_of_django_login, identity_of_swapped_session
 from authx.identity.binding import mark_binding
-from authx.identity.identity import Delivery, Identity
+from authx.identity.identity import Identity
 from authx.logins.browser import cookie_session
-from authx.logins.presented import Presented, presented_by
+from authx.logins.presented import presented_by
 from authx.sessions import end_session
 from authx.sessions.activity import record_use
+from authx.sessions.authentication import Caller, admit
 from authx.sessions.liveness import end_of, find_live
-from authx.sessions.refreshing import admit_without_refresh, exchange, find_refreshable
-from authx.sessions.risk import count_refresh
+from authx.sessions.refreshing import find_refreshable
 from authx.store.database import store_errors
 
 logger = logging.getLogger("authx")
 
-
-def renew(request: HttpRequest) -> Identity:
-    """Renew silently where the access cookie is no credential and there is a refresh cookie.
-
-    Return what is known of the request then, for ``settle``: the Django session has not been looked at, and
-    of an access cookie that counts only the claims are known. An error of the site's own code is kept for
-    whoever asks, because most pages do not.
-    """
-    try:
-        presented = presented_by(request)
-        if not presented.is_due or not renewal.may_renew(request):
-            return Identity(claims=presented.access)
-        with store_errors():
-            return _renew(request, presented)
-    except StoreUnavailable as error:
-        return Identity(refusal=error)
-    except Exception as error:
-        logger.exception("A session was not renewed.")
-        return Identity(failure=error)
+#: What is known of a request before it has been looked at; its user is handed out to nobody.
+NOBODY = Identity()
+#: Reads the user of a caller whose row has not been read.
+UserOf = Callable[[Caller], Any]
 
 
-def settle(request: HttpRequest, known: Identity) -> Identity:
+def settle(request: HttpRequest, known: Identity, user_of: UserOf | None = None) -> Identity:
     """Return who the request is; ``known`` is what ``renew`` has returned for it.
 
-    Flushes a Django session that is another login's, or that ends with its device session.
+    Flushes a Django session that is another login's, or that ends with its device session. With ``user_of``,
+    which reads a caller's user later, the session is alive if AUTHX_REVOCATION_STORE says so, whether or not
+    its row has been read; without it, the row is read.
     """
     try:
         with store_errors():  # Django's own session and user are read here too
-            return _settle(request, known)
+            return _settle(request, known, user_of)
     except StoreUnavailable as error:
         return Identity(refusal=error, delivery=known.delivery)
     except Exception as error:
-        logger.exception("A visitor could not be identified.")
+        logger.exception("A visitor could not be identified.", extra={"event": "visitor_not_identified"})
         return Identity(failure=error, delivery=known.delivery)
 
 
-@sensitive_variables()
-def _renew(request: HttpRequest, presented: Presented) -> Identity:
-    if presented.refresh is None:
-        return Identity(refusal=presented.refresh_error)
-    actor = actor_of(request)
+def read(request: HttpRequest, known: Identity) -> Identity:
+    """Return ``known`` with the row of its session, or who the request is if that is over after all.
+
+    Raises:
+        StoreUnavailable: it cannot be read.
+    """
+    caller = known.unread
+    assert caller is not None
     try:
-        if count_refresh(presented.refresh, actor):
-            # Too often: the visitor is let in unchanged, and no cookies are set.
-            session, claims = admit_without_refresh(presented.refresh, actor)
-            return Identity(session.user, session, claims)
-        credentials = exchange(presented.refresh, actor)
-    except RefreshError as error:
-        return _refused(request, error)
-    session = credentials.session
-    return Identity(session.user, session, credentials.claims, delivery=Delivery(credentials))
+        with store_errors():
+            session = caller.session
+            django_login.show(request, session)
+            mark_binding(request, session)
+    except SessionEnded as error:
+        return refused(request, error)
+    except TokenError:
+        return _by_refresh_cookie(request)
+    return replace(known, session=session, unread=None)
 
 
-def _settle(request: HttpRequest, known: Identity) -> Identity:
+def _settle(request: HttpRequest, known: Identity, user_of: UserOf | None) -> Identity:
     if is_swapped(request):
         return identity_of_swapped_session(request)
     if isinstance(known.refusal, StoreUnavailable):
         return _leaving(request) if renewal.is_logout(request) else known
-    if (forced := _by_forced_login(request)) is not None:
+    presented = presented_by(request)
+    if presented.is_sent and (forced := _by_forced_login(request)) is not None:
         return forced
     if known.refusal is not None or known.failure is not None:
         return known
     if known.session is not None:
         return _admitted(request, known)
-    if known.claims is not None:
-        return _by_access_cookie(request, known.claims)
-    if presented_by(request).is_sent:
-        return _by_refresh_cookie(request)
-    return identity_of_django_login(request)
+    if (access := presented.access) is not None:
+        return _by_access_cookie(request, access, user_of)
+    return _by_refresh_cookie(request) if presented.is_sent else identity_of_django_login(request)
 
 
 def _by_forced_login(request: HttpRequest) -> Identity | None:
@@ -118,7 +104,7 @@ def _by_forced_login(request: HttpRequest) -> Identity | None:
     They end as at a login over them. No login by HTTP wins so: its Django session could be planted by a
     sibling domain, whose cookies cannot replace ours.
     """
-    if not presented_by(request).is_sent or not django_session.is_forced(request):
+    if not django_session.is_forced(request):
         return None
     older = cookie_session(request)
     if older is not None and str(older.session.pk) == django_session.bound_to(request):
@@ -131,15 +117,39 @@ def _by_forced_login(request: HttpRequest) -> Identity | None:
     return identity
 
 
-def _by_access_cookie(request: HttpRequest, claims: AccessClaims) -> Identity:
+def _by_access_cookie(request: HttpRequest, claims: AccessClaims, user_of: UserOf | None) -> Identity:
     try:
-        found = find_live(claims)
+        if user_of is not None and not _needs_row(request, claims):
+            caller = admit(claims)
+            if not caller.is_read:
+                return _unread(request, caller, user_of)
+            caller.record_use()
+            session = caller.session
+        else:
+            found = find_live(claims)
+            record_use(found.session, claims, now=found.now)
+            session = found.session
     except SessionEnded as error:
-        return _refused(request, error)
+        return refused(request, error)
     except TokenError:
         return _by_refresh_cookie(request)
-    record_use(found.session, claims, now=found.now)
-    return _admitted(request, Identity(found.session.user, found.session, claims))
+    return _admitted(request, Identity(session.user, session, claims))
+
+
+def _needs_row(request: HttpRequest, claims: AccessClaims) -> bool:
+    """Return whether the row has to say whose the Django login is that the browser has as well."""
+    if not django_session.is_present(request):
+        return False
+    return claims.opaque or django_session.beneath_sid(request) == claims.sid
+
+
+def _unread(request: HttpRequest, caller: Caller, user_of: UserOf) -> Identity:
+    """Return the identity of a live session whose row nobody has asked for, as ``_admitted`` does."""
+    user = caller.user(lambda read: user_of(caller))
+    caller.record_use()
+    django_session.leave_no_other(request, user, caller.claims.sid)
+    django_login.show_later(request, caller.claims.sid)
+    return Identity(user, claims=caller.claims, unread=caller)
 
 
 def _by_refresh_cookie(request: HttpRequest) -> Identity:
@@ -180,7 +190,7 @@ def _admitted(request: HttpRequest, identity: Identity) -> Identity:
     return identity
 
 
-def _refused(request: HttpRequest, error: RefreshError | TokenError) -> Identity:
+def refused(request: HttpRequest, error: RefreshError | TokenError) -> Identity:
     """Return nobody, and why; flush the Django login that ends with the session, but no newer one."""
     if isinstance(error, SessionEnded | RefreshReused):
         django_session.flush_ended(request, error.sid)

@@ -20,7 +20,7 @@ def claim_stored_data(visit: Visit, state: RequestState) -> None:
         StoreUnavailable: whose it is cannot be known.
     """
     request = visit.request
-    is_bound = visit.identity.delivery.binds_django_session or state.took_over
+    is_bound = visit.known.delivery.binds_django_session or state.took_over
     if is_bound or not has_credentials(request):
         return
     access = presented_by(request).access

@@ -46,12 +46,12 @@ def read_again(visit: Visit) -> None:
 
 def _keep_binding(visit: Visit, state: RequestState) -> None:
     request = visit.request
-    if visit.identity.session is None or not django_session.is_used(request) or not request.session.modified:
+    if visit.known.session is None or not django_session.is_used(request) or not request.session.modified:
         return
-    changed = own_password_change(request, visit.identity, state)
+    changed = own_password_change(request, visit.known, state)
     if changed is not None:
         visit.identify(changed)
-    credentials = visit.identity.delivery.credentials
+    credentials = visit.known.delivery.credentials
     if credentials is None:
         return
     sid = str(credentials.session.pk)

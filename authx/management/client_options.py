@@ -23,7 +23,7 @@ _REPEATED: Final = (
         f"Instead of those that its other options need: {', '.join(GRANT_TYPES[:3])}, token_exchange.",
     ),
     ("--scope", "scope", "SCOPE", "A scope that it may have at most, or several with spaces."),
-    ("--resource", "resources", "URI", "An API that its users' tokens may be for; of AUTHX_RESOURCES."),
+    ("--resource", "resources", "URI", "An API that its tokens may be for; of AUTHX_RESOURCES."),
     ("--may-call", "may_call", "CLIENT", "A service that it may call: its id or audience."),
     ("--origin", "origins", "ORIGIN", "An origin whose scripts may read answers of token/ (CORS)."),
 )

@@ -18,6 +18,7 @@ from django.views import View
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_variables
 
+from authx import metrics
 from authx.conf import conf
 from authx.core.authorization import (
     AuthorizationRequest,
@@ -66,8 +67,10 @@ class AuthorizeView(View):
                 self.asked = self._judge(dict(request.GET.lists()))
                 return super().dispatch(request, *args, **kwargs)
             except RedirectRefused as error:
+                metrics.REFUSALS.count(door="oauth", code=error.error)
                 return pages.refused(request, error.error, error.error_description)
             except AuthorizationRefused as error:
+                metrics.REFUSALS.count(door="oauth", code=error.error)
                 return self._answer(
                     error.redirect_uri,
                     {"error": error.error, "error_description": error.error_description},

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from authx.core.client_assertion import unverified_claim
 from authx.core.exchange_request import MAX_TARGETS
-from authx.core.oauth_client import CLIENT_CREDENTIALS, TOKEN_EXCHANGE
-from authx.issuer.client_lookup import find_client, may_be_an_id
+from authx.core.oauth_client import CLIENT_CREDENTIALS, TOKEN_EXCHANGE, is_client_id
+from authx.issuer.client_lookup import find_client
 from authx.models import ServiceClient
 from authx.oauth.form import Form
 from authx.sessions.clients_together import Together, read_together
@@ -31,7 +31,7 @@ class Reading:
         grant_type = self.form.get("grant_type")
         if grant_type not in (CLIENT_CREDENTIALS, TOKEN_EXCHANGE) or len(targets) > MAX_TARGETS:
             return find_client(client_id)
-        if not may_be_an_id(client_id):
+        if not is_client_id(client_id):
             return None
         self.found = read_together(client_id, targets, self._client_of_subject())
         return self.found.by_id(client_id)
@@ -39,4 +39,4 @@ class Reading:
     def _client_of_subject(self) -> str:
         """Return whose the subject token says to be; whether that is true, the exchange asks."""
         named = unverified_claim(self.form.get("subject_token") or "", "client_id") or ""
-        return named if may_be_an_id(named) else ""
+        return named if is_client_id(named) else ""

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
+from authx import metrics
 from authx.errors import OAuthError, StoreUnavailable
 from authx.http import cors
 from authx.http.actor import actor_of
@@ -42,11 +43,19 @@ def token(request: HttpRequest) -> HttpResponse:
 
 @sensitive_variables()
 def _answered(request: HttpRequest) -> HttpResponse:
+    grant = ""
     try:
         form = read_form(request)
+        grant = form.get("grant_type") or ""
         reading = Reading(form)
         client = presented_client(request, form, reading.find)
         actor = replace(actor_of(request, None), client_id=client.client_id)
-        return JsonResponse(answer(client, form, actor, reading.found))
+        issued = answer(client, form, actor, reading.found)
+        metrics.GRANTS.count(grant=grant, outcome="issued")
+        return JsonResponse(issued)
+    except StoreUnavailable:
+        metrics.GRANTS.count(grant=grant, outcome="temporarily_unavailable")
+        raise
     except OAuthError as error:
+        metrics.GRANTS.count(grant=grant, outcome=error.error)
         return answers.refusal(error)

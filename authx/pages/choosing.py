@@ -25,6 +25,7 @@ from authx.http.error_reports import HiddenText
 from authx.http.framing import unframed
 from authx.http.password_login import password_login_refusal, takes_passwords
 from authx.http.request_state import is_swapped, request_state
+from authx.http.words import together
 from authx.logins.choosing import CompleteLogin, LoginByProof, browser_holder, offer
 from authx.logins.outcome import set_retry_after
 from authx.pages.other_login_page import to_other_login_page
@@ -123,7 +124,7 @@ class ChoosingLoginView(LoginView):
             response = self.show(str(too_many(wait).message), 429)
         else:
             text = _("This choice is no longer open: it is used up, or more than five minutes old.")
-            response = self.show(f"{text} {_('Please sign in again.')}", 401)
+            response = self.show(together(text, _("Please sign in again.")), 401)
         set_retry_after(response, wait)  # for a site without our middleware
         return response
 

@@ -1,6 +1,9 @@
-"""What "your devices" lets its user end beside devices: connected apps; and what it asks for before."""
+"""What the actions of "your devices" have in common, and the one that disconnects an app."""
 
 from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -16,13 +19,30 @@ from authx.identity.visit import session_of
 from authx.pages.arrival import only_posted
 from authx.pages.step_up import demand_recent
 from authx.sessions.connected_apps import connected_apps, disconnect, was_connected
+from authx.sessions.queries import find_own_session
 
 
-def demand_recent_login(request: HttpRequest) -> HttpResponse | None:
-    """Return a redirect where AUTHX_DEVICES_MAX_AUTH_AGE demands a more recent login of this session."""
+def demand_recent_login(request: HttpRequest, *, at_most: timedelta | None = None) -> HttpResponse | None:
+    """Return a redirect where AUTHX_DEVICES_MAX_AUTH_AGE demands a more recent login of this session.
+
+    So does ``at_most``, unless that setting takes any login.
+    """
     if session_of(request) is None:  # a login that the site wants no device session for has no such time
         return None
-    return demand_recent(request, conf.DEVICES_MAX_AUTH_AGE, back=reverse("authx:devices"))
+    max_age = conf.DEVICES_MAX_AUTH_AGE
+    if max_age is not None and at_most is not None:
+        max_age = min(max_age, at_most)
+    return demand_recent(request, max_age, back=reverse("authx:devices"))
+
+
+def ended_before(request: HttpRequest, sid: UUID) -> HttpResponse:
+    """Say that this session of the user's had ended, as at a second click; another user's is missing."""
+    session = find_own_session(request.user, sid)
+    if session is None:
+        raise Http404
+    text = _("%(device)s had been signed out already.") % {"device": session}
+    messages.info(request, text, fail_silently=True)
+    return redirect("authx:devices")
 
 
 @unframed

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
+from authx.core.ended import Ended
 from authx.errors import StoreUnavailable
 from authx.http.caching import never_cache
 from authx.http.cookies import session_cookies
@@ -13,7 +14,7 @@ from authx.http.live import USER
 from authx.http.outage import RETRY_AFTER_SECONDS
 from authx.http.refusals import body_of, status_of
 from authx.pages.texts import ended_text
-from authx.sessions.open_pages import Ended, ask
+from authx.sessions.open_pages import ask
 
 
 @unframed

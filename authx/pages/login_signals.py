@@ -65,7 +65,7 @@ def open_after_login(sender: Any, request: Any, user: Any, **kwargs: Any) -> Non
         if hasattr(request, "user"):
             request.user = AnonymousUser()
         if visit is not None:
-            visit.identify(replace(visit.identity, user=request.user, session=None, claims=None))
+            visit.identify(replace(visit.known, user=request.user, session=None, unread=None, claims=None))
         raise
 
 

@@ -6,7 +6,6 @@ from the session without importing the app; AUTHX_AMR and the built-in table say
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from django.apps import apps
@@ -14,6 +13,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
+from authx import clocks
 from authx.core.user_model import username_of
 from authx.http.proof_notes import MFA2, SEEN_KEY, state
 from authx.pages import allauth_records
@@ -55,7 +55,7 @@ def login_proofs(request: HttpRequest, user: Any) -> tuple[list[str], bool]:
 def _oldest(request: HttpRequest) -> float:
     """Return the Unix time up to which records belong to an earlier login, or to one given up."""
     seen: float = request.session.get(SEEN_KEY, {}).get("allauth", 0)
-    return max(seen, time.time() - getattr(settings, "ACCOUNT_LOGIN_TIMEOUT", 900))
+    return max(seen, clocks.time() - getattr(settings, "ACCOUNT_LOGIN_TIMEOUT", 900))
 
 
 def _device(persistent_id: Any, user: Any) -> Any:

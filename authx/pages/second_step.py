@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import time
 from datetime import UTC, datetime
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
+from authx import clocks
 from authx.errors import SessionEnded, StoreUnavailable
 from authx.http import django_session, proof_notes
 from authx.http.actor import actor_of
@@ -37,7 +37,7 @@ def note_proofs(visit: Visit, response: HttpResponseBase) -> None:
     try:
         _note(visit, session)
     except (SessionEnded, StoreUnavailable):  # where it is not over, the next request tries again
-        logger.warning("A proof was not noted.", exc_info=True)
+        logger.warning("A proof was not noted.", exc_info=True, extra={"event": "proof_not_noted"})
 
 
 def _note(visit: Visit, session: DeviceSession) -> None:
@@ -65,7 +65,7 @@ def _time(request: HttpRequest, session: DeviceSession) -> datetime:
     """Return when the user proved it: allauth says so; of the other apps' notes the request is known."""
     seen = request.session.get(proof_notes.SEEN_KEY, {}).get("allauth", 0)
     times = [at for at, _name in allauth_records.of_user(request, session.user) if at > seen]
-    return datetime.fromtimestamp(max(times, default=time.time()), UTC)
+    return datetime.fromtimestamp(max(times, default=clocks.time()), UTC)
 
 
 def _session(visit: Visit) -> DeviceSession | None:

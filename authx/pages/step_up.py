@@ -33,7 +33,7 @@ def demand_recent(
     if is_recent(session, max_age):
         return None
     if session is None and request.user.is_authenticated and not wants_device_session(request, request.user):
-        raise PermissionDenied("This login has no device session.")
+        raise PermissionDenied(_("This login has no device session."))
     wanted = page_of(request) if back is None else back
     confirmation = to_confirmation(wanted) if session is not None else None
     if confirmation is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.decorators import login_not_required, login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.decorators import method_decorator
@@ -20,25 +21,40 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from authx.core.reasons import EndReason
+from authx.core.user_model import username_of
 from authx.errors import LoginRefused, RefreshConflict, SessionLimitReached
 from authx.http import cookies, django_session, renewal
 from authx.http.actor import actor_of
 from authx.http.framing import unframed
 from authx.http.password_login import password_login_refusal, takes_passwords
+from authx.http.places import place_of
 from authx.http.request_state import request_state
-from authx.identity.visit import identity_of, session_of, visit_of
+from authx.identity.visit import session_of, visit_of
 from authx.logins.outcome import set_retry_after
+from authx.pages.activity import FEW, activity_of
 from authx.pages.arrival import Arrival, devices_or_home, only_posted
 from authx.pages.choosing import ChoosingLoginView, is_choice
-from authx.pages.device_actions import demand_recent_login
+from authx.pages.device_actions import demand_recent_login, ended_before
+from authx.pages.ended import ended_notice
 from authx.pages.forms import LoginForm
 from authx.pages.logout import is_anybody
+from authx.pages.new_sign_ins import questions
 from authx.pages.other_login_page import OurLoginPage, other_login_page, to_other_login_page
-from authx.pages.texts import OTHER_WAY, ended_message, refusal_text
+from authx.pages.texts import OTHER_WAY, refusal_text
 from authx.sessions import end_session, end_sessions
 from authx.sessions.connected_apps import connected_apps
-from authx.sessions.queries import find_live_session, find_own_session, live_sessions, other_sessions
+from authx.sessions.queries import (
+    find_live_session,
+    newest_live_sessions,
+    other_sessions,
+    rename_session,
+)
 from authx.store.database import store_errors
+
+#: Devices beside this one that are shown at first, and at most.
+SHOWN, MOST_SHOWN = 20, 1000
+#: Whoever finds an open browser must not sign its owner out of everything else.
+EVERYWHERE_MAX_AUTH_AGE = timedelta(minutes=15)
 
 
 @method_decorator([unframed, login_not_required], name="dispatch")
@@ -91,9 +107,16 @@ class LoginView(OurLoginPage, Arrival, ChoosingLoginView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)
-        identity = identity_of(self.request)
-        context["ended_reason"] = "" if identity is None else identity.ended_reason
-        context["ended_message"] = ended_message(identity)
+        ended, user = ended_notice(self.request), self.request.user
+        context["ended"] = ended
+        context["ended_reason"] = "" if ended is None else ended.reason
+        context["ended_message"] = "" if ended is None else ended.message
+        if user.is_authenticated:
+            context["signed_in_as"], context["onward"] = username_of(user), self.get_success_url()
+        if isinstance(form := context["form"], LoginForm):
+            form.follows_notice = ended is not None
+            if user.is_authenticated:
+                form.fields["username"].widget.attrs.pop("autofocus", None)  # something else stands first
         context["refusal_code"] = self.refusal_code
         if self.refusal_code:
             context["other_login_page"] = other_login_page(self.request, self.get_redirect_url())
@@ -139,12 +162,32 @@ def _buys_nothing(request: HttpRequest) -> bool:
 def devices(request: HttpRequest) -> HttpResponse:
     """Show where the user is signed in, this device first, and which apps may act for them."""
     current = session_of(request)
-    sessions = live_sessions(request.user)
-    sessions.sort(key=lambda session: session != current)
-    others = sum(session != current for session in sessions)
-    apps = connected_apps(request.user)
-    context = {"sessions": sessions, "current": current, "other_count": others, "apps": apps}
+    most = MOST_SHOWN if "all" in request.GET else SHOWN
+    others, number = newest_live_sessions(request.user, most, without=current.pk if current else None)
+    context = {
+        "current": current,
+        "others": others,
+        "other_count": number,
+        "apps": connected_apps(request.user),
+        "activity": activity_of(request.user, FEW),
+        **questions(request, current, others),
+        "has_places": any(place_of(session) for session in [current, *others] if session),
+    }
     return render(request, "authx/devices.html", context)
+
+
+@unframed
+@login_required
+@only_posted
+def rename_device(request: HttpRequest, sid: UUID) -> HttpResponse:
+    """Give one of the user's own live devices another name; without one it is called what it is."""
+    session = find_live_session(request.user, sid)
+    if session is None:
+        return ended_before(request, sid)
+    rename_session(session, request.POST.get("name", ""), actor_of(request, request.user))
+    text = _("It is called %(device)s now.") % {"device": session}
+    messages.success(request, text, fail_silently=True)
+    return redirect("authx:devices")
 
 
 @unframed
@@ -154,7 +197,7 @@ def end_device(request: HttpRequest, sid: UUID) -> HttpResponse:
     """End one of the user's own sessions; ending this device's own is a logout."""
     session = find_live_session(request.user, sid)
     if session is None:
-        return _ended_before(request, sid)
+        return ended_before(request, sid)
     current = session_of(request)
     if current is not None and current.pk == session.pk:
         logout(request)
@@ -167,23 +210,13 @@ def end_device(request: HttpRequest, sid: UUID) -> HttpResponse:
     return redirect("authx:devices")
 
 
-def _ended_before(request: HttpRequest, sid: UUID) -> HttpResponse:
-    """Say that this session of the user's had ended, as at a second click; another user's is missing."""
-    session = find_own_session(request.user, sid)
-    if session is None:
-        raise Http404
-    text = _("%(device)s had been signed out already.") % {"device": session}
-    messages.info(request, text, fail_silently=True)
-    return redirect("authx:devices")
-
-
 @unframed
 @login_required
 @only_posted
 def end_others(request: HttpRequest) -> HttpResponse:
     """End all of the user's sessions but this one."""
     current = session_of(request)
-    if refusal := demand_recent_login(request):
+    if refusal := demand_recent_login(request, at_most=EVERYWHERE_MAX_AUTH_AGE):
         return refusal
     others = other_sessions(request.user, current.pk if current else None)
     ended = end_sessions(others, EndReason.ENDED_BY_USER, by=actor_of(request, request.user))

@@ -10,15 +10,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
+from authx import metrics
 from authx.conf import conf
 from authx.sockets.frames import RENEW, TOO_BIG, Closing
-from authx.sockets.handshake import MARKER, subprotocols
+from authx.sockets.handshake import MARKER, header, subprotocols
 from authx.sockets.refusal import Message, Receive, Refusal, Send, send_refusal
 
 #: Seconds that a close frame may take to leave; a client that reads nothing keeps it waiting.
 CLOSE_SECONDS: Final = 5.0
 #: Seconds after the end in which what an app still sends is dropped without a word.
 PATIENCE_SECONDS: Final = 60.0
+#: What stands for a close without a code (RFC 6455 §7.1.5).
+NO_CODE: Final = 1005
 _ACCEPT: Final = "websocket.accept"
 _DISCONNECT: Final = "websocket.disconnect"
 _RECEIVE: Final = "websocket.receive"
@@ -28,7 +31,11 @@ class Connection:
     """One socket: the ``receive`` and ``send`` that the app is given, and the way to end it."""
 
     def __init__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        self._extensions = {"extensions": scope.get("extensions") or {}}
+        #: What its refusal depends on.
+        self._asked = {
+            "extensions": scope.get("extensions") or {},
+            "headers": [(b"accept-language", header(scope, b"accept-language").encode("latin-1"))],
+        }
         self._server_receive, self._server_send = receive, send
         #: Whether to select our own subprotocol where the app selects none: browsers want one of their offer.
         self._marks = MARKER in subprotocols(scope)
@@ -45,6 +52,8 @@ class Connection:
         #: Held while the socket is being opened: it cannot be closed in the middle of that.
         self._opening = asyncio.Lock()
         self._is_open = self._is_over = False
+        #: It counts among the open ones.
+        self._is_counted = False
 
     def end(self, closing: Closing, refusal: Refusal | None = None) -> None:
         """Close it, whatever the app is doing; with ``refusal`` if it has not been opened yet."""
@@ -60,9 +69,17 @@ class Connection:
                 task.cancel()
         if self._closer is not None:
             await self._closer
+        self._count_close(NO_CODE)  # the app has returned without a word: the server hangs up
         # Else the session and this would hold each other until the garbage collector comes.
         self.on_gone = _do_nothing
         self.renew = None if self.renew is None else _answer_nothing
+
+    def _count_close(self, code: int) -> None:
+        """Count that it is closed, once, with the first code that somebody gives."""
+        if self._is_counted:
+            self._is_counted = False
+            metrics.SOCKETS_CLOSED.count(code=str(code))
+            metrics.SOCKETS_OPEN.change(-1)
 
     async def receive(self) -> Message:
         """Return what the client sends; that it is gone, once this has ended."""
@@ -72,6 +89,7 @@ class Connection:
                 break
             if message["type"] == _DISCONNECT:
                 self._is_over = True
+                self._count_close(message.get("code", NO_CODE))
                 self.on_gone()
             if message["type"] != _RECEIVE or self._is_for_the_app(message):
                 return message
@@ -96,6 +114,8 @@ class Connection:
             self._is_over = self._is_over or is_last
             try:
                 await self._server_send(message)
+                if is_last:
+                    self._count_close(message.get("code", 1000))
             except Exception:
                 self._is_over = self._is_over and not is_last  # what a server refuses closes nothing
                 if not self._ending.done():  # else it was closed meanwhile, of which servers complain
@@ -135,15 +155,18 @@ class Connection:
             if self._marks and not message.get("subprotocol"):
                 message = {**message, "subprotocol": MARKER}
             await self._server_send(message)
-            self._is_open = True
+            self._is_open = self._is_counted = True
+            metrics.SOCKETS_OPENED.count()
+            metrics.SOCKETS_OPEN.change(1)
 
     async def _close(self, closing: Closing, refusal: Refusal | None) -> None:
+        self._count_close(closing.code)
         with suppress(Exception):  # it may be gone already, of which servers complain
             async with asyncio.timeout(CLOSE_SECONDS), self._opening:
                 if self._is_open or refusal is None:
                     await self._send_close(closing)
                 else:
-                    await send_refusal(self._extensions, self._server_send, refusal)
+                    await send_refusal(self._asked, self._server_send, refusal)
 
     async def _send_close(self, closing: Closing) -> None:
         try:

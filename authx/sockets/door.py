@@ -9,6 +9,7 @@ from typing import Any
 from django.apps import apps
 from django.views.decorators.debug import sensitive_variables
 
+from authx import metrics
 from authx.errors import AuthxError, CredentialMissing
 from authx.sockets import asking
 from authx.sockets.clients import Clients, clients_of
@@ -63,6 +64,7 @@ class Door:
         try:
             session, user = await self._admit(scope, connection)
         except AuthxError as error:
+            metrics.REFUSALS.count(door="sockets", code=error.code)
             await receive()  # that somebody connects
             with suppress(Exception):  # who may be gone already, of which servers complain
                 await send_refusal(scope, send, refusal_of(error))

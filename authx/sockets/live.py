@@ -17,6 +17,7 @@ from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf
+from authx.core.ended import Ended
 from authx.errors import AuthxError, SessionEnded, StoreUnavailable, TokenExpired, TooManySockets
 from authx.http.cookies import session_cookies
 from authx.http.live import STREAMS, USER, is_live_address
@@ -89,7 +90,7 @@ class _Stream:
 
     async def open(self) -> Answer | None:
         """Watch over the session if it is live; None where that is not known, or it has streams enough."""
-        from authx.sessions.open_pages import Ended, claims_until_limit
+        from authx.sessions.open_pages import claims_until_limit
 
         try:
             found = await self._ask()
@@ -126,8 +127,6 @@ class _Stream:
 
     async def _word(self) -> str | None:
         """Return the last thing to say, now that it is over; None where it goes on after all."""
-        from authx.sessions.open_pages import Ended
-
         error = self._over.result()
         if isinstance(error, SessionEnded):
             return _ended(error.reason)
@@ -168,8 +167,6 @@ def _ask(request: HttpRequest) -> Answer:
 
 
 def _is_live(found: Answer | None) -> bool:
-    from authx.sessions.open_pages import Ended
-
     return found is not None and not isinstance(found, Ended)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
@@ -14,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 from django.db import connections
 
+from authx import clocks
 from authx.errors import StoreUnavailable
 from authx.gate.background import close_connections, start_thread
 
@@ -77,7 +77,7 @@ class Pool:
         *,
         keep: float = KEEP_SECONDS,
         timeout: float = TIMEOUT_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = clocks.monotonic,
     ) -> None:
         self._max_threads, self._keep, self._timeout, self._clock = max_threads, keep, timeout, clock
         self._work: SimpleQueue[Work | None] = SimpleQueue()

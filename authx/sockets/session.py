@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from django.views.decorators.debug import sensitive_variables
 
+from authx import clocks
 from authx.core.claims import AccessClaims
 from authx.errors import AuthxError, StoreUnavailable, TokenError, TokenMalformed
 from authx.sockets import asking
@@ -112,7 +112,7 @@ class SocketSession:
             raise
         self._demand_no_end()
         self._watcher.renew(self._watch, admitted.claims)
-        return max(0, round(admitted.claims.exp - time.time()))
+        return max(0, round(admitted.claims.exp - clocks.time()))
 
     @sensitive_variables()
     async def renew_by_frame(self, text: str) -> str | None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Final
 from weakref import WeakValueDictionary
 
+from authx import clocks
 from authx.conf import conf
 from authx.core.claims import AccessClaims
 from authx.core.revocation_log import name_of_key, names_for_token
@@ -41,8 +41,8 @@ class Watcher:
         self,
         follower: Follower | None,
         *,
-        now: Callable[[], float] = time.time,
-        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = clocks.time,
+        clock: Callable[[], float] = clocks.monotonic,
         ask: Ask | None = None,
     ) -> None:
         """Watch by ``follower``; None where nobody reports endings, and only expiry closes.
@@ -107,7 +107,11 @@ class Watcher:
         self._end_all(self.watches.expired(self._now()), TokenExpired("the token has expired"))
         if self.is_blind:
             if self.watches:
-                logger.warning("The endings could not be read: %d sockets are closed.", len(self.watches))
+                logger.warning(
+                    "The endings could not be read: %d sockets are closed.",
+                    len(self.watches),
+                    extra={"event": "sockets_blind"},
+                )
             self._end_all(self.watches, StoreUnavailable("the endings have not been read lately enough"))
         elif self._follower is not None and self._follower.is_paused:
             self._ask_in_time()

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django.core.exceptions import SuspiciousOperation
 from django.utils.cache import patch_vary_headers
+from django.utils.translation import gettext as _
 from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.negotiation import BaseContentNegotiation, DefaultContentNegotiation
 from rest_framework.parsers import FormParser, JSONParser
@@ -15,6 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from authx import metrics
 from authx.api import exception_handler
 from authx.api.authentication import BearerAuthentication, CookieAuthentication
 from authx.api.exceptions import ContentTooLarge, challenge
@@ -22,6 +24,7 @@ from authx.errors import StoreUnavailable
 from authx.http.bodies import is_too_large, leave_uploads_unread
 from authx.http.charset import REFUSAL, names_no_charset
 from authx.http.error_reports import keep_secrets
+from authx.http.language import name_language, negotiated
 from authx.store.database import is_outage
 
 
@@ -42,7 +45,7 @@ class BoundedJSONParser(JSONParser):
         try:
             return super().parse(*args, **kwargs)
         except RecursionError as error:
-            raise ParseError("JSON parse error: nested too deeply") from error
+            raise ParseError(_("JSON parse error: nested too deeply")) from error
 
 
 class AuthxAPIView(APIView):
@@ -61,7 +64,10 @@ class AuthxAPIView(APIView):
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Call the handler with what the view's own route captures, wherever it is mounted."""
-        return super().dispatch(request, **{name: kwargs[name] for name in self.path_arguments})
+        with negotiated(request) as language:
+            response = super().dispatch(request, **{name: kwargs[name] for name in self.path_arguments})
+        name_language(response, language)
+        return response
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         keep_secrets(request._request)
@@ -86,11 +92,12 @@ class AuthxAPIView(APIView):
     def handle_exception(self, exc: Exception) -> Response:
         """Answer 503 for an unreachable database, also where Django's own code queried it."""
         if is_outage(exc):
+            metrics.STORE_FAILURES.count(store="database")
             exc = StoreUnavailable("the database cannot be asked")
         elif isinstance(exc, UnicodeError):  # a form whose charset cannot decode it
-            exc = ParseError("The request cannot be decoded.")
+            exc = ParseError(_("The request cannot be decoded."))
         elif isinstance(exc, SuspiciousOperation):  # Django's own limits, such as too many fields
-            exc = ParseError("The request cannot be read.")
+            exc = ParseError(_("The request cannot be read."))
         return super().handle_exception(exc)
 
     def get_authenticate_header(self, request: Request) -> str:
@@ -118,3 +125,5 @@ class SessionAPIView(AuthxAPIView):
 
     authentication_classes: Any = [BearerAuthentication, CookieAuthentication]
     permission_classes: Any = [IsAuthenticated]
+    #: Such a view is about the session: its whole row is read with the check.
+    reads_session: ClassVar[bool] = True

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from django.contrib.auth.models import update_last_login
 from django.middleware.csrf import get_token
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import ensure_csrf_cookie
@@ -129,10 +128,9 @@ def _opened(request: Request, data: dict[str, Any], device: Device, login: Compl
         django_key=stored_key(request._request) if keeps_data else None,
         backend=login.backend,
         choice=None if login.proof is None else Choice(frozenset(data["end"]), login.proof),
+        sets_last_login=True,
         **how,
     )
-    if any(field.name == "last_login" for field in user._meta.concrete_fields):
-        update_last_login(type(user), user)
     note_success(request._request, user)
     response = Response(token_body(credentials, with_refresh=not by_cookie))
     if by_cookie:

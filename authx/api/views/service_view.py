@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.utils.datastructures import MultiValueDict
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -35,7 +37,7 @@ _OAUTH = {
 }
 
 
-_TWICE = "Client credentials go into the header or into the body, once and not both."
+_TWICE = _("Client credentials go into the header or into the body, once and not both.")
 
 #: Bytes of a body with credentials: a token of 8 KiB at most, percent-encoded, and the other parameters.
 MAX_BODY_BYTES = 32 * 1024
@@ -73,7 +75,9 @@ class ServiceAPIView(AuthxAPIView):
         if presented is None:
             raise InvalidClient
         if presented.assertion and presented.assertion_type != ASSERTION_TYPE:
-            raise InvalidRequest(f"client_assertion_type has to be {ASSERTION_TYPE}.")
+            raise InvalidRequest(
+                gettext("client_assertion_type has to be %(type)s.") % {"type": ASSERTION_TYPE}
+            )
         if presented.secret and presented.assertion:
             raise InvalidRequest(_TWICE)
         return presented
@@ -96,7 +100,7 @@ class ServiceAPIView(AuthxAPIView):
         if "client_secret" in body or "client_assertion" in body:
             raise InvalidRequest(_TWICE)
         if body.get("client_id", self.service.client_id) != self.service.client_id:
-            raise InvalidRequest("client_id is another than in the header.")
+            raise InvalidRequest(gettext("client_id is another than in the header."))
 
     def check_size(self, request: Request) -> None:
         """Refuse too large a body with an OAuth error.
@@ -108,7 +112,7 @@ class ServiceAPIView(AuthxAPIView):
         if not _by_header(request) and body_size(request._request) > MAX_BODY_BYTES:
             raise InvalidClient
         if is_too_large(request._request):
-            raise InvalidRequest("The request is too large.")
+            raise InvalidRequest(gettext("The request is too large."))
 
     def handle_exception(self, exc: Exception) -> Response:
         """Add ``error``, the name of the error that OAuth clients look for."""
@@ -129,7 +133,7 @@ class ServiceAPIView(AuthxAPIView):
         """
         found = self.request.data if isinstance(self.request.data, dict) else {}
         if isinstance(found, MultiValueDict) and any(len(values) > 1 for _name, values in found.lists()):
-            raise InvalidRequest("A parameter is repeated.")
+            raise InvalidRequest(gettext("A parameter is repeated."))
         return found
 
     def token(self) -> str:
@@ -140,7 +144,7 @@ class ServiceAPIView(AuthxAPIView):
         """
         token = self.body().get("token")
         if not isinstance(token, str) or not token:
-            raise InvalidRequest("The parameter token is missing.")
+            raise InvalidRequest(gettext("The parameter token is missing."))
         return token
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from django.http import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
@@ -73,7 +74,7 @@ class Revocations(ServiceAPIView):
 
     def _answer(self, request: Request, since: Any) -> HttpResponseBase:
         if not may_follow(self.service):
-            raise PermissionDenied("The feed of endings is for services that receive tokens.")
+            raise PermissionDenied(_("The feed of endings is for services that receive tokens."))
         body = endings_since(since if isinstance(since, str) else "")
         response = Response(body)
         if body["more"]:

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.http import Http404
+from django.utils.translation import gettext as _
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -84,7 +85,9 @@ class KickUser(SessionAPIView):
 
 def _demand_may_kick(request: Request, user: Any) -> None:
     if not may_kick(request.user, user):
-        raise PermissionDenied(f"To kick out a superuser takes the permission {KICK_SUPERUSER}.")
+        raise PermissionDenied(
+            _("To kick out a superuser takes the permission %(permission)s.") % {"permission": KICK_SUPERUSER}
+        )
 
 
 def _find_user(pk: str) -> Any:

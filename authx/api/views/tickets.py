@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from authx import clocks
 from authx.api.views.base import SessionAPIView
 from authx.core.socket_ticket import LIFETIME_SECONDS
 from authx.http.origin import origin_of
@@ -25,6 +25,6 @@ class SocketTicket(SessionAPIView):
             {
                 "ticket": mint(claims, origin=origin_of(request._request)),
                 "expires_in": LIFETIME_SECONDS,
-                "token_expires_in": max(0, claims.exp - int(time.time())),
+                "token_expires_in": max(0, claims.exp - int(clocks.time())),
             }
         )

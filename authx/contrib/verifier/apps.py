@@ -12,13 +12,18 @@ class VerifierConfig(AppConfig):
     verbose_name = "authx, verify-only"
 
     def ready(self) -> None:
+        from authx import metrics
+        from authx.apps import describe_for_spectacular
         from authx.checks import check_settings
+        from authx.checks.authentication import check_bearer_order
         from authx.checks.delegated_views import check_delegated_views
         from authx.checks.sockets import check_sockets, check_sockets_in_production
         from authx.checks.stores import check_store
         from authx.checks.verifier import check_verifier
 
         checks = check_settings, check_sockets, check_store, check_verifier, check_delegated_views
-        for check in checks:
+        for check in (*checks, check_bearer_order):
             register(check, Tags.security)
         register(check_sockets_in_production, Tags.security, deploy=True)
+        describe_for_spectacular()
+        metrics.begin()

@@ -18,6 +18,7 @@ _WORDS = (
     ("log_entries", "entry of the admin's log", "entries of the admin's log"),
 )
 _GRANTS = ("grant to an app", "grants to apps")
+_NOTICES = ("record of a notice", "records of notices")
 
 
 class Command(DatabaseCommand):
@@ -46,8 +47,9 @@ class Command(DatabaseCommand):
             erased = [forget(person, dry_run=dry_run)]
         parts = [_counted(sum(getattr(one, name) for one in erased), *words) for name, *words in _WORDS]
         counted = f"what is personal from {', '.join(parts[:-1])} and {parts[-1]}"
-        if grants := sum(one.grants for one in erased):
-            counted += f", and {_counted(grants, *_GRANTS)}"
+        for name, words in (("grants", _GRANTS), ("notices", _NOTICES)):
+            if number := sum(getattr(one, name) for one in erased):
+                counted += f", and {_counted(number, *words)}"
         self.stdout.write(f"Would erase {counted}; nothing was changed." if dry_run else f"Erased {counted}.")
 
 

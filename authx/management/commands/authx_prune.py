@@ -10,10 +10,12 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from authx.conf import conf
+from authx.core.time_limits import LONGEST_LIFE
 from authx.issuer.client_ending import end_sessions_of_disabled
 from authx.management.base import DatabaseCommand
 from authx.sessions import erasure, not_before
 from authx.sessions.code_pruning import prune_codes
+from authx.sessions.notice_turns import prune_turns
 from authx.sessions.pruning import mark_expired, prune
 from authx.sessions.single_use import prune_used
 from authx.store import revocation_log
@@ -32,8 +34,8 @@ class Command(DatabaseCommand):
     def handle(self, *args: Any, batch: int, pause: float, days: int | None = None, **options: Any) -> None:
         if not 0 <= pause <= 60:
             raise CommandError("--pause must be from 0 to 60 seconds.")
-        if not 1 <= batch <= 10_000 or (days is not None and not 0 <= days <= 36500):
-            raise CommandError("--batch must be from 1 to 10000, --days from 0 to 36500.")
+        if not 1 <= batch <= 10_000 or (days is not None and not 0 <= days <= LONGEST_LIFE.days):
+            raise CommandError(f"--batch must be from 1 to 10000, --days from 0 to {LONGEST_LIFE.days}.")
         keep = conf.RETENTION if days is None else timedelta(days=days)
         deque(self._take_turns("caught up with", not_before.catch_up(batch), pause, options), 0)
         left = end_sessions_of_disabled(batch)
@@ -44,6 +46,7 @@ class Command(DatabaseCommand):
         deque(self._take_turns("lines of the log deleted", revocation_log.prune(batch), pause, options), 0)
         deque(self._take_turns("used tickets and proofs deleted", prune_used(batch), pause, options), 0)
         deque(self._take_turns("authorization codes deleted", prune_codes(batch), pause, options), 0)
+        deque(self._take_turns("records of notices deleted", prune_turns(batch), pause, options), 0)
         gone = (erased.total() for erased in erasure.forget_gone(batch))
         deque(self._take_turns("rows of deleted users erased", gone, pause, options), 0)
         self.stdout.write(f"{marked} expired sessions marked, {deleted} old sessions deleted.")

@@ -74,7 +74,7 @@ class Command(DatabaseCommand):
     def _warn(self, client: ServiceClient) -> None:
         for warning in unknown_to_the_settings(client):
             self.stderr.write(self.style.WARNING(f"Warning: {warning}"))
-        if not any((client.audience, client.redirect_uris, client.may_call, client.may_manage_sessions)):
+        if not any((client.audience, client.grant_types, client.may_call, client.may_manage_sessions)):
             self.stderr.write(
                 self.style.WARNING(
                     "It follows the feed of endings, and may do nothing else. To let it introspect tokens,"
