@@ -18,6 +18,7 @@ from authx.admin.recent import ask_again
 from authx.admin.unframed import UnframedAdmin
 from authx.core.oauth_client import CLIENT_SECRET
 from authx.http.caching import never_cache
+from authx.http.direction import isolated
 from authx.issuer.clients import disable_client, enable_client, renew_secret
 from authx.models import DeviceSession, ServiceClient
 from authx.store import database
@@ -60,7 +61,7 @@ class ClientActs(UnframedAdmin):
             return refusal
         disable_client(client, request.user, request=request)
         self._log(request, client, CHANGE, _("Disabled."))
-        self.message_user(request, _("%s is refused from now on.") % client, messages.SUCCESS)
+        self.message_user(request, _("%s is refused from now on.") % isolated(client), messages.SUCCESS)
         return self._list_page()
 
     def enable_page(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -70,7 +71,7 @@ class ClientActs(UnframedAdmin):
             return refusal
         enable_client(client)
         self._log(request, client, CHANGE, _("Enabled."))
-        self.message_user(request, _("%s is let in again.") % client, messages.SUCCESS)
+        self.message_user(request, _("%s is let in again.") % isolated(client), messages.SUCCESS)
         return self._list_page()
 
     def _list_page(self) -> HttpResponse:
@@ -100,7 +101,7 @@ class ClientActs(UnframedAdmin):
 
     @sensitive_variables()
     def _shown(self, request: HttpRequest, client: ServiceClient, secret: str) -> HttpResponse:
-        context = {"client": client, "secret": secret, "title": _("Credentials of %s") % client}
+        context = {"client": client, "secret": secret, "title": _("Credentials of %s") % isolated(client)}
         return self._page(request, "secret.html", context)
 
     def _page(self, request: HttpRequest, template: str, extra: dict[str, Any]) -> HttpResponse:

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from django import forms
-from django.contrib.admin.widgets import AdminTextareaWidget, AdminTextInputWidget
+from django.contrib.admin.widgets import AdminTextInputWidget
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from authx.admin.client_fields import KeysField, Lines
+from authx.admin.client_fields import KeysField, Lines, code_area, code_input
+from authx.admin.words import error_text
 from authx.conf import conf
 from authx.core.oauth_client import (
     AUTHORIZATION_CODE,
@@ -20,6 +21,7 @@ from authx.core.oauth_client import (
     REFRESH_TOKEN,
     TOKEN_EXCHANGE,
 )
+from authx.http.direction import isolated
 from authx.issuer.client_registration import usable_grants
 from authx.issuer.clients import ClientInvalid, clients
 from authx.models import ServiceClient
@@ -70,7 +72,7 @@ class ClientForm(forms.Form):
     name = forms.CharField(
         label=_("Name"),
         max_length=100,
-        widget=AdminTextInputWidget,
+        widget=AdminTextInputWidget(attrs={"dir": "auto"}),
         help_text=_("Users read it when they are asked whether it may act for them."),
     )
     auth_method = forms.ChoiceField(
@@ -90,7 +92,7 @@ class ClientForm(forms.Form):
     scope = forms.CharField(
         label=_("Scope"),
         required=False,
-        widget=AdminTextInputWidget,
+        widget=code_input(),
         help_text=_("Scopes that it may have at most, with spaces between them."),
     )
     resources = Lines(label=_("Resources"), help_text=_("One a line: the APIs that its tokens may be for."))
@@ -103,7 +105,7 @@ class ClientForm(forms.Form):
         label=_("Audience"),
         required=False,
         max_length=255,
-        widget=AdminTextInputWidget,
+        widget=code_input(),
     )
     may_manage_sessions = forms.BooleanField(
         label=_("It may end everybody's sessions"),
@@ -116,14 +118,14 @@ class ClientForm(forms.Form):
     jwks = KeysField(
         label=_("Public keys"),
         required=False,
-        widget=AdminTextareaWidget,
+        widget=code_area(),
         help_text=_('A JWK set, such as {"keys": [{"kty": "EC", "kid": "2026", ...}]}.'),
     )
     jwks_uri = forms.CharField(
         label=_("Address of the public keys"),
         required=False,
         max_length=500,
-        widget=AdminTextInputWidget,
+        widget=code_input(),
         help_text=_("Instead of the keys: an https URL on the public internet, where they are fetched."),
     )
     grant_types = forms.MultipleChoiceField(
@@ -142,7 +144,7 @@ class ClientForm(forms.Form):
     idle_lifetime = forms.DurationField(
         label=_("Idle lifetime"),
         required=False,
-        widget=AdminTextInputWidget,
+        widget=code_input(),
         help_text=_(
             "How long its sessions may go unused, such as 7 00:00:00 for a week; empty: as logins do."
         ),
@@ -150,7 +152,7 @@ class ClientForm(forms.Form):
     session_lifetime = forms.DurationField(
         label=_("Session lifetime"),
         required=False,
-        widget=AdminTextInputWidget,
+        widget=code_input(),
         help_text=_("How long its sessions last at most; empty: as logins do."),
     )
 
@@ -189,11 +191,15 @@ class ClientForm(forms.Form):
 
     def add_problems(self, error: Exception) -> None:
         """Show each problem at the field that it names."""
-        for problem in error.problems if isinstance(error, ClientInvalid) else (str(error),):
-            name, _colon, text = problem.partition(": ")
+        if not isinstance(error, ClientInvalid):
+            self.add_error(None, error_text(error))
+            return
+        for problem in error.problems:
+            text = problem.text.translated(gettext)
             if text.partition(" ")[0].isalpha():  # a word, and not the name of anything
                 text = text[:1].upper() + text[1:]
-            self.add_error(name if name in self.fields else None, text or problem)
+            sentence = gettext("%(problem)s.") % {"problem": text}
+            self.add_error(problem.field if problem.field in self.fields else None, sentence)
 
 
 def _initial_of(client: ServiceClient) -> dict[str, Any]:
@@ -215,4 +221,4 @@ def _callable(client: ServiceClient | None) -> list[ServiceClient]:
 
 
 def _named(client: ServiceClient) -> str:
-    return f"{client.name}: {client.audience or client.client_id}"
+    return f"{isolated(client.name)}: {isolated(client.audience or client.client_id)}"

@@ -6,79 +6,69 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
-from django.urls import path, reverse
-from django.utils.html import format_html
+from django.urls import path
 from django.utils.translation import gettext_lazy as _
 
-from authx.admin.filters import DeviceTypeFilter, HolderFilter, StatusFilter
+from authx.admin.columns import kicked_row
+from authx.admin.exporting import export_page
+from authx.admin.filters import (
+    CountryFilter,
+    DeviceTypeFilter,
+    HolderFilter,
+    ReasonFilter,
+    StatusFilter,
+    UserFilter,
+)
 from authx.admin.kicking import kick_or_ask
 from authx.admin.limits import limits_page
-from authx.admin.read_only import ReadOnlyAdmin
-from authx.admin.searching import BoundedPaginator, found_by
+from authx.admin.of_user import link_users
+from authx.admin.overview.page import overview_page
+from authx.admin.searching import BoundedList, BoundedPaginator, found_by
+from authx.admin.session_page import SessionPage
+from authx.admin.since_filters import BegunFilter, EndedFilter
 from authx.models import DeviceSession, DeviceSessionQuerySet
-from authx.sessions.connected_apps import names_of_clients
 
 #: The columns that a URL may filter by; the values of the others could be guessed that way.
-FILTER_FIELDS = ("status", "held_by", "device_type", "end_reason", "created_at")
-#: What is shown of a client's session, and of no other.
-_CLIENT = (_("Client"), {"fields": ["client", "scope", "resources"]})
+FILTER_FIELDS = (
+    *("user", "status", "held_by", "device_type", "end_reason", "country"),
+    *("created_at", "ended_at", "alarm_at", "begun_since", "ended_since"),
+)
 
 
 @admin.register(DeviceSession)
-class DeviceSessionAdmin(ReadOnlyAdmin):
+class DeviceSessionAdmin(SessionPage):
     """Who is signed in where; kicking them out; what happened to a session."""
 
-    list_display = ["user", "device", "status", "ip", "created_at", "last_seen_at", "why"]
-    list_display_links = ["user", "device"]
-    list_filter = [StatusFilter, HolderFilter, DeviceTypeFilter, "end_reason", "created_at"]
-    list_select_related = ["user"]
+    list_display = ["person", "device", "state", "place", "created_at", "last_seen_at", "act"]
+    list_display_links = ["person", "device"]
+    list_filter = [
+        UserFilter,
+        BegunFilter,
+        EndedFilter,
+        StatusFilter,
+        HolderFilter,
+        DeviceTypeFilter,
+        ReasonFilter,
+        CountryFilter,
+        "created_at",
+    ]
+    list_select_related = ["user", "ended_by"]
     list_per_page = 50
     paginator = BoundedPaginator
     show_full_result_count = False
     date_hierarchy = None
     ordering = ["-created_at"]
     actions = ["kick", "kick_everywhere"]
-    fieldsets = [
-        (None, {"fields": ["user", "subject", "status", "why", "ended_at", "ended_by", "continued_as"]}),
-        (
-            _("Device"),
-            {
-                "fields": [
-                    "device_label",
-                    "device_name",
-                    "device_type",
-                    "device_id",
-                    "user_agent",
-                    "ip",
-                    "country",
-                ]
-            },
-        ),
-        (
-            _("Sign-in"),
-            {
-                "fields": [
-                    "id",
-                    "created_at",
-                    "authenticated_at",
-                    "amr",
-                    "persistent",
-                    "last_seen_at",
-                    "rotated_at",
-                    "generation",
-                    "confirmed_generation",
-                    "idle_expires_at",
-                    "expires_at",
-                ]
-            },
-        ),
-    ]
-
-    search_help_text = _("User name, device, an IP address, a session id or a client id.")
+    search_help_text = _(
+        "Name or e-mail of a user, a device, an IP address or its beginning (203.0.113.*),"
+        " or the id of a session, a device or a client."
+        " Devices, by their ids or parts of their names, are looked for in the newest 50,000 sessions."
+    )
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         username = get_user_model().USERNAME_FIELD
@@ -92,87 +82,41 @@ class DeviceSessionAdmin(ReadOnlyAdmin):
         return found.with_marks()
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
-        """Allow only the lookups of the filters beside the list (Django allows every column)."""
-        return lookup.partition("__")[0] in FILTER_FIELDS and "\x00" not in str(value)
+        """Allow only the lookups of the filters beside the list (Django allows every column).
 
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        return [*self.fieldsets, _CLIENT] if obj is not None and obj.client_id else self.fieldsets
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        shown = self.get_fieldsets(request, obj)
-        return [str(name) for _title, options in shown for name in options["fields"]]
-
-    @admin.display(description=_("device"))
-    def device(self, session: DeviceSession) -> str:
-        """Return its name, and beside that of an app or a service its client id."""
-        if not session.client_id:
-            return str(session)
-        return format_html("{} <code>{}</code>", str(session), session.client_id)
-
-    @admin.display(description=_("client"))
-    def client(self, session: DeviceSession) -> str:
-        name = names_of_clients([session]).get(session.client_id, "")
-        return format_html("{} <code>{}</code>", name, session.client_id)
-
-    @admin.display(description=_("resources"))
-    def resources(self, session: DeviceSession) -> str:
-        return " ".join(session.audience or ()) or "-"
-
-    @admin.display(description=_("continued as"))
-    def continued_as(self, session: DeviceSession) -> str:
-        """Return a link to the session that continues it; ``-`` where there is none."""
-        if session.successor in {None, session.pk}:
-            return "-"
-        name = f"{self.admin_site.name}:authx_devicesession_change"
-        return format_html('<a href="{}">{}</a>', reverse(name, args=[session.successor]), session.successor)
-
-    @admin.display(description=_("authenticated at"))
-    def authenticated_at(self, session: DeviceSession) -> Any:
-        return session.known_auth_time or _("unknown")
-
-    @admin.display(description=_("status"))
-    def status(self, session: DeviceSession) -> str:
-        reason = session.ended_reason()
-        if reason is None:
-            return str(_("Live"))
-        return str(_("Ended")) if session.recorded_end() else str(_("Expired"))
-
-    @admin.display(description=_("reason"))
-    def why(self, session: DeviceSession) -> str:
-        reason = session.ended_reason()
-        if reason and session.answers_lost:
-            return format_html("<code>{}</code> ({})", reason, _("answers kept getting lost"))
-        return format_html("<code>{}</code>", reason) if reason else "-"
-
-    # Permissions: whoever may kick may also view.
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return (
-            super().has_view_permission(request, obj)
-            or self.has_kick_permission(request)
-            or self.has_kick_everywhere_permission(request)
-        )
-
-    def has_kick_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.has_perm("authx.kick_devicesession"))
-
-    def has_kick_everywhere_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.has_perm("authx.kick_everywhere_devicesession"))
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        session = self.get_object(request, object_id)
-        events = session.events.all() if session is not None else []
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "events": events})
+        Nothing of a user's columns: their values could be guessed.
+        """
+        column, _separator, rest = lookup.partition("__")
+        return column in FILTER_FIELDS and not (column == "user" and rest) and "\x00" not in str(value)
 
     def get_urls(self) -> list[Any]:
-        page = self.admin_site.admin_view(partial(limits_page, self))
-        return [path("limits/", page, name="authx_devicesession_limits"), *super().get_urls()]
+        link_users(self)  # by now every model of the site is registered
+        limits = self.admin_site.admin_view(partial(limits_page, self))
+        export = self.admin_site.admin_view(partial(export_page, self))
+        overview = self.admin_site.admin_view(partial(overview_page, self))
+        ours = [
+            path("overview/", overview, name="authx_devicesession_overview"),
+            path("limits/", limits, name="authx_devicesession_limits"),
+            path("export/", export, name="authx_devicesession_export"),
+        ]
+        return [*ours, *super().get_urls()]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return BoundedList
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        shown = super().get_list_display(request)
+        return shown if self.has_kick_permission(request) else [name for name in shown if name != "act"]
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        if (sid := kicked_row(request)) is not None:  # as if it alone had been selected
+            chosen: Any = request.POST.copy()
+            for name, value in {"action": "kick", "index": "0", "select_across": "0"}.items():
+                chosen[name] = value
+            chosen[ACTION_CHECKBOX_NAME] = sid
+            request.POST = chosen
+        may_export = self.has_export_permission(request)
+        return super().changelist_view(request, {**(extra_context or {}), "may_export": may_export})
 
     @admin.action(description=_("Kick out selected sessions"), permissions=["kick"])
     def kick(self, request: HttpRequest, queryset: DeviceSessionQuerySet) -> HttpResponse | None:

@@ -10,7 +10,9 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 
+from authx.admin.words import limit_text
 from authx.conf import conf
+from authx.http.words import device_type
 from authx.sessions.limits import over_the_limits
 
 #: How many sessions are listed at most.
@@ -26,8 +28,11 @@ def limits_page(model_admin: Any, request: HttpRequest) -> HttpResponse:
         **model_admin.admin_site.each_context(request),
         "title": _("Session limits"),
         "opts": model_admin.opts,
-        "limits": conf.SESSION_LIMITS,
-        "beyond": found[:MAX_LISTED],
+        "limits": [limit_text(limit) for limit in conf.SESSION_LIMITS],
+        "beyond": [
+            (session, device_type(session.device_type), limit_text(limit))
+            for session, limit in found[:MAX_LISTED]
+        ],
         "more": len(found) > MAX_LISTED,
     }
     return TemplateResponse(request, "admin/authx/devicesession/limits.html", context)

@@ -10,6 +10,7 @@ from django.contrib.admin.models import ADDITION, CHANGE
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from authx.admin.client_acts import ClientActs
@@ -18,6 +19,7 @@ from authx.admin.client_form import FIELDSETS, ClientForm
 from authx.admin.recent import ask_again
 from authx.core.oauth_client import CLIENT_SECRET
 from authx.errors import StoreUnavailable
+from authx.http.direction import isolated
 from authx.issuer.clients import (
     create_client,
     update_client,
@@ -36,12 +38,24 @@ _SHOWN = (
 class ServiceClientAdmin(ClientActs):
     """Apps that users sign in to, and services that ask about tokens or call each other."""
 
-    list_display = ["name", "kind", "audience", "client_id", "is_active"]
+    list_display = ["called", "kind", "aimed_at", "known_as", "is_active"]
     list_filter = [KindFilter, StateFilter]
     search_fields = ["name", "client_id", "audience"]
     fields = _SHOWN
     readonly_fields = _SHOWN
     actions = None
+
+    @admin.display(description=_("name"), ordering="name")
+    def called(self, client: ServiceClient) -> str:
+        return format_html("<bdi>{}</bdi>", client.name)
+
+    @admin.display(description=_("audience"), ordering="audience")
+    def aimed_at(self, client: ServiceClient) -> str:
+        return format_html('<bdi dir="ltr">{}</bdi>', client.audience) if client.audience else ""
+
+    @admin.display(description=_("client id"), ordering="client_id")
+    def known_as(self, client: ServiceClient) -> str:
+        return format_html('<bdi dir="ltr">{}</bdi>', client.client_id)
 
     @admin.display(description=_("active"), boolean=True)
     def is_active(self, client: ServiceClient) -> bool:
@@ -100,8 +114,8 @@ class ServiceClientAdmin(ClientActs):
         if secret is not None:
             return self._shown(request, client, secret)
         text = _("%(name)s has been added. Its client id is %(id)s.") % {
-            "name": client,
-            "id": client.client_id,
+            "name": isolated(client),
+            "id": isolated(client.client_id),
         }
         self.message_user(request, text, messages.SUCCESS)
         return self._list_page()
@@ -109,7 +123,7 @@ class ServiceClientAdmin(ClientActs):
     def _changed(self, request: HttpRequest, client: ServiceClient, fields: list[str]) -> HttpResponse:
         if fields:
             self._log(request, client, CHANGE, _("Changed: %s.") % ", ".join(fields))
-        self.message_user(request, _("%s has been changed.") % client, messages.SUCCESS)
+        self.message_user(request, _("%s has been changed.") % isolated(client), messages.SUCCESS)
         if client.auth_method == CLIENT_SECRET and not client.secret_hash:
             self.message_user(request, _("It has no secret yet: renew it to get one."), messages.WARNING)
             return HttpResponseRedirect(request.get_full_path())

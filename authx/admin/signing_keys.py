@@ -19,8 +19,11 @@ from django.utils.translation import gettext_lazy as _
 
 from authx.admin.read_only import ReadOnlyAdmin
 from authx.admin.recent import ask_again
+from authx.admin.words import error_text
 from authx.core.key_schedule import IN_USE, LEAD_TIME, KeyState
 from authx.errors import StoreUnavailable
+from authx.http.direction import isolated
+from authx.http.words import together
 from authx.issuer.key_rows import KeyringSnapshot, read_keyring
 from authx.issuer.private_keys import ALGORITHMS, key_of
 from authx.issuer.signing_keys import KeyringRefused, rotate, settings_keys, withdraw
@@ -68,7 +71,7 @@ class SigningKeyAdmin(ReadOnlyAdmin):
     @admin.display(description=_("key id"))
     def short_kid(self, key: SigningKey) -> str:
         """Return enough to tell keys apart; the whole id would push the dates out of sight."""
-        return format_html('<span title="{}">{}…</span>', key.kid, key.kid[:8])
+        return format_html('<span dir="ltr" title="{}">{}…</span>', key.kid, key.kid[:8])
 
     @admin.display(description=_("state"))
     def state_now(self, key: SigningKey) -> str:
@@ -150,7 +153,7 @@ class SigningKeyAdmin(ReadOnlyAdmin):
         try:
             self.message_user(request, act(), messages.SUCCESS)
         except (KeyringRefused, StoreUnavailable) as error:
-            self.message_user(request, str(error), messages.ERROR)
+            self.message_user(request, error_text(error), messages.ERROR)
         name = "admin:authx_signingkey_changelist"
         return HttpResponseRedirect(reverse(name, current_app=self.admin_site.name))
 
@@ -162,21 +165,27 @@ class SigningKeyAdmin(ReadOnlyAdmin):
         row = rotate(alg=chosen["alg"], at_once=chosen["at_once"], by=request.user)
         LogEntry.objects.log_actions(str(request.user.pk), [row], ADDITION, str(_("Rotated.")))
         return str(_("The key %(kid)s is published, and signs from %(when)s on.")) % {
-            "kid": row.kid,
+            "kid": isolated(row.kid),
             "when": _local(row.signs_at),
         }
 
     def _withdraw(self, request: HttpRequest, kid: str) -> str:
         row, successor = withdraw(kid, by=request.user)
         LogEntry.objects.log_actions(str(request.user.pk), [row], CHANGE, str(_("Withdrawn.")))
-        message = str(_("The key %s is withdrawn: its tokens are refused.")) % row.kid
-        return f"{message} {_('The key %s signs from now on.') % successor.kid}" if successor else message
+        gone = _("The key %s is withdrawn: its tokens are refused.") % isolated(row.kid)
+        return together(
+            gone, _("The key %s signs from now on.") % isolated(successor.kid) if successor else ""
+        )
 
 
 def _state_text(keyring: KeyringSnapshot, key: SigningKey) -> str:
     state = keyring.state_of(key)
     is_lost = state in IN_USE and key_of(key, {}) is None
-    return _("%s, cannot be decrypted") % STATES[state] if is_lost else str(STATES[state])
+    return (
+        _("%(state)s (its private key cannot be decrypted)") % {"state": STATES[state]}
+        if is_lost
+        else str(STATES[state])
+    )
 
 
 def _given() -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""The overview of sign-ins, endings and alarms, in figures and charts."""
