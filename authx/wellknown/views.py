@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.urls import NoReverseMatch, get_script_prefix, reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import condition, require_safe
@@ -55,7 +56,7 @@ def _or_unavailable(view: View) -> View:
         try:
             return view(*args, **kwargs)
         except StoreUnavailable:
-            body = {"detail": "The keys cannot be read.", "code": StoreUnavailable.code}
+            body = {"detail": _("The keys cannot be read."), "code": StoreUnavailable.code}
             headers = {"Retry-After": str(RETRY_AFTER_SECONDS), "Cache-Control": "no-store"}
             return JsonResponse(body, status=503, headers=headers)
 
@@ -171,7 +172,7 @@ def ready(request: HttpRequest) -> HttpResponse:
     503 where the database does not answer, ``?expect=`` is another fingerprint, or no key can sign.
     """
     if is_unreadable(request):
-        return JsonResponse({"detail": REFUSAL, "code": "parse_error"}, status=400)
+        return JsonResponse({"detail": str(REFUSAL), "code": "parse_error"}, status=400)
     expected = request.GET.get("expect")
     body = {"ready": expected is None or agrees(expected), "fingerprint": fingerprint()}
     try:
