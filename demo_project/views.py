@@ -13,6 +13,8 @@ from django.contrib.auth.decorators import login_required
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from drf_spectacular.utils import extend_schema, inline_serializer
+from rest_framework import serializers
 from rest_framework.decorators import api_view, permission_classes
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -71,12 +73,21 @@ def in_words(period: timedelta) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
 
 
+def shape(name: str, **fields: Any) -> Any:
+    """Describe an answer, for the schema."""
+    return inline_serializer(name, fields)
+
+
+@extend_schema(
+    responses=shape("Hello", hello=serializers.CharField(), session_id=serializers.UUIDField(allow_null=True))
+)
 @api_view()
 def hello(request: Request) -> Response:
     claims: Any = request.auth
     return Response({"hello": request.user.get_username(), "session_id": claims.sid})
 
 
+@extend_schema(responses=shape("Staff", staff=serializers.CharField()))
 @api_view()
 @permission_classes([HasRole("staff")])
 def staff(request: Request) -> Response:
@@ -84,6 +95,7 @@ def staff(request: Request) -> Response:
     return Response({"staff": request.user.get_username()})
 
 
+@extend_schema(responses=shape("Codes", codes=serializers.ListField(child=serializers.CharField())))
 @api_view()
 @permission_classes([RecentlyAuthenticated(timedelta(minutes=5))])
 def recovery_codes(request: Request) -> Response:
@@ -91,6 +103,7 @@ def recovery_codes(request: Request) -> Response:
     return Response({"codes": ["a pretended one", "and another"]})
 
 
+@extend_schema(responses=shape("Orders", orders=serializers.ListField(), user=serializers.CharField()))
 @api_view()
 def call_fleet(request: Request) -> Response:
     """Call the first service for the user, with the very token of this request: it is a part of the site."""
@@ -113,6 +126,9 @@ class SharedProfile(APIView):
     authentication_classes = [DelegatedAuthentication]
     permission_classes = [HasScope("profile:read")]
 
+    @extend_schema(
+        responses=shape("SharedProfile", user=serializers.CharField(), scope=serializers.CharField())
+    )
     def get(self, request: Request) -> Response:
         claims: Any = request.auth
         told = {"user": request.user.get_username(), "signed in": time.ctime(claims.auth_time)}

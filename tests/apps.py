@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
 from authx.models import AuthorizationCode, Consent, DeviceSession, ServiceClient
-from authx.sessions.client_sessions import open_granted_session, open_service_session
+from authx.sessions.client_sessions import open_service_session
+from tests.clients import make_client, open_granted_session
+
+__all__ = ["API", "connect", "consent", "issue", "make_client", "reason_of", "serve"]
 
 API = "https://api.shop.example/"
-
-
-def make_client(client_id: str = "app-1", name: str = "Reader", **columns: Any) -> ServiceClient:
-    created_at = datetime(2026, 1, 1, tzinfo=UTC)
-    return ServiceClient.objects.create(client_id=client_id, name=name, created_at=created_at, **columns)
 
 
 def connect(
@@ -29,7 +27,7 @@ def connect(
 ) -> DeviceSession:
     """Open a session in which ``client`` acts for the user of ``login``."""
     with transaction.atomic():
-        return open_granted_session(client, login, scope=scope, audience=audience, refreshable=True, now=now)
+        return open_granted_session(client, login, scope=scope, audience=audience, now=now)
 
 
 def consent(client: ServiceClient, user: Any, *, scope: str = "orders:read", at: Any = None) -> Consent:

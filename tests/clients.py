@@ -1,28 +1,72 @@
-"""Clients of OAuth in tests: their sessions, and every kind of token that they can hold."""
+"""Clients of OAuth in tests: their registration, their sessions, and every kind of token they can hold."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 
+from authx.conf import conf
 from authx.core.access_token import write_access_token
 from authx.core.claims import TOKEN_EXCHANGE
+from authx.errors import OAuthError
 from authx.gate.keys import keyring
+from authx.issuer.clients import authenticate_client, create_client
 from authx.models import DeviceSession, ServiceClient
-from authx.sessions.client_sessions import open_granted_session, open_service_session
+from authx.sessions.client_sessions import new_granted_session, open_service_session, save_opened
 from authx.sessions.credentials import Credentials, claims_of, credentials_for
+from authx.sessions.not_before import opening_moment
 
 API = "https://shop.example/api/"
 SCOPE = "orders:read"
 
 
-def make_client(client_id: str = "app-1", **columns: Any) -> ServiceClient:
-    columns = {"name": "Reader", "created_at": timezone.now(), **columns}
-    return ServiceClient.objects.create(client_id=client_id, **columns)
+def make_client(client_id: str = "app-1", name: str = "Reader", **columns: Any) -> ServiceClient:
+    """A client as a row, whether or not one could be registered so."""
+    columns = {"created_at": datetime(2026, 1, 1, tzinfo=UTC), **columns}
+    return ServiceClient.objects.create(client_id=client_id, name=name, **columns)
+
+
+def create_service(name: str) -> tuple[ServiceClient, str]:
+    """A service of the site itself, and its secret: it may ask about the site's tokens, and end sessions."""
+    client, secret = create_client(name, audience=conf.AUDIENCE[0], may_manage_sessions=True)
+    assert secret is not None
+    return client, secret
+
+
+def find_service(client_id: str, secret: str) -> ServiceClient | None:
+    """The enabled client with this id and secret; None if there is none."""
+    try:
+        return authenticate_client(client_id, secret=secret)
+    except OAuthError:
+        return None
+
+
+def open_granted_session(
+    client: ServiceClient,
+    login: DeviceSession,
+    *,
+    scope: str = SCOPE,
+    audience: Sequence[str] = (API,),
+    refreshable: bool = True,
+    now: datetime | None = None,
+) -> DeviceSession:
+    """The session that a code of this login's user opens, without the code; in the caller's transaction."""
+    moment, number = opening_moment()
+    session = new_granted_session(
+        client,
+        login,
+        scope=scope,
+        audience=audience,
+        refreshable=refreshable,
+        at=now or moment,
+        not_before_number=number,
+    )
+    return save_opened(session)
 
 
 def granted(
@@ -30,7 +74,7 @@ def granted(
 ) -> Credentials:
     """What ``client`` holds once the user of ``login`` has consented."""
     with transaction.atomic():
-        session = open_granted_session(client, login, scope=scope, audience=audience, refreshable=True)
+        session = open_granted_session(client, login, scope=scope, audience=audience)
     return credentials_for(session, generation=1, now=session.created_at)
 
 

@@ -39,6 +39,9 @@ collect_ignore = [
         "impersonation": "hijack",
         "lockouts": "axes",
         "members": "tests.members",
+        "openapi": "drf_spectacular",
+        "moving": "knox",
+        "session_lists": "user_sessions",
         "second_factors": "django_otp",
     }.items()
     if app not in settings.INSTALLED_APPS
@@ -58,10 +61,14 @@ def _nothing_left_over() -> Iterator[None]:
     """What a test left for the end of its request is no other test's, nor its managed keys or language."""
     yield
     from authx.gate.keys import keyring  # not before Django is set up
+    from authx.gate.revocation import sources
+    from authx.http.django_session import _forced_keys
     from authx.logins.outcome import take_last
     from authx.store.after_transaction import _PENDING
 
     take_last()
+    _forced_keys.clear()
+    sources._copies.clear()  # what has ended in another test's database says nothing of this one's users
     translation.deactivate()  # LocaleMiddleware leaves that of its last request
 
     if keyring.keyset_of.cache_info().currsize and keyring.keyset()._rows:
@@ -111,6 +118,20 @@ def admin(make_user: Callable[..., Any]) -> Any:
 def staff(make_user: Callable[..., Any]) -> Any:
     """Staff, with no permission of its own."""
     return make_user("staff", is_staff=True)
+
+
+@pytest.fixture
+def opened(ada: Any) -> Any:
+    """The credentials of a session that ada has just opened."""
+    from authx.sessions import open_session  # not before Django is set up
+
+    return open_session(ada)
+
+
+@pytest.fixture
+def committed(django_capture_on_commit_callbacks: Any) -> Callable[[], Any]:
+    """What waits for a commit happens at the end of the block, as it would with each request."""
+    return lambda: django_capture_on_commit_callbacks(execute=True)
 
 
 @pytest.fixture
@@ -211,8 +232,9 @@ def pytest_unconfigure() -> None:
     And close connections to Redis that are left to the garbage collector, whose warnings are errors here.
     """
     if (redis := sys.modules.get("redis.connection")) is not None:
-        for connection in [each for each in gc.get_objects() if isinstance(each, redis.AbstractConnection)]:
-            connection.disconnect()
+        for each in gc.get_objects():
+            if issubclass(type(each), redis.AbstractConnection):  # ``isinstance`` evaluates lazy objects
+                each.disconnect()
     if settings.configured and settings.DATABASE == "sqlite":
         for left in glob(f"{escape(settings.DATABASES['default']['TEST']['NAME'])}*"):
             os.remove(left)

@@ -13,6 +13,7 @@ from authx.models import AuthorizationCode, DeviceSession, ServiceClient
 from authx.sessions import Credentials
 from authx.sessions.client_facts import facts_of
 from authx.sessions.granting import issue_code, redeem_code
+from tests import clients
 
 API, OTHER = "https://api.example/", "https://other.example/"
 CALLBACK = "https://app.example/callback"
@@ -23,15 +24,13 @@ ACTOR = Actor(ip="203.0.113.7", user_agent="app/1.0")
 def make_client(client_id: str = "app-1", **columns: Any) -> ServiceClient:
     """A client that gets codes and refreshes; of a service, other columns."""
     columns = {
-        "name": "Reader",
         "redirect_uris": [CALLBACK],
         "grant_types": [AUTHORIZATION_CODE, REFRESH_TOKEN],
         "scope": "orders:read orders:write",
         "resources": [API, OTHER],
-        "created_at": "2026-01-01T00:00:00Z",
         **columns,
     }
-    return ServiceClient.objects.create(client_id=client_id, **columns)
+    return clients.make_client(client_id, **columns)
 
 
 def make_service(client_id: str, **columns: Any) -> ServiceClient:

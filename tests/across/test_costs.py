@@ -7,7 +7,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from authx.conf import conf
-from authx.sessions import open_session, refresh_session
+from authx.sessions import Device, end_session, open_session, refresh_session
+from authx.sessions.new_devices import confirm
+from authx.store.prepared_statement import RUNS_BEFORE_PREPARING
+from tests.round_trips import count_commits, count_round_trips
 
 _AROUND = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "SET TRANSACTION", "START TRANSACTION")
 
@@ -102,3 +105,77 @@ def test_a_login_costs_seven(transactional_db, ada, password, api, device):
     answer, asked = statements(lambda: api.post(LOGIN, body))
     assert answer.status_code == 200
     assert len(asked) <= 7, asked  # one finds the account whose failures are counted
+
+
+@pytest.mark.parametrize("is_new", [False, True], ids=["known", "new"])
+def test_so_does_one_of_somebody_who_has_other_devices(transactional_db, ada, password, api, is_new):
+    """What tells whether the device is new is read with what every login asks."""
+    open_session(ada, device=Device(id="laptop"))
+    known = open_session(ada, device=Device(id="phone")).session
+    confirm(known)
+    end_session(known, "logout")
+    body = {"username": "ada", "password": password, "device": {"id": "tablet" if is_new else "phone"}}
+    answer, asked = statements(lambda: api.post(LOGIN, body))
+    assert answer.status_code == 200
+    assert len(asked) <= 7, asked
+    assert count_commits(all_statements(lambda: api.post(LOGIN, body))[1]) == 1
+
+
+def refreshed(opened, times):
+    for _ in range(times):
+        opened = refresh_session(opened.refresh_token)
+    return opened
+
+
+@pytest.mark.databases("postgresql")
+def test_on_postgresql_a_rotation_costs_two_round_trips_once_its_statements_are_prepared(
+    transactional_db, rotating
+):
+    known = refreshed(rotating, RUNS_BEFORE_PREPARING)
+    for _ in range(3):
+        known, trips = count_round_trips(lambda known=known: refresh_session(known.refresh_token))
+        assert trips == 2
+
+
+@pytest.mark.databases("postgresql")
+def test_so_it_does_through_the_api_on_postgresql(transactional_db, rotating, api):
+    token = rotating.refresh_token
+    for _ in range(RUNS_BEFORE_PREPARING + 1):
+        body = {"refresh_token": token}
+        answer, trips = count_round_trips(lambda body=body: api.post(REFRESH, body))
+        token = answer.json()["refresh_token"]
+    assert (answer.status_code, trips) == (200, 2)
+
+
+@pytest.mark.databases("postgresql")
+def test_what_confirms_and_records_nothing_costs_two_as_well(transactional_db, ada, settings):
+    settings.AUTHX_REFRESH_GRACE = timedelta(seconds=30)
+    for number in range(3):
+        opened = open_session(ada)
+        _, trips = count_round_trips(lambda opened=opened: refresh_session(opened.refresh_token))
+        assert trips == 2, number
+
+
+def test_a_rotation_commits_once(transactional_db, rotating):
+    for _ in range(RUNS_BEFORE_PREPARING - 1):
+        rotating, asked = all_statements(lambda known=rotating: refresh_session(known.refresh_token))
+        assert count_commits(asked) == 1, asked
+
+
+@pytest.mark.parametrize("limits", [[], [{"types": ["other"], "limit": 1, "when_full": "end_oldest"}]])
+def test_a_login_commits_once(transactional_db, ada, password, api, settings, limits):
+    settings.AUTHX_SESSION_LIMITS = limits
+    for _ in range(2):
+        answer, asked = all_statements(lambda: api.post(LOGIN, {"username": "ada", "password": password}))
+        assert (answer.status_code, count_commits(asked)) == (200, 1), asked
+
+
+def test_a_login_that_opens_nothing_is_no_last_login(transactional_db, ada, password, api, settings):
+    settings.AUTHX_SESSION_LIMITS = [{"types": ["other"], "limit": 1, "when_full": "refuse"}]
+    body = {"username": "ada", "password": password}
+    assert api.post(LOGIN, body).status_code == 200
+    ada.refresh_from_db()
+    before = ada.last_login
+    answer, asked = all_statements(lambda: api.post(LOGIN, body))
+    ada.refresh_from_db()
+    assert (answer.status_code, count_commits(asked), ada.last_login) == (409, 0, before)

@@ -603,12 +603,6 @@ def endings_of(session):
     return list(ended.values_list("outcome", flat=True))
 
 
-@pytest.fixture
-def committed(django_capture_on_commit_callbacks):
-    """What waits for a commit happens at the end of the block, as it would with each request."""
-    return lambda: django_capture_on_commit_callbacks(execute=True)
-
-
 @pytest.mark.parametrize("observer", OBSERVERS)
 def test_a_live_session_is_admitted_by_every_observer(scene, observer, committed):
     seen_by = OBSERVERS[observer]

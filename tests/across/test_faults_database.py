@@ -12,10 +12,7 @@ import pytest
 
 from tests.faults import (
     ALL_DOORS,
-    PostgresCluster,
     Proxy,
-    RedisServer,
-    Site,
     ask,
     assert_let_in,
     assert_refused,
@@ -33,25 +30,6 @@ LAG = 0.3
 #: Where an answer needs nothing that only the database knows.
 QUICK = ("api", "cookie", "gate")
 OTHERS = ("login", *sorted({*ALL_DOORS} - {*QUICK}))
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    with PostgresCluster() as cluster:
-        cluster.create_database()
-        yield cluster
-
-
-@pytest.fixture(scope="module")
-def site(cluster):
-    with Site(cluster) as site:
-        yield site
-
-
-@pytest.fixture
-def redis():
-    with RedisServer() as redis:
-        yield redis
 
 
 @pytest.fixture

@@ -16,10 +16,8 @@ import pytest
 from authx.gate.breaker import Breaker
 from tests.faults import (
     CHECKING_DOORS,
-    PostgresCluster,
     Proxy,
     RedisServer,
-    Site,
     ask,
     assert_let_in,
     assert_refused,
@@ -40,25 +38,6 @@ BOUND = 10.0
 PATIENCE = 0.12
 #: Seconds that a local copy may be old, where there is one.
 LAG = 0.3
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    with PostgresCluster() as cluster:
-        cluster.create_database()
-        yield cluster
-
-
-@pytest.fixture(scope="module")
-def site(cluster):
-    with Site(cluster) as site:
-        yield site
-
-
-@pytest.fixture
-def redis():
-    with RedisServer() as redis:
-        yield redis
 
 
 @pytest.fixture

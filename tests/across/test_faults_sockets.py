@@ -12,7 +12,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.faults import PostgresCluster, Proxy, Site, assert_let_in, assert_refused, open_many, wait_for
+from tests.faults import Proxy, assert_let_in, assert_refused, open_many, wait_for
 from tests.native import CLIENTS, running
 from tests.served import SERVERS, closed, reason, serving
 
@@ -23,19 +23,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.databases("sqlite")]
 BLIND = float(os.environ.get("AUTHX_TEST_BLIND", "3"))
 #: Seconds in which its sockets are told after that: the intervals of reading and of looking, and some.
 TOLD = 3.0
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    with PostgresCluster() as cluster:
-        cluster.create_database()
-        yield cluster
-
-
-@pytest.fixture(scope="module")
-def site(cluster):
-    with Site(cluster) as site:
-        yield site
 
 
 @pytest.fixture

@@ -20,8 +20,9 @@ from authx.core.refresh_token import is_genuine, read_refresh_token
 from authx.gate.signature_cache import signatures
 from authx.gate.verify import read_claims
 from authx.http import cookies
-from authx.issuer.clients import create_service
 from authx.sessions import end_sessions, lookup, open_session
+from authx.sessions.live_lookup import find_live_session
+from tests.clients import create_service
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -36,6 +37,7 @@ COUNTED = {
     is_genuine: "refresh token proved",
     cookies._parse: "cookie header read",
     lookup._Statement.read: "session found",
+    find_live_session: "session found",
 }
 CODES = {inspect.unwrap(function).__code__: name for function, name in COUNTED.items()}
 SALTS = {b"authx.refresh": "refresh token unsigned", b"authx.device": "device cookie unsigned"}

@@ -55,7 +55,7 @@ from authx.gate.keys import keyring
 from authx.gate.service_credentials import write_assertion
 from authx.gate.signature_cache import signatures
 from authx.gate.verify import read_claims
-from authx.issuer.clients import create_client, create_service
+from authx.issuer.clients import create_client
 from authx.issuer.introspection import introspect, revoke
 from authx.models import (
     AuthorizationCode,
@@ -70,6 +70,7 @@ from authx.sessions.client_facts import facts_of
 from authx.sessions.exchanging import exchange_token
 from authx.sessions.granting import issue_code, redeem_code
 from authx.sessions.service_tokens import service_token
+from tests.clients import create_service
 from tests.forging import as_raw, b64, changed, forge, sign, unb64
 from tests.in_process import ORIGIN, opens
 from tests.reading import find_by_refresh_token

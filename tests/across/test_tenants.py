@@ -3,13 +3,18 @@
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
+from http.cookies import SimpleCookie
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.core import mail
 from django.core.management import call_command
 from django.db import connections, transaction
+from django.http import HttpResponse
 from django.test import Client
+from django.urls import path
 
+from authx import signals
 from authx.checks.stores import check_store
 from authx.core.claims import AccessClaims
 from authx.core.rates import Rate
@@ -19,8 +24,10 @@ from authx.gate.keys import keyring
 from authx.gate.revocation import sources
 from authx.issuer import signing_keys
 from authx.models import SessionEvent
+from authx.notices import Notice, send_mail
 from authx.sessions import end_everyone, end_session, end_user_sessions, open_session, refresh_session
 from authx.sessions.activity import uses
+from authx.sessions.authentication import admit
 from authx.store import after_transaction, database
 from authx.store.counters import count, is_first
 from tests.gate.test_stores import choose
@@ -126,6 +133,62 @@ def test_a_token_is_good_at_its_own_tenant_alone(store):
     for _ in range(2):  # cold and warm
         assert [is_let_in(tenant, ours) for tenant in TENANTS] == [True, False]
         assert [is_let_in(tenant, theirs) for tenant in TENANTS] == [False, True]
+
+
+def test_the_rest_of_a_row_is_read_where_it_was_judged(tenants):
+    """In code that runs when the request, and with it the tenant, is out of sight."""
+    ours = opened("acme")
+    with at("acme"):
+        caller = admit(ours.claims, reads_session=False)
+    with at("beta"):
+        session = caller.session
+    assert (session.pk, session._state.db, session.user) == (ours.session.pk, "acme", caller.user())
+
+
+def test_a_row_that_a_copy_has_spared_is_read_where_the_copy_was_asked(store):
+    ours = opened("acme")
+    with at("acme"):
+        caller = admit(ours.claims, reads_session=False)
+        user = caller.user()
+    with at("beta"):
+        assert (user.get_username(), user._state.db) == ("ada", "acme")
+        assert (caller.session.pk, caller.session._state.db) == (ours.session.pk, "acme")
+
+
+def of_acme(get_response):
+    def middleware(request):
+        with at("acme"):
+            return get_response(request)
+
+    return middleware
+
+
+def names_when_answered(get_response):
+    """What stands before the middleware that chooses the tenant."""
+
+    def middleware(request):
+        response = get_response(request)
+        response["X-User"] = request.user.get_username()
+        return response
+
+    return middleware
+
+
+def asks(request):
+    return HttpResponse(str(request.user.is_authenticated))
+
+
+urlpatterns = [path("asks/", asks)]
+
+
+def test_so_it_is_for_a_middleware_that_asks_when_the_page_has_been_made(store, settings):
+    ours = opened("acme")
+    mine = [f"{__name__}.{name.__name__}" for name in (names_when_answered, of_acme)]
+    settings.MIDDLEWARE, settings.ROOT_URLCONF = [*mine, *settings.MIDDLEWARE], __name__
+    client = Client()
+    client.cookies = SimpleCookie({"__Host-authx_access": ours.access_token})
+    answer = client.get("/asks/")
+    assert (answer.content, answer["X-User"]) == (b"True", "ada")
 
 
 def test_a_token_of_the_default_database_is_good_there_alone(store):
@@ -319,3 +382,34 @@ def test_where_the_alias_cannot_tell_tenants_apart_no_copies_are_kept(
     for name, value in options.items():
         setattr(settings, name, value)
     assert sorted(message.id for message in check_store()) == ids
+
+
+# Notices
+
+
+def test_a_notice_of_one_tenant_reaches_its_own_user_from_a_queue_that_knows_no_tenant(tenants, settings):
+    """The workers of a queue have no request, and another tenant has a user with the same key."""
+    settings.AUTHX_ISSUER = "https://shop.example"
+    for name in ("default", *tenants):
+        with at(name):
+            model = get_user_model()
+            user = model.objects.filter(pk=opened("acme").session.user_id).first()
+            user = user or model.objects.create_user("ada", password="x")
+            model.objects.filter(pk=user.pk).update(email=f"ada@{name}.example")
+    queue = []
+
+    def enqueue(notice, **kwargs):
+        queue.append(notice.as_dict())
+
+    signals.notice.connect(enqueue)
+    try:
+        for name in tenants:
+            with at(name):
+                user = get_user_model().objects.get()
+                user.set_password("another")
+                user.save()
+    finally:
+        signals.notice.disconnect(enqueue)
+    mail.outbox.clear()
+    assert [send_mail(Notice.from_dict(values)) for values in queue] == [True, True]
+    assert [message.to for message in mail.outbox] == [[f"ada@{name}.example"] for name in tenants]

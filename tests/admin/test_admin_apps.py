@@ -41,7 +41,10 @@ def test_the_list_says_which_are_of_clients(boss, reader, service):
     assert "Reader" not in "".join(devices(boss.get(held_by="logins")))
     assert len(devices(boss.get())) == 4
     assert len(devices(boss.get(held_by="nonsense"))) == 4
-    assert "Reader &lt;b&gt; <code>app-1</code>" in boss.get(held_by="apps").content.decode()
+    assert (
+        '<bdi>Reader &lt;b&gt;</bdi> <code dir="ltr">app-1</code>'
+        in boss.get(held_by="apps").content.decode()
+    )
 
 
 def test_a_client_is_found_by_its_id(boss, reader, service):
@@ -53,7 +56,7 @@ def test_the_detail_says_whose_it_is_and_what_it_may(boss, login, reader, servic
     page = boss.detail(reader).content.decode()
     for shown in ("Reader &lt;b&gt; <code>app-1</code>", "orders:read", API):
         assert shown in page
-    assert "<td>app-1</td>" in page  # who opened it
+    assert "<td><bdi>app-1</bdi></td>" in page  # who opened it
     assert boss.detail(service).status_code == 200
     assert "orders:read" not in boss.detail(login).content.decode()
 

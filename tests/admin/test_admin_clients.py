@@ -10,10 +10,9 @@ from django.test import Client
 from authx.core.keys import Key
 from authx.core.oauth_client import TOKEN_EXCHANGE
 from authx.issuer import create_client, disable_client
-from authx.issuer.clients import find_service
 from authx.models import DeviceSession, ServiceClient, SessionEvent
 from authx.sessions import open_session
-from authx.sessions.client_sessions import open_granted_session
+from tests.clients import find_service, open_granted_session
 
 LIST = "/admin/authx/serviceclient/"
 API, OTHER = "https://api.example/", "https://other.example/"

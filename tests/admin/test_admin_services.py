@@ -8,8 +8,8 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
 
-from authx.issuer.clients import create_service, find_service
 from authx.models import DeviceSession, ServiceClient
+from tests.clients import create_service, find_service
 
 LIST = "/admin/authx/serviceclient/"
 SHOWN = re.compile(r'\(\s+"([^"]+)",\s+"([^"]+)",\s+\)')

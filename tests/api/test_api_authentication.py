@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 from rest_framework.views import exception_handler as drf_exception_handler
 
 from authx.api import exception_handler
-from authx.api.authentication import BearerAuthentication, CookieAuthentication
+from authx.api.authentication import BearerAuthentication, CookieAuthentication, session_of
 from authx.core.claims import AccessClaims
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import end_session, open_session, refresh_session
@@ -807,3 +807,38 @@ def test_a_use_that_cannot_be_noted_lets_its_user_in_all_the_same(credentials):
     ask_by("bearer", credentials)
     credentials.session.refresh_from_db()
     assert credentials.session.confirmed_generation == 1
+
+
+# What it reads of the session
+
+
+class Reads(APIView):
+    authentication_classes = [BearerAuthentication]
+
+    def get(self, request):
+        session = session_of(request) if request.query_params else None
+        return Response({"user": request.user.get_username(), "label": session and session.device_label})
+
+
+class SaysSo(Reads):
+    reads_session = True
+
+
+@pytest.mark.parametrize(
+    ("view", "query", "statements"),
+    [(Reads, "", 1), (Reads, "?session=1", 2), (SaysSo, "", 1), (SaysSo, "?session=1", 1)],
+    ids=["user alone", "and its session", "says so", "and reads it"],
+)
+@pytest.mark.django_db(transaction=True)
+def test_the_session_costs_a_statement_more_where_the_view_does_not_say_so(
+    view, query, statements, credentials, rf, django_assert_num_queries
+):
+    def ask_it():
+        request = rf.get(f"/{query}", headers={"Authorization": f"Bearer {credentials.access_token}"})
+        return view.as_view()(request).data
+
+    ask_it()  # the first use of a token is written down
+    with django_assert_num_queries(statements):
+        answer = ask_it()
+    assert answer["user"] == credentials.session.user.get_username()
+    assert answer["label"] == (credentials.session.device_label if query else None)

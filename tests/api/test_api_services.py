@@ -15,9 +15,10 @@ from rest_framework.parsers import JSONParser
 from rest_framework.test import APIClient
 
 from authx.api.views.services import MAX_BODY_BYTES
-from authx.issuer.clients import create_service, disable_service, find_service, renew_secret
+from authx.issuer.clients import disable_client, renew_secret
 from authx.models import DeviceSession, ServiceClient, SessionEvent
 from authx.sessions import end_session, open_session, refresh_session
+from tests.clients import create_service, find_service
 from tests.faults_in_database import outage
 
 INTROSPECT, REVOKE, FEED = "/api/auth/introspect/", "/api/auth/revoke/", "/api/auth/revocations/"
@@ -41,11 +42,6 @@ def service(credentials):
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=basic(*credentials))
     return client
-
-
-@pytest.fixture
-def opened(ada):
-    return open_session(ada)
 
 
 def introspect(service, token, **more):
@@ -196,7 +192,7 @@ def test_a_form_encoded_id_is_read(credentials):
 
 def test_a_disabled_service_is_refused_at_once(service, credentials):
     assert introspect(service, "x").status_code == 200
-    disable_service(ServiceClient.objects.get())
+    disable_client(ServiceClient.objects.get())
     assert introspect(service, "x").status_code == 401
 
 
@@ -448,7 +444,7 @@ def test_the_command_makes_credentials_that_work(db):
     secret = told.split('"')[3]
     assert find_service(service.client_id, secret) == service
     assert f"{service.client_id}  orders  active" in run("list")
-    disable_service(service)
+    disable_client(service)
     renewed = run("renew", service.client_id)
     assert "orders was disabled, and is let in again." in renewed
     newer = renewed.split('"')[3]

@@ -16,8 +16,9 @@ from authx.gate.keys import keyring
 from authx.issuer import create_client, disable_client
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import end_session, open_session
-from authx.sessions.client_sessions import open_granted_session, open_service_session
+from authx.sessions.client_sessions import open_service_session
 from authx.sessions.credentials import TokenGrant, credentials_for
+from tests.clients import open_granted_session
 
 INTROSPECT, REVOKE, FEED = "/api/auth/introspect/", "/api/auth/revoke/", "/api/auth/revocations/"
 INACTIVE = {"active": False}

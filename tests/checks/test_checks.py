@@ -15,7 +15,9 @@ from authx.checks import (
     check_middleware,
     check_settings,
     check_together,
+    named_code,
 )
+from authx.conf import Conf
 
 AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
 SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
@@ -329,6 +331,8 @@ def test_e007_a_key_that_is_no_good_is_found_before_the_first_login_and_not_show
         "AUTHX_REVOCATION_STORE",
         "AUTHX_COUNTRY",
         "AUTHX_DEVICE_CLASSIFIER",
+        "AUTHX_METRICS",
+        "AUTHX_PLACE",
     ],
 )
 @pytest.mark.parametrize("path", ["nowhere.to.be.found", "authx.conf.no_such_name"])
@@ -337,8 +341,44 @@ def test_e011_code_that_a_setting_names_must_be_there(settings, name, path):
     message = only(check_together)
     assert message.id == "authx.E011"
     assert message.msg.startswith(name)
-    setattr(settings, name, "authx.sessions.liveness.DatabaseSource")
+    setattr(settings, name, GOOD.get(name, "authx.http.places.place_of"))
     assert ids() == []
+
+
+GOOD = {
+    "AUTHX_REVOCATION_STORE": "authx.sessions.liveness.DatabaseSource",
+    "AUTHX_METRICS": "authx.contrib.opentelemetry.Meter",
+}
+FUNCTIONS = [
+    *("AUTHX_CLAIMS", "AUTHX_GRANT_CLAIMS", "AUTHX_DEVICE_CLASSIFIER", "AUTHX_BIND_DJANGO_LOGIN"),
+    *("AUTHX_COUNTRY", "AUTHX_PLACE", "AUTHX_NOTICE_LANGUAGE"),
+]
+#: What a site may name by mistake, and where: a constant, a function that nobody awaits, another class.
+MISNAMED = [
+    *((name, "authx.http.places.MAX_LENGTH") for name in [*FUNCTIONS, *GOOD]),
+    *((name, "authx.testing.logins.alogin_device") for name in FUNCTIONS),
+    *((name, "authx.sessions.Device") for name in GOOD),
+]
+
+
+@pytest.mark.parametrize(("name", "path"), MISNAMED)
+def test_e058_what_a_setting_names_must_be_such_as_is_asked(settings, name, path):
+    setattr(settings, name, path)
+    message = only(check_together)
+    assert message.id == "authx.E058"
+    assert message.msg.startswith(f"{name} names {path}")
+
+
+@pytest.mark.parametrize("path", ["tests.gate.test_stores.Nobody", "tests.gate.test_stores.nobody"])
+def test_a_store_of_the_sites_own_has_either_method_or_is_made_by_a_function(settings, path):
+    settings.AUTHX_REVOCATION_STORE = path
+    assert ids() == []
+
+
+def test_whatever_names_code_is_looked_at():
+    known = named_code._FUNCTIONS | named_code._OTHERS | named_code._CLASSES.keys()
+    named = {setting.name for setting in Conf.declared() if setting.help.startswith(("Function", "Class"))}
+    assert named <= {f"AUTHX_{name}" for name in known}
 
 
 def test_e011_a_backend_that_the_table_of_methods_names_must_be_there(settings):

@@ -224,6 +224,7 @@ def test_a_service_that_only_verifies_derives_nothing_and_is_not_told(monkeypatc
     VerifierConfig.ready(VerifierConfig)
     assert {check.__module__ for check in registered} == {
         "authx.checks",
+        "authx.checks.authentication",
         "authx.checks.delegated_views",
         "authx.checks.sockets",
         "authx.checks.stores",

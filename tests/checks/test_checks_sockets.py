@@ -10,6 +10,7 @@ import pytest
 from channels.auth import AuthMiddleware, AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
+from django.core.checks.registry import registry
 from django.urls import path
 
 from authx.checks.sockets import check_sockets, check_sockets_in_production
@@ -109,7 +110,15 @@ def test_a_circle_is_walked_once(serve):
     assert check_sockets() == []
 
 
-def test_an_application_that_cannot_be_seen_is_missed_where_there_are_sockets(settings):
+@pytest.fixture
+def checks_as_before():
+    """Forget the checks that an app registers as it is installed: they would speak in other tests."""
+    before = set(registry.registered_checks)
+    yield
+    registry.registered_checks = before
+
+
+def test_an_application_that_cannot_be_seen_is_missed_where_there_are_sockets(checks_as_before, settings):
     assert check_sockets() == []
     settings.AUTHX_SOCKET_ORIGINS = []
     assert ids(check_sockets()) == ["authx.W040"]

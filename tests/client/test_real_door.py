@@ -7,13 +7,13 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 
-from authx.issuer.clients import create_service
 from authx.models import DeviceSession
 from authx.sessions import end_session, end_sessions
 from tests import served
 from tests.client.conftest import REFRESH, eventually
 from tests.client.door import Relay
 from tests.client.test_socket import OPEN, away, comes_back, kinds, passes, wait_out
+from tests.clients import create_service
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import uuid
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from textwrap import dedent
 
@@ -21,9 +21,10 @@ from django.views.debug import SafeExceptionReporterFilter
 import authx
 from authx import conf as module
 from authx.conf import Conf, DottedPath, conf, rules
-from authx.conf.setting import ParsedSettings, Setting
+from authx.conf.setting import Derived, ParsedSettings, Setting
 from authx.core.keys import Key
 from authx.core.limits import Limit, WhenFull
+from authx.core.notice_kinds import NoticeKind
 from authx.core.rates import Rate
 from authx.core.risk import Action, Alarm
 
@@ -68,7 +69,9 @@ GOOD = {
     "CLAIMS": [None, "site.claims.roles"],
     "DEVICE_CLASSIFIER": [None, "site.devices.type_of"],
     "LOCKOUT": [None, "site.auth.Lockout"],
+    "PLACE": [None, "site.places.city_of"],
     "DEVICE_TYPES": [["web"], ("web", "smart-tv", "kiosk_2")],
+    "DEVICE_TYPE_LABELS": [{}, {"web": "Browser", "other": gettext_lazy("Other device")}],
     "SESSION_LIMITS": [[], [LIMIT], ({"limit": 3},), [{**ASKS, "choose": True}, {**ASKS, "choose": False}]],
     "REVOCATION_STORE": ["database", "redis", "site.stores.Store"],
     "REVOCATION_LAG": [timedelta(0), timedelta(milliseconds=500), timedelta(hours=1)],
@@ -96,7 +99,11 @@ GOOD = {
     "DEVICES_MAX_AUTH_AGE": [None, timedelta(minutes=5)],
     "STAFF_MAX_AUTH_AGE": [None, timedelta(minutes=5)],
     "TRUSTED_PROXIES": [0, 1, 32],
+    "METRICS": [None, "site.meters.Meter"],
+    "NOTICE_MAIL": [True, False, [], ["new_device", "copied"], ("kicked",)],
+    "NOTICE_LANGUAGE": [None, "site.people.language_of"],
     "RETENTION": [timedelta(days=90)],
+    "MOVING_UNTIL": [None, datetime(2999, 12, 31, tzinfo=UTC)],
     "SOCKET_ORIGINS": [[], ORIGINS, tuple(ORIGINS)],
     "SOCKETS_PER_SESSION": [1, 20, 10_000],
     "SOCKET_MESSAGE_SIZE": [1, 65536, 2**30],
@@ -114,9 +121,20 @@ PARSED = {
     "AUDIENCE": [("authx",), ("api",), ("api", "reports"), ("api",)],
     "SIGNING_KEYS": [tuple(entries) for entries in GOOD["SIGNING_KEYS"]],
     "CLAIMS": [None, DottedPath("site.claims.roles")],
+    "METRICS": [None, DottedPath("site.meters.Meter")],
+    "NOTICE_MAIL": [
+        frozenset(NoticeKind),
+        frozenset(),
+        frozenset(),
+        frozenset({NoticeKind.NEW_DEVICE, NoticeKind.COPIED}),
+        frozenset({NoticeKind.KICKED}),
+    ],
+    "NOTICE_LANGUAGE": [None, DottedPath("site.people.language_of")],
     "DEVICE_CLASSIFIER": [None, DottedPath("site.devices.type_of")],
     "LOCKOUT": [None, DottedPath("site.auth.Lockout")],
+    "PLACE": [None, DottedPath("site.places.city_of")],
     "DEVICE_TYPES": [("web",), ("web", "smart-tv", "kiosk_2")],
+    "DEVICE_TYPE_LABELS": [{}, {"web": "Browser", "other": gettext_lazy("Other device")}],
     "SESSION_LIMITS": [
         (),
         (ONE_PHONE,),
@@ -169,7 +187,18 @@ BAD = {
     "CLAIMS": ["", "roles", "site.", ".roles", "site claims.roles", 7, len],
     "DEVICE_CLASSIFIER": ["", "roles", "site.", ".roles", "site devices.type_of", 7, len],
     "LOCKOUT": ["", "axes", "site.", ".auth", "site auth.Lockout", 7, len],
+    "PLACE": ["", "places", "site.", ".places", "site places.city_of", 7, len],
     "DEVICE_TYPES": [None, [], "web", 5, [""], ["Web"], ["two words"], [7], [["web"]], ["x" * 33]],
+    "DEVICE_TYPE_LABELS": [
+        None,
+        ["web"],
+        "web",
+        {"web": ""},
+        {"web": " "},
+        {"web": 7},
+        {"tv": "Television"},
+        {7: "Seven"},
+    ],
     "SESSION_LIMITS": [
         None,
         "ios",
@@ -228,7 +257,11 @@ BAD = {
     "DEVICES_MAX_AUTH_AGE": [300, timedelta(0)],
     "STAFF_MAX_AUTH_AGE": [300, timedelta(0)],
     "TRUSTED_PROXIES": [None, -1, 33, 1.0, "1", True],
+    "METRICS": ["", "Meter", "site meters.Meter", 7, dict],
+    "NOTICE_MAIL": [None, 1, "new_device", ["newdevice"], [True], {"mail": True}, [[]]],
+    "NOTICE_LANGUAGE": ["", "ar", "site people.language_of", 7, len],
     "RETENTION": [None, 90, timedelta(0), *NO_DATE],
+    "MOVING_UNTIL": ["2999-12-31", date(2999, 12, 31), datetime(2999, 12, 31), timedelta(days=1), 0],
     "SOCKET_ORIGINS": [
         None,
         "https://app.example",
@@ -259,6 +292,7 @@ BAD = {
         {"a": ""},
         {"a": " "},
         {"a": None},
+        {"a" * 101: "x"},
         {"ä": "x"},
         {1: "x"},
     ],
@@ -271,6 +305,8 @@ BAD = {
         {"https://api.example/#part": []},
         {"https://api.example/ ": []},
         {"https://[": []},
+        {"https://me@api.example/": []},  # no client could be registered for it
+        {"https:///": []},
         {1: []},
         {"urn:orders": "orders:read"},
         {"urn:orders": [""]},
@@ -503,6 +539,46 @@ def test_a_value_parsed_while_the_settings_change_is_not_kept():
     try:
         assert site.CLIENT_ID == "first-party"
         assert site.CLIENT_ID == "new"
+    finally:
+        changed.disable()
+
+
+def test_what_is_worked_out_from_settings_is_forgotten_with_them(settings):
+    """The same object while nothing changes; after any change another one, be its values the same."""
+    first = conf.gate_policy
+    assert conf.gate_policy is first
+    assert (first.issuer, first.audience, first.lag) == (conf.ISSUER, conf.AUDIENCE, 0)
+    settings.AUTHX_CLIENT_ID = "app"
+    assert conf.gate_policy == first
+    assert conf.gate_policy is not first
+    settings.AUTHX_ISSUER, settings.AUTHX_REVOCATION_LAG = "https://id.example", HOUR
+    policy = conf.gate_policy
+    assert (policy.issuer, policy.audience) == ("https://id.example", ("https://id.example",))
+    assert (policy.lag, policy.asks_database, policy.asks_copy) == (3600, False, True)
+    with override_settings(), override_settings(AUTHX_REVOCATION_STORE="remote"):
+        assert (conf.gate_policy.asks_database, conf.gate_policy.asks_copy) == (False, False)
+    settings.AUTHX_CLOCK_LEEWAY = "10 s"
+    with pytest.raises(ImproperlyConfigured, match="AUTHX_CLOCK_LEEWAY"):
+        _ = conf.gate_policy
+
+
+def test_what_is_worked_out_while_the_settings_change_is_not_kept():
+    changed = override_settings(AUTHX_CLIENT_ID="new")
+
+    def slowly(site):
+        found = site.CLIENT_ID
+        if found == "first-party":
+            changed.enable()
+        return found
+
+    class Site(ParsedSettings):
+        CLIENT_ID = Setting("first-party", rules.filled, "Help.")
+        name = Derived(slowly)
+
+    site = Site()
+    try:
+        assert site.name == "first-party"
+        assert site.name == "new"
     finally:
         changed.disable()
 

@@ -4,7 +4,6 @@ Every forgery is signed by the right key unless its signature is the point, so t
 for the one thing that is wrong with it.
 """
 
-import base64
 import builtins
 import hashlib
 import hmac
@@ -43,6 +42,7 @@ from authx.errors import (
     TokenMalformed,
     TokenNotForUs,
 )
+from tests.forging import as_raw, b64, unb64
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -70,18 +70,6 @@ CLAIMS = AccessClaims(
 PAYLOAD = CLAIMS.as_payload()
 TOKEN = write_access_token(CLAIMS, KEY)
 ALPHABET = string.ascii_letters + string.digits + "-_"
-
-
-def b64(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-def unb64(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
-def as_raw(value) -> bytes:
-    return value if isinstance(value, bytes) else json.dumps(value).encode()
 
 
 def header(**changes):

@@ -1,6 +1,8 @@
 """authx.core.claims: the form of every claim."""
 
+import copy
 import dataclasses
+import pickle
 from datetime import UTC, datetime
 
 import pytest
@@ -261,3 +263,19 @@ def test_a_scope_that_is_read_as_ours_is_scope_tokens():
     assert claim_forms.scope("scope", "a b") == "a b"
     with pytest.raises(TokenMalformed, match="scope"):
         claim_forms.scope("scope", "a  b")
+
+
+COPIES = [lambda claims: pickle.loads(pickle.dumps(claims)), copy.copy, copy.deepcopy]
+
+
+@pytest.mark.parametrize("again", COPIES, ids=["pickle", "copy", "deepcopy"])
+@pytest.mark.parametrize(
+    "payload", [REQUIRED, FULL, FULL | {"act": {"sub": "client:a", "act": {"sub": "b"}}}]
+)
+def test_claims_can_be_carried_to_a_task_and_stay_what_they_are(payload, again):
+    claims = AccessClaims.from_payload(payload, kid="k-1")
+    found = again(claims)
+    assert found == claims
+    assert (found.kid, hash(found), found.as_payload()) == ("k-1", hash(claims), claims.as_payload())
+    with pytest.raises(TypeError):
+        found.extra["tenant"] = None

@@ -18,6 +18,7 @@ from authx.core.oauth_client import (
     TOKEN_EXCHANGE,
     ClientFacts,
     check_registration,
+    is_client_id,
 )
 
 APP = ClientFacts(
@@ -55,6 +56,16 @@ def problems(client, **changes):
     return check_registration(
         replace(client, **changes), site_audience=("https://site.example",), first_party="web"
     )
+
+
+@pytest.mark.parametrize("value", ["a", "app-1", "!~", "x" * 64])
+def test_visible_ascii_may_be_the_id_of_a_client(value):
+    assert is_client_id(value)
+
+
+@pytest.mark.parametrize("value", ["", "a b", " a", "a\n", "a\0", "é", "x" * 65, None, 7, ["a"]], ids=ascii)
+def test_nothing_else_may(value):
+    assert not is_client_id(value)
 
 
 @pytest.mark.parametrize("client", [APP, SERVICE], ids=["app", "service"])

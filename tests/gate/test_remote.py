@@ -42,10 +42,11 @@ from authx.gate.revocation import sources
 from authx.gate.revocation.local_copy import LocalCopy
 from authx.gate.revocation.remote import IntrospectionSource, RemoteFeed
 from authx.gate.revocation.window import Endings
-from authx.issuer.clients import create_service, renew_secret
+from authx.issuer.clients import renew_secret
 from authx.issuer.signing_keys import rotate, withdraw
 from authx.models import ServiceClient
 from authx.sessions import end_everyone, end_session, end_user_sessions, open_session
+from tests.clients import create_service
 from tests.core.test_access_token import CLAIMS
 
 ROOT = Path(__file__).parents[2]

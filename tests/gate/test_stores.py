@@ -1,11 +1,14 @@
 """The doors on each store and lag: nearly free, and no less strict."""
 
 import os
+import sys
 import uuid
 from datetime import timedelta
+from types import ModuleType
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.core.cache import caches
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -22,7 +25,9 @@ from authx.sessions import end_session, open_session, recognize, refresh_session
 from authx.sessions.activity import LAST_SEEN_INTERVAL, uses
 from authx.sessions.authentication import Caller
 from authx.sessions.known_user import KnownUser
+from tests.documented import documented
 from tests.reading import admit
+from tests.rows import row
 from tests.sessions.test_refreshing import outage
 
 LAG = timedelta(seconds=1)
@@ -375,10 +380,6 @@ def test_a_known_user_can_be_copied(opened, ada):
 # --- T2 and last seen, without the row
 
 
-def row(opened):
-    return DeviceSession.objects.get(pk=opened.session.pk)
-
-
 def test_the_first_use_confirms_its_generation_once(quick, bearer, opened):
     bearer.get(WHOAMI)
     assert row(opened).confirmed_generation == 1
@@ -476,12 +477,36 @@ class Everybody:
         return None
 
 
+def nobody():
+    """Make one."""
+    return Nobody()
+
+
 class Unknown:
     def end_reason(self, claims, now):
         raise StoreUnavailable("who knows")
 
 
-@pytest.mark.parametrize(("kind", "status"), [(Nobody, 401), (Everybody, 200), (Unknown, 503)])
+@pytest.mark.parametrize(("kind", "status"), [(Nobody, 401), (nobody, 401), (Everybody, 200), (Unknown, 503)])
 def test_a_store_of_the_sites_own_is_asked(settings, bearer, kind, status):
     settings.AUTHX_REVOCATION_STORE = f"{__name__}.{kind.__name__}"
     assert bearer.get(WHOAMI).status_code == status
+
+
+def fails(*args, **named):
+    raise ConnectionError("gone")
+
+
+def test_a_store_of_the_sites_own_as_the_documentation_writes_it(settings, bearer, opened, monkeypatch):
+    module = ModuleType("documented_stores")
+    exec(documented("operations.md", "python", "class Store"), vars(module))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    memory = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "endings"}
+    settings.CACHES = {**settings.CACHES, "endings": memory}
+    settings.AUTHX_REVOCATION_STORE = f"{module.__name__}.Store"
+    assert bearer.get(WHOAMI).status_code == 200
+    caches["endings"].set(opened.claims.sid, "kicked")
+    answer = bearer.get(WHOAMI)
+    assert (answer.status_code, answer.json()["reason"]) == (401, "kicked")
+    monkeypatch.setattr(caches["endings"], "get", fails)
+    assert bearer.get(WHOAMI).json()["code"] == "store_unavailable"

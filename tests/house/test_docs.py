@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import django
 import pytest
 from django.utils.module_loading import import_string
 
@@ -26,14 +27,21 @@ README = ROOT / "README.md"
 TOP = [README, *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"))]
 PAGES = [*TOP, *sorted((ROOT / "docs").glob("*.md"))]
 
+#: The pages with the tables that are compared with the code.
+REFERENCE = (
+    *("admin.md", "api.md", "checks.md", "errors.md", "python.md", "refresh-tokens.md", "settings.md"),
+    "sockets.md",
+)
 #: A fenced block: its language, then its text.
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```([\w+]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: A link or an image whose target is not on another host.
 LINK = re.compile(r"\]\((?!https?:)([^)\s]+)\)")
 #: Packages that cannot be imported on a site without them: tests on such a site run the blocks that do.
 ELSEWHERE = {"allauth", "defender", "dj_rest_auth", "djoser"}
+#: Modules of ours that each need one of them.
+NEEDING_THEM = ("authx.contrib.moving.", "authx.contrib.allauth_headless.")
 #: Modules that a page itself shows; its own tests run them.
-SHOWN = {"device_socket", "device_tokens"}
+SHOWN = {"demo_client", "device_socket", "device_tokens", "mysite"}
 #: Types of a socket's frames, which look like paths.
 FRAMES = {"authx.renew", "authx.renewed"}
 #: Where one machine keeps its files.
@@ -59,8 +67,8 @@ def prose(page: Path) -> str:
 
 
 def table(heading: str) -> list[list[str]]:
-    """The rows of the README's table whose first column is called ``heading``; cells are bare text."""
-    lines = README.read_text().splitlines()
+    """The rows of the reference's table whose first column is called ``heading``; cells are bare text."""
+    lines = [line for page in REFERENCE for line in (ROOT / "docs" / page).read_text().splitlines()]
     (start,) = (number for number, line in enumerate(lines) if line.startswith(f"| {heading} |"))
     rows = []
     for line in lines[start + 2 :]:
@@ -129,6 +137,13 @@ def test_the_errors_table_has_every_code_and_no_ghost():
     assert sorted(told) == sorted(named | answered | set(refusals.DETAILS))
 
 
+def test_the_table_of_exceptions_has_each_class_and_no_ghost():
+    named = {name for row in table("exception") for name in re.findall(r"`([A-Z]\w+)`", " ".join(row))}
+    kinds = [value for value in vars(errors).values() if isinstance(value, type)]
+    declared = {kind.__name__ for kind in kinds if issubclass(kind, errors.AuthxError)}
+    assert named == declared - {"AuthxError"}
+
+
 def test_the_errors_table_has_the_status_of_each_code():
     told = {bare(code): status for code, status, _ in table("code")}
     for error in declared_errors():
@@ -157,7 +172,7 @@ def test_the_routes_table_has_every_route():
     ("mark", "last"),
     [
         ("demo-command", ".venv/bin/python manage.py demo"),
-        ("test-command", '.venv/bin/pytest -n 2 --dist worksteal -m "not slow"'),
+        ("test-command", '.venv/bin/pytest -n 3 --dist worksteal -m "not slow"'),
     ],
 )
 def test_the_readme_has_the_command_once(mark, last):
@@ -168,12 +183,34 @@ def test_the_readme_has_the_command_once(mark, last):
     assert command == f'python3 -m venv .venv && .venv/bin/pip install -e ".[{extra}]" && {last}\n'
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_the_readme_can_be_read_in_a_few_minutes():
+    assert len(README.read_text().split()) <= 900
+
+
+def test_the_index_leads_to_every_page_once():
+    text = (ROOT / "docs/index.md").read_text()
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"}
+    assert sorted(LINK.findall(text)) == sorted(pages)
+
+
+def test_every_picture_is_made_by_a_script():
+    from tools import pictures
+
+    shown = {name for page in PAGES for name in re.findall(r"images/([\w-]+\.\w+)\)", page.read_text())}
+    by_benchmarks = {"requests.svg"}
+    assert shown - by_benchmarks == set(pictures.NAMES)
+    assert {path.name for path in (ROOT / "docs/images").iterdir()} == shown
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_shell_blocks_are_shell(page):
+def test_the_shell_blocks_are_of_that_shell(page, shell):
+    if shutil.which(shell) is None:
+        pytest.skip(f"there is no {shell}")
     for language, text in FENCE.findall(page.read_text()):
-        if language == "sh":
-            subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+        if language == shell:
+            assert shell == "bash" or "<<<" not in text, "sh is bash in disguise on many a machine"
+            subprocess.run([shell, "-n"], input=text, text=True, check=True)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -189,19 +226,28 @@ def test_a_python_block_compiles_and_names_what_is_there(text):
     tree = ast.parse(text)
     compile(tree, "documentation", "exec")
     for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.ImportFrom)
-            and node.module
-            and node.module.split(".")[0] not in ELSEWHERE | SHOWN
-        ):
+        if isinstance(node, ast.ImportFrom) and node.module and not is_elsewhere(node.module):
             module = import_module(node.module)
             assert not [name.name for name in node.names if not hasattr(module, name.name)]
         elif (
             isinstance(node, ast.Constant)
             and node.value not in FRAMES
             and re.fullmatch(r"authx(\.\w+)+", str(node.value))
+            and not is_elsewhere(node.value)
         ):
             assert is_there(node.value), node.value
+
+
+@pytest.mark.parametrize("text", [each for each in python_blocks() if "timedelta(" in each.values[0]])
+def test_a_python_block_imports_its_durations(text):
+    assert re.search(r"^from datetime import .*\btimedelta\b", text, re.MULTILINE)
+
+
+def is_elsewhere(name: str) -> bool:
+    """True for a module that this site cannot import, or something in one."""
+    if name == "django.tasks" and django.VERSION < (6, 0):
+        return True
+    return name.startswith(NEEDING_THEM) or name.split(".")[0] in ELSEWHERE | SHOWN
 
 
 def is_there(path: str) -> bool:
@@ -211,6 +257,12 @@ def is_there(path: str) -> bool:
     except ImportError:
         import_module(path)
     return True
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_example_has_the_name_of_pythons_own_site(page):
+    """A package ``site`` of somebody's would never be imported: Python has loaded its own."""
+    assert re.findall(r"^.*(?:[\"' ]site\.[a-z]+[.:\"]|^# site/).*$", page.read_text(), re.MULTILINE) == []
 
 
 def slugs(page: Path) -> set[str]:

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 
 #: What an extra brings, by import name. authx must do without.
-EXTRAS = ["django_redis", "redis", "hiredis", "iptocc"]
+EXTRAS = ["django_redis", "redis", "hiredis", "iptocc", "drf_spectacular"]
 
 #: What whoever opens the repository must find.
 AT_THE_TOP = [
@@ -53,6 +53,9 @@ AT_THE_TOP = [
 CODE_OF_EXTRAS = {
     "redis": ("authx/gate", "from django_redis"),
     "geo": ("authx/contrib", "from iptocc"),
+    "openapi": ("authx/contrib", "from drf_spectacular"),
+    "prometheus": ("authx/contrib", "import prometheus_client"),
+    "opentelemetry": ("authx/contrib", "from opentelemetry import"),
     "demo": ("demo_project/management", "import uvicorn"),
     "mariadb": ("tests/settings", "django.db.backends.mysql"),
 }
@@ -292,13 +295,13 @@ def test_the_changelog_tells_of_this_version():
 
 def test_extras_name_only_what_there_is_code_for():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert set(project["optional-dependencies"]) == {*CODE_OF_EXTRAS, "test"}
+    assert set(project["optional-dependencies"]) == {*CODE_OF_EXTRAS, "docs", "test"}
     for folder, mention in CODE_OF_EXTRAS.values():
         assert any(mention in path.read_text() for path in (ROOT / folder).rglob("*.py"))
 
 
 def test_the_lowest_versions_are_those_that_pyproject_allows():
-    """Of all that a site installs; the tools of the tests are nobody's dependency."""
+    """Of all that a site installs; the tools of tests and documentation are nobody's dependency."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     allowed = [*project["dependencies"], *(each for extra in CODE_OF_EXTRAS for each in extras[extra])]
@@ -360,6 +363,11 @@ def _reach_an_index(folder: Path) -> None:
     found = subprocess.run([*command, "setuptools>=77"], capture_output=True, text=True)
     if found.returncode:
         pytest.skip(f"pip reaches no package index: {found.stderr.strip()[-200:]}")
+
+
+@pytest.mark.slow
+def test_the_package_index_takes_both(built):
+    run(sys.executable, "-m", "twine", "check", "--strict", *sorted(built.iterdir()))
 
 
 @pytest.mark.slow

@@ -195,6 +195,7 @@ sys.exit(bool(get_runner(settings)(verbosity=0).run_tests(sys.argv[1:])))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [

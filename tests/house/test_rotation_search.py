@@ -67,6 +67,7 @@ def test_the_search_finds_a_judge_that_lets_a_copy_live_longer(other):
     assert search(Moves(under_way=0, judge=other), stop_at=BOUND + 1).widest == BOUND + 1
 
 
+@pytest.mark.slow
 def test_random_schedules_in_which_nothing_is_left_out_agree():
     """The search takes situations for one that look the same; here each schedule is followed as it is."""
     moves, widest = Moves(under_way=3), set()

@@ -10,10 +10,10 @@ from authx.http.device_cookie import browser_device
 from authx.http.request_state import request_state
 from authx.models import DeviceSession
 from authx.sessions import open_session
+from tests.signing_in import NAVIGATION
 
 ACCESS, REFRESH, DEVICE = OURS = ("__Host-authx_access", "__Host-authx_refresh", "__Host-authx_device")
 NOBODY = {"user": None, "session": None}
-NAVIGATION = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 
 #: All that Python calls white space but space and tab, in UTF-8; two of them as single octets; and the like.
 ODD = [character.encode() for character in map(chr, range(0x110000)) if character.isspace()]

@@ -7,8 +7,16 @@ from http.cookies import SimpleCookie
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.contrib.auth import SESSION_KEY, get_user_model, user_logged_in
+from django.contrib.auth import (
+    BACKEND_SESSION_KEY,
+    HASH_SESSION_KEY,
+    SESSION_KEY,
+    get_user_model,
+    user_logged_in,
+)
+from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
+from django.core.management import call_command
 from django.db import OperationalError, connection
 from django.db.models import F
 from django.test import AsyncClient, Client
@@ -225,6 +233,27 @@ def test_many_tabs_at_once_are_adopted_once(old, ada):
     given = {token: read(token) for _status, _said, token in opened}
     assert len(given) == 8  # each answer is on a branch of its own
     assert {(claims.sid, claims.generation) for claims in given.values()} == {(session.pk, 1)}
+
+
+def without_authx(client, user):
+    """Another login in that browser, at a server whose code knows nothing of authx: docs/moving.md."""
+    Session.objects.all()._raw_delete("default")
+    store = SessionStore()
+    store[SESSION_KEY], store[HASH_SESSION_KEY] = str(user.pk), user.get_session_auth_hash()
+    store[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+    store.save()
+    client.cookies["sessionid"] = store.session_key
+
+
+@pytest.mark.parametrize("has_moved", [True, False])
+def test_after_a_rollback_nobody_is_taken_for_somebody_else_once_all_were_ended(has_moved, old, ada, bob):
+    if has_moved:
+        assert whoami(old)["user"] == ada.get_username()
+    without_authx(old, bob)
+    call_command("authx_end", "--all", verbosity=0)
+    found = whoami(old)
+    assert found["user"] == (None if has_moved else bob.get_username())
+    assert whoami(old) == found
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,6 +1,7 @@
 """``Client.force_login``: a login that no cookies came with wins over those that the client holds."""
 
 from datetime import timedelta
+from http.cookies import SimpleCookie
 
 import pytest
 from django.db.models import F
@@ -8,7 +9,8 @@ from django.test import AsyncClient, Client
 from rest_framework.test import APIClient
 
 from authx.models import DeviceSession
-from authx.sessions import end_session
+from authx.sessions import end_session, open_session
+from tests.gate.test_stores import choose
 
 pytestmark = pytest.mark.django_db
 
@@ -112,6 +114,17 @@ def test_a_login_by_http_after_it_takes_its_place(user_of, ada, bob, password):
     client.force_login(ada)
     client.post("/django-login/", {"username": bob.get_username(), "password": password})
     assert user_of(client) == name(bob, user_of)
+
+
+def test_whoever_has_no_django_session_pays_nothing_for_it(ada, bob, settings, django_assert_num_queries):
+    """The API goes on believing the copy of the endings, whatever was forced in this process."""
+    choose(settings, "database", timedelta(seconds=300))
+    Client().force_login(ada)
+    credentials, browser = open_session(bob), Client()
+    browser.cookies = SimpleCookie({ACCESS: credentials.access_token, REFRESH: credentials.refresh_token})
+    assert api_user(browser) == str(bob.pk)
+    with django_assert_num_queries(0):
+        assert api_user(browser) == str(bob.pk)
 
 
 async def _asked(client, user):

@@ -17,13 +17,13 @@ from authx.logins.presented import cookies_of_others
 from authx.models import DeviceSession
 from authx.sessions import end_session, open_session
 from authx.sessions.credentials import credentials_for
+from tests.signing_in import NAVIGATION
 
 pytestmark = pytest.mark.django_db
 
 ACCESS, REFRESH, DEVICE = "__Host-authx_access", "__Host-authx_refresh", "__Host-authx_device"
 OURS = {ACCESS, REFRESH, DEVICE}
 NOBODY = {"user": None, "session": None}
-NAVIGATION = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 LOGIN, API = "/account/login/", "/api/auth"
 
 

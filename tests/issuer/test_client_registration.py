@@ -11,12 +11,12 @@ from authx.core.actor import Actor
 from authx.core.oauth_client import TOKEN_EXCHANGE
 from authx.errors import SessionEnded
 from authx.issuer import create_client, disable_client, facts_of, renew_secret, update_client
-from authx.issuer.clients import create_service
 from authx.models import DeviceSession, RevocationLogEntry, ServiceClient, SessionEvent
 from authx.sessions import open_session
-from authx.sessions.client_sessions import open_granted_session, open_service_session
+from authx.sessions.client_sessions import open_service_session
 from authx.sessions.credentials import credentials_for
 from authx.sessions.lookup import find_by_sid
+from tests.clients import create_service, open_granted_session
 
 API, OTHER = "https://api.example/", "https://other.example/"
 CALLBACK = "https://app.example/done"
@@ -30,6 +30,13 @@ def test_nothing_is_given_that_is_not_asked_for():
     facts = facts_of(client)
     assert (facts.audience, facts.may_call, facts.grant_types, facts.scope) == ("", (), (), ())
     assert (facts.trusted, facts.may_manage_sessions) == (False, False)
+
+
+def test_what_has_resources_and_no_users_gets_tokens_of_its_own():
+    client, _ = create_client("cron", resources=[API], scope="a")
+    assert client.grant_types == ["client_credentials"]
+    public, _ = create_client("nobody", auth_method="none")
+    assert public.grant_types is None
 
 
 def test_an_app_gets_the_grants_that_it_can_use():

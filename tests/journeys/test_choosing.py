@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.journeys.test_browser import IPHONE, POLICY, Profile, serving
+from tests.journeys.demo import IPHONE, PAUSES, WITH_AND_WITHOUT, Profile, serving
 
 pytestmark = pytest.mark.browser
 
@@ -25,20 +25,6 @@ LONG = "The laptop that stands in the kitchen of the house by the sea, under the
 def full_site(tmp_path):
     with serving(tmp_path, DEMO_LIMITS=json.dumps([LIMITS])) as found:
         yield found
-
-
-@pytest.fixture
-def open_profile(chromium):
-    opened = []
-
-    def open_one(site, **options):
-        opened.append(Profile(chromium, site, **options))
-        return opened[-1]
-
-    yield open_one
-    for profile in opened:
-        profile.context.unroute_all(behavior="ignoreErrors")
-        profile.context.close()
 
 
 @pytest.fixture
@@ -64,7 +50,7 @@ def live(site):
     return {str(UUID(row["id"])) for row in rows}
 
 
-@pytest.mark.parametrize("script", [True, False], ids=["javascript", "without-javascript"])
+@WITH_AND_WITHOUT
 def test_the_chosen_device_makes_room(full_site, open_profile, devices, script):
     newcomer = open_profile(full_site, java_script_enabled=script)
     newcomer.sign_in("ada", path="/account/login/?next=/private/")
@@ -77,10 +63,10 @@ def test_the_chosen_device_makes_room(full_site, open_profile, devices, script):
     newcomer.click(BUTTON)
     assert newcomer.path == "/private/"
     assert [profile.is_signed_in for profile in (*devices, newcomer)] == [True, True, False, True]
-    assert devices[2].notice == ("replaced", "You were signed out because of a newer sign-in (web).")
+    assert devices[2].notice == ("replaced", "You were signed out because of a newer sign-in (Browser).")
 
 
-@pytest.mark.parametrize("pause", [0, 60, 150], ids=lambda pause: f"{pause}-ms-apart")
+@pytest.mark.parametrize("pause", PAUSES)
 def test_a_double_click_signs_in_once(full_site, open_profile, devices, pause):
     newcomer = open_profile(full_site).sign_in("ada")
     box = newcomer.page.get_by_role("button", name=BUTTON).bounding_box()
@@ -124,15 +110,7 @@ def test_with_the_keyboard_alone(full_site, open_profile, devices):
 
 def test_it_keeps_to_a_strict_policy_and_to_the_screen(full_site, open_profile, devices):
     newcomer = open_profile(full_site)
-
-    def strictly(route):
-        if route.request.resource_type != "document":
-            route.continue_()
-            return
-        answer = route.fetch(max_redirects=0)
-        route.fulfill(response=answer, headers={**answer.headers, "content-security-policy": POLICY})
-
-    newcomer.context.route("**/*", strictly)
+    newcomer.keep_strictly_to()
     newcomer.sign_in("ada")
     assert newcomer.heading == HEADING
     wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"

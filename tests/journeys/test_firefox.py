@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.journeys.test_browser import DEVICE_SESSIONS, serving
+from tests.journeys.demo import DEVICE_SESSIONS, serving
 from tests.journeys.test_live import KICKED, SOON
 
 # The demo is the same whatever site the other journeys are made on.
@@ -30,7 +30,7 @@ def choose_to_kick(admin, user):
     """Tick every session of this user, and press the button: a page asks whether that is meant."""
     admin.go(DEVICE_SESSIONS)
     rows = f"""[...document.querySelectorAll("#result_list tbody tr")].filter(
-        row => row.querySelector(".field-user").innerText.trim() === "{user}")"""
+        row => row.querySelector(".field-person bdi").innerText.trim() === "{user}")"""
     assert admin.run(f"{rows}.map(row => row.querySelector('input').click()).length") > 0
     admin.run("document.querySelector('select[name=action]').value = 'kick'")
     admin.press("document.querySelector('.actions button')")
@@ -53,7 +53,7 @@ def test_the_main_journey(people, site):
     admin.until_at(DEVICE_SESSIONS)
     choose_to_kick(admin, "ada")
     assert ada.text("#over") == page.text("#authx-live[open]") == ""
-    admin.click("Yes, sign them out")
+    admin.press("document.querySelector('.submit-row [type=submit]')")
     admin.until(lambda: "ended" in admin.text(".messagelist"), "they are ended")
     ada.until(lambda: KICKED in ada.text("#over"), "the live page is told", SOON)
     page.until(lambda: KICKED in page.text("#authx-live[open]"), "the live notice is shown", SOON)

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.journeys.test_browser import ACCESS, DEADLINE, REFRESH, serving
+from tests.journeys.demo import ACCESS, DEADLINE, REFRESH, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.test_browser import (
+from tests.journeys.demo import (
     ACCESS,
     IPHONE,
     POLICY,

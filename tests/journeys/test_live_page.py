@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.test_browser import (
+from tests.journeys.demo import (
     IPHONE,
     ROOT,
     Profile,

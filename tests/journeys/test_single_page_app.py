@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests import served
-from tests.journeys.test_browser import ROOT, Profile
+from tests.journeys.demo import ROOT, Profile
 
 # It is the same whatever site the other journeys are made on.
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import pytest
 from django.urls import reverse
 
-from authx.issuer.clients import create_service
 from authx.sessions import end_session, end_user_sessions, open_session, tickets
 from authx.sessions.credentials import access_token_for
+from tests.clients import create_service
 from tests.served import closed, serving
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]

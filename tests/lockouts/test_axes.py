@@ -93,7 +93,7 @@ def test_the_login_page_says_so_in_its_form(backends, handler, ada, password):
 def test_the_page_asks_to_wait_where_axes_cools_off(ada, settings):
     settings.AXES_COOLOFF_TIME = timedelta(minutes=20)
     page = fail(LIMIT, door=by_page)[-1]
-    assert "Too many attempts. Please try again later." in page.content.decode()
+    assert "Too many attempts. Please try again in 20 minutes." in page.content.decode()
 
 
 @pytest.mark.parametrize("extends", [True, False])

@@ -558,10 +558,11 @@ def test_a_cookie_of_ones_own_account_helps_against_no_other(ada, bob, password)
     "spoil",
     [
         lambda value: value[:-1] + ("A" if value[-1] != "A" else "B"),
-        lambda value: "A" + value[1:],
+        lambda value: ("A" if value[0] != "A" else "B") + value[1:],
         lambda value: value.rpartition(".")[0],
         lambda value: "garbage",
     ],
+    ids=["last character", "first character", "no signature", "garbage"],
 )
 def test_a_forged_cookie_is_a_stranger(spoil, owners_browser, ada, password):
     owners_browser.cookies[DEVICE_COOKIE] = spoil(owners_browser.cookies[DEVICE_COOKIE].value)

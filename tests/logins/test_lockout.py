@@ -68,7 +68,7 @@ def test_who_is_locked_out_tries_no_password_at_any_door(answer, after, register
     assert [found.status_code for found in (api, page, other)] == [429] * 3
     assert [found.get("Retry-After") for found in (api, page, other)] == [after] * 3
     assert api.json()["code"] == "throttled"
-    text = "Signing in is locked" if after is None else "Please try again later."
+    text = "Signing in is locked" if after is None else "Please try again in "
     assert text in page.content.decode()
     assert not DeviceSession.objects.exists()
 

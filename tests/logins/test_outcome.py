@@ -102,11 +102,6 @@ def test_or_has_failed(last):
     assert (last.is_settled, counts("ada"), take_last()) == (True, True, None)
 
 
-def test_a_signal_may_say_more(last):
-    settle(signal=None, sender=object)
-    assert last.is_settled
-
-
 def test_there_need_be_none():
     settle()
     assert take_last() is None

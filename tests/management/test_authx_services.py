@@ -13,7 +13,7 @@ from authx.errors import OAuthError
 from authx.issuer import authenticate_client, create_client
 from authx.models import DeviceSession, ServiceClient
 from authx.sessions import open_session
-from authx.sessions.client_sessions import open_granted_session
+from tests.clients import open_granted_session
 
 API, OTHER = "https://api.example/", "https://other.example/"
 CALLBACK = "https://app.example/done"

@@ -8,6 +8,7 @@ from io import StringIO
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import Permission
+from django.core.checks import run_checks
 from django.core.management import call_command
 from django.db import IntegrityError, models, transaction
 from django.utils.translation import override
@@ -20,6 +21,20 @@ START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
 IDLE = timedelta(days=7, minutes=15)  # AUTHX_IDLE_LIFETIME, and the life of an access token
 ABSOLUTE = timedelta(days=30)
+#: What its refresh tokens have been through.
+LIFE = {
+    "generation": 2,
+    "confirmed_generation": 1,
+    "rotated_at": START + timedelta(minutes=1),
+    "idle_expires_at": START + timedelta(minutes=1) + IDLE,
+    "strike_generation": 1,
+    "strike_at": START,
+    "late_streak": 3,
+    "late_at": START,
+    "spent_branch": 2**48 - 1,
+    "twin_generation": 1,
+    "twin_streak": 1,
+}
 CONTRACT_REASONS = {
     "logout",
     "ended_by_user",
@@ -108,37 +123,11 @@ def test_a_session_that_lives_now_is_not_over(ada):
 def test_the_snapshot_holds_what_the_row_holds(session):
     lead_a_life(session)
     row = DeviceSession.objects.get(pk=session.pk)
-    assert row.rotation_state() == RotationState(
-        generation=2,
-        confirmed_generation=1,
-        rotated_at=START + timedelta(minutes=1),
-        idle_expires_at=START + timedelta(minutes=1) + IDLE,
-        expires_at=START + ABSOLUTE,
-        strike_generation=1,
-        strike_at=START,
-        late_streak=3,
-        late_at=START,
-        spent_branch=2**48 - 1,
-        twin_generation=1,
-        twin_streak=1,
-        end_reason=None,
-    )
+    assert row.rotation_state() == RotationState(**LIFE, expires_at=START + ABSOLUTE, end_reason=None)
 
 
 def lead_a_life(session):
-    DeviceSession.objects.filter(pk=session.pk).update(
-        generation=2,
-        confirmed_generation=1,
-        rotated_at=START + timedelta(minutes=1),
-        idle_expires_at=START + timedelta(minutes=1) + IDLE,
-        strike_generation=1,
-        strike_at=START,
-        late_streak=3,
-        late_at=START,
-        spent_branch=2**48 - 1,
-        twin_generation=1,
-        twin_streak=1,
-    )
+    DeviceSession.objects.filter(pk=session.pk).update(**LIFE)
 
 
 def test_the_snapshot_of_an_ended_session_says_why(session):
@@ -219,6 +208,12 @@ def test_models_and_migrations_say_the_same(db):
     printed = StringIO()
     call_command("makemigrations", "authx", check=True, dry_run=True, stdout=printed)
     assert "No changes detected" in printed.getvalue()
+
+
+def test_no_database_is_warned_of(db):
+    """As ``migrate`` asks, of the database that it migrates."""
+    models_of = [getattr(message.obj, "model", message.obj) for message in run_checks(databases=["default"])]
+    assert [model for model in models_of if model in apps.get_app_config("authx").get_models()] == []
 
 
 def test_newest_sessions_come_first_and_oldest_events(ada, session):

@@ -19,6 +19,7 @@ from authx.models import DeviceSession
 from authx.pages.middleware import DeviceSessionMiddleware
 from authx.sessions import end_session, open_session, refresh_session
 from authx.sessions.credentials import credentials_for
+from tests.signing_in import NAVIGATION
 
 pytestmark = pytest.mark.django_db
 # The use of a token is written down, and an opening announced, after the commit.
@@ -26,7 +27,6 @@ committing = pytest.mark.django_db(transaction=True)
 
 ACCESS, REFRESH, DEVICE = "__Host-authx_access", "__Host-authx_refresh", "__Host-authx_device"
 NOBODY = {"user": None, "session": None}
-NAVIGATION = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 
 
 @pytest.fixture(autouse=True)

@@ -92,7 +92,7 @@ def test_it_names_the_device_that_took_the_place(ada, settings):
     settings.AUTHX_SESSION_LIMITS = [{"types": ["other"], "limit": 1, "when_full": "end_oldest"}]
     first = open_session(ada)
     open_session(ada)
-    assert "newer sign-in (other)" in told(ask(first))[3]
+    assert "newer sign-in (Other device)" in told(ask(first))[3]
 
 
 def test_a_browser_without_a_session_is_told_so(db):

@@ -28,7 +28,6 @@ committing = pytest.mark.django_db(transaction=True)
 ACCESS, REFRESH, DEVICE = "__Host-authx_access", "__Host-authx_refresh", "__Host-authx_device"
 OURS = {ACCESS, REFRESH, DEVICE}
 NOBODY = {"user": None, "session": None}
-NAVIGATION = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 REMOTE_USER = "django.contrib.auth.backends.RemoteUserBackend"

@@ -21,6 +21,7 @@ from authx.sessions import end_session, open_session, refresh_session
 from authx.sessions.credentials import credentials_for
 from tests.branches import generation_of
 from tests.racing import race
+from tests.signing_in import NAVIGATION
 
 pytestmark = pytest.mark.django_db
 
@@ -29,7 +30,6 @@ OURS = {ACCESS, REFRESH}
 NOBODY = {"user": None, "session": None}
 #: All that may be said to caches beside our cookies.
 AGREEING = {"private", "no-store", "no-cache", "must-revalidate", "max-age=0"}
-NAVIGATION = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 FETCH = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
 LOGIN_REQUIRED = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 

@@ -1,9 +1,11 @@
 """Logins by allauth: ``amr`` says what its records say."""
 
 import re
+import sys
 import time
 from datetime import timedelta
 from html import unescape
+from types import ModuleType
 
 import pytest
 from allauth.account.internal.userkit import user_id_to_str
@@ -22,6 +24,7 @@ from django.utils import timezone
 from authx.gate import verify_access_token
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import open_session
+from tests.documented import documented as in_the_docs
 from tests.house.test_docs import FENCE, ROOT
 from tests.second_factors.passkey import PRESENT, Passkey
 
@@ -95,6 +98,22 @@ def test_a_full_limit_asks_after_the_second_factor_and_keeps_it(browser, ada, pa
     browser.post("/account/login/", {"proof": proof, "end": str(old.pk)})
     expect(browser, "pwd", "otp", "mfa")
     assert DeviceSession.objects.get(pk=old.pk).end_reason == "replaced"
+
+
+def test_an_app_signs_in_without_headless_as_documented(ada, password, settings, monkeypatch):
+    module = ModuleType("mysite.auth")
+    exec(in_the_docs("allauth.md", "python", "is_mfa_enabled"), vars(module))
+    monkeypatch.setitem(sys.modules, "mysite", ModuleType("mysite"))
+    monkeypatch.setitem(sys.modules, "mysite.auth", module)
+    settings.AUTHX_PASSWORD_LOGIN = "mysite.auth.password_login"
+    settings.LOGIN_URL = "account_login"
+    app = Client(headers={"X-Forwarded-Proto": "https"})
+    body = {"username": ada.username, "password": password}
+    assert app.post("/api/auth/login/", body, "application/json").json()["access_token"]
+    totp(ada)
+    refused = app.post("/api/auth/login/", body, "application/json")
+    assert (refused.status_code, refused.json()["code"]) == (401, "second_factor_required")
+    assert f'href="{LOGIN}' in by_password(app, ada, password, "/account/login/").content.decode()
 
 
 def test_a_password_and_a_recovery_code(browser, ada, password):

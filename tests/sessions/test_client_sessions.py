@@ -18,10 +18,11 @@ from authx.gate.verify import read_claims
 from authx.models import DeviceSession, ServiceClient, SessionEvent
 from authx.sessions import end_session, open_session, recognize, refresh_session
 from authx.sessions.authentication import admit, admit_exactly
-from authx.sessions.client_sessions import idle_period_of, open_granted_session, open_service_session
+from authx.sessions.client_sessions import idle_period_of, open_service_session
 from authx.sessions.credentials import credentials_for
 from authx.sessions.liveness import end_of, find_live
 from authx.sessions.lookup import find_by_sid
+from tests.clients import open_granted_session
 
 START = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 API = "https://api.example/"
@@ -221,3 +222,17 @@ def test_no_user_can_pass_for_a_service(ada, settings):
     ada.save()
     with pytest.raises(LoginRefused):
         open_session(ada)
+
+
+def test_a_row_and_a_query_agree_on_whose_session_it_is(client, login, ada):
+    own = DeviceSession.objects
+    as_before = open_session(ada).session  # a site's own device type, from before authx had clients
+    own.filter(pk=as_before.pk).update(device_type="service")
+    app = granted(client, login).session
+    with transaction.atomic():
+        service = open_service_session(client)
+    found = {row.pk for row in own.all() if row.is_of_a_service}
+    assert found == set(own.of_services().values_list("pk", flat=True)) == {service.pk}
+    assert set(own.of_people().values_list("pk", flat=True)) == {login.pk, as_before.pk, app.pk}
+    assert set(own.of_apps().values_list("pk", flat=True)) == {app.pk}
+    assert set(own.first_party().values_list("pk", flat=True)) == {login.pk, as_before.pk}

@@ -28,6 +28,7 @@ from authx.sessions.lookup import find_by_sid
 from authx.sessions.queries import continuing, find_live_session, live_or_continued, other_sessions
 from authx.store.database import database_now
 from tests.racing import race
+from tests.rows import row
 
 pytestmark = pytest.mark.django_db
 committing = pytest.mark.django_db(transaction=True)
@@ -55,10 +56,6 @@ def step_up(credentials, *methods, **options):
     session = getattr(credentials, "session", credentials)
     options = {"came_back": True, **options}
     return continue_session(session, options.pop("actor", NOBODY), methods=methods or ("pwd",), **options)
-
-
-def row(session):
-    return DeviceSession.objects.get(pk=getattr(session, "session", session).pk)
 
 
 def change_password(credentials, **options):

@@ -13,6 +13,7 @@ from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import end_session, end_sessions, open_session, recognize, refresh_session
 from authx.store.database import ROWS_PER_TRANSACTION
 from tests.faults_in_database import broken_audit, deadlocks, outage
+from tests.rows import row
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = START + timedelta(minutes=1)
@@ -56,10 +57,6 @@ def crowd(ada):
         return DeviceSession.objects.filter(user=ada)
 
     return make
-
-
-def row(credentials):
-    return DeviceSession.objects.get(pk=credentials.session.pk)
 
 
 def endings(**only):
@@ -189,6 +186,18 @@ def test_any_queryset_of_sessions_will_do(ada, admin):
     assert endings().get().note == "all others"
 
 
+def test_so_will_a_slice_of_one_and_a_union(ada, bob):
+    first, second, third = (open_session(ada, now=START + timedelta(seconds=each)) for each in range(3))
+    oldest = ada.device_sessions.order_by("created_at")
+    assert end_sessions(oldest[:1], "kicked", now=LATER) == 1
+    assert end_sessions(oldest[:2], "logout", now=LATER) == 1
+    assert [row(each).end_reason for each in (first, second, third)] == ["kicked", "logout", ""]
+    other = open_session(bob, now=START)
+    both = ada.device_sessions.order_by().union(bob.device_sessions.order_by())
+    assert end_sessions(both, "kicked", now=LATER) == 2
+    assert [row(each).end_reason for each in (third, other)] == ["kicked", "kicked"]
+
+
 def test_more_than_a_transactions_worth_are_all_ended_each_with_its_event(crowd):
     sessions = crowd(2 * ROWS_PER_TRANSACTION + 3)
     assert end_sessions(sessions, "kicked", now=LATER) == 2 * ROWS_PER_TRANSACTION + 3
@@ -297,7 +306,7 @@ def test_of_many_only_the_chunks_before_the_failure_have_ended(crowd, heard):
 
     def fail_later(execute, sql, params, many, context):
         seen.append(sql.startswith("UPDATE"))
-        if sum(seen) > ROWS_PER_TRANSACTION:
+        if sum(seen) > 1:  # one for each chunk
             raise OperationalError("server has gone away")
         return execute(sql, params, many, context)
 

@@ -36,6 +36,7 @@ from authx.sessions.queries import rename_session
 from authx.sessions.user_changes import end_before_delete
 from authx.store import database
 from tests.racing import race
+from tests.rows import row
 
 FOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 PHONE = "TheirOwnApp/4.2 (iPhone; iOS 18)"
@@ -57,6 +58,7 @@ KEPT = {
         "backend",
         "auth_time",
         "persistent",
+        "is_unconfirmed",
         "created_at",
         "last_seen_at",
         "generation",
@@ -66,6 +68,7 @@ KEPT = {
         "strike_at",
         "late_streak",
         "late_at",
+        "alarm_at",
         "spent_branch",
         "twin_generation",
         "twin_streak",
@@ -134,10 +137,6 @@ def found(*words):
     return {row for row in rows() for word in words if word in row.partition("=")[2]}
 
 
-def row(credentials):
-    return DeviceSession.objects.get(pk=credentials.session.pk)
-
-
 def events_of(credentials):
     return SessionEvent.objects.filter(session=credentials.session.pk)
 
@@ -147,6 +146,7 @@ def test_every_column_is_either_erased_or_kept():
         assert {field.name for field in model._meta.fields} == erased | KEPT[model], model
     undecided = set(apps.get_app_config("authx").get_models()) - set(ERASED)
     about_nobody = {"ServiceClient", "SigningKey", "UsedTicket", "AuthorizationCode", "Consent"}
+    about_nobody.add("SentNotice")  # deleted with what they were told of: see tests/notices
     assert {model.__name__ for model in undecided} == about_nobody
     assert ERASED[DeviceSession] == set(erasure.SESSION_COLUMNS | erasure.DEVICE_ID)
 

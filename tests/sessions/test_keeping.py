@@ -9,7 +9,6 @@ from django.test import Client
 
 from authx.core.actor import NOBODY
 from authx.core.revocation_log import end_reason, mark, names_for_token, read_mark
-from authx.errors import SessionEnded
 from authx.gate import verify_access_token
 from authx.gate.revocation.remote import RemoteFeed
 from authx.issuer.introspection import introspect
@@ -19,6 +18,7 @@ from authx.sessions import (
     end_everyone,
     end_session,
     end_user_sessions,
+    new_devices,
     not_before,
     open_session,
     recognize,
@@ -28,6 +28,7 @@ from authx.sessions.continuing import continue_session
 from authx.signals import device_session_ended
 from tests.gate.test_stores import NAMES, QUICK, choose
 from tests.racing import race
+from tests.reading import reason_of
 
 REASON = "credentials_changed"
 
@@ -42,12 +43,6 @@ def store(request, settings, transactional_db):
 def hers(transactional_db, ada):
     """Three sessions of Ada's: the first is the one in her hand."""
     return [open_session(ada) for _ in range(3)]
-
-
-def reason_of(ask):
-    with pytest.raises(SessionEnded) as refused:
-        ask()
-    return refused.value.reason
 
 
 def reasons_at_service(*all_credentials):
@@ -99,9 +94,9 @@ def test_where_the_database_does_not_answer_a_copy_knows_it_too(settings, ada, h
 
 
 def test_a_login_in_progress_is_no_exception(ada, hers, monkeypatch):
-    moment = not_before.opening_moment()
+    found = new_devices.foresee(ada, "", None)
     end_user_sessions(ada, REASON, keep=hers[0].session)
-    monkeypatch.setattr("authx.sessions.opening.opening_moment", lambda: moment)
+    monkeypatch.setattr("authx.sessions.opening.foresee", lambda *asked: found)
     assert reason_of(lambda: recognize(open_session(ada).access_token)) == REASON
 
 

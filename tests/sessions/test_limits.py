@@ -148,7 +148,7 @@ def test_the_api_says_who_took_the_place(ada, password, api, settings):
     answer = api.get("/api/whoami/")
     assert answer.status_code == 401
     assert answer.json() == {
-        "detail": "The session has ended. A newer login took its place: ios.",
+        "detail": "The session has ended. A newer login took its place: iOS app.",
         "code": "session_ended",
         "reason": "replaced",
     }

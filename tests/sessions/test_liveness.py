@@ -27,6 +27,7 @@ from authx.sessions.step_up import is_recent
 from authx.store.after_transaction import run_pending
 from tests.faults_in_database import outage
 from tests.reading import find_by_refresh_token
+from tests.rows import row
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -37,10 +38,6 @@ ANOTHER_HASH = "md5$another$0123456789abcdef0123456789abcdef"
 @pytest.fixture
 def opened(ada):
     return open_session(ada, now=START)
-
-
-def row(credentials):
-    return DeviceSession.objects.get(pk=credentials.session.pk)
 
 
 def bulk_update(user, **change):
@@ -253,12 +250,6 @@ def test_a_new_password_is_noticed_beside_a_rotated_key(opened, ada, rotate_secr
 
 
 # T2 and last seen
-
-
-@pytest.fixture
-def committed(django_capture_on_commit_callbacks):
-    """Within this, what waits for the commit runs at its end."""
-    return lambda: django_capture_on_commit_callbacks(execute=True)
 
 
 def use(credentials, committed, now):

@@ -16,8 +16,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from authx.core.actor import NOBODY
-from authx.core.revocation_log import EVERYBODY, end_reason, mark, merge_entries, names_for_token
-from authx.errors import KeyUnknown, SessionEnded
+from authx.core.revocation_log import NAME_OF_EVERYBODY, end_reason, mark, merge_entries, names_for_token
+from authx.errors import KeyUnknown
 from authx.gate import verify_access_token
 from authx.gate.revocation import sources
 from authx.gate.revocation.window import window
@@ -47,6 +47,7 @@ from authx.store import revocation_log
 from tests.core.test_access_token import CLAIMS
 from tests.gate.test_stores import NAMES, QUICK, choose
 from tests.racing import race
+from tests.reading import reason_of
 
 WHOAMI = "/api/whoami/"
 
@@ -59,12 +60,6 @@ def only_mark(monkeypatch):
 
 def marks():
     return NotBeforeMark.objects.exclude(number=0)
-
-
-def reason_of(ask):
-    with pytest.raises(SessionEnded) as refused:
-        ask()
-    return refused.value.reason
 
 
 # --- one write
@@ -262,7 +257,7 @@ def test_limits_do_not_count_them(marked, ada, settings):
 def test_the_admin_shows_them_as_ended(marked, client, admin):
     client.force_login(admin)
     listed = client.get("/admin/authx/devicesession/").content.decode()
-    assert "<code>kicked</code>" in listed
+    assert "Kicked out</span>" in listed
     shown = client.get(f"/admin/authx/devicesession/{marked.session.pk}/change/").content.decode()
     assert "<code>kicked</code>" in shown
     live = client.get("/admin/authx/devicesession/?status=live").content.decode()
@@ -620,11 +615,17 @@ def test_the_feed_tells_of_marks(transactional_db, ada):
 def test_marks_that_commit_out_of_order_are_both_told(transactional_db):
     log = revocation_log.EndedLog()
     log.read()
-    RevocationLogEntry.objects.create(pk=1007, subject_key=EVERYBODY, value="7:kicked", at=timezone.now())
-    assert log.read().ended == {EVERYBODY: "7:kicked"}
-    RevocationLogEntry.objects.create(pk=1005, subject_key=EVERYBODY, value="5:logout", at=timezone.now())
-    assert log.read().ended == {EVERYBODY: "5:logout"}
-    assert merge_entries([(EVERYBODY, "5:logout")], {EVERYBODY: "7:kicked"}) == {EVERYBODY: "7:kicked"}
+    RevocationLogEntry.objects.create(
+        pk=1007, subject_key=NAME_OF_EVERYBODY, value="7:kicked", at=timezone.now()
+    )
+    assert log.read().ended == {NAME_OF_EVERYBODY: "7:kicked"}
+    RevocationLogEntry.objects.create(
+        pk=1005, subject_key=NAME_OF_EVERYBODY, value="5:logout", at=timezone.now()
+    )
+    assert log.read().ended == {NAME_OF_EVERYBODY: "5:logout"}
+    assert merge_entries([(NAME_OF_EVERYBODY, "5:logout")], {NAME_OF_EVERYBODY: "7:kicked"}) == {
+        NAME_OF_EVERYBODY: "7:kicked"
+    }
 
 
 # --- facts

@@ -20,6 +20,7 @@ from authx.sessions.liveness import has_fingerprint
 from authx.sessions.opening import set_persistent
 from authx.store.database import database_now
 from tests.faults_in_database import broken_audit, outage
+from tests.rows import row
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = timedelta(minutes=5)
@@ -45,10 +46,6 @@ def announced():
     signals.device_session_opened.connect(receive)
     yield told
     signals.device_session_opened.disconnect(receive)
-
-
-def row(session):
-    return DeviceSession.objects.get(pk=session.pk)
 
 
 def payload(access_token):
@@ -374,7 +371,8 @@ def test_it_is_announced_once_it_is_committed(ada, request_from_firefox, announc
     with transaction.atomic():
         opened = open_session(ada, request_from_firefox, now=START)
         assert announced == []
-    told = {"session": opened.session, "user": ada, "request": request_from_firefox, "committed": True}
+    told = {"session": opened.session, "user": ada, "request": request_from_firefox, "is_new": False}
+    told["committed"] = True
     assert announced == [told]
 
 

@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.test import RequestFactory
+from django.test.utils import CaptureQueriesContext
 
 from authx.errors import StoreUnavailable
 from authx.http.actor import actor_of
@@ -14,10 +16,12 @@ from authx.sessions.queries import (
     find_session,
     live_sessions,
     other_sessions,
+    recent_events,
     rename_session,
     search_sessions,
 )
 from tests.faults_in_database import outage
+from tests.granted import granted, make_client
 
 MISSING = DeviceSession._meta.pk.get_default()
 
@@ -195,3 +199,36 @@ def test_without_a_database_nothing_is_known(ada, laptop):
         with outage(), pytest.raises(StoreUnavailable):
             ask()
     assert DeviceSession.objects.get(pk=laptop.pk).device_name == ""
+
+
+# What happened
+
+
+def test_events_are_of_ones_own_logins_and_attempts_newest_first(ada, bob):
+    first = open_session(ada).session
+    end_session(first, "logout")
+    granted(make_client(), open_session(ada).session)
+    open_session(bob)
+    at = SessionEvent.objects.latest("at").at
+    for number, subject in enumerate([str(ada.pk), str(bob.pk), str(ada.pk), ""]):
+        SessionEvent.objects.create(kind="login_failed", subject=subject, at=at + timedelta(seconds=number))
+    found = recent_events(ada, ["opened", "ended", "login_failed"], 10)
+    assert [event.kind for event in found] == ["login_failed", "login_failed", "opened", "ended", "opened"]
+    assert found == sorted(found, key=lambda event: (event.at, event.pk), reverse=True)
+    assert [event.session and event.session.user_id for event in found] == [None, None, *[ada.pk] * 3]
+    assert recent_events(ada, ["opened", "ended", "login_failed"], 2) == found[:2]
+    assert recent_events(ada, ["renamed"], 10) == []
+
+
+@pytest.mark.databases("sqlite")  # whose plan does not depend on how many rows there are
+def test_ones_own_events_are_found_without_looking_at_everybodys(ada):
+    open_session(ada)
+    with CaptureQueriesContext(connection) as asked:
+        recent_events(ada, ["opened"], 5)
+    assert len(asked) <= 2
+    for one in asked.captured_queries:
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {one['sql']}")
+            plan = [step[-1] for step in cursor.fetchall()]
+        assert any("SEARCH authx_sessionevent" in step for step in plan)
+        assert [step for step in plan if "SCAN authx_" in step] == []

@@ -15,9 +15,9 @@ from authx.http.actor import actor_of
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import end_session, open_session, refresh_session
 from authx.sessions.refreshing import admit_without_refresh
-from authx.signals import session_flagged
 from tests.branches import another_branch
 from tests.reading import refresh_claims
+from tests.signing_in import NAVIGATION
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -25,7 +25,6 @@ ACCESS, REFRESH = "__Host-authx_access", "__Host-authx_refresh"
 OURS = {ACCESS, REFRESH}
 LIMIT = 5
 LOGIN = reverse_lazy("authx:login")
-NAVIGATION = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 CHROME = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36"
 
@@ -39,18 +38,6 @@ def rate(settings):
 @pytest.fixture
 def credentials(ada):
     return open_session(ada)
-
-
-@pytest.fixture
-def heard():
-    told = []
-
-    def hear(sender, session, alarm, **kwargs):
-        told.append(alarm)
-
-    session_flagged.connect(hear)
-    yield told
-    session_flagged.disconnect(hear)
 
 
 def page(refresh_token, path="/whoami/", method="get", **headers):
@@ -126,6 +113,9 @@ def test_who_comes_too_often_is_shown_the_page_and_given_nothing(credentials):
         assert "X-Access-Token" not in answer
     assert answer["Cache-Control"] == "private"
     after = DeviceSession.objects.values().get()
+    assert after.pop("alarm_at") > before.pop("created_at")
+    assert before.pop("alarm_at") is None
+    del after["created_at"]
     assert after == before
 
 

@@ -79,8 +79,10 @@ def heard():
 
 
 def row(credentials):
-    """All that the database holds of the session."""
-    return DeviceSession.objects.filter(pk=credentials.session.pk).values().get()
+    """All that the database holds of the session, but when it last raised an alarm: the events say that."""
+    found = DeviceSession.objects.filter(pk=credentials.session.pk).values().get()
+    del found["alarm_at"]
+    return found
 
 
 def changed(before, after):

@@ -13,6 +13,7 @@ from authx.sessions import end_session, open_session, refresh_session
 from authx.sessions.refreshing_clients import refresh_for_client
 from tests.branches import another_branch, generation_of
 from tests.granted import ACTOR, API, OTHER, code_of, granted, make_client, redeem
+from tests.rows import row
 
 pytestmark = pytest.mark.django_db
 
@@ -42,10 +43,6 @@ def refused(client, token, **parts):
     with pytest.raises(OAuthError) as error:
         refresh(client, token, **parts)
     return error.value.error
-
-
-def row(session):
-    return DeviceSession.objects.get(pk=session.pk)
 
 
 def later(credentials, seconds=31):

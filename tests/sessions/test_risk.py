@@ -14,7 +14,6 @@ from authx.core.risk import Alarm, Context, alarms
 from authx.errors import RefreshConflict, RefreshReused, SessionEnded
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import open_session, recognize, refresh_session
-from authx.signals import session_flagged
 from tests.branches import another_branch
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -41,18 +40,6 @@ def opened(ada, settings):
 def country(ip):
     """A stand-in for a site's own lookup: 8.x is one country, 9.x another, the rest unknown."""
     return {"8": "US", "9": "DE"}.get(ip[0], "")
-
-
-@pytest.fixture
-def heard():
-    told = []
-
-    def hear(sender, session, alarm, **kwargs):
-        told.append(alarm)
-
-    session_flagged.connect(hear)
-    yield told
-    session_flagged.disconnect(hear)
 
 
 def refresh(credentials, request, *, after=LATER):
@@ -127,7 +114,7 @@ def test_a_rotation_that_an_alarm_ends_changes_nothing_but_the_ending(opened, se
         refresh(opened, from_(ip="9.9.9.9"))
     after = DeviceSession.objects.values().get()
     changed = {name for name, value in after.items() if before[name] != value}
-    assert changed == {"ended_at", "end_reason", "country", "ip"}
+    assert changed == {"ended_at", "end_reason", "country", "ip", "alarm_at"}
 
 
 def test_a_site_may_ignore_it(opened, settings):

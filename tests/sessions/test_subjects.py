@@ -28,6 +28,7 @@ from authx.sessions.queries import live_sessions
 from authx.sessions.subjects import find_subject, sessions_of, subject_of
 from tests.gate.test_stores import choose
 from tests.reading import admit
+from tests.rows import row
 
 CUSTOM = get_user_model()._meta.label == "accounts.User"
 #: A unique column beside the key, in either variant of the site.
@@ -51,10 +52,6 @@ def _forgetful():
 
 def value(user):
     return str(getattr(user, FIELD))
-
-
-def row(credentials):
-    return DeviceSession.objects.get(pk=credentials.session.pk)
 
 
 def assert_over(credentials, reason):

@@ -16,6 +16,7 @@ from authx.errors import SessionEnded
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import end_session, open_session, recognize, refresh_session
 from authx.sessions.continuing import continue_session
+from tests.rows import row
 
 STRONGER = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
@@ -23,18 +24,9 @@ STRONGER = [
 ]
 
 
-@pytest.fixture
-def opened(ada):
-    return open_session(ada)
-
-
 def fetched(user):
     """The user as another request would load it."""
     return get_user_model()._default_manager.get(pk=user.pk)
-
-
-def row(credentials):
-    return DeviceSession.objects.get(pk=credentials.session.pk)
 
 
 def assert_goes_on(credentials):

@@ -55,6 +55,8 @@ def _mariadb() -> dict[str, Any]:
 
 DATABASES = {"default": {"sqlite": _sqlite, "postgresql": _postgresql, "mariadb": _mariadb}[DATABASE]()}
 
+#: Django 6.1 has no mail server of its own accord.
+MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 SECRET_KEY = "tests-only-7Qm2xV9dKc4pZ1sWb8nRf5tYh3jLg6aEu0iOqXwC"
 DEBUG = False
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]

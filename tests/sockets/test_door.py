@@ -15,11 +15,6 @@ from tests.in_process import HOST, ORIGIN, Echo, apart, connect, in_loop, opens
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def opened(ada):
-    return open_session(ada)
-
-
 @in_loop
 async def test_a_bearer_token_opens_it_and_the_app_sees_whose_it_is(opened, ada):
     app = Echo()

@@ -24,11 +24,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 STREAM = (b"accept", b"text/event-stream")
 
 
-@pytest.fixture
-def opened(ada):
-    return open_session(ada)
-
-
 class Page:
     """A page that asks for the stream, from the server's side."""
 

@@ -22,11 +22,6 @@ from tests.in_process import Echo, Watched, apart, connect, in_loop, scope_of, s
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def opened(ada):
-    return open_session(ada)
-
-
 def frame(token, member="access_token", **more):
     return json.dumps({"type": "authx.renew", member: token, **more}, separators=(",", ":"))
 

@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 from authx.conf import conf
 from authx.errors import SessionEnded, TokenMalformed
 from authx.models import UsedTicket
-from authx.sessions import end_session, open_session, tickets
+from authx.sessions import end_session, tickets
 from authx.sessions.single_use import prune_used
 from tests.in_process import ORIGIN, Echo, Watched, apart, connect, in_loop
 from tests.racing import race
@@ -23,11 +23,6 @@ from tests.racing import race
 pytestmark = pytest.mark.django_db(transaction=True)
 
 TICKET = "/api/auth/socket-ticket/"
-
-
-@pytest.fixture
-def opened(ada):
-    return open_session(ada)
 
 
 @pytest.fixture

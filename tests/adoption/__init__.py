@@ -1,0 +1,1 @@
+"""Sites that others have made adopt authx by the documentation alone."""

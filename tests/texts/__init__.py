@@ -1,0 +1,1 @@
+"""Texts: that they can be translated, and are."""

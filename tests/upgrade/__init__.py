@@ -1,0 +1,1 @@
+"""A site moves to this version with all it has: nobody is signed out, nothing that ended lives again."""
