@@ -1,6 +1,6 @@
 """Print the lowest versions that pyproject.toml allows, as constraints for pip.
 
-Of everything but the tools of the tests, which nobody's site installs.
+Of everything but the tools of tests and documentation, which nobody's site installs.
 """
 
 import re
@@ -8,6 +8,8 @@ import tomllib
 from pathlib import Path
 
 PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"
+#: The extras that no site installs.
+TOOLS = {"docs", "test"}
 #: A name, perhaps with extras, and the version that it begins with.
 LOWER_BOUND = re.compile(r"([\w.-]+)(?:\[[\w,-]+\])?>=([\d.]+)(?:,<[\d.]+)?")
 
@@ -20,7 +22,10 @@ def lowest() -> list[str]:
     """
     project = tomllib.loads(PYPROJECT.read_text())["project"]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *(each for name in extras if name != "test" for each in extras[name])]
+    wanted = [
+        *project["dependencies"],
+        *(each for name in extras if name not in TOOLS for each in extras[name]),
+    ]
     found = []
     for requirement in wanted:
         if (bound := LOWER_BOUND.fullmatch(requirement)) is None:

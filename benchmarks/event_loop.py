@@ -20,12 +20,10 @@ import io
 import multiprocessing
 import os
 import platform
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib.metadata import version
@@ -35,7 +33,9 @@ from typing import Any
 from urllib.parse import urlsplit
 from wsgiref.util import setup_testing_defaults
 
+from benchmarks.peers.asgi import respond
 from benchmarks.peers.place import postgresql, redis_server
+from benchmarks.peers.proxy import Proxy
 
 BLOCK, AT_ONCE = 20, 4
 #: Seconds: between two beats, and what the view that asks nobody waits for.
@@ -56,35 +56,6 @@ ASKS = {
     "authx redis": ("async view", "renewal", "API"),
     "authx redis, lag 1 s": ("async view", "renewal", "API"),
 }
-
-
-class Proxy:
-    """Adds ``delay`` seconds each way between its port and another; packets do not wait for each other."""
-
-    def __init__(self, to: int, delay: float) -> None:
-        self.to, self.delay = to, delay
-        self.loop = asyncio.new_event_loop()
-        started = threading.Event()
-        threading.Thread(target=self._run, args=(started,), daemon=True).start()
-        started.wait()
-
-    def _run(self, started: threading.Event) -> None:
-        asyncio.set_event_loop(self.loop)
-        server = self.loop.run_until_complete(asyncio.start_server(self._accept, "127.0.0.1", 0))
-        self.port: int = server.sockets[0].getsockname()[1]
-        started.set()
-        self.loop.run_forever()
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.to)
-        await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
-
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with suppress(OSError):
-            while data := await reader.read(65536):
-                self.loop.call_later(self.delay, writer.write, data)
-        self.loop.call_later(self.delay, writer.close)
 
 
 def configure(name: str, database: Mapping[str, Any], redis: str) -> None:
@@ -228,34 +199,6 @@ class Site:
             if response.status_code != 200:
                 raise RuntimeError(f"{path}: {response.status_code}")
         return taken
-
-
-async def respond(application: Any, path: str, headers: Mapping[str, str]) -> int:
-    """The status of one GET, after the last piece of the body."""
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "GET",
-        "path": path,
-        "query_string": b"",
-        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-        "client": ("192.0.2.7", 1234),
-    }
-    sent: list[dict[str, Any]] = [{"type": "http.request", "body": b"", "more_body": False}]
-    statuses: list[int] = []
-
-    async def receive() -> dict[str, Any]:
-        if not sent:
-            await asyncio.Event().wait()  # nobody hangs up
-        return sent.pop()
-
-    async def send(message: dict[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            statuses.append(message["status"])
-
-    await application(scope, receive, send)
-    return statuses[0]
 
 
 _here: Site

@@ -62,7 +62,7 @@ class Revoker(Here):
         from authx.models import DeviceSession
         from authx.sessions.credentials import credentials_for
         from authx.store.database import database_now
-        from benchmarks.scale import live_session
+        from benchmarks.peers.many import live_session
 
         user = get_user_model().objects.get_or_create(username="ada", defaults={"password": "!"})[0]
         now = database_now()
@@ -91,12 +91,12 @@ class Revoker(Here):
         """Begin to serve the site from a thread; its URL, and the id and secret of a service."""
         from django.core.wsgi import get_wsgi_application
 
-        from authx.issuer.clients import create_service
+        from authx.issuer.clients import create_client
 
         server = make_server("127.0.0.1", 0, get_wsgi_application(), ThreadingServer, Quiet)
         Thread(target=server.serve_forever, daemon=True).start()
-        service, secret = create_service("benchmark")
-        return f"http://127.0.0.1:{server.server_port}", (service.client_id, secret)
+        service, secret = create_client("benchmark")
+        return f"http://127.0.0.1:{server.server_port}", (service.client_id, secret or "")
 
 
 class ThreadingServer(ThreadingMixIn, WSGIServer):

@@ -117,6 +117,7 @@ def allauth_session_login(user: Any) -> Held:
 
 
 def allauth_jwt_login(user: Any) -> Held:
+    import cryptography.hazmat.primitives.serialization  # noqa: F401 - which allauth takes for imported
     from allauth.headless import app_settings
 
     request = _django_login(user)

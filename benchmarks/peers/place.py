@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from benchmarks.peers.contestants import ALL, Contestant, Place
+from benchmarks.peers.proxy import Proxy
 from benchmarks.peers.setup import configure_everybody
 
 
@@ -48,6 +50,34 @@ def postgresql() -> dict[str, Any]:
         "PASSWORD": os.environ.get("PGPASSWORD", ""),
         "TEST": {"NAME": f"authx_peers_{os.getpid()}"},
     }
+
+
+def mariadb() -> dict[str, Any]:
+    return {
+        "ENGINE": "django.db.backends.mysql",
+        "NAME": "mysql",
+        "HOST": os.environ.get("MYSQL_HOST", "127.0.0.1"),
+        "PORT": os.environ.get("MYSQL_TCP_PORT", ""),
+        "USER": os.environ.get("MYSQL_USER", "root"),
+        "PASSWORD": os.environ.get("MYSQL_PWD", ""),
+        "TEST": {"NAME": f"authx_peers_{os.getpid()}"},
+    }
+
+
+def through(proxy: Proxy, place: Place) -> Place:
+    """The same, with the database behind a proxy that can read what is said."""
+    database = {**place.database, "HOST": "127.0.0.1", "PORT": str(proxy.port)}
+    options = dict(database.get("OPTIONS", {}))
+    if "postgresql" in database["ENGINE"]:
+        options["sslmode"] = "disable"
+    return replace(place, database=database | {"OPTIONS": options})
+
+
+def proxy_of(place: Place) -> Proxy:
+    """A new proxy in front of the database."""
+    is_postgres = "postgresql" in place.database["ENGINE"]
+    port = place.database["PORT"] or (5432 if is_postgres else 3306)
+    return Proxy(int(port), reads_postgres=is_postgres)
 
 
 def private_pem(key: Any) -> str:
@@ -95,7 +125,8 @@ def wait_for(port: int, seconds: float = 20) -> None:
 def a_place(database: str, contestants: Sequence[Contestant] = ALL) -> Iterator[Place]:
     """Everything a run needs, and this process as a Django with the tables of all who take part."""
     with tempfile.TemporaryDirectory() as folder, redis_server() as redis:
-        wanted = sqlite(folder) if database == "sqlite" else postgresql()
+        servers = {"postgresql": postgresql, "mariadb": mariadb}
+        wanted = sqlite(folder) if database == "sqlite" else servers[database]()
         keys = new_keys()
         configure_everybody(Place(wanted, redis, **keys), contestants)
         from django.db import connection

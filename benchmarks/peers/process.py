@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import multiprocessing
+import os
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from types import MappingProxyType
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
@@ -36,6 +39,21 @@ class Caller:
         response.close()
         return content
 
+    def took(self, headers: Mapping[str, str] = MappingProxyType({})) -> tuple[int, int]:
+        """Nanoseconds of a GET with these headers too, until its answer is there; and of what comes after it.
+
+        What comes after it the client does not wait for, but the process does.
+        """
+        environ = {**self.environ, **headers, "wsgi.input": io.BytesIO(), "CONTENT_LENGTH": "0"}
+        start = time.perf_counter_ns()
+        response = self.application(environ, self.start_response)
+        b"".join(response)
+        answered = time.perf_counter_ns()
+        response.close()
+        if self.status != "200 OK":
+            raise RuntimeError(f"{self.environ['PATH_INFO']}: {self.status}")
+        return answered - start, time.perf_counter_ns() - answered
+
 
 class Here:
     """What runs inside a contestant's process; every method answers one request of the parent."""
@@ -47,16 +65,21 @@ class Here:
     def log_in(self) -> Held:
         from django.contrib.auth import get_user_model
 
-        user = get_user_model().objects.create_user(self.contestant.name, password="benchmark")
+        name = f"{self.contestant.name} {os.getpid()}"
+        user = get_user_model().objects.create_user(name, password="benchmark")
         return DOORS[self.contestant.kind][0](user)
 
     def log_out(self, held: Held) -> None:
         DOORS[self.contestant.kind][1](held.handle)
 
-    def prepare(self, path: str, held: Held) -> None:
+    def open_connection(self) -> None:
+        """As any site has one; Django looks after it at each request."""
         from django.db import connection
 
-        connection.ensure_connection()  # as any site has one; Django looks after it at each request
+        connection.ensure_connection()
+
+    def prepare(self, path: str, held: Held) -> None:
+        self.open_connection()
         self.caller = Caller(path, held.headers)
 
     def block(self, requests: int) -> list[int]:
@@ -72,15 +95,7 @@ class Here:
 
     def statements(self, requests: int) -> list[str]:
         """Every SQL statement of so many requests."""
-        from django.db import connection
-
-        seen: list[str] = []
-
-        def note(execute: Any, sql: str, *rest: Any) -> Any:
-            seen.append(sql)
-            return execute(sql, *rest)
-
-        with connection.execute_wrapper(note):
+        with noted_statements() as seen:
             self.block(requests)
         return seen
 
@@ -95,6 +110,21 @@ class Here:
             first = False
             time.sleep(0.01)
         return None
+
+
+@contextmanager
+def noted_statements() -> Iterator[list[str]]:
+    """A list to which every SQL statement of this thread is added."""
+    from django.db import connection
+
+    seen: list[str] = []
+
+    def note(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        seen.append(sql)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(note):
+        yield seen
 
 
 def _serve(pipe: Any, name: str, place: Place, kind: type[Here]) -> None:
@@ -113,6 +143,7 @@ class There:
     """The parent's end: ``ask`` runs a method of ``Here`` over there and returns its answer."""
 
     def __init__(self, contestant: Contestant, place: Place, kind: type[Here] = Here) -> None:
+        self.contestant = contestant
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(
@@ -122,7 +153,14 @@ class There:
         theirs.close()
 
     def ask(self, method: str, *arguments: Any) -> Any:
+        self.start(method, *arguments)
+        return self.answer()
+
+    def start(self, method: str, *arguments: Any) -> None:
+        """As ``ask``, without waiting: ``answer`` has to be called before the next."""
         self.pipe.send((method, arguments))
+
+    def answer(self) -> Any:
         good, answer = self.pipe.recv()
         if not good:
             raise RuntimeError(answer)
@@ -138,3 +176,10 @@ class There:
         self.process.join(10)
         self.process.kill()
         self.pipe.close()
+
+
+def together(desks: Sequence[There], method: str, *arguments: Any) -> list[Any]:
+    """The answers of all, who do it at the same time."""
+    for desk in desks:
+        desk.start(method, *arguments)
+    return [desk.answer() for desk in desks]

@@ -22,7 +22,7 @@ class Issuer(Here):
         from authx.models import DeviceSession, NotBeforeMark
         from authx.sessions.credentials import credentials_for
         from authx.store.database import database_now
-        from benchmarks.scale import live_session
+        from benchmarks.peers.many import live_session
 
         model, now = get_user_model(), database_now()
         start = model.objects.count()

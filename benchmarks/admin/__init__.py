@@ -1,0 +1,1 @@
+"""How long the admin takes with a million sessions and ten million events."""

@@ -1,0 +1,1 @@
+"""Whether anything gets dearer when there are many sessions."""
