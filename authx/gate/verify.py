@@ -25,12 +25,13 @@ from authx.gate.signature_cache import signatures
 
 logger = logging.getLogger("authx")
 
-Source = sources.RevocationSource | sources.ReasonSource
-
 
 @sensitive_variables("token")
 def verify_access_token(
-    token: object, *, store: Source | None = None, now: datetime | None = None
+    token: object,
+    *,
+    store: sources.RevocationSource | sources.ReasonSource | None = None,
+    now: datetime | None = None,
 ) -> AccessClaims:
     """Return the claims of a valid access token of a live session (RFC 9068 §4).
 
@@ -41,7 +42,7 @@ def verify_access_token(
         StoreUnavailable: whether the session is alive cannot be known.
     """
     claims = read_claims(token, now=now)
-    ensure_live(claims, store or sources.source(token), now=now)
+    ensure_live(claims, sources.answering(store) if store else sources.source(token), now=now)
     return claims
 
 
@@ -142,7 +143,7 @@ def check_grant(claims: AccessClaims, *, delegated: bool) -> None:
 
 
 def ensure_live(
-    claims: AccessClaims, store: Source | None = None, *, now: datetime | None = None
+    claims: AccessClaims, store: sources.RevocationSource | None = None, *, now: datetime | None = None
 ) -> Liveness:
     """Return what ``store`` answers about the session of ``claims``, if it is live.
 
@@ -155,9 +156,8 @@ def ensure_live(
         StoreUnavailable: whether it is live cannot be known.
     """
     store = store or sources.source()
-    answer = getattr(store, "answer", None)
     try:
-        found = sources.ask(store, claims, now) if answer is None else answer(claims, now)
+        found = store.answer(claims, now)
     except KeyUnknown:
         if conf.gate_policy.jwks_url is None:
             keyring.keyset().reload()  # withdrawn elsewhere, a moment ago: it must not sign here either

@@ -40,6 +40,7 @@ SECOND = timedelta(seconds=1)
 LATER = START + timedelta(minutes=2)
 LIFETIME = timedelta(minutes=15)
 LEEWAY = timedelta(seconds=10)
+LIVE = Liveness(None)
 
 
 class Everyone:
@@ -56,11 +57,28 @@ class Nobody:
         return "kicked"
 
 
+class Reasonless:
+    """A store in which everything has ended, and nobody knows why."""
+
+    def end_reason(self, claims, now):
+        return ""
+
+
 class Unknown:
     """A store that cannot be asked."""
 
     def end_reason(self, claims, now):
         raise StoreUnavailable("down")
+
+
+class Answers:
+    """A store that answers with all that it knows: nothing has ended, unless it is given something else."""
+
+    def __init__(self, liveness=LIVE):
+        self.liveness = liveness
+
+    def answer(self, claims, now):
+        return self.liveness
 
 
 @pytest.fixture
@@ -183,9 +201,9 @@ def test_a_store_is_asked_only_about_good_tokens(opened):
 
 
 def test_each_question_has_a_source_of_its_own(settings):
-    settings.AUTHX_REVOCATION_STORE = f"{__name__}.Everyone"
+    settings.AUTHX_REVOCATION_STORE = f"{__name__}.Answers"
     first, second = sources.source(), sources.source()
-    assert isinstance(first, Everyone)
+    assert isinstance(first, Answers)
     assert first is not second
 
 
@@ -194,16 +212,6 @@ def test_at_the_issuer_the_row_is_read_whatever_the_store(opened, settings):
     end_session(opened.session, "kicked", now=START)
     with pytest.raises(SessionEnded):
         recognize(opened.access_token, now=LATER)
-
-
-class Answers:
-    """A store that answers with all that it knows."""
-
-    def __init__(self, liveness):
-        self.liveness = liveness
-
-    def answer(self, claims, now):
-        return self.liveness
 
 
 def test_a_store_may_say_who_took_the_place_and_hand_over_what_it_has_read(opened):
@@ -216,13 +224,14 @@ def test_a_store_may_say_who_took_the_place_and_hand_over_what_it_has_read(opene
 
 
 def test_an_ending_without_a_word_for_why_is_an_ending(opened):
-    with pytest.raises(SessionEnded):
-        ensure_live(opened.claims, Answers(Liveness("")))
+    for store in (Answers(Liveness("")), sources.answering(Reasonless())):
+        with pytest.raises(SessionEnded):
+            ensure_live(opened.claims, store)
 
 
 def test_a_session_of_an_issuer_that_names_them_otherwise_ends_without_a_sid(opened):
     with pytest.raises(SessionEnded) as refused:
-        ensure_live(replace(opened.claims, sid="theirs"), Nobody())
+        ensure_live(replace(opened.claims, sid="theirs"), Answers(Liveness("kicked")))
     assert refused.value.sid is None
 
 

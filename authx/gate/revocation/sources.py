@@ -48,17 +48,24 @@ class ReasonSource(Protocol):
 
 
 #: Makes the authoritative source, which reads the session's row.
-database_source: Port[Callable[[], RevocationSource | ReasonSource]] = Port("database of sessions")
+database_source: Port[Callable[[], RevocationSource]] = Port("database of sessions")
 #: Makes a feed of the endings in a database; takes the position to go on from, and ``using``, its alias.
 database_log: Port[Callable[..., Feed]] = Port("log of endings")
 
 
-def ask(store: RevocationSource | ReasonSource, claims: AccessClaims, now: datetime | None) -> Liveness:
-    """Return what ``store`` answers, whichever of the two kinds it is."""
-    answer: Callable[..., Liveness] | None = getattr(store, "answer", None)
-    if answer is not None:
-        return answer(claims, now)
-    return Liveness(cast(ReasonSource, store).end_reason(claims, now))
+class _AnswersByReason:
+    """A source of the site's own, as one that answers."""
+
+    def __init__(self, own: ReasonSource) -> None:
+        self._own = own
+
+    def answer(self, claims: AccessClaims, now: datetime | None) -> Liveness:
+        return Liveness(self._own.end_reason(claims, now))
+
+
+def answering(store: RevocationSource | ReasonSource) -> RevocationSource:
+    """Return ``store`` as a source that answers, whichever of the two kinds it is."""
+    return cast(RevocationSource, store) if hasattr(store, "answer") else _AnswersByReason(store)
 
 
 class CachedSource:
@@ -76,15 +83,15 @@ class CachedSource:
         database = current_database()
         is_elsewhere = claims.db is not None or database != DEFAULT_DATABASE  # mostly neither: no call
         if is_elsewhere and claims.issued_by != database:
-            return ask(database_source.provider(), claims, now)
+            return database_source.provider().answer(claims, now)
         try:
             entries = self._entries(revocation_log.names_for_token(claims), database)
             if entries == _NO_ENTRIES or not revocation_log.is_hit(claims, entries):
                 return LIVE
         except (StoreUnavailable, ValueError):  # unknown, or not as we write it
-            return ask(database_source.provider(), claims, now)
+            return database_source.provider().answer(claims, now)
         try:
-            return ask(database_source.provider(), claims, now)
+            return database_source.provider().answer(claims, now)
         except StoreUnavailable:
             return Liveness(revocation_log.end_reason(claims, entries))  # as far as is known
 
@@ -136,7 +143,7 @@ def _remote_source(token: object) -> RevocationSource:
     return ExpiryOnlySource()
 
 
-def source(token: object = None) -> RevocationSource | ReasonSource:
+def source(token: object = None) -> RevocationSource:
     """Return a source of the configured kind, for one verification of ``token``."""
     policy = conf.gate_policy
     store, lag = policy.store, policy.lag
@@ -146,8 +153,7 @@ def source(token: object = None) -> RevocationSource | ReasonSource:
         return database_source.provider()
     if policy.asks_copy:
         return _cached_source(store, lag)
-    found: RevocationSource | ReasonSource = _class(store)()
-    return found
+    return answering(_class(store)())
 
 
 def may_have_ended(claims: AccessClaims, names: tuple[str, ...], policy: GatePolicy, database: str) -> bool:
