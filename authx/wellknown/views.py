@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.urls import NoReverseMatch, get_script_prefix, reverse
-from django.utils.translation import gettext as _
-from django.views.decorators.cache import cache_control, never_cache
+from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import condition, require_safe
+from django.views.decorators.http import require_safe
 
 from authx.conf import conf
 from authx.core import pkce
@@ -22,79 +19,28 @@ from authx.core.oauth_client import GRANT_TYPES, NONE, PRIVATE_KEY_JWT
 from authx.errors import StoreUnavailable
 from authx.gate.fingerprint import agrees, fingerprint
 from authx.gate.keys.keyring import keyset
-from authx.http import cors
 from authx.http.charset import REFUSAL, is_unreadable
-from authx.http.etag import entity_tag
 from authx.http.outage import RETRY_AFTER_SECONDS
 from authx.http.site_urls import at_issuer
-from authx.issuer.client_origins import may_read
 from authx.store.database import database_now
-
-View = Callable[..., HttpResponse]
-
-#: Seconds for which other services may cache our keys; a new key is published longer before it signs.
-MAX_AGE_SECONDS = 300
+from authx.wellknown.published import published
 
 #: How a client may prove who it is (RFC 7591 §2).
 _PROOFS = "client_secret_basic", "client_secret_post", PRIVATE_KEY_JWT
 
 
-def _published(request: HttpRequest) -> dict[str, Any]:
-    """Return the JWK Set: the same for ETag and body, though the keys may change meanwhile."""
-    kept = vars(request)
-    if "authx_jwks" not in kept:
-        kept["authx_jwks"] = keyset().jwks()
-    found: dict[str, Any] = kept["authx_jwks"]
-    return found
-
-
-def _or_unavailable(view: View) -> View:
-    """Answer 503 where the keys are not known: to publish others would be worse than none."""
-
-    @wraps(view)
-    def wrapped(*args: Any, **kwargs: Any) -> HttpResponse:
-        try:
-            return view(*args, **kwargs)
-        except StoreUnavailable:
-            body = {"detail": _("The keys cannot be read."), "code": StoreUnavailable.code}
-            headers = {"Retry-After": str(RETRY_AFTER_SECONDS), "Cache-Control": "no-store"}
-            return JsonResponse(body, status=503, headers=headers)
-
-    return wrapped
-
-
-def _readable_by_clients(view: View) -> View:
-    """Let scripts of clients at other origins read it, as the token endpoint does."""
-
-    @wraps(view)
-    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if request.method == "OPTIONS":
-            return cors.preflight(request, may_read, "GET, HEAD")
-        response = view(request, *args, **kwargs)
-        cors.allow(request, response, may_read)
-        return response
-
-    return wrapped
-
-
-def _etag(made: Callable[..., dict[str, Any]]) -> Callable[..., str]:
-    return lambda *args, **kwargs: entity_tag(made(*args, **kwargs))
-
-
-@login_not_required
-@csrf_exempt
-@_readable_by_clients
-@require_safe
-@_or_unavailable
-@cache_control(public=True, max_age=MAX_AGE_SECONDS)
-@condition(etag_func=_etag(_published))
-def jwks(request: HttpRequest) -> HttpResponse:
+@published(content_type="application/jwk-set+json")
+def jwks(request: HttpRequest) -> dict[str, Any]:
     """Return our public keys: those that will sign, the one that does, and those that still verify."""
-    return JsonResponse(_published(request), content_type="application/jwk-set+json")
+    return keyset().jwks()
 
 
-def _metadata(request: HttpRequest, issuer_path: str = "") -> dict[str, Any]:
-    """Return the metadata; ``login/`` and ``refresh/`` are not in it, as they have their own JSON."""
+@published()
+def authorization_server(request: HttpRequest, issuer_path: str = "") -> dict[str, Any]:
+    """Return what is really served; 404 while AUTHX_ISSUER is not a URL, or has another path.
+
+    ``login/`` and ``refresh/`` are not in it, as they have their own JSON.
+    """
     issuer = conf.ISSUER
     parts = urlsplit(issuer)
     if parts.scheme not in {"https", "http"}:
@@ -106,24 +52,10 @@ def _metadata(request: HttpRequest, issuer_path: str = "") -> dict[str, Any]:
     return {
         "issuer": issuer,
         "jwks_uri": at_issuer(reverse("authx-wellknown:jwks")),
-        "access_token_signing_alg_values_supported": sorted(
-            {key["alg"] for key in _published(request)["keys"]}
-        ),
+        "access_token_signing_alg_values_supported": sorted({key["alg"] for key in keyset().jwks()["keys"]}),
         **_for_services(),
         **_for_clients(),
     }
-
-
-@login_not_required
-@csrf_exempt
-@_readable_by_clients
-@require_safe
-@_or_unavailable
-@cache_control(public=True, max_age=MAX_AGE_SECONDS)
-@condition(etag_func=_etag(_metadata))
-def authorization_server(request: HttpRequest, **issuer_path: str) -> HttpResponse:
-    """Return what is really served; 404 while AUTHX_ISSUER is not a URL, or has another path."""
-    return JsonResponse(_metadata(request, **issuer_path))
 
 
 def _for_services() -> dict[str, Any]:

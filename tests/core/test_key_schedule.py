@@ -16,7 +16,7 @@ from authx.core.key_schedule import (
     judge_keys,
     verifies_for,
 )
-from authx.wellknown.views import MAX_AGE_SECONDS
+from authx.wellknown.published import MAX_AGE_SECONDS
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 VERIFY_PERIOD = timedelta(minutes=16)

@@ -50,7 +50,6 @@ from authx.issuer.key_rows import judge
 from authx.issuer.signing_keys import KeyringRefused, rotate, withdraw
 from authx.models import DeviceSession, SigningKey
 from authx.sessions import open_session, recognize
-from authx.wellknown import views
 from tests.faults_in_database import outage
 from tests.gate.test_async_stores import ASKS, Heart, ask_all, slow_database
 from tests.gate.test_stores import NAMES, QUICK, choose
@@ -1015,16 +1014,6 @@ def test_the_set_of_a_process_that_neither_signs_nor_verifies_is_no_older_than_t
     made = rotate(now=START)
     process.after(seconds=5)
     assert made.kid in [key["kid"] for key in process.keys.jwks()["keys"]]
-
-
-def test_tag_and_body_are_of_one_moment(rf):
-    """A key made between the two would be kept under the tag of the set without it."""
-    request = rf.get(JWKS)
-    tag_of = views._etag(views._published)
-    tag = tag_of(request)
-    made = rotate()
-    assert made.kid not in views._published(request).__repr__()
-    assert tag_of(request) == tag != tag_of(rf.get(JWKS))
 
 
 # The admin

@@ -1,5 +1,8 @@
 """authx.wellknown: our public keys, and where other services find them."""
 
+import json
+from itertools import count
+
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -8,7 +11,9 @@ from django.db import connections
 from django.test import Client
 from django.test.utils import override_script_prefix
 
+from authx.http.etag import entity_tag
 from authx.sessions import open_session
+from authx.wellknown.published import published
 
 JWKS = "/.well-known/jwks.json"
 METADATA = "/.well-known/oauth-authorization-server"
@@ -160,6 +165,13 @@ def test_the_tag_is_of_what_is_said(path, site, settings):
     assert site.get(path, headers={"If-None-Match": tag}).status_code == 304
     settings.AUTHX_SIGNING_KEYS = [{"key": key, "alg": "PS256"}]
     assert site.get(path, headers={"If-None-Match": tag}).status_code == 200
+
+
+def test_tag_and_document_are_of_one_moment(rf):
+    """A key made between the two would be kept under the tag of the set without it."""
+    numbers = count()
+    response = published()(lambda request: {"number": next(numbers)})(rf.get(JWKS))
+    assert response["ETag"] == entity_tag(json.loads(response.content))
 
 
 def test_a_bad_credential_is_no_obstacle(site, db):
