@@ -30,32 +30,12 @@ from typing import Any
 
 import pytest
 
+from tests.processes import DEADLINE, answers, free_port, wait_for
+
 ROOT = Path(__file__).parent.parent
 #: Where a worker can be asked for somebody: see ``DOORS``.
 CHECKING_DOORS = ("api", "cookie", "gate", "page", "recognize", "session")
 ALL_DOORS = (*CHECKING_DOORS, "renewal", "refresh")
-#: Seconds that anything may take to come up.
-DEADLINE = 30.0
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-    return port
-
-
-def wait_for(is_true: Callable[[], Any], *, seconds: float = DEADLINE) -> None:
-    """Return once ``is_true()`` is; fails the test after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while not is_true():
-        assert time.monotonic() < deadline, f"{is_true} did not come true in {seconds} s"
-        time.sleep(0.01)
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(0.5)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 class Server:

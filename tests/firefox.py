@@ -16,8 +16,8 @@ from itertools import count
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-#: Seconds after which a browser that does not answer has failed.
-DEADLINE = 30
+from tests.processes import DEADLINE, stop
+
 #: Nothing is asked of the network but by the pages.
 PREFERENCES = {
     "app.normandy.enabled": False,
@@ -62,11 +62,7 @@ def running(executable, folder):
             with suppress(ConnectionClosed):  # it may be gone before it has answered
                 firefox.ask("browser.close")
     finally:
-        process.terminate()
-        try:
-            process.wait(DEADLINE)
-        finally:
-            process.kill()
+        stop(process)
 
 
 def address(process, log):

@@ -11,7 +11,7 @@ from types import ModuleType
 from unittest import mock
 
 from tests.documented import documented
-from tests.faults import wait_for
+from tests.processes import wait_for
 
 PAGE = "native-clients.md"
 CLIENTS = ["websockets", "websocket-client"]

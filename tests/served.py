@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from authx.conf import conf
-from tests.faults import answers, free_port, wait_for
+from tests.processes import free_port, wait_until_up
 
 ROOT = Path(__file__).parents[1]
 
@@ -154,8 +154,7 @@ def serving(server, folder, *, app="tests.asgi:application", port=None, **enviro
             stderr=subprocess.STDOUT,
         )
         try:
-            wait_for(lambda: answers(port) or process.poll() is not None)
-            assert process.poll() is None, log.read_text()
+            wait_until_up(process, port, log)
             yield Served(server, port, log)
         finally:
             process.terminate()

@@ -19,8 +19,8 @@ from tests.faults import (
     lean_on_redis,
     on_redis,
     open_many,
-    wait_for,
 )
+from tests.processes import wait_for
 
 # The workers' database is the test's own PostgreSQL: the same whichever database the other tests run on.
 pytestmark = [pytest.mark.slow, pytest.mark.databases("sqlite")]

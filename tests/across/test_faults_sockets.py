@@ -12,8 +12,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.faults import Proxy, assert_let_in, assert_refused, open_many, wait_for
+from tests.faults import Proxy, assert_let_in, assert_refused, open_many
 from tests.native import CLIENTS, running
+from tests.processes import wait_for
 from tests.served import SERVERS, closed, reason, serving
 
 # The site's database is the test's own PostgreSQL: the same whichever database the other tests run on.

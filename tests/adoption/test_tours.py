@@ -11,8 +11,8 @@ import sys
 import pytest
 
 from tests.adoption.test_adopting import README, ROOT, environment
-from tests.adoption.test_tutorial import answers_at, free_port
 from tests.documented import documented
+from tests.processes import free_port, stop, wait_until_up
 
 pytestmark = [
     pytest.mark.slow,
@@ -29,11 +29,10 @@ def demo(tmp_path_factory):
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=log, stderr=log)
     try:
-        assert answers_at(port, server), (folder / "log").read_text()
+        wait_until_up(server, port, folder / "log")
         yield port
     finally:
-        server.terminate()
-        server.wait(timeout=10)
+        stop(server)
 
 
 def sent(script, port):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.adoption.test_adopting import ROOT, environment
+from tests.processes import free_port, stop, wait_until_up
 
 TEXT = (ROOT / "docs/tutorial.md").read_text()
 #: In the order of the page: the language of a block, and its text.
@@ -21,12 +20,6 @@ SERVER = "python manage.py runserver\n"
 BETWEEN = "@@@ next @@@"
 SHELLS = {"sh", "bash"}
 pytestmark = pytest.mark.slow
-
-
-def free_port():
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return bound.getsockname()[1]
 
 
 def expected():
@@ -67,20 +60,8 @@ def serve(folder, port):
     command = [sys.executable, "manage.py", "runserver", "--noreload", address]
     with (folder / "server.log").open("w") as log:
         server = subprocess.Popen(command, cwd=folder, env=environment(), stdout=log, stderr=log)
-    assert answers_at(port, server), (folder / "server.log").read_text()
+    wait_until_up(server, port, folder / "server.log")
     return server
-
-
-def answers_at(port, server):
-    """Wait until somebody listens on the port; False if the server has gone instead, or says nothing."""
-    for _ in range(300):
-        with socket.socket() as tried:
-            if tried.connect_ex(("127.0.0.1", port)) == 0:
-                return True
-        if server.poll() is not None:
-            return False
-        time.sleep(0.1)
-    return False
 
 
 @pytest.fixture
@@ -118,8 +99,7 @@ def test_every_step_does_what_it_says(folder: Path):
         flush()
     finally:
         if server is not None:
-            server.terminate()
-            server.wait(timeout=10)
+            stop(server)
     printed = dict(ran)
     for command, text in expected():
         if text is not None:

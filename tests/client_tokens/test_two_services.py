@@ -28,9 +28,9 @@ from authx.checks.delegated_views import check_delegated_views
 from authx.models import DeviceSession, ServiceClient
 from authx.sessions import end_session, open_session
 from tests.clients import granted, make_client, signed
-from tests.faults import free_port, wait_for
 from tests.gate.test_remote import Quiet, ThreadingServer
 from tests.house.test_docs import FENCE, ROOT
+from tests.processes import free_port, wait_for
 
 PAGE = (ROOT / "docs" / "oauth.md").read_text()
 

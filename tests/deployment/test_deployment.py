@@ -22,7 +22,7 @@ from django.test import RequestFactory
 from authx.gate.fingerprint import AGREED_SETTINGS, parts
 from authx.http.client_address import client_ip
 from tests.documented import DOCS, documented, with_changes
-from tests.faults import answers, free_port, wait_for
+from tests.processes import free_port, wait_for, wait_until_up
 from tests.served import ROOT, database_here
 
 PAGE = "deployment.md"
@@ -90,8 +90,7 @@ def running(words, site, port, **more):
             words, cwd=folder, env={**environment, **more}, stdout=log, stderr=log, start_new_session=True
         )
         try:
-            wait_for(lambda: answers(port) or process.poll() is not None)
-            assert process.poll() is None, (folder / "server.log").read_text()
+            wait_until_up(process, port, folder / "server.log")
             yield process
         finally:
             if process.poll() is None:

@@ -12,8 +12,8 @@ from authx.gate.revocation import following, local_copy, sources
 from authx.gate.revocation.following import Follower, follower
 from authx.gate.revocation.local_copy import LocalCopy
 from authx.gate.revocation.window import Endings
-from tests.faults import wait_for
 from tests.gate.test_local_copy import Clock, Store
+from tests.processes import wait_for
 
 
 @pytest.fixture

@@ -23,7 +23,8 @@ from authx.gate.revocation.redis_store import (
     RedisStore,
 )
 from authx.gate.revocation.window import PAUSE_SECONDS, Endings, window
-from tests.faults import RedisServer, free_port, wait_for
+from tests.faults import RedisServer
+from tests.processes import free_port, wait_for
 
 
 class Clock:

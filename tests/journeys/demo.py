@@ -4,7 +4,6 @@ What the demo stores is looked up in its database file.
 """
 
 import os
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -19,9 +18,9 @@ from uuid import UUID
 
 import pytest
 
+from tests.processes import DEADLINE, free_port, stop
+
 ROOT = Path(__file__).parents[2]
-#: Seconds that something may take which nobody waits for with a fixed sleep.
-DEADLINE = 30
 ACCESS, REFRESH = "__Host-authx_access", "__Host-authx_refresh"
 IPHONE = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
@@ -105,11 +104,6 @@ def eventually(found, what, deadline=DEADLINE):
         time.sleep(0.02)
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
 def environment_with(database):
     ours = ("AUTHX_", "DJANGO_", "DEMO_", "DEBUG", "COV", "PYTEST_")
     others = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
@@ -154,11 +148,7 @@ def serving(directory, *options, **environment):
             yield Site(f"http://127.0.0.1:{port}", database, said.read_text())
             assert process.poll() is None, complained.read_text()
         finally:
-            process.terminate()
-            try:
-                process.wait(DEADLINE)
-            finally:
-                process.kill()
+            stop(process)
     assert "Traceback" not in complained.read_text(), complained.read_text()
 
 

@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.faults import free_port, wait_for
+from tests.processes import free_port, wait_for
 
 ROOT = Path(__file__).parents[2]
 

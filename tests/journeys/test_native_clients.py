@@ -14,8 +14,8 @@ from authx.conf import conf
 from authx.models import DeviceSession
 from authx.sessions import end_session, open_session
 from authx.sessions.credentials import access_token_for
-from tests.faults import wait_for
 from tests.native import CLIENTS, running
+from tests.processes import wait_for
 from tests.served import HASTY, database_here, serving, settings_in
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]

@@ -22,7 +22,7 @@ from authx.conf import conf
 from authx.models import DeviceSession
 from authx.sessions import end_session
 from tests.documented import documented, with_changes
-from tests.faults import answers, free_port, wait_for
+from tests.processes import free_port, stop, wait_for, wait_until_up
 from tests.served import SOON, Served, closed, database_here, lines, serving, settings_in
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -124,12 +124,10 @@ def running(folder, port):
     assert tested.returncode == 0, tested.stderr
     process = subprocess.Popen(command)
     try:
-        wait_for(lambda: answers(port) or process.poll() is not None)
-        assert process.poll() is None, (folder / "error.log").read_text()
+        wait_until_up(process, port, folder / "error.log")
         yield
     finally:
-        process.terminate()
-        process.wait(10)
+        stop(process)
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from authx.sessions import Device, open_session
 from authx.sessions.not_me import write_link_token
 from authx.signals import device_session_opened
 from tests import urls
-from tests.faults import wait_for
 from tests.journeys.demo import press_twice
+from tests.processes import wait_for
 from tests.served import database_here, serving
 
 pytestmark = pytest.mark.django_db(transaction=True)

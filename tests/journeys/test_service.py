@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from tests.faults import wait_for
 from tests.journeys.fleet import ask, demo, log_in, port  # noqa: F401  # fixtures
+from tests.processes import wait_for
 
 # Processes on SQLite, whatever database the other tests are on.
 pytestmark = [pytest.mark.databases("sqlite"), pytest.mark.slow]

@@ -15,7 +15,6 @@ from authx.gate.revocation.remote import IntrospectionSource, RemoteFeed
 from authx.gate.revocation.window import Endings
 from authx.sessions import end_session, open_session
 from tests.core.test_access_token import CLAIMS
-from tests.faults import free_port
 from tests.faults_in_database import outage
 from tests.in_process import apart, connect, in_loop
 from tests.metrics.conftest import counted
@@ -23,6 +22,7 @@ from tests.oauth import conftest as site
 from tests.oauth.conftest import API
 from tests.oauth.flow import basic, code_of, post, redemption, tokens_of
 from tests.oauth.test_authorize import url
+from tests.processes import free_port
 from tests.token_endpoint import running
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases("sqlite")]

@@ -11,8 +11,8 @@ from django.db import connection
 
 from authx.errors import StoreUnavailable
 from authx.sockets.pool import Pool
-from tests.faults import wait_for
 from tests.in_process import in_loop
+from tests.processes import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
