@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import OperationalError, ProgrammingError, connections, models
+from django.db import OperationalError, ProgrammingError, models
 from django.utils import timezone
 
 from authx.conf import conf
@@ -110,7 +110,7 @@ def read_rows() -> list[SigningKey]:
         try:
             return list(key_rows().order_by("number"))
         except (OperationalError, ProgrammingError) as error:
-            connection = connections[database.alias()]
+            connection = database.current_connection()
             if SigningKey._meta.db_table not in connection.introspection.table_names():
                 return []  # before migrate
             raise StoreUnavailable("the signing keys cannot be read") from error

@@ -8,7 +8,6 @@ from datetime import datetime
 from threading import Lock
 from typing import Any
 
-from django.db import connections
 from django.db.models import Case, DateTimeField, F, IntegerField, UUIDField, When
 from django.utils import timezone
 
@@ -123,7 +122,7 @@ class Uses:
 
 def _confirm_seen(claims: AccessClaims, now: datetime) -> bool:
     """Confirm the generation, and that it was seen; neither ever goes back. Return whether it was pending."""
-    connection = connections[database.alias()]
+    connection = database.current_connection()
     return (
         _CONFIRM_SEEN.run(_of(claims) | {"now": _column("last_seen_at").get_db_prep_value(now, connection)})
         == 1
@@ -140,7 +139,7 @@ def _key(claims: AccessClaims) -> tuple[str, str, int | None]:
 
 def _of(claims: AccessClaims) -> dict[str, Any]:
     """Return the values that the statements are given; an exchanged token has no generation, nor a row 0."""
-    sid = DeviceSession._meta.pk.get_db_prep_value(claims.sid, connections[database.alias()])
+    sid = DeviceSession._meta.pk.get_db_prep_value(claims.sid, database.current_connection())
     return {"sid": sid, "generation": claims.gen or 0}
 
 

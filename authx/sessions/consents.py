@@ -9,7 +9,7 @@ from itertools import product
 from typing import Any, Final
 
 from django.contrib.auth import get_user_model
-from django.db import IntegrityError, connections
+from django.db import IntegrityError
 
 from authx.core.oauth_client import ClientFacts
 from authx.core.scopes import intersection, join_scope
@@ -41,7 +41,7 @@ def has_consented(user: Any, client: ServiceClient, scope: Iterable[str], resour
         StoreUnavailable: the database cannot be read.
     """
     with database.store_errors():
-        connection = connections[database.alias()]
+        connection = database.current_connection()
         keys = {"user": user._meta.pk.get_db_prep_value(user.pk, connection), "client": client.pk}
         found = _REMEMBERED.first(keys)
     return found is not None and set(scope) <= set(found[0].split()) and set(resources) <= set(found[1])

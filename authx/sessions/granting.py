@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NoReturn
 
-from django.db import IntegrityError, connections
+from django.db import IntegrityError
 from django.db.models import DateTimeField, Exists, ExpressionWrapper, UUIDField, Value
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
@@ -174,7 +174,7 @@ def _redeem(
 
 def _spend(found: FoundCode, at: datetime) -> bool:
     """Mark the code as redeemed in one conditional statement: only if it is unspent, and its login live."""
-    connection = connections[database.alias()]
+    connection = database.current_connection()
     login = DeviceSession._meta.pk.get_db_prep_value(found.login.session.pk, connection)
     moment = connection.ops.adapt_datetimefield_value(at)
     return _SPENDING.run({"code_hash": found.row.code_hash, "login": login, "at": moment}) == 1

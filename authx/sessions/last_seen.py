@@ -60,7 +60,7 @@ class LastSeen:
 
         Inside a test's own transaction it is written at that commit, so that nothing outlives the test.
         """
-        if connections[database.alias()].in_atomic_block:
+        if database.current_connection().in_atomic_block:
             database.after_commit(lambda: self._record(sid, now))
         else:
             self._record(sid, now)
@@ -83,7 +83,7 @@ class LastSeen:
                     self._flush(gathered)
 
     def _flush(self, gathered: _Gathered) -> None:
-        connection = connections[database.alias()]
+        connection = database.current_connection()
         was_open = connection.connection is not None
         with self._lock:  # another thread's request may be ending, too
             seen, gathered.seen = gathered.seen, {}

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
-from django.db import connections, models
+from django.db import models
 from django.db.models import Case, Exists, F, Q, When
 
 from authx.core.claims import AccessClaims
@@ -111,12 +111,12 @@ def find_live_session(claims: AccessClaims, sid: UUID) -> LiveSession | None:
     Raises:
         StoreUnavailable: the database cannot be read.
     """
-    alias = database.alias()
+    connection = database.current_connection()
     with database.store_errors():
-        key = DeviceSession._meta.pk.get_db_prep_value(sid, connections[alias])
+        key = DeviceSession._meta.pk.get_db_prep_value(sid, connection)
         row = _live.first({"sid": key, "kid": claims.kid})
     if row is None:
         return None
     from_db, columns = _user_row()
-    user = from_db(alias, columns, row[_USER:])
-    return None if user.pk is None else LiveSession(user, alias, *row[:_USER])
+    user = from_db(connection.alias, columns, row[_USER:])
+    return None if user.pk is None else LiveSession(user, connection.alias, *row[:_USER])

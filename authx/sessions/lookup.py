@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.contrib.auth import get_user_model
-from django.db import connections, models
+from django.db import models
 from django.db.models import Exists
 
 from authx.conf import secret_keys
@@ -37,14 +37,11 @@ class Snapshot:
     has_withdrawn_key: bool
 
 
-_compiled = Statements()
-
-
 class _Statement:
     """One SELECT by key, and how a row of it becomes a session with its user."""
 
-    def __init__(self, alias: str, connection: Any) -> None:
-        self.alias = alias
+    def __init__(self, connection: Any) -> None:
+        self.alias = connection.alias
         self.session_columns = [field.attname for field in DeviceSession._meta.concrete_fields]
         self.user_columns = [field.attname for field in get_user_model()._meta.concrete_fields]
         self.user_key = self.user_columns.index(get_user_model()._meta.pk.attname)
@@ -54,7 +51,7 @@ class _Statement:
         found = DeviceSession.objects.filter(pk=uuid4()).order_by()
         found = found.annotate(_clock=clock, _marked=is_marked(), _withdrawn=Exists(key))
         names = [*self.session_columns, *user_columns, "_clock", "_marked", "_withdrawn"]
-        compiler = found.values_list(*names).query.get_compiler(using=alias)
+        compiler = found.values_list(*names).query.get_compiler(connection=connection)
         self.sql, _given = written_out(*compiler.as_sql())
         self.converters = list(converters_of([column for column, *_ in compiler.select], connection))
         self.prepared = Prepared(self.sql)
@@ -79,6 +76,9 @@ class _Statement:
         return Snapshot(session, now, is_hit, has_withdrawn_key)
 
 
+_statements = Statements(_Statement)
+
+
 def find_by_sid(sid: UUID, *, kid: str = "", client_id: str | None = "") -> Snapshot | None:
     """Return the session, live or ended, with its user; None if it is not there.
 
@@ -92,13 +92,9 @@ def find_by_sid(sid: UUID, *, kid: str = "", client_id: str | None = "") -> Snap
     Raises:
         StoreUnavailable: the database cannot be read.
     """
-    alias = database.alias()
     with database.store_errors():
-        connection = connections[alias]
-        key = alias, type(connection)
-        statement: _Statement | None = _compiled.get(key)
-        if statement is None:
-            statement = _compiled[key] = _Statement(alias, connection)
+        connection = database.current_connection()
+        statement: _Statement = _statements[connection.alias, type(connection)]
         found = statement.read(connection, sid, kid)
     return None if found is None or client_id not in (None, found.session.client_id) else found
 

@@ -17,7 +17,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import connections
 from django.db.models import Exists, F, Q, Subquery
 from django.utils import timezone
 
@@ -82,7 +81,7 @@ def before(session: DeviceSession) -> Before:
 
 
 def _given(session: DeviceSession) -> dict[str, Any]:
-    connection = connections[database.alias()]
+    connection = database.current_connection()
     values = {name: getattr(session, _field(name).attname) for name in _GIVEN}
     values["settled"] = session.created_at - SETTLED_AFTER
     return {name: _field(name).get_db_prep_value(value, connection) for name, value in values.items()}

@@ -6,8 +6,6 @@ import logging
 from dataclasses import replace
 from datetime import datetime
 
-from django.db import connections
-
 from authx import metrics
 from authx.core.actor import Actor
 from authx.core.reasons import EndReason
@@ -43,7 +41,7 @@ def record_refusal_once(session: DeviceSession, verdict: Verdict, at: datetime, 
 
     def write() -> None:
         # Of many at once only one writes; with SKIP LOCKED none of them waits for the session's lock.
-        skip = connections[database.alias()].features.has_select_for_update_skip_locked
+        skip = database.current_connection().features.has_select_for_update_skip_locked
         ours = DeviceSession.objects.using(database.alias()).select_for_update(skip_locked=skip)
         if ours.filter(pk=session.pk).first() and not _is_recorded(session, verdict.transition):
             record_verdict(session, verdict, at, nobody)

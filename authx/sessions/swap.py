@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, Final
 
-from django.db import connections
-
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions.audit import APPENDING
 from authx.store import database
@@ -56,7 +54,7 @@ def swap_of(session: DeviceSession, changes: Mapping[str, Any], context: Mapping
     The columns of ``context`` must be unchanged too, or each tab of a burst would raise the same alarm.
     """
     judged = {name: getattr(session, name) for name in (*_JUDGED, *context)} | {"ended_at": None}
-    connection = connections[database.alias()]
+    connection = database.current_connection()
     given = {f"new {name}": _column(name).get_db_prep_save(changes[name], connection) for name in changes}
     known = {name: value for name, value in judged.items() if value is not None}
     given |= {f"old {name}": _column(name).get_db_prep_value(known[name], connection) for name in known}

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import connections
 
 from authx.store.after_request import after_request
-from authx.store.database import after_commit, alias, is_in_transaction, pin_to_alias
+from authx.store.database import after_commit, current_connection, is_in_transaction, pin_to_alias
 
 logger = logging.getLogger("authx")
 
@@ -62,7 +62,7 @@ def run_even_on_rollback(function: Callable[[], Any]) -> None:
     Errors are logged. A refused request is rolled back (ATOMIC_REQUESTS), and with it what only waits for a
     commit.
     """
-    connection = connections[alias()]
+    connection = current_connection()
     if not is_in_transaction(connection):
         _run_logged(function)
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from types import MappingProxyType
 from typing import Any
 from weakref import WeakSet
 
@@ -41,13 +42,20 @@ class Parameter(models.Expression):
 
 
 class Statements(dict[tuple[str, type], Any]):
-    """Statements by database alias and kind of connection."""
+    """Statements by database alias and kind of connection, each made when it is first run."""
 
     __eq__, __hash__ = object.__eq__, object.__hash__  # type: ignore[assignment]
 
-    def __init__(self) -> None:
+    def __init__(self, make: Callable[[Any], Any]) -> None:
+        """Make each with ``make``, which takes the connection."""
         super().__init__()
+        self._make = make
         _kept.add(self)
+
+    def __missing__(self, key: tuple[str, type]) -> Any:
+        alias, _kind = key
+        statement = self[key] = self._make(connections[alias])
+        return statement
 
 
 #: All that are alive.
@@ -65,33 +73,31 @@ class CompiledUpdate:
 
     def __init__(self, build: Callable[[str], tuple[models.QuerySet[Any], Mapping[str, Any]]]) -> None:
         self._build = build
-        self._statements = Statements()
+        self._statements = Statements(self._compiled)
 
     def run(self, given: Mapping[str, Any]) -> int:
         """Return how many rows it has changed, in the database that authx writes."""
-        connection = connections[database.alias()]
-        sql, values = self.statement(given)
+        connection = database.current_connection()
+        sql, values = self.statement(given, connection)
         with connection.cursor() as cursor:
             cursor.execute(sql, values)
             return int(cursor.rowcount)
 
     def run_at_once(self, given: Mapping[str, Any]) -> int | None:
         """Do the same in a transaction of its own; None in one of somebody else's, and nothing was done."""
-        connection = connections[database.alias()]
+        connection = database.current_connection()
         return self.run(given) if database.commits_at_once(connection) else None
 
-    def statement(self, given: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    def statement(self, given: Mapping[str, Any], connection: Any) -> tuple[str, list[Any]]:
         """Return its text and the values for it, in the order of their places."""
-        alias = database.alias()
-        connection = connections[alias]
-        key = alias, type(connection)
-        if key not in self._statements:
-            rows, values = self._build(alias)
-            query: Any = rows.query.chain(UpdateQuery)
-            query.add_update_values(values)
-            self._statements[key] = written_out(*query.get_compiler(connection=connection).as_sql())
-        sql, parameters = self._statements[key]
-        return sql, [given[one] if isinstance(one, Given) else one for one in parameters]
+        sql, parameters = self._statements[connection.alias, type(connection)]
+        return sql, _filled(parameters, given)
+
+    def _compiled(self, connection: Any) -> tuple[str, list[Any]]:
+        rows, values = self._build(connection.alias)
+        query: Any = rows.query.chain(UpdateQuery)
+        query.add_update_values(values)
+        return written_out(*query.get_compiler(connection=connection).as_sql())
 
 
 class Compiled:
@@ -104,29 +110,24 @@ class Compiled:
     def __init__(self, build: Build, *, beside: Build | None = None, on: str = "") -> None:
         self._builds = (build,) if beside is None else (build, beside)
         self._on = on
-        self._statements = Statements()
+        self._statements = Statements(self._compiled)
 
     def first(self, given: Mapping[str, Any]) -> list[Any] | None:
         """Return the first row; None if there is none. One statement, in the database that authx writes."""
-        statement, connection = self._here()
-        row = statement.prepared.fetch(connection, statement.values(given))
+        connection = database.current_connection()
+        statement: _Statement = self._statements[connection.alias, type(connection)]
+        row = statement.prepared.fetch(connection, _filled(statement.parameters, given))
         return None if row is None else statement.convert(row, connection)
 
     def all(self, given: Mapping[str, Any]) -> list[list[Any]]:
         """Return every row. One statement, in the database that authx writes."""
-        statement, connection = self._here()
-        rows = statement.prepared.fetch_all(connection, statement.values(given))
+        connection = database.current_connection()
+        statement: _Statement = self._statements[connection.alias, type(connection)]
+        rows = statement.prepared.fetch_all(connection, _filled(statement.parameters, given))
         return [statement.convert(row, connection) for row in rows]
 
-    def _here(self) -> tuple[_Statement, Any]:
-        alias = database.alias()
-        connection = connections[alias]
-        key = alias, type(connection)
-        statement: _Statement | None = self._statements.get(key)
-        if statement is None:
-            querysets = [build(alias) for build in self._builds]
-            statement = self._statements[key] = _Statement(querysets, self._on, connection)
-        return statement, connection
+    def _compiled(self, connection: Any) -> _Statement:
+        return _Statement([build(connection.alias) for build in self._builds], self._on, connection)
 
 
 class CompiledValues:
@@ -134,26 +135,22 @@ class CompiledValues:
 
     def __init__(self, build: Callable[[str], Sequence[Any]]) -> None:
         self._build = build
-        #: By database alias and kind of connection.
-        self._statements = Statements()
+        self._statements = Statements(self._compiled)
 
-    def read(self, given: Mapping[str, Any] | None = None) -> list[Any]:
+    def read(self, given: Mapping[str, Any] = MappingProxyType({})) -> list[Any]:
         """Return their values. One statement, in the database that authx writes."""
-        alias = database.alias()
-        connection = connections[alias]
-        key = alias, type(connection)
-        if key not in self._statements:
-            expressions = self._build(alias)
-            compiler = DeviceSession.objects.using(alias).query.get_compiler(alias)
-            texts, values = zip(*map(compiler.compile, expressions), strict=True)
-            conversions = list(converters_of(expressions, connection))
-            self._statements[key] = f"SELECT {', '.join(texts)}", [*chain(*values)], conversions
-        sql, parameters, conversions = self._statements[key]
-        if given is not None:
-            parameters = [given[one] if isinstance(one, Given) else one for one in parameters]
+        connection = database.current_connection()
+        sql, parameters, conversions = self._statements[connection.alias, type(connection)]
         with connection.cursor() as cursor:
-            cursor.execute(sql, parameters)
+            cursor.execute(sql, _filled(parameters, given))
             return _converted(cursor.fetchone(), conversions, connection)
+
+    def _compiled(self, connection: Any) -> tuple[str, list[Any], list[_Conversion]]:
+        expressions = self._build(connection.alias)
+        compiler = DeviceSession.objects.using(connection.alias).query.get_compiler(connection.alias)
+        texts, values = zip(*map(compiler.compile, expressions), strict=True)
+        conversions = list(converters_of(expressions, connection))
+        return f"SELECT {', '.join(texts)}", [*chain(*values)], conversions
 
 
 class _Statement:
@@ -175,11 +172,13 @@ class _Statement:
         self.converters = list(converters_of(columns, connection))
         self.prepared = Prepared(texts[0])
 
-    def values(self, given: Mapping[str, Any]) -> list[Any]:
-        return [given[one] if isinstance(one, Given) else one for one in self.parameters]
-
     def convert(self, row: Iterable[Any], connection: Any) -> list[Any]:
         return _converted(row, self.converters, connection)
+
+
+def _filled(parameters: Iterable[Any], given: Mapping[str, Any]) -> list[Any]:
+    """Return the parameters with the values of this run in the places of what is given by name."""
+    return [given[one] if isinstance(one, Given) else one for one in parameters]
 
 
 def written_out(sql: str, parameters: Iterable[Any]) -> tuple[str, list[Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from django.db import connections, models
+from django.db import models
 
 from authx.store import database
 from authx.store.compiled import CompiledUpdate
@@ -23,7 +23,7 @@ class CompiledInsert:
 
     def run(self, row: models.Model) -> None:
         """Insert ``row`` in the database that authx writes, in the caller's transaction."""
-        connection = connections[database.alias()]
+        connection = database.current_connection()
         places, values = self.places(row, connection)
         with connection.cursor() as cursor:
             cursor.execute(f"{self.head(connection)} VALUES ({places})", values)
@@ -74,13 +74,12 @@ class UpdateAndInsert:
         the site's own code watches or guards the statements of this connection (``execute_wrappers``): it is
         shown the UPDATE and the INSERT, not the name of a statement that does both.
         """
-        alias = database.alias()
-        connection = connections[alias]
+        connection = database.current_connection()
         if connection.vendor != "postgresql" or connection.execute_wrappers:
             return None
-        update, values = self.update.statement(given)
+        update, values = self.update.statement(given, connection)
         places, others = self._insert.places(make_row(), connection)
-        key = alias, type(connection), places
+        key = connection.alias, type(connection), places
         if key not in self._statements:
             insert = f"{self._insert.head(connection)} SELECT {places} FROM changed"
             self._statements[key] = Prepared(f"WITH changed AS ({update} RETURNING 1) {insert}")

@@ -60,6 +60,11 @@ def alias() -> str:
     return _pinned.get() or (router.db_for_write(DeviceSession) if router.routers else DEFAULT_DB_ALIAS)
 
 
+def current_connection() -> Any:
+    """Return this thread's connection to the database of ``alias``."""
+    return connections[alias()]
+
+
 @contextmanager
 def pinned(chosen: str) -> Iterator[None]:
     """Make ``chosen`` the ``alias`` meanwhile, whatever the site's router says."""
@@ -87,10 +92,11 @@ def database_now() -> datetime:
     Raises:
         StoreUnavailable: the database cannot be read.
     """
-    connection = connections[alias()]
+    connection = current_connection()
     clock = DatabaseNow(output_field=models.DateTimeField())
     with store_errors(), connection.cursor() as cursor:
-        sql, params = DeviceSession.objects.using(alias()).query.get_compiler(alias()).compile(clock)
+        compiler = DeviceSession.objects.using(connection.alias).query.get_compiler(connection.alias)
+        sql, params = compiler.compile(clock)
         cursor.execute(f"SELECT {sql}", params)
         (found,) = cursor.fetchone()
     converters = [*connection.ops.get_db_converters(clock), *clock.get_db_converters(connection)]
@@ -133,12 +139,12 @@ def transact(
     Raises:
         StoreUnavailable: nothing was written.
     """
-    connection = connections[alias()]
+    connection = current_connection()
 
     def attempt() -> T:
         if at_once is not None and (result := at_once()) is not None:
             return result
-        with transaction.atomic(using=alias(), durable=durable):
+        with transaction.atomic(using=connection.alias, durable=durable):
             return write()
 
     with store_errors():
@@ -168,7 +174,7 @@ def demand_no_transaction() -> None:
     Raises:
         RuntimeError: there is one, other than a test's own.
     """
-    blocks = getattr(connections[alias()], "atomic_blocks", [])
+    blocks = getattr(current_connection(), "atomic_blocks", [])
     if blocks and not blocks[-1]._from_testcase:
         raise RuntimeError("tokens must not be handed out inside a transaction, which may be rolled back")
 
@@ -198,7 +204,7 @@ def outside_transactions(read: Callable[[], T]) -> T:
     A transaction may see an old snapshot (REPEATABLE READ): inside one, another thread reads. A test's own
     transaction does not count: no other connection sees what happens in it.
     """
-    return on_own_connection(read) if is_in_transaction(connections[alias()]) else read()
+    return on_own_connection(read) if may_be_rolled_back() else read()
 
 
 def is_in_transaction(connection: Any) -> bool:
@@ -209,7 +215,7 @@ def is_in_transaction(connection: Any) -> bool:
 
 def may_be_rolled_back() -> bool:
     """Return whether what is written now is in a transaction, other than a test's own."""
-    return is_in_transaction(connections[alias()])
+    return is_in_transaction(current_connection())
 
 
 def on_own_connection(read: Callable[[], T]) -> T:
@@ -221,8 +227,7 @@ def on_own_connection(read: Callable[[], T]) -> T:
     Raises:
         StoreUnavailable: no thread can be started.
     """
-    connection = connections[alias()]
-    if getattr(connection, "is_in_memory_db", bool)():
+    if getattr(current_connection(), "is_in_memory_db", bool)():
         return read()  # there is no other connection to it
     read = pin_to_alias(read)
 
