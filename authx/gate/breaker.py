@@ -52,11 +52,13 @@ class Breaker:
         return True
 
     def failed(self) -> None:
+        """Open, for twice as long as the last time: a call has failed."""
         metrics.BREAKER_OPEN.set(1, breaker=self._name)  # first: whoever closes it meanwhile sets 0 after
         self._pause = min(self._pause * 2 or self._first, self._longest)
         self._open_until = self._clock() + self._pause
 
     def worked(self) -> None:
+        """Close: a call has succeeded."""
         if self._open_until is not None:
             metrics.BREAKER_OPEN.set(0, breaker=self._name)
         self._open_until, self._pause = None, 0.0

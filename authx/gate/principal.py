@@ -21,6 +21,7 @@ class Principal:
         self.scopes, self.roles = claims.scopes, claims.roles
 
     def get_username(self) -> str:
+        """Return the ``sub``: the issuer tells no name."""
         return self.username
 
     def has_perm(self, perm: str, obj: Any = None) -> bool:
@@ -28,9 +29,11 @@ class Principal:
         return False
 
     def has_perms(self, perms: Any, obj: Any = None) -> bool:
+        """Return False, as ``has_perm`` does."""
         return False
 
     def has_module_perms(self, app_label: str) -> bool:
+        """Return False, as ``has_perm`` does."""
         return False
 
     def __str__(self) -> str:

@@ -21,6 +21,7 @@ class HideLinks(logging.Filter):
     """Replaces what comes after ``/not-me/`` in the arguments of a record, be they a tuple or a mapping."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Hide them in the record, and let it pass."""
         if isinstance(record.msg, str):
             record.msg = _hidden(record.msg)
         if isinstance(record.args, tuple):

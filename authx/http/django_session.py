@@ -93,6 +93,7 @@ def backend_path(request: HttpRequest) -> str | None:
 
 
 def bind(request: HttpRequest, sid: str, *, beneath: str = "") -> None:
+    """Bind it to device session ``sid``; with ``""`` to none, as a login made under session ``beneath``."""
     request.session[BOUND_KEY] = sid
     for key in (BENEATH_KEY, FORCED_KEY):
         request.session.pop(key, None)

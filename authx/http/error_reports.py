@@ -48,9 +48,11 @@ class SecretConverter:
     regex = "[^/]+"
 
     def to_python(self, value: str) -> HiddenText:
+        """Return the secret, which a report does not show."""
         return HiddenText(value)
 
     def to_url(self, value: object) -> str:
+        """Return the text itself."""
         return str(value)
 
 

@@ -35,6 +35,7 @@ SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 
 
 def connect() -> None:
+    """Follow the attempts to sign in, by whatever calls Django's ``authenticate``."""
     user_login_failed.connect(keep_failed)
     user_logged_in.connect(forget_wait)
     got_request_exception.connect(keep_unfinished)

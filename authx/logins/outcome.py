@@ -25,14 +25,20 @@ from authx.logins.limit import LoginCount
 
 @dataclass(slots=True)
 class Attempt:
+    """An attempt to sign in; settled, it counts or is given back."""
+
+    #: How it was counted.
     counted: LoginCount
+    #: What it calls the user, by the name of the credential.
     names: dict[str, str]
+    #: The user's key as text; None where nobody is called so.
     subject: str | None
     #: Begun by authx before any backend was called: LoginLimitBackend does not count it again.
     by_door: bool = False
     is_settled: bool = False
 
     def settle(self, *, failed: bool = False) -> None:
+        """Give it back, once, unless it has ``failed``."""
         if not self.is_settled and not failed:
             self.counted.give_back()
         self.is_settled = True
@@ -97,6 +103,7 @@ def _is_from_authenticate(error: BaseException | None) -> bool:
 
 
 def take_last() -> Attempt | None:
+    """Return the last attempt of this thread or task, which has none from now on; None if it had none."""
     attempt = last_attempt.get()
     if attempt is not None:
         last_attempt.set(None)
@@ -104,6 +111,7 @@ def take_last() -> Attempt | None:
 
 
 def settle_all(request: HttpRequest, *, failed: bool = False) -> None:
+    """Settle all attempts of the request."""
     for attempt in request_state(request).attempts:
         attempt.settle(failed=failed)
 

@@ -15,6 +15,7 @@ class Octets(Func):
     template = "%(expressions)s"
 
     def as_mysql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        """Return the cast; the other databases compare octets anyway."""
         return self.as_sql(compiler, connection, template="CAST(%(expressions)s AS BINARY)", **extra)
 
 

@@ -44,7 +44,7 @@ class DatabaseNow(Now):
     """The database's own clock, in UTC, read as the statement runs."""
 
     def as_mysql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        # Django's Now is CURRENT_TIMESTAMP, which follows the server's time zone.
+        """Return the clock of MySQL and MariaDB in UTC: Django's ``Now`` follows the server's time zone."""
         return self.as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **extra)
 
 

@@ -73,6 +73,7 @@ class Follower:
             raise
 
     def remove(self, listener: Listener) -> None:
+        """Pass nothing more on to ``listener``; without any, the thread ends."""
         self._copy.unlisten(listener)
         with self._lock:
             self._count -= 1

@@ -33,6 +33,11 @@ class RedisFeed:
         self._epoch, self._number, self._line = _NOWHERE
 
     def read(self) -> Endings:
+        """Return what is new in Redis, or in the log where Redis does not know.
+
+        Raises:
+            StoreUnavailable: neither can be read.
+        """
         try:
             found = self._read_redis()
         except (StoreUnavailable, ValueError):  # unknown, or not as we write it
@@ -42,6 +47,7 @@ class RedisFeed:
         return found
 
     def begin_again(self) -> None:
+        """Make the next reading a whole one, of either."""
         self._epoch, self._number, self._line = _NOWHERE
         self._log.begin_again()
 

@@ -47,6 +47,11 @@ class RemoteFeed:
         self.keep = 0.0
 
     def read(self) -> Endings:
+        """Return the endings of all pages since the last reading; a failure is logged.
+
+        Raises:
+            StoreUnavailable: the issuer does not answer as it should, or not in time.
+        """
         try:
             return self._read()
         except StoreUnavailable as error:
@@ -80,6 +85,7 @@ class RemoteFeed:
         )
 
     def begin_again(self) -> None:
+        """Make the next reading a whole one."""
         self._cursor = ""
 
     def _page(self, cursor: str) -> dict[str, Any]:
@@ -136,6 +142,12 @@ class IntrospectionSource:
         self._token, self._url, self._fetch = token, url, fetch
 
     def answer(self, claims: AccessClaims, now: datetime | None) -> Liveness:
+        """Return whether the issuer calls the token active, now: it is asked about no other time.
+
+        Raises:
+            KeyUnknown: it does not, and no longer publishes the key of the token.
+            StoreUnavailable: it does not answer as it should.
+        """
         try:
             answer = self._fetch(self._url, form={"token": self._token}, authenticated=True)
             if not isinstance(active := answer.get("active"), bool):

@@ -80,6 +80,11 @@ class CachedSource:
         self._store, self._lag = store, lag
 
     def answer(self, claims: AccessClaims, now: datetime | None) -> Liveness:
+        """Return that it is live if no ending is known; else ask the database, or the log if that is down.
+
+        Raises:
+            StoreUnavailable: nothing is known, and the database cannot be asked.
+        """
         database = current_database()
         is_elsewhere = claims.db is not None or database != DEFAULT_DATABASE  # mostly neither: no call
         if is_elsewhere and claims.issued_by != database:
@@ -119,6 +124,11 @@ class FeedSource:
         self._token = token
 
     def answer(self, claims: AccessClaims, now: datetime | None) -> Liveness:
+        """Return what the copy says; where there are too many endings for one, ask about the token itself.
+
+        Raises:
+            StoreUnavailable: the copy is too old and cannot be renewed, or the issuer cannot be asked.
+        """
         names, lag = revocation_log.names_for_token(claims), conf.gate_policy.lag
         try:
             return Liveness(revocation_log.end_reason(claims, copy_of("remote").entries(names, lag=lag)))
@@ -132,6 +142,7 @@ class ExpiryOnlySource:
     """Believes a token until it expires."""
 
     def answer(self, claims: AccessClaims, now: datetime | None) -> Liveness:
+        """Return that it is live: nobody is asked."""
         return LIVE
 
 
