@@ -6,7 +6,6 @@ user, and must not outlast that user's session either.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +29,8 @@ BENEATH_KEY = "_authx_beneath"
 FORCED_KEY = "_authx_forced"
 #: The keys of a Django login.
 LOGIN_KEYS = SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY
+#: The keys of authx.
+OUR_KEYS = BOUND_KEY, BENEATH_KEY, FORCED_KEY, SEEN_KEY
 
 #: The ``stored_key`` of each Django session that this process has marked so; None stands for all without one,
 #: but not for requests that have no Django session.
@@ -128,7 +129,7 @@ def is_forced_here(request: HttpRequest) -> bool:
 
 def unbind(request: HttpRequest) -> None:
     """Forget what it is bound to: its login is one that authx has not seen yet."""
-    for key in (BOUND_KEY, BENEATH_KEY, FORCED_KEY, SEEN_KEY):
+    for key in OUR_KEYS:
         request.session.pop(key, None)
 
 
@@ -206,30 +207,6 @@ def is_other_login(request: HttpRequest, user: Any) -> bool:
     auth_hash = request.session.get(HASH_SESSION_KEY, "")
     is_same = belongs_to(request, user) and constant_time_compare(auth_hash, session_auth_hash(user))
     return not is_same
-
-
-def keep_login_alone(request: HttpRequest) -> None:
-    """Remove all but the Django login that was just made, as Django does where it finds another one.
-
-    What other apps have added since, on the same signal, belongs to the new login: django-otp records there
-    which device was used. Django has stored the rest under a new key just before, or flushed it.
-    """
-    session = request.session
-    before = type(session)(session.session_key).load() if session.session_key else {}
-    since = {key: value for key, value in session.items() if key in LOGIN_KEYS or _is_new(key, value, before)}
-    with ending_nothing():
-        session.flush()
-    session.update(since)
-
-
-def _is_new(key: str, value: Any, before: Mapping[str, Any]) -> bool:
-    """Return whether the value is certainly new: a custom serializer's object may differ when read twice."""
-    return key not in before or (isinstance(value, str | int) and value != before[key])
-
-
-def keeps_more(request: HttpRequest) -> bool:
-    """Return whether it holds more than a Django login: data to be kept from other users."""
-    return bool(set(request.session.keys()) - {*LOGIN_KEYS, BOUND_KEY, BENEATH_KEY, FORCED_KEY, SEEN_KEY})
 
 
 def flush(request: HttpRequest) -> None:

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from authx.conf import DottedPath, conf
 from authx.core.methods import combined
 from authx.core.reasons import EndReason
-from authx.http import django_session, session_key
+from authx.http import django_session, session_data, session_key
 from authx.http.actor import actor_of
 from authx.http.cookies import has_credentials
 from authx.http.device_cookie import browser_device
@@ -156,8 +156,8 @@ def _leave_behind(request: Any, user: Any, visit: Visit | None, came_with: Devic
     And it keeps the key where the same user was logged in: a copied key that was no credential any more would
     be one again, until the cookies of this login have come back.
     """
-    if django_session.keeps_more(request) and is_left_by_another(request, user, came_with):
-        django_session.keep_login_alone(request)
+    if session_data.holds_data(request) and is_left_by_another(request, user, came_with):
+        session_data.keep_login_alone(request)
     elif visit is not None and visit.django_key and visit.django_key == session_key.key_of(request):
         session_key.renew_key(request)
 
