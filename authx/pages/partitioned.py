@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from authx.http.middleware import SyncOrAsync
 from authx.http.partitioned import is_partitioned, partition
 
 
-class PartitionedCookiesMiddleware:
+class PartitionedCookiesMiddleware(SyncOrAsync):
     """Partitions every ``Secure`` cookie with ``SameSite=None``, such as those of sessions and CSRF.
 
     Stands first, so that it sees all of them.
     """
 
-    sync_capable = async_capable = True
-
-    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> Any:
-        if iscoroutinefunction(self):
-            return self.__acall__(request)
+    def answer(self, request: HttpRequest) -> HttpResponseBase:
+        """Return the response with its cookies partitioned."""
         return _partitioned(self.get_response(request))
 
-    async def __acall__(self, request: HttpRequest) -> Any:
+    async def aanswer(self, request: HttpRequest) -> HttpResponseBase:
+        """Do what ``answer`` does; it reads nothing."""
         return _partitioned(await self.get_response(request))
 
 

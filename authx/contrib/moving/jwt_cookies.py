@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from asgiref.sync import sync_to_async
 from dj_rest_auth.app_settings import api_settings
 from dj_rest_auth.jwt_auth import unset_jwt_cookies
 from django.http import HttpRequest, JsonResponse
@@ -21,6 +20,7 @@ from authx.errors import AuthxError, StoreUnavailable
 from authx.http import cookies, device_cookie, django_session, renewal
 from authx.http.caching import never_cache
 from authx.http.language import name_language, negotiated
+from authx.http.middleware import SyncOrAsync
 from authx.http.outage import RETRY_AFTER_SECONDS
 from authx.http.refusals import body_of
 from authx.http.request_state import request_state
@@ -33,33 +33,28 @@ from authx.sessions.credentials import credentials_for
 from authx.store import database
 
 
-class CookieMiddleware:
+class CookieMiddleware(SyncOrAsync):
     """Turns the cookies of dj-rest-auth into ours; stands before AuthenticationMiddleware, after sessions'.
 
     The old ones are deleted by the response that brings ours. If that is lost, they are still there, and are
     answered with the same session until one of its tokens has come back.
     """
 
-    sync_capable = async_capable = True
     #: Blacklist the old token in the transaction that opens the session.
     blacklists = False
+    #: The authentication backend that goes on deciding about the user; ``""`` if none does.
     backend = ""
 
-    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> Any:
-        if iscoroutinefunction(self):
-            return self.__acall__(request)
+    def answer(self, request: HttpRequest) -> HttpResponseBase:
+        """Return the response to a request that has our session in place of the old cookies."""
         try:
             credentials = self.begin(request)
         except StoreUnavailable:
             return _unavailable(request)
         return finish(request, self.get_response(request), credentials)
 
-    async def __acall__(self, request: HttpRequest) -> Any:
+    async def aanswer(self, request: HttpRequest) -> HttpResponseBase:
+        """Do what ``answer`` does, in a thread where it reads or writes."""
         try:
             credentials = await sync_to_async(self.begin)(request)
         except StoreUnavailable:
