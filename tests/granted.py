@@ -15,6 +15,9 @@ from authx.sessions.client_facts import facts_of
 from authx.sessions.granting import issue_code, redeem_code
 from tests import clients
 
+#: Kinds of tokens that are not exchanged (RFC 8693 §3).
+REFRESH_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:refresh_token"
+ID_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:id_token"
 API, OTHER = "https://api.example/", "https://other.example/"
 CALLBACK = "https://app.example/callback"
 VERIFIER = "a-verifier-of-at-least-43-characters-0123456789"

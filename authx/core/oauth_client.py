@@ -24,10 +24,8 @@ CLIENT_CREDENTIALS: Final = "client_credentials"
 TOKEN_EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 GRANT_TYPES: Final = (AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS, TOKEN_EXCHANGE)
 
-#: The kinds of tokens (RFC 8693 §3).
+#: The kinds of tokens that may be exchanged (RFC 8693 §3).
 ACCESS_TOKEN_TYPE: Final = "urn:ietf:params:oauth:token-type:access_token"
-REFRESH_TOKEN_TYPE: Final = "urn:ietf:params:oauth:token-type:refresh_token"
-ID_TOKEN_TYPE: Final = "urn:ietf:params:oauth:token-type:id_token"
 JWT_TYPE: Final = "urn:ietf:params:oauth:token-type:jwt"
 
 NONE: Final = "none"

@@ -87,7 +87,9 @@ def credentials_for(
     the site's claims, where it has been asked for them already. ``granted`` is what the access token of a
     client is good for, unless for all that its session is. Without ``refreshable`` there is no refresh token.
     """
-    claims, access_token = _access_token(session, generation, now, extra=extra, granted=granted)
+    claims, access_token = access_token_for(
+        session, generation=generation, now=now, extra=extra, granted=granted
+    )
     if not refreshable:
         return Credentials(session, claims, access_token, "", now)
     branch = secrets.randbits(BRANCH_BITS) if kept is None else kept
@@ -99,25 +101,28 @@ def credentials_for(
 @sensitive_variables()
 def with_new_access_token(credentials: Credentials, session: DeviceSession, *, now: datetime) -> Credentials:
     """Return the same credentials with an access token that says what ``session`` has become meanwhile."""
-    claims, access_token = _access_token(session, credentials.claims.gen or session.generation, now)
+    claims, access_token = access_token_for(session, generation=credentials.claims.gen, now=now)
     return replace(credentials, session=session, claims=claims, access_token=access_token, now=now)
 
 
 @sensitive_variables()
-def access_token_for(session: DeviceSession, *, now: datetime) -> tuple[AccessClaims, str]:
-    """Return the claims and text of a new access token of the session's current generation."""
-    return _access_token(session, session.generation, now)
-
-
-@sensitive_variables()
-def _access_token(
+def access_token_for(
     session: DeviceSession,
-    generation: int,
+    *,
+    generation: int | None = None,
     now: datetime,
     extra: Mapping[str, Any] | None = None,
     granted: TokenGrant | None = None,
 ) -> tuple[AccessClaims, str]:
+    """Return the claims and text of a new access token, of the session's current generation unless given.
+
+    ``extra`` and ``granted`` are those of ``claims_of``.
+
+    Raises:
+        StoreUnavailable: the key that signs is not known.
+    """
     key = keyring.keyset().signing
+    generation = session.generation if generation is None else generation
     claims = claims_of(session, generation=generation, now=now, kid=key.kid, extra=extra, granted=granted)
     return claims, write_access_token(claims, key)
 

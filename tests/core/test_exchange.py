@@ -15,13 +15,12 @@ from authx.core.keys import Key, KeySet
 from authx.core.oauth_client import (
     ACCESS_TOKEN_TYPE,
     CLIENT_CREDENTIALS,
-    ID_TOKEN_TYPE,
     JWT_TYPE,
-    REFRESH_TOKEN_TYPE,
     TOKEN_EXCHANGE,
     ClientFacts,
 )
 from authx.errors import OAuthError
+from tests.granted import ID_TOKEN_TYPE, REFRESH_TOKEN_TYPE
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 T = int(NOW.timestamp())

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from authx.conf import conf
 from authx.core.access_token import write_access_token
-from authx.core.oauth_client import ACCESS_TOKEN_TYPE, ID_TOKEN_TYPE, JWT_TYPE, REFRESH_TOKEN_TYPE
+from authx.core.oauth_client import ACCESS_TOKEN_TYPE, JWT_TYPE
 from authx.errors import OAuthError, SessionEnded, StoreUnavailable
 from authx.gate.keys import keyring
 from authx.gate.verify import ensure_live, read_claims
@@ -22,7 +22,7 @@ from authx.sessions.liveness import find_live
 from authx.sessions.service_tokens import service_token
 from authx.store.after_transaction import run_pending
 from tests.faults_in_database import outage
-from tests.granted import ACTOR, code_of, make_client, make_service, redeem
+from tests.granted import ACTOR, ID_TOKEN_TYPE, REFRESH_TOKEN_TYPE, code_of, make_client, make_service, redeem
 
 pytestmark = pytest.mark.django_db
 
