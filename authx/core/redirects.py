@@ -8,13 +8,12 @@ from typing import Final
 
 from authx.core.sentences import Sentence
 from authx.core.sentences import sentence as _
-from authx.core.uris import MAX_URI_LENGTH, Uri, read_uri
+from authx.core.uris import LOOPBACK_HOSTS, MAX_URI_LENGTH, Uri, read_uri
 
-#: The hosts that nobody but this computer answers, and whose port is free (RFC 8252 §7.3).
+#: To ``LOOPBACK_HOSTS``, whose port is free (RFC 8252 §7.3).
 _LOOPBACK: Final = re.compile(
     r"http://(?P<host>127\.0\.0\.1|\[::1\])(?::(?P<port>[0-9]{1,5}))?(?P<rest>(?:[/?].*)?)"
 )
-_LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "[::1]"})
 #: What an answer of ours is made of: in the query of a redirect URI they would be there twice.
 _OURS: Final = frozenset(
     {
@@ -55,7 +54,7 @@ def is_loopback_or_private(uri: str) -> bool:
     So its client cannot be recognized, and consent is asked for every time.
     """
     parts = read_uri(uri)
-    return parts is None or parts.scheme != "https" or parts.host in _LOOPBACK_HOSTS
+    return parts is None or parts.scheme != "https" or parts.host in LOOPBACK_HOSTS
 
 
 def redirect_problem(uri: str) -> Sentence:
@@ -87,7 +86,7 @@ def _place_problem(parts: Uri) -> Sentence:
     if parts.scheme == "https":
         return _("") if parts.has_host_name else _("names no host")
     if parts.scheme == "http":
-        is_loopback = parts.host in _LOOPBACK_HOSTS
+        is_loopback = parts.host in LOOPBACK_HOSTS
         return _("") if is_loopback else _("is http, which is for 127.0.0.1 and [::1] alone: use https")
     if "." not in parts.scheme.strip("."):
         return _(

@@ -7,6 +7,9 @@ from ipaddress import AddressValueError, IPv6Address
 from typing import Final, NamedTuple
 
 MAX_URI_LENGTH: Final = 2000  # characters
+#: The hosts that nobody but this computer answers (RFC 8252 §7.3), and with its name, which need not be.
+LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "[::1]"})
+LOCAL_HOSTS: Final = LOOPBACK_HOSTS | {"localhost"}
 
 #: ASCII without controls, spaces, quotes and backslashes, which browsers mend in their own ways.
 _CHARACTERS: Final = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from django.http import HttpRequest
 from django.http.request import split_domain_port
 
 from authx.conf import conf
-
-#: Hosts that no other machine can stand in for: their pages may be served by plain http.
-_LOCAL: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+from authx.core.uris import LOCAL_HOSTS
 
 
 def origin_of(request: HttpRequest) -> str:
@@ -45,5 +41,6 @@ def is_same_origin(request: HttpRequest) -> bool:
 def _is_own(request: HttpRequest) -> bool:
     origin, host = origin_of(request), request.get_host()
     domain, _port = split_domain_port(host)
-    is_local = not conf.COOKIE_SECURE or domain in _LOCAL
+    # By plain http only where no other machine can stand in for the host.
+    is_local = not conf.COOKIE_SECURE or domain in LOCAL_HOSTS
     return origin == f"https://{host}" or (is_local and origin == f"http://{host}")

@@ -10,7 +10,7 @@ from authx.conf import conf
 from authx.core.oauth_client import PRIVATE_KEY_JWT, check_registration, is_client_id
 from authx.core.sentences import Problem, Sentence
 from authx.core.sentences import sentence as _
-from authx.core.uris import read_uri
+from authx.core.uris import LOCAL_HOSTS, read_uri
 from authx.issuer.client_keys import MAX_BYTES
 from authx.issuer.client_lookup import clients, with_audience
 from authx.models import ServiceClient
@@ -23,7 +23,6 @@ MAX_ENTRIES = 50
 LISTS = ("redirect_uris", "grant_types", "resources", "may_call", "origins")
 #: Characters that their columns hold.
 _LONGEST = {"scope": 1000, "audience": 255, "jwks_uri": 500}
-_LOOPBACK = ("127.0.0.1", "[::1]")
 
 
 class ClientInvalid(ValueError):
@@ -111,7 +110,7 @@ def _origin_problem(origin: str) -> Sentence:
     is_origin = is_origin and parts and (parts.userinfo, parts.query, parts.fragment) == (None, None, None)
     if parts is None or not is_origin or parts.port == {"https": 443, "http": 80}.get(parts.scheme):
         return _("%(value)s is not an origin, such as https://app.example", value=ascii(origin[:200]))
-    if parts.scheme == "https" or (parts.scheme == "http" and parts.host in (*_LOOPBACK, "localhost")):
+    if parts.scheme == "https" or (parts.scheme == "http" and parts.host in LOCAL_HOSTS):
         return _("")
     return _("%(value)s must begin with https://, or be on this computer", value=ascii(origin[:200]))
 
