@@ -7,16 +7,13 @@ from typing import Any
 
 from django.views.decorators.debug import sensitive_variables
 
-from authx import clocks
 from authx.conf import conf, secret_keys
 from authx.core.actor import Actor
 from authx.core.claims import AccessClaims
 from authx.core.reasons import EndReason
 from authx.core.refresh_token import read_refresh_token
 from authx.errors import OAuthError, RefreshError, TokenError
-from authx.gate.keys import keyring
-from authx.gate.signature_cache import signatures
-from authx.gate.verify import read_claims
+from authx.gate.verify import read_anybodys_claims
 from authx.models import DeviceSession, ServiceClient
 from authx.sessions.ending import end_session
 from authx.sessions.liveness import end_of, find_live
@@ -87,7 +84,7 @@ def _may_ask(client: ServiceClient, found: _Token) -> bool:
 def _find(token: object) -> _Token | None:
     """Return a token of ours that has not expired, whoever it is for; None for anything else."""
     try:
-        claims = _read(token)
+        claims = read_anybodys_claims(token)
         return _Token(find_live(claims, delegated=claims.is_delegated).session, claims, is_active=True)
     except TokenError:
         pass
@@ -98,17 +95,6 @@ def _find(token: object) -> _Token | None:
         return None
     is_newest = presented.generation == found.session.generation
     return _Token(found.session, None, is_active=is_newest and not end_of(found))
-
-
-@sensitive_variables("token")
-def _read(token: object) -> AccessClaims:
-    """Return the claims of an access token of ours, whoever it is for.
-
-    Raises:
-        TokenError: it is none, or has expired.
-    """
-    claims = signatures.read(token, keyring.keyset(), now=clocks.time())  # and remembered
-    return read_claims(token, audience=claims.aud, delegated=claims.is_delegated)
 
 
 def _access_members(claims: AccessClaims) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf
-from authx.core.access_token import check_claims, write_access_token
+from authx.core.access_token import write_access_token
 from authx.core.actor import NOBODY, Actor
 from authx.core.claims import AccessClaims
 from authx.core.exchange import exchanged_claims, judge_exchange
@@ -26,7 +26,7 @@ from authx.core.exchange_rules import requester_rules
 from authx.core.oauth_client import ClientFacts
 from authx.errors import KeyUnknown, OAuthError, TokenError
 from authx.gate.keys import keyring
-from authx.gate.signature_cache import signatures
+from authx.gate.verify import read_anybodys_claims
 from authx.models import DeviceSession, ServiceClient, SessionEvent
 from authx.sessions import audit
 from authx.sessions.client_facts import facts_of
@@ -109,18 +109,9 @@ def _exchange(attempt: _Attempt, asked: ExchangeRequest, now: datetime | None) -
 def _read_subject(token: str, now: datetime) -> AccessClaims:
     """Return the claims of an access token of ours, whoever it is for: that is a rule of its own (E5)."""
     try:
-        claims = signatures.read(token, keyring.keyset(), now=now.timestamp())
-        check_claims(
-            claims,
-            issuer=conf.ISSUER,
-            audience=claims.aud,
-            max_lifetime=conf.ACCESS_TOKEN_LIFETIME,
-            leeway=conf.CLOCK_LEEWAY,
-            now=now.timestamp(),
-        )
+        return read_anybodys_claims(token, now=now)
     except TokenError as error:
         raise OAuthError("invalid_request", f"the subject token is no good: {error}", rule="E3") from error
-    return claims
 
 
 def _demand_live(attempt: _Attempt, subject: AccessClaims, now: datetime | None) -> None:

@@ -18,7 +18,7 @@ from jwt.algorithms import ECAlgorithm
 from authx.conf import conf
 from authx.core.refresh_token import is_genuine, read_refresh_token
 from authx.gate.signature_cache import signatures
-from authx.gate.verify import read_claims
+from authx.gate.verify import read_anybodys_claims, read_claims
 from authx.http import cookies
 from authx.sessions import end_sessions, lookup, open_session
 from authx.sessions.live_lookup import find_live_session
@@ -33,6 +33,7 @@ JSON = {"content_type": "application/json"}
 COUNTED = {
     ECAlgorithm.verify: "signature checked",
     read_claims: "access token read",
+    read_anybodys_claims: "access token read",
     read_refresh_token: "refresh token read",
     is_genuine: "refresh token proved",
     cookies._parse: "cookie header read",
