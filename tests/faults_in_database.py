@@ -74,6 +74,19 @@ def read_only() -> Iterator[None]:
 
 
 @contextmanager
+def broken_database(only: str = "") -> Iterator[None]:
+    """Every statement that contains ``only`` fails, as if the server had gone."""
+
+    def fail(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if only in sql:
+            raise OperationalError("server closed the connection unexpectedly")
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(fail):
+        yield
+
+
+@contextmanager
 def deadlocks(times: int) -> Iterator[list[int]]:
     """The database picks us as the victim so often."""
     left = [times]

@@ -24,6 +24,7 @@ from authx.sessions.service_tokens import service_token
 from tests.branches import generation_of
 from tests.granted import code_of, grace_has_passed, granted, make_client, make_service, redeem
 from tests.racing import only, race
+from tests.rows import disable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -78,7 +79,7 @@ ENDS = {
     "a kick": lambda login: end_session(login, "kicked"),
     "a kick everywhere": lambda login: end_user_sessions(login.user, "kicked"),
     "a new password": lambda login: set_password(login.user),
-    "a disabled user": lambda login: disable_user(login.user),
+    "a disabled user": lambda login: disable(login.user),
     "a deleted user": lambda login: get_user_model()._default_manager.get(pk=login.user_id).delete(),
     "a disabled client": lambda login: disable_client("app-1"),
 }
@@ -87,10 +88,6 @@ ENDS = {
 def set_password(user):
     user.set_password("another-password")
     user.save()
-
-
-def disable_user(user):
-    get_user_model()._default_manager.filter(pk=user.pk).update(is_active=False)
 
 
 def disable_client(client_id):

@@ -1,13 +1,12 @@
 """authx.api.authentication: who is let in at the API's door, and how everybody else is told."""
 
 import io
-from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.handlers.asgi import ASGIRequest
-from django.db import OperationalError, connection, connections
+from django.db import connections
 from django.test import override_settings
 from django.utils import timezone
 from rest_framework.authentication import BasicAuthentication, SessionAuthentication
@@ -22,6 +21,8 @@ from authx.api.authentication import BearerAuthentication, CookieAuthentication,
 from authx.core.claims import AccessClaims
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import end_session, open_session, refresh_session
+from tests.faults_in_database import broken_database
+from tests.rows import disable
 
 WHOAMI = "/api/whoami/"
 LOGIN = "/api/auth/login/"
@@ -268,10 +269,6 @@ def test_an_ended_session_says_why(reason, carrier, credentials):
         "reason": reason,
     }
     assert not response.cookies
-
-
-def disable(user):
-    get_user_model()._default_manager.filter(pk=user.pk).update(is_active=False)
 
 
 def change_the_password_of(user):
@@ -761,19 +758,6 @@ def test_a_bad_bearer_is_no_obstacle_where_the_body_speaks(path, ada, password, 
 
 
 # When the truth cannot be asked
-
-
-@contextmanager
-def broken_database(only=""):
-    """Every statement that contains ``only`` fails, as if the server had gone."""
-
-    def fail(execute, sql, params, many, context):
-        if only in sql:
-            raise OperationalError("server closed the connection unexpectedly")
-        return execute(sql, params, many, context)
-
-    with connection.execute_wrapper(fail):
-        yield
 
 
 def assert_unavailable(response):

@@ -2,13 +2,12 @@
 
 import json
 import logging
-from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 from django.apps import apps
 from django.contrib.auth.hashers import MD5PasswordHasher
-from django.db import OperationalError, connection, connections
+from django.db import connection, connections
 from django.test import override_settings
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -17,6 +16,7 @@ from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import end_session, open_session
 from authx.signals import device_session_opened
 from tests.branches import read
+from tests.faults_in_database import broken_database
 
 WHOAMI = "/api/whoami/"
 LOGIN, REFRESH, LOGOUT = "/api/auth/login/", "/api/auth/refresh/", "/api/auth/logout/"
@@ -1166,19 +1166,6 @@ def test_a_get_changes_nothing(path, sign_in, browser):
 
 
 # When the truth cannot be asked or written
-
-
-@contextmanager
-def broken_database(only=""):
-    """Every statement that contains ``only`` fails, as if the server had gone."""
-
-    def fail(execute, sql, params, many, context):
-        if only in sql:
-            raise OperationalError("server closed the connection unexpectedly")
-        return execute(sql, params, many, context)
-
-    with connection.execute_wrapper(fail):
-        yield
 
 
 def assert_unavailable(response):

@@ -9,13 +9,12 @@ from io import StringIO
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
-from django.db import OperationalError, connection
 from django.test import RequestFactory
 from django.utils import timezone
 
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import Device, end_session, export, forget, open_session
-from tests.faults_in_database import outage
+from tests.faults_in_database import broken_database, outage
 from tests.sessions.test_erasure import delete_by_sql
 
 LONG_AGO = datetime(2024, 1, 1, tzinfo=UTC)
@@ -296,12 +295,8 @@ def test_an_export_that_the_database_cuts_short_leaves_no_file(ada, known, tmp_p
     path = tmp_path / "ada.json"
     name = ada.get_username()
 
-    def fail(execute, sql, params, many, context):
-        if "authx_sessionevent" in sql:
-            raise OperationalError("it has gone")
-        return execute(sql, params, many, context)
-
-    with connection.execute_wrapper(fail), pytest.raises(CommandError, match="The database cannot be asked"):
+    refused = pytest.raises(CommandError, match="The database cannot be asked")
+    with broken_database("authx_sessionevent"), refused:
         run("authx_export", "--user", name, "--output", str(path))
     assert not path.exists()
 

@@ -8,6 +8,7 @@ from django.contrib.auth import get_user_model
 from authx.models import Consent, DeviceSession
 from tests.oauth.flow import basic, code_of, post, redemption, tokens_of
 from tests.oauth.test_authorize import sent_to, url
+from tests.rows import disable
 
 DEVICES = "/account/devices/"
 DISCONNECT = f"{DEVICES}apps/reader/disconnect/"
@@ -63,14 +64,10 @@ def set_password_in_bulk(user):
     get_user_model()._default_manager.filter(pk=user.pk).update(password=user.password)
 
 
-def disable_in_bulk(user):
-    get_user_model()._default_manager.filter(pk=user.pk).update(is_active=False)
-
-
 ENDS = {
     "a new password": set_password,
     "a new password in bulk": set_password_in_bulk,
-    "a ban in bulk": disable_in_bulk,
+    "a ban in bulk": disable,
     "a deletion": lambda user: user.delete(),
 }
 

@@ -7,13 +7,14 @@ from allauth.account.models import EmailAddress
 from django.contrib.auth import user_logged_in
 from django.contrib.sessions.backends.db import SessionStore
 from django.core.exceptions import ImproperlyConfigured
-from django.db import OperationalError, connections
+from django.db import connections
 from django.db.models import F
 from django.test import Client
 
 from authx.models import DeviceSession
 from authx.pages import login_signals
 from authx.sessions import end_session
+from tests.faults_in_database import broken_database
 
 pytestmark = pytest.mark.django_db
 
@@ -229,12 +230,7 @@ def test_the_sites_own_api_takes_no_browsers_session(browser):
 
 
 def test_an_outage_is_one_at_the_sites_own_api(app):
-    def fail(execute, sql, params, many, context):
-        if "authx_" in sql:
-            raise OperationalError("server has gone away")
-        return execute(sql, params, many, context)
-
-    with connections["default"].execute_wrapper(fail):
+    with broken_database("authx_"):
         assert own_api(app).status_code == 503
     assert own_api(app).status_code == 200
 

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.db import transaction
 
@@ -23,6 +22,7 @@ from authx.sessions.service_tokens import service_token
 from authx.store.after_transaction import run_pending
 from tests.faults_in_database import outage
 from tests.granted import ACTOR, ID_TOKEN_TYPE, REFRESH_TOKEN_TYPE, code_of, make_client, make_service, redeem
+from tests.rows import disable
 
 pytestmark = pytest.mark.django_db
 
@@ -175,10 +175,6 @@ def test_e3_a_token_that_lies_about_its_session_is_no_good(shop, login, app):
     ):
         token = write_access_token(claims, signing())
         assert refused(shop, token) == ("E3", "invalid_request")
-
-
-def disable(user):
-    get_user_model()._default_manager.filter(pk=user.pk).update(is_active=False)
 
 
 def change_password(user):
