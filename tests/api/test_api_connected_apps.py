@@ -8,20 +8,16 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from authx.models import Consent, DeviceSession, SessionEvent
-from authx.sessions import Device, open_session
+from authx.sessions import open_session
 from authx.sessions.credentials import credentials_for
-from tests.api.test_api_sessions import AUTH, SESSION_KEYS, both_carriers, client_of
+from tests.api.calls import client_of
+from tests.api.test_api_sessions import AUTH, SESSION_KEYS, both_carriers
 from tests.apps import API, connect, consent, make_client, reason_of, serve
 
 APPS = f"{AUTH}connected-apps/"
 NOT_FOUND = {"detail": "Not found.", "code": "not_found"}
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def phone(ada):
-    return open_session(ada, device=Device(id="p-1", name="Ada's phone", type="ios"))
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from authx.gate import verify_access_token
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import Device, end_session, open_session
 from authx.sessions.continuing import continue_session
+from tests.api.calls import assert_ended, assert_live, client_of
 
 AUTH = "/api/auth/"
 ACCESS_COOKIE, REFRESH_COOKIE = "__Host-authx_access", "__Host-authx_refresh"
@@ -35,13 +36,6 @@ SESSION_KEYS = {
     "auth_time",
     "expires_at",
 }
-
-
-def client_of(credentials):
-    """A client that sends the session's access token."""
-    client = APIClient(enforce_csrf_checks=True)
-    client.credentials(HTTP_AUTHORIZATION=f"Bearer {credentials.access_token}")
-    return client
 
 
 def browser_of(credentials):
@@ -68,29 +62,8 @@ def one(session):
 
 
 @pytest.fixture
-def phone(ada):
-    """The session that asks."""
-    return open_session(ada, device=Device(id="p-1", name="Ada's phone", type="ios"))
-
-
-@pytest.fixture
 def tablet(ada):
     return open_session(ada, device=Device(id="t-1", name="Ada's tablet", type="android"))
-
-
-@pytest.fixture
-def bobs(bob):
-    return open_session(bob)
-
-
-def assert_ended(credentials, reason):
-    response = client_of(credentials).get("/api/whoami/")
-    assert response.status_code == 401
-    assert (response.json()["code"], response.json()["reason"]) == ("session_ended", reason)
-
-
-def assert_live(credentials):
-    assert client_of(credentials).get("/api/whoami/").status_code == 200
 
 
 # Looking

@@ -16,6 +16,7 @@ from authx.core.actor import NOBODY
 from authx.models import DeviceSession, EndReason, SessionEvent
 from authx.sessions import Device, end_session, open_session
 from authx.sessions.continuing import continue_session
+from tests.api.calls import assert_ended, assert_live, client_of
 
 LIST = "/api/auth/staff/sessions/"
 
@@ -34,12 +35,6 @@ STAFF_KEYS = {
     "ended_at",
     "end_reason",
 }
-
-
-def client_of(credentials):
-    client = APIClient(enforce_csrf_checks=True)
-    client.credentials(HTTP_AUTHORIZATION=f"Bearer {credentials.access_token}")
-    return client
 
 
 def allow(user, *codenames):
@@ -67,18 +62,8 @@ def client(desk):
 
 
 @pytest.fixture
-def phone(ada):
-    return open_session(ada, device=Device(id="p-1", name="Ada's phone", type="ios"))
-
-
-@pytest.fixture
 def tablet(ada):
     return open_session(ada, device=Device(type="android"))
-
-
-@pytest.fixture
-def bobs(bob):
-    return open_session(bob)
 
 
 def kick_session(session):
@@ -87,16 +72,6 @@ def kick_session(session):
 
 def kick_user(user):
     return f"/api/auth/staff/users/{getattr(user, 'pk', user)}/kick/"
-
-
-def assert_ended(credentials, reason):
-    response = client_of(credentials).get("/api/whoami/")
-    assert response.status_code == 401
-    assert (response.json()["code"], response.json()["reason"]) == ("session_ended", reason)
-
-
-def assert_live(credentials):
-    assert client_of(credentials).get("/api/whoami/").status_code == 200
 
 
 # Who may
