@@ -307,8 +307,9 @@ def test_many_fit(store, use, log, server):
     assert reason_in(store, f"sid-{2 * ENDINGS_PER_COMMAND + 49}") == "kicked"
 
 
-def test_publishing_to_a_dead_redis_fails_nobody(use):
+def test_publishing_to_a_dead_redis_fails_nobody_and_is_logged(use, caplog):
     use(f"redis://127.0.0.1:{free_port()}/0").publish({"a": "kicked"})
+    assert "endings_not_published" in [getattr(record, "event", "") for record in caplog.records]
 
 
 def test_two_issuers_on_one_redis_do_not_meet(store, use, settings):

@@ -234,13 +234,16 @@ def a_second_factor_is_required(request, user):
     return "second_factor_required"
 
 
-def test_a_request_may_be_closed_twice(ada, rf):
+def test_a_request_may_be_closed_twice_and_gives_its_attempt_back_once(ada, rf, password, hashes):
     request = rf.post("/")
-    authenticate(request, username=ada.get_username(), password="wrong")
+    authenticate(request, username=ada.get_username(), password=password)
     close = request.close
     close()
     close()
     request.close()
+    for _try in range(15):
+        authenticate(username=ada.get_username(), password="wrong")
+    assert hashes() == 1 + 10
 
 
 @committing
