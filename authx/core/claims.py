@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from authx.core import claim_forms as forms
+from authx.core import strict_json
 from authx.core.client_sessions import SUBJECT_PREFIX
 from authx.core.scopes import is_scope
 from authx.errors import TokenMalformed
@@ -147,6 +148,15 @@ class AccessClaims:
             raise TokenMalformed(f"the claim {min(_REQUIRED - payload.keys())} is missing")
         known, others = forms.read(payload)
         return cls(**known, kid=kid, extra=MappingProxyType(others))
+
+
+def as_read(claims: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return claims that a site adds as a reader of the token sees them: a tuple is a list there.
+
+    Raises:
+        TypeError, ValueError: they are not JSON.
+    """
+    return MappingProxyType(strict_json.loads(strict_json.dumps(dict(claims))))
 
 
 def _restored(values: dict[str, Any]) -> AccessClaims:

@@ -10,8 +10,7 @@ from typing import Any, Final
 from django.core.exceptions import ImproperlyConfigured
 
 from authx.conf import conf
-from authx.core import strict_json
-from authx.core.claims import AccessClaims
+from authx.core.claims import AccessClaims, as_read
 from authx.core.oauth_client import ClientFacts
 from authx.core.resources import narrow_resources
 from authx.core.scopes import intersection, join_scope, narrow
@@ -74,7 +73,7 @@ def narrowed(
 
 
 def grant_claims(session: DeviceSession, client: ServiceClient) -> Mapping[str, Any]:
-    """Return the claims of AUTHX_GRANT_CLAIMS, as a reader of the token sees them.
+    """Return the claims of AUTHX_GRANT_CLAIMS, ``as_read``.
 
     Raises:
         ImproperlyConfigured: it returns a claim that is not the site's to set.
@@ -86,4 +85,4 @@ def grant_claims(session: DeviceSession, client: ServiceClient) -> Mapping[str, 
     if taken := sorted(_TAKEN & claims.keys()):
         text = f"AUTHX_GRANT_CLAIMS returns {', '.join(taken)}, which it may not set: leave them out"
         raise ImproperlyConfigured(text)
-    return MappingProxyType(strict_json.loads(strict_json.dumps(claims)))
+    return as_read(claims)

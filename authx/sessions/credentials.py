@@ -12,7 +12,6 @@ from typing import Any
 from django.views.decorators.debug import sensitive_variables
 
 from authx.conf import conf, secret_keys
-from authx.core import strict_json
 from authx.core.access_token import write_access_token
 from authx.core.auth_time import as_claim
 from authx.core.claims import (
@@ -20,6 +19,7 @@ from authx.core.claims import (
     CLIENT_CREDENTIALS,
     DEFAULT_DATABASE,
     AccessClaims,
+    as_read,
 )
 from authx.core.refresh_token import BRANCH_BITS, write_refresh_token
 from authx.gate.keys import keyring
@@ -180,10 +180,10 @@ def grant_of(session: DeviceSession) -> str | None:
 
 
 def extra_claims(session: DeviceSession) -> Mapping[str, Any]:
-    """Return the claims of AUTHX_CLAIMS as a reader of the token sees them: a tuple is a list there.
+    """Return the claims of AUTHX_CLAIMS, ``as_read``.
 
     In a client's session they are left out: its tokens say what they allow by ``scope`` alone.
     """
     if session.client_id or conf.CLAIMS is None:
         return MappingProxyType({})
-    return MappingProxyType(strict_json.loads(strict_json.dumps(dict(conf.CLAIMS(session)))))
+    return as_read(conf.CLAIMS(session))
