@@ -14,7 +14,7 @@ from authx.errors import StoreUnavailable
 from authx.gate.breaker import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, TRIAL_SECONDS, Breaker
 from authx.gate.revocation import redis_connection
 from authx.gate.revocation import redis_scripts as scripts
-from authx.gate.revocation.redis_connection import TIMEOUT_SECONDS, connect
+from authx.gate.revocation.redis_connection import connect
 from authx.gate.revocation.redis_store import (
     ENDINGS_PER_COMMAND,
     LEASE_SECONDS,
@@ -397,10 +397,8 @@ def test_time_outs_are_ours_whatever_the_alias_says(use):
     with_url = use("redis://127.0.0.1:1/0?socket_timeout=7&socket_connect_timeout=7")
     for made in (store, with_url):
         kwargs = made._client.connection_pool.connection_kwargs
-        assert (kwargs["socket_timeout"], kwargs["socket_connect_timeout"]) == (
-            TIMEOUT_SECONDS,
-            TIMEOUT_SECONDS,
-        )
+        ours = redis_connection.TIMEOUT_SECONDS
+        assert (kwargs["socket_timeout"], kwargs["socket_connect_timeout"]) == (ours, ours)
         assert kwargs["retry"].get_retries() == 0
 
 

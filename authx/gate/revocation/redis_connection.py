@@ -11,7 +11,7 @@ from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 
 #: Seconds that one command, or connecting, may take. A dead server costs this once, then the breaker opens.
-TIMEOUT_SECONDS = 0.05
+TIMEOUT_SECONDS: float = 0.05
 
 
 def connect(alias: str) -> Any:
