@@ -895,11 +895,28 @@ def test_a_line_written_while_the_clock_of_redis_was_behind_is_kept(store, serve
     assert server.ask("HGET", store.key, "#1") == f"{now + 7200} kicked a"
 
 
+@pytest.mark.parametrize("lost", ["SCRIPT FLUSH", "a restart"])
+def test_a_server_that_knows_no_script_is_sent_it_again(lost, use, log):
+    log.end("a")
+    with RedisServer() as own:
+        store = use(own.location)
+        assert reason_in(store, "a") == "kicked"
+        if lost == "a restart":
+            own.kill()
+            own.start()
+            store._renew_at = float("-inf")  # now, and not when it is due
+        else:
+            own.ask("SCRIPT", "FLUSH")
+        assert reason_in(store, "a") == "kicked"
+        assert reason_in(store, "b") is None
+        assert store._reads.is_closed
+
+
 def test_a_question_is_one_command(store, server, monkeypatch):
     from redis.connection import AbstractConnection
 
     def sent():
-        return server.ask("INFO", "commandstats")["cmdstat_eval"]["calls"]
+        return server.ask("INFO", "commandstats")["cmdstat_evalsha"]["calls"]
 
     def send(connection, *command, **options):
         writes.append(get_ident())
