@@ -126,6 +126,15 @@ def check_claims(
         raise TokenExpired("the token has expired")
 
 
+def window(claims: AccessClaims, leeway: timedelta) -> tuple[float, float]:
+    """Return from when and until when ``check_claims`` has nothing against the times of ``claims``.
+
+    Both are seconds since the epoch; the second is the first moment at which the token has expired.
+    """
+    slack = leeway.total_seconds()
+    return max(claims.iat, claims.nbf or 0) - slack, claims.exp + slack
+
+
 def _has_our_type(header: dict[str, Any]) -> bool:
     typ = header.get("typ")
     return isinstance(typ, str) and typ.lower() in _TYPES

@@ -9,7 +9,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from authx.conf.gate_policy import GatePolicy
-from authx.core.access_token import read_signed
+from authx.core.access_token import read_signed, window
 from authx.core.claims import AccessClaims
 from authx.core.jws import MAX_TOKEN_LENGTH
 from authx.core.keys import Key, Keys
@@ -77,11 +77,8 @@ class SignatureCache:
         digest = _digest(token)
         with self._lock:
             if (known := self._found.get(digest)) is not None:
-                claims, leeway = known.claims, policy.leeway.total_seconds()
-                starts = max(claims.iat, claims.nbf or 0) - leeway
-                self._found[digest] = known._replace(
-                    approved_by=policy, starts=starts, ends=claims.exp + leeway
-                )
+                starts, ends = window(known.claims, policy.leeway)
+                self._found[digest] = known._replace(approved_by=policy, starts=starts, ends=ends)
 
     def find_approved(self, token: str, policy: GatePolicy, keys: Keys, now: float) -> Remembered | None:
         """Return what is kept of a token that ``policy`` has let in and still does at ``now``.

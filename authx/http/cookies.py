@@ -113,6 +113,12 @@ def _sent(request: HttpRequest) -> dict[str, list[str]]:
     return state.cookies[1]
 
 
+def sole_cookie_header(request: HttpRequest) -> str | None:
+    """Return the header that alone says which cookies were sent; None if there is none, or may be several."""
+    header: str | None = request.META.get("HTTP_COOKIE")
+    return None if header is None or ("," in header and hasattr(request, "scope")) else header
+
+
 def _joined(scope: Mapping[str, Any], header: str) -> str:
     """Rejoin the several headers of an ASGI request, which Django joins with commas (RFC 9113 §8.2.3).
 

@@ -71,37 +71,32 @@ def is_login_page(request: HttpRequest) -> bool:
     match = _match(request)
     if match is None:
         return False
-    if _takes_login_form(match):
+    if _takes_login_form(match.func, match.app_name, match.url_name):
         return True
-    login_url = str(settings.LOGIN_URL)
-    return login_url == request.path or login_url == match.view_name
+    return str(settings.LOGIN_URL) in (request.path, match.view_name)
 
 
 def is_login_form(request: HttpRequest) -> bool:
     """Return whether the request sends a form to a Django ``LoginView``, ours included, or an admin's."""
     match = _match(request) if request.method == "POST" else None
-    return match is not None and _takes_login_form(match)
-
-
-def _takes_login_form(match: ResolverMatch) -> bool:
-    return _is_login_view(match.func) or _is_admin_login(match)
+    return match is not None and _takes_login_form(match.func, match.app_name, match.url_name)
 
 
 def is_admin_login(request: HttpRequest) -> bool:
     """Return whether the request goes to the login page of an admin site, whatever its name."""
     match = _match(request)
-    return match is not None and _is_admin_login(match)
-
-
-def _is_admin_login(match: ResolverMatch) -> bool:
-    return match.url_name == "login" and match.app_name == "admin"
+    return match is not None and _is_of_admin(match.app_name, match.url_name)
 
 
 @lru_cache(maxsize=1024)  # asked after every page: one class of views is compared with another
-def _is_login_view(view: Any) -> bool:
+def _takes_login_form(view: Any, app: str, name: str | None) -> bool:
     from django.contrib.auth.views import LoginView  # as below
 
-    return issubclass(getattr(view, "view_class", object), LoginView)
+    return issubclass(getattr(view, "view_class", object), LoginView) or _is_of_admin(app, name)
+
+
+def _is_of_admin(app: str, name: str | None) -> bool:
+    return (app, name) == ("admin", "login")
 
 
 def is_api_view(request: HttpRequest) -> bool:

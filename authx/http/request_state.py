@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any
 
 from django.http import HttpRequest
-from django.utils.functional import cached_property  # Python 3.11's own takes a lock
 
 from authx.core.device_cookie import BrowserDevice
 from authx.errors import AuthxError
@@ -18,8 +19,8 @@ answered_request: ContextVar[HttpRequest | None] = ContextVar("authx_answered_re
 class RequestState:
     """What one part of authx has found out about a request, for parts that handle it later.
 
-    Every request has one and most set two or three of its fields: the rest stays with the class, and what is
-    filled bit by bit is made when it is asked for.
+    Every request has one and most set two or three of its fields: the rest stays with the class. So what a
+    field holds is replaced, never changed.
     """
 
     #: The Django session that the request came with; None until the middleware has noted it.
@@ -66,26 +67,14 @@ class RequestState:
     ending_shown: str = ""
     #: The device session whose user is to authenticate again, while that is tried.
     proof_of: Any = None
-
-    @cached_property
-    def attempts(self) -> list[Any]:
-        """Return the attempts to sign in whose outcome is not known yet."""
-        return []
-
-    @cached_property
-    def django_keys(self) -> set[str | None]:
-        """Return the keys that its own Django session has had."""
-        return set()
-
-    @cached_property
-    def deleted_sessions(self) -> dict[str, Any]:
-        """Return the keys of those that it has deleted, with the query that finds them after a rollback."""
-        return {}
-
-    @cached_property
-    def released_keys(self) -> set[str | None]:
-        """Return the keys that were deleted by a login or a logout, which ends by itself what it ends."""
-        return set()
+    #: The attempts to sign in whose outcome is not known yet.
+    attempts: tuple[Any, ...] = ()
+    #: The keys that its own Django session has had.
+    django_keys: frozenset[str | None] = frozenset()
+    #: Those of them that it has deleted, each with the query that finds its row after a rollback.
+    deleted_sessions: Mapping[str, Any] = MappingProxyType({})
+    #: The keys that were deleted by a login or a logout, which ends by itself what it ends.
+    released_keys: frozenset[str | None] = frozenset()
 
 
 def is_swapped(request: HttpRequest) -> bool:

@@ -84,8 +84,9 @@ def end_bound(sender: Any, instance: Any, using: str, origin: Any = None, **kwar
     state = request_state(request)
     own = state.django_keys | {key_of(request)}
     others = [key for key in keys if key not in own]
-    for key in set(keys).difference(others):
-        state.deleted_sessions[key] = sender._base_manager.using(using).filter(session_key=key)
+    query = sender._base_manager.using(using)
+    deleted = {key: query.filter(session_key=key) for key in set(keys).difference(others)}
+    state.deleted_sessions = {**state.deleted_sessions, **deleted}
     if others:
         actor = actor_of(request, getattr(request, "user", None))
         database.with_transaction_of(using, lambda: end_bound_sessions(others, by=actor))
@@ -104,7 +105,7 @@ def release(request: HttpRequest, *keys: str | None) -> None:
     """Let a login or logout that has deleted the Django session, or soon will, end by itself what it ends."""
     state = request_state(request)
     state.has_login = False
-    state.released_keys.update(state.deleted_sessions, keys)
+    state.released_keys |= {*state.deleted_sessions, *keys}
 
 
 def conclude(request: HttpRequest, visit: Visit | None, state: RequestState) -> None:

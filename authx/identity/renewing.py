@@ -11,8 +11,10 @@ from authx import metrics
 from authx.errors import RefreshError, StoreUnavailable
 from authx.http import renewal
 from authx.http.actor import actor_of
+from authx.http.cookies import sole_cookie_header
 from authx.identity.identity import Delivery, Identity
 from authx.identity.settling import NOBODY, refused
+from authx.logins.good_headers import good_headers
 from authx.logins.presented import Presented, presented_by
 from authx.sessions.refreshing import admit_without_refresh, exchange
 from authx.sessions.risk import count_refresh
@@ -29,8 +31,7 @@ def renew(request: HttpRequest) -> Identity:
     whoever asks, because most pages do not.
     """
     try:
-        presented = presented_by(request)
-        if not presented.is_due or not renewal.may_renew(request):
+        if (presented := _due(request)) is None or not renewal.may_renew(request):
             return NOBODY
         with store_errors():
             return _counted(_renew(request, presented))
@@ -41,6 +42,19 @@ def renew(request: HttpRequest) -> Identity:
         metrics.RENEWALS.count(outcome="failed")
         logger.exception("A session was not renewed.", extra={"event": "session_not_renewed"})
         return Identity(failure=error)
+
+
+def _due(request: HttpRequest) -> Presented | None:
+    """Return what was presented if it is to be renewed; raises as ``Presented.access`` does."""
+    header = sole_cookie_header(request)
+    if header is not None and good_headers.holds(header):
+        return None
+    presented = presented_by(request)
+    if presented.is_due:
+        return presented
+    if header is not None and (claims := presented.lasting) is not None:
+        good_headers.add(header, claims)
+    return None
 
 
 def _counted(renewed: Identity) -> Identity:

@@ -25,7 +25,7 @@ def begin_visit(request: Any) -> Visit | None:
     state = request_state(request)
     state.django_session = session
     if key := getattr(session, "session_key", None):
-        state.django_keys.add(key)
+        state.django_keys = frozenset({key})
     kind: Any = type(request)
     request.__class__ = _identified(kind)
     members = vars(request)

@@ -52,10 +52,10 @@ def restrict_caches(
     # A streamed response may still ask for the user after its headers have left; a file does not.
     late = response.streaming and not isinstance(response, FileResponse)
     has_asked_cookies = late or (visit is not None and visit.touched)
-    used = [name for name in ("Cookie" if has_asked_cookies else None, asked) if name is not None]
-    if not used:
+    if asked is None and not has_asked_cookies:
         return
-    patch_vary_headers(response, used)
+    used = ("Cookie" if has_asked_cookies else None, asked)
+    patch_vary_headers(response, [name for name in used if name is not None])
     known = asked is not None or (visit is not None and visit.has_named_somebody)
     known = known or (late and has_credentials(request))
     if known:

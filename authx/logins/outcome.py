@@ -122,9 +122,8 @@ def settle_when_closed(request: HttpRequest, attempt: Attempt) -> None:
     The ``request_finished`` signal is not enough: under ASGI it comes from another task, and it also comes
     for a client that hung up while its password was being hashed.
     """
-    attempts = request_state(request).attempts
-    attempts[:] = [each for each in attempts if not each.is_settled]
-    attempts.append(attempt)
+    state = request_state(request)
+    state.attempts = (*(each for each in state.attempts if not each.is_settled), attempt)
     if "close" in vars(request):
         return
 

@@ -46,11 +46,10 @@ class Presented:
             StoreUnavailable: the keys that sign access tokens cannot be read.
         """
         claims, _error = self._access_read or self._read_access_token()
-        if claims is None or self._refresh_token is None or names_session(self._refresh_token, claims.sid):
+        if claims is None or self._is_beside(claims):
             return claims
-        return (
-            claims if self.refresh is None else None
-        )  # two sessions in one jar: the one that can go on counts
+        # Two sessions in one jar: the one that can go on counts.
+        return claims if self.refresh is None else None
 
     @property
     def any_access(self) -> AccessClaims | None:
@@ -90,6 +89,19 @@ class Presented:
     def is_due(self) -> bool:
         """Return whether to renew the session before anybody is identified; raises as ``access`` does."""
         return self._refresh_token is not None and self.access is None
+
+    @property
+    def lasting(self) -> AccessClaims | None:
+        """Return the claims of an access token beside which nothing is due until it expires.
+
+        None also without a refresh token, where nothing is ever due. Raises as ``access`` does.
+        """
+        claims = None if self._refresh_token is None else self.access
+        return claims if claims is not None and self._is_beside(claims) else None
+
+    def _is_beside(self, claims: AccessClaims) -> bool:
+        """Return whether the refresh token, if there is one, is of the session of these claims."""
+        return self._refresh_token is None or names_session(self._refresh_token, claims.sid)
 
     @sensitive_variables()
     def _read_access_token(self) -> _Access:

@@ -63,7 +63,7 @@ def _has_work(request: HttpRequest, state: RequestState) -> bool:
     session = getattr(request, "session", None)
     if session is None:
         return False
-    if session.modified or not (session.session_key is None or session.session_key in state.django_keys):
+    if session.modified or not ((key := session.session_key) is None or key in state.django_keys):
         return True
     if not (state.has_login or state.shows_login):
         return False

@@ -38,7 +38,7 @@ from authx.logins.presented import presented_by
 from authx.models import DeviceSession
 from authx.sessions import open_session, refresh_session
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.exhaustive, pytest.mark.django_db(transaction=True)]
 
 PASSWORD = "canary-Zw5-tweet-tweet-9Qk"
 NEW_PASSWORD = "canary-Rt8-chirp-chirp-3Vd"

@@ -72,7 +72,7 @@ urlpatterns = [
     *site_urls,
 ]
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
+pytestmark = [pytest.mark.exhaustive, pytest.mark.django_db, pytest.mark.urls(__name__)]
 
 
 class Async:

@@ -22,7 +22,7 @@ from authx.sessions import Device, end_session, open_session, recognize, refresh
 from authx.sessions.credentials import credentials_for
 from tests.branches import generation_of
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.exhaustive, pytest.mark.django_db(transaction=True)]
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 30  # seconds for a process to start and get where it is killed

@@ -25,7 +25,7 @@ from authx.sessions.continuing import continue_session
 from authx.sessions.queries import find_session
 from tests.branches import another_branch, generation_of, read
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.exhaustive, pytest.mark.django_db(transaction=True)]
 
 DEADLINE = 30  # seconds for an actor to get to its next point
 

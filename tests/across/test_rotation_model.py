@@ -298,6 +298,7 @@ class Sessions(RuleBasedStateMachine):
         assert self.claims.expires_at <= self.model.until
 
 
+@pytest.mark.exhaustive
 @pytest.mark.django_db(transaction=True)
 def test_every_history_ends_as_the_table_says(ada, request):
     run_state_machine_as_test(

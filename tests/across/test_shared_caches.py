@@ -42,7 +42,7 @@ from authx.conf import conf
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import open_session
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
+pytestmark = [pytest.mark.exhaustive, pytest.mark.django_db, pytest.mark.urls(__name__)]
 
 #: Requests of one crawl, and how many of them at least must be of each kind that it is about.
 STEPS, MANY = 1000, 30

@@ -76,7 +76,7 @@ from tests.in_process import ORIGIN, opens
 from tests.reading import find_by_refresh_token
 from tests.token_endpoint import ACCESS_TOKEN, EXCHANGE
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.oauth_urls")]
+pytestmark = [pytest.mark.exhaustive, pytest.mark.django_db, pytest.mark.urls("tests.oauth_urls")]
 
 WHOAMI, LOGIN, REFRESH, LOGOUT = "/api/whoami/", "/api/auth/login/", "/api/auth/refresh/", "/api/auth/logout/"
 TICKET = "/api/auth/socket-ticket/"

@@ -14,7 +14,7 @@ from authx.errors import StoreUnavailable
 from authx.gate.breaker import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, TRIAL_SECONDS, Breaker
 from authx.gate.revocation import redis_connection
 from authx.gate.revocation import redis_scripts as scripts
-from authx.gate.revocation.redis_connection import TIMEOUT_SECONDS, connect
+from authx.gate.revocation.redis_connection import connect
 from authx.gate.revocation.redis_store import (
     ENDINGS_PER_COMMAND,
     LEASE_SECONDS,
@@ -399,10 +399,8 @@ def test_time_outs_are_ours_whatever_the_alias_says(use):
     with_url = use("redis://127.0.0.1:1/0?socket_timeout=7&socket_connect_timeout=7")
     for made in (store, with_url):
         kwargs = made._client.connection_pool.connection_kwargs
-        assert (kwargs["socket_timeout"], kwargs["socket_connect_timeout"]) == (
-            TIMEOUT_SECONDS,
-            TIMEOUT_SECONDS,
-        )
+        ours = redis_connection.TIMEOUT_SECONDS
+        assert (kwargs["socket_timeout"], kwargs["socket_connect_timeout"]) == (ours, ours)
         assert kwargs["retry"].get_retries() == 0
 
 
@@ -899,11 +897,28 @@ def test_a_line_written_while_the_clock_of_redis_was_behind_is_kept(store, serve
     assert server.ask("HGET", store.key, "#1") == f"{now + 7200} kicked a"
 
 
+@pytest.mark.parametrize("lost", ["SCRIPT FLUSH", "a restart"])
+def test_a_server_that_knows_no_script_is_sent_it_again(lost, use, log):
+    log.end("a")
+    with RedisServer() as own:
+        store = use(own.location)
+        assert reason_in(store, "a") == "kicked"
+        if lost == "a restart":
+            own.kill()
+            own.start()
+            store._renew_at = float("-inf")  # now, and not when it is due
+        else:
+            own.ask("SCRIPT", "FLUSH")
+        assert reason_in(store, "a") == "kicked"
+        assert reason_in(store, "b") is None
+        assert store._reads.is_closed
+
+
 def test_a_question_is_one_command(store, server, monkeypatch):
     from redis.connection import AbstractConnection
 
     def sent():
-        return server.ask("INFO", "commandstats")["cmdstat_eval"]["calls"]
+        return server.ask("INFO", "commandstats")["cmdstat_evalsha"]["calls"]
 
     def send(connection, *command, **options):
         writes.append(get_ident())

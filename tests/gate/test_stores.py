@@ -122,7 +122,7 @@ def test_a_request_costs_redis_one_command(settings, bearer):
     store._client.execute_command = None  # whoever called it would fail
     for _ in range(5):
         assert bearer.get(WHOAMI).status_code == 200
-    assert calls == ["EVAL"] * 5
+    assert calls == ["EVALSHA"] * 5
 
 
 def test_a_lag_costs_redis_nothing(settings, bearer):

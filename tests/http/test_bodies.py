@@ -17,6 +17,8 @@ from authx.http.charset import is_ordinary
 from authx.models import DeviceSession
 from authx.sessions import open_session
 
+pytestmark = pytest.mark.exhaustive
+
 API = "/api/auth/"
 LOGIN, REFRESH, LOGOUT = API + "login/", API + "refresh/", API + "logout/"
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"

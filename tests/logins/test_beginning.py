@@ -63,7 +63,7 @@ def test_an_attempt_is_counted_and_kept_until_it_is_settled(request_, ada):
     attempt = last_attempt.get()
     assert (attempt.names, attempt.subject) == ({"username": "ada"}, str(ada.pk))
     assert (attempt.by_door, attempt.is_settled) == (False, False)
-    assert request_state(request_).attempts == [attempt]
+    assert request_state(request_).attempts == (attempt,)
     settle(failed=True)
     assert recorded() == []
     assert left() == 1
@@ -83,7 +83,7 @@ def test_the_first_name_that_finds_somebody_says_whose_it_is(bob):
 
 def test_what_cannot_be_guessed_is_no_attempt(request_):
     assert begin(request_, {"token": "x"}) == 0
-    assert (last_attempt.get(), request_state(request_).attempts) == (None, [])
+    assert (last_attempt.get(), request_state(request_).attempts) == (None, ())
 
 
 def test_the_next_one_gives_the_last_back(request_):
@@ -98,7 +98,7 @@ def test_one_too_many_waits_and_is_recorded_with_the_limit_that_it_reached(reque
     wait = begin(request_, WRONG)
     assert 0 < wait <= 60
     assert request_state(request_).login_wait == wait
-    assert (last_attempt.get().is_settled, request_state(request_).attempts) == (True, [])
+    assert (last_attempt.get().is_settled, request_state(request_).attempts) == (True, ())
     assert recorded() == 2 * [(Kind.LOGIN_LIMITED, str(ada.pk), "account")]  # the first of them by left()
     assert SessionEvent.objects.latest("id").ip == "203.0.113.7"
 

@@ -122,7 +122,7 @@ def test_a_task_of_its_own_knows_nothing_of_it(last):
 def test_an_answer_settles_those_of_its_request_and_the_last_and_401_alone_is_a_failure(
     status, failed, request_, last, begun
 ):
-    request_state(request_).attempts += [begun("bob"), begun("eve")]
+    request_state(request_).attempts = (begun("bob"), begun("eve"))
     answered(HttpResponse(status=status), request_state(request_))
     assert [counts(name) for name in ("ada", "bob", "eve")] == 3 * [failed]
     assert all(attempt.is_settled for attempt in request_state(request_).attempts)
@@ -189,7 +189,7 @@ def elsewhere():
 def breaking(settings, request_, last, begun):
     """Let an error arise while a request is handled; return whether its attempt and the last are over."""
     settings.AUTHENTICATION_BACKENDS = [f"{__name__}.Broken"]
-    request_state(request_).attempts.append(begun("bob"))
+    request_state(request_).attempts = (begun("bob"),)
 
     def breaking(fail, request=request_):
         try:
@@ -248,7 +248,10 @@ def test_when_a_request_is_closed_its_attempts_are_given_back(request_, begun):
     ada, bob = begun("ada"), begun("bob")
     settle_when_closed(request_, ada)
     settle_when_closed(request_, bob)
-    assert request_state(request_).attempts == [ada, bob]
+    assert request_state(request_).attempts == (
+        ada,
+        bob,
+    )
     assert (counts("ada"), counts("bob")) == (True, True)
     request_.close()
     assert (counts("ada"), counts("bob")) == (False, False)
@@ -291,7 +294,7 @@ def test_attempts_that_are_settled_already_are_forgotten(request_, begun):
     settle_when_closed(request_, ada)
     ada.settle(failed=True)
     settle_when_closed(request_, bob)
-    assert request_state(request_).attempts == [bob]
+    assert request_state(request_).attempts == (bob,)
     request_.close()
     assert (counts("ada"), counts("bob")) == (True, False)
 

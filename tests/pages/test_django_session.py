@@ -22,7 +22,7 @@ from authx.pages import login_signals
 from authx.sessions import end_session, end_sessions, open_session
 from tests.more_urls import urlpatterns as more_urls
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.exhaustive, pytest.mark.django_db]
 # DRF rolls the transaction of a refused request back, where every view has one: not the test's, therefore.
 committing = pytest.mark.django_db(transaction=True)
 ATOMIC = site.DATABASES["default"].get("ATOMIC_REQUESTS", False)

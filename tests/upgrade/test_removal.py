@@ -13,7 +13,11 @@ from authx.issuer import create_client
 from authx.models import DeviceSession, RevocationLogEntry, SessionEvent
 from authx.sessions import end_session, end_user_sessions, open_session
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.user_model("auth.User")]
+pytestmark = [
+    pytest.mark.exhaustive,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.user_model("auth.User"),
+]
 
 
 def our_tables() -> set[str]:

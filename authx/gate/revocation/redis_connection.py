@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import lru_cache
+from hashlib import sha1
 from os import getpid
 from typing import Any
 
@@ -11,7 +13,7 @@ from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 
 #: Seconds that one command, or connecting, may take. A dead server costs this once, then the breaker opens.
-TIMEOUT_SECONDS = 0.05
+TIMEOUT_SECONDS: float = 0.05
 
 
 def connect(alias: str) -> Any:
@@ -49,9 +51,10 @@ class Connections:
 
     def __init__(self, client: Any) -> None:
         from redis.exceptions import ConnectionError as Lost
+        from redis.exceptions import NoScriptError
         from redis.exceptions import TimeoutError as Late
 
-        self._client, self._lost, self._late = client, Lost, Late
+        self._client, self._lost, self._late, self._unknown = client, Lost, Late, NoScriptError
         self._pool = getattr(client, "connection_pool", None)  # a cluster's client has none
         #: Idle connections, each with the pid that made it; the last one added is taken first.
         self._idle: list[tuple[int, Any]] = []
@@ -71,6 +74,16 @@ class Connections:
         connection.connect()  # explicitly: a Sentinel connection looks up the primary's address here
         return self._ask(connection, words)
 
+    def run(self, script: str, *arguments: Any) -> Any:
+        """Run a Lua script, by its digest where the server has seen it; its text is most of the command.
+
+        ``arguments`` are those of EVAL: how many are keys, the keys, and the others.
+        """
+        try:
+            return self.execute("EVALSHA", _digest(script), *arguments)
+        except self._unknown:  # to a server that has been started since
+            return self.execute("EVAL", script, *arguments)
+
     def _take(self) -> Any:
         """Return an idle connection, or None; a parent's connections are not for its forked children."""
         with suppress(IndexError):
@@ -89,6 +102,12 @@ class Connections:
             raise
         self._idle.append((getpid(), connection))
         return answer
+
+
+@lru_cache(maxsize=16)
+def _digest(script: str) -> str:
+    """Return the digest by which Redis knows a script; it secures nothing."""
+    return sha1(script.encode(), usedforsecurity=False).hexdigest()
 
 
 def failures() -> tuple[type[Exception], ...]:

@@ -119,8 +119,8 @@ class RedisStore:
 
         A process does not trust one lease for longer than a lease lasts: Redis's clock may stand still.
         """
-        asked = ("EVAL", script, 1, self.key, _ms(LEASE_SECONDS), *arguments)
-        found = self._command(self._reads, self._connections.execute, *asked)
+        asked = (script, 1, self.key, _ms(LEASE_SECONDS), *arguments)
+        found = self._command(self._reads, self._connections.run, *asked)
         now, lease = self._clock(), found[0] if found else None
         if lease is not None and lease != self._lease[0]:
             self._lease, self._doubts = (lease, now + LEASE_SECONDS), False
