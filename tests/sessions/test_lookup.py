@@ -126,7 +126,7 @@ def test_a_server_that_does_not_know_it_is_asked_plainly(sid):
 @pytest.mark.databases("postgresql")
 def test_a_name_that_is_taken_is_left_alone(sid):
     find_by_sid(sid)
-    (statement,) = lookup._compiled.values()
+    (statement,) = lookup._statements.values()
     name = statement.prepared.name
     connection.close()
     with connection.cursor() as cursor:
