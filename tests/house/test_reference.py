@@ -6,7 +6,9 @@ import argparse
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from decimal import ROUND_HALF_UP, Decimal
+from importlib import import_module
 from itertools import takewhile
 from xml.etree import ElementTree
 
@@ -21,7 +23,8 @@ from authx.core.actor import Actor
 from authx.core.claim_forms import FORMS
 from authx.core.risk import Alarm
 from authx.core.rotation import Transition
-from authx.sessions import Device, end_session, open_session
+from authx.pages.urls import urlpatterns as page_urls
+from authx.sessions import Credentials, Device, end_session, open_session
 from authx.sessions.continuing import continue_session
 from authx.sessions.risk import record_alarm
 from authx.sockets import frames
@@ -31,6 +34,8 @@ from tools import state_machine
 from tools.transitions import STATES, label, transitions
 
 CHECK_ID = re.compile(r"authx\.[EW]\d{3}")
+#: What a login or a refresh returns, by its members.
+CREDENTIALS = {field.name for field in fields(Credentials)}
 #: Options that many commands take, beside those of all of Django's.
 COMMON = {"-h", "--database", "--skip-checks"}
 
@@ -155,6 +160,20 @@ def test_a_base_of_the_sites_own_has_the_blocks_that_our_pages_fill():
     shown = blocks(documented("questions.md", r"html\+django", "site/base.html"))
     assert len(ours) > 10
     assert filled - {"bodyclass", "title"} <= shown  # the width of ours alone; a block of the site's base
+
+
+def test_the_table_of_pages_has_every_url_by_its_name():
+    served = {(re.sub(r"<\w+:(\w+)>", r"<\1>", str(url.pattern)), url.name) for url in page_urls}
+    assert {(bare(page), bare(name)) for page, name, _ in rows_of("pages.md", "page")} == served
+
+
+# Python
+
+
+def test_the_names_of_each_module_are_those_that_it_hands_out():
+    for module, told in rows_of("python.md", "module"):
+        names = {name for name in re.findall(r"`(\w+)`", told) if name not in CREDENTIALS}
+        assert names == set(import_module(bare(module)).__all__), module
 
 
 # Models
