@@ -278,7 +278,8 @@ def test_a_path_that_has_no_place_in_the_picture_is_not_left_out():
 
 #: The lines of the README's table, and those of the benchmark that they are taken from.
 CONTESTANTS = {
-    "authx, copy at most 1 s old": "authx database (lag 1 s)",
+    "authx, copy of the endings at most 1 s old": "authx database (lag 1 s)",
+    "simplejwt, stateless user": "simplejwt (stateless user)",
     "authx, Redis": "authx redis",
     "authx, database": "authx database",
     "simplejwt": "simplejwt",
