@@ -23,6 +23,7 @@ from authx.core.actor import Actor
 from authx.core.claim_forms import FORMS
 from authx.core.risk import Alarm
 from authx.core.rotation import Transition
+from authx.models import SessionEvent
 from authx.pages.urls import urlpatterns as page_urls
 from authx.sessions import Credentials, Device, end_session, open_session
 from authx.sessions.continuing import continue_session
@@ -167,6 +168,16 @@ def test_the_table_of_pages_has_every_url_by_its_name():
     assert {(bare(page), bare(name)) for page, name, _ in rows_of("pages.md", "page")} == served
 
 
+def test_the_table_of_templates_has_each_page_with_its_blocks():
+    folder = ROOT / "authx/templates/authx"
+    pages = [path for path in folder.rglob("*.html") if path.parent.name != "mail" and path.name[0] != "_"]
+    made = {path.relative_to(folder).as_posix(): blocks(path.read_text()) for path in pages}
+    told = {
+        bare(name): set(re.findall(r"`(\w+)`", cell)) for name, cell, _ in rows_of("pages.md", "template")
+    }
+    assert told == made
+
+
 # Python
 
 
@@ -182,6 +193,11 @@ def test_the_names_of_each_module_are_those_that_it_hands_out():
 def test_the_models_are_those_of_the_app():
     known = {model.__name__ for model in apps.get_app_config("authx").get_models()}
     assert sorted(bare(name) for name, _ in table("model")) == sorted(known)
+
+
+def test_the_events_are_those_of_the_code():
+    told = [name for names, _ in rows_of("python.md", "kind") for name in re.findall(r"`(\w+)`", names)]
+    assert told == SessionEvent.Kind.values
 
 
 # Commands
