@@ -41,7 +41,7 @@ AGENTS: Final = {
     " Chrome/142.0.0.0 Safari/537.36",
 }
 STYLE: Final = """<style>
-text { font: 13px/1 system-ui, sans-serif; fill: #1a1d26 }
+text { font: 18px/1 system-ui, sans-serif; fill: #1a1d26 }
 .title, .demo-name { font-weight: 600 }
 .demo-actor { fill: #eceffc; stroke: #c7cdf3 }
 .demo-life { stroke: #b9c0cc; stroke-dasharray: 4 4 }
@@ -147,8 +147,8 @@ def draw(into: Path) -> None:
                 [
                     (browser, site, "an expired cookie"),
                     (site, browser, "page, new cookies"),
-                    (browser, site, "a second tab, late"),
-                    (site, browser, "page: no theft"),
+                    (browser, site, "a late second tab"),
+                    (site, browser, "page, signed in"),
                 ],
             ),
         ),

@@ -67,6 +67,9 @@ def _counted(renewed: Identity) -> Identity:
 def renews_nothing(request: HttpRequest) -> bool:
     """Return whether ``renew`` neither reads nor writes anything for this request."""
     try:
+        header = sole_cookie_header(request)
+        if header is not None and good_headers.holds(header, if_at_hand=True):
+            return True
         presented = presented_by(request)
         return presented.is_at_hand and not presented.is_due
     except Exception:  # which ``renew`` keeps

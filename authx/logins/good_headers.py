@@ -69,16 +69,23 @@ class GoodHeaders:
                 oldest = self._found.pop(next(iter(self._found)))
                 self._of_session.pop(oldest.sid, None)
 
-    def holds(self, header: str) -> bool:
+    def holds(self, header: str, *, if_at_hand: bool = False) -> bool:
         """Return whether the access token in a header was a credential before, and still is.
+
+        With ``if_at_hand`` neither the database is read nor anybody asked: False where that would be needed.
 
         Raises:
             StoreUnavailable: the keys that sign access tokens cannot be read.
         """
         good = self._found.get(hash(header))
-        if good is None or good.policy is not conf.gate_policy:
+        if (
+            good is None
+            or good.policy is not conf.gate_policy
+            or not good.starts <= clocks.time() < good.ends
+        ):
             return False
-        return good.starts <= clocks.time() < good.ends and keyring.keyset().find(good.key.kid) is good.key
+        keys, kid = keyring.keyset(), good.key.kid
+        return (not if_at_hand or keys.is_at_hand(kid)) and keys.find(kid) is good.key
 
 
 good_headers = GoodHeaders()

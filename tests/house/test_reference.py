@@ -6,7 +6,9 @@ import argparse
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from decimal import ROUND_HALF_UP, Decimal
+from importlib import import_module
 from itertools import takewhile
 from xml.etree import ElementTree
 
@@ -21,7 +23,9 @@ from authx.core.actor import Actor
 from authx.core.claim_forms import FORMS
 from authx.core.risk import Alarm
 from authx.core.rotation import Transition
-from authx.sessions import Device, end_session, open_session
+from authx.models import SessionEvent
+from authx.pages.urls import urlpatterns as page_urls
+from authx.sessions import Credentials, Device, end_session, open_session
 from authx.sessions.continuing import continue_session
 from authx.sessions.risk import record_alarm
 from authx.sockets import frames
@@ -31,6 +35,8 @@ from tools import state_machine
 from tools.transitions import STATES, label, transitions
 
 CHECK_ID = re.compile(r"authx\.[EW]\d{3}")
+#: What a login or a refresh returns, by its members.
+CREDENTIALS = {field.name for field in fields(Credentials)}
 #: Options that many commands take, beside those of all of Django's.
 COMMON = {"-h", "--database", "--skip-checks"}
 
@@ -157,12 +163,41 @@ def test_a_base_of_the_sites_own_has_the_blocks_that_our_pages_fill():
     assert filled - {"bodyclass", "title"} <= shown  # the width of ours alone; a block of the site's base
 
 
+def test_the_table_of_pages_has_every_url_by_its_name():
+    served = {(re.sub(r"<\w+:(\w+)>", r"<\1>", str(url.pattern)), url.name) for url in page_urls}
+    assert {(bare(page), bare(name)) for page, name, _ in rows_of("pages.md", "page")} == served
+
+
+def test_the_table_of_templates_has_each_page_with_its_blocks():
+    folder = ROOT / "authx/templates/authx"
+    pages = [path for path in folder.rglob("*.html") if path.parent.name != "mail" and path.name[0] != "_"]
+    made = {path.relative_to(folder).as_posix(): blocks(path.read_text()) for path in pages}
+    told = {
+        bare(name): set(re.findall(r"`(\w+)`", cell)) for name, cell, _ in rows_of("pages.md", "template")
+    }
+    assert told == made
+
+
+# Python
+
+
+def test_the_names_of_each_module_are_those_that_it_hands_out():
+    for module, told in rows_of("python.md", "module"):
+        names = {name for name in re.findall(r"`(\w+)`", told) if name not in CREDENTIALS}
+        assert names == set(import_module(bare(module)).__all__), module
+
+
 # Models
 
 
 def test_the_models_are_those_of_the_app():
     known = {model.__name__ for model in apps.get_app_config("authx").get_models()}
     assert sorted(bare(name) for name, _ in table("model")) == sorted(known)
+
+
+def test_the_events_are_those_of_the_code():
+    told = [name for names, _ in rows_of("python.md", "kind") for name in re.findall(r"`(\w+)`", names)]
+    assert told == SessionEvent.Kind.values
 
 
 # Commands
@@ -259,7 +294,8 @@ def test_a_path_that_has_no_place_in_the_picture_is_not_left_out():
 
 #: The lines of the README's table, and those of the benchmark that they are taken from.
 CONTESTANTS = {
-    "authx, copy at most 1 s old": "authx database (lag 1 s)",
+    "authx, copy of the endings at most 1 s old": "authx database (lag 1 s)",
+    "simplejwt, stateless user": "simplejwt (stateless user)",
     "authx, Redis": "authx redis",
     "authx, database": "authx database",
     "simplejwt": "simplejwt",

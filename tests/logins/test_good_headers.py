@@ -11,7 +11,7 @@ from django.test import AsyncRequestFactory, Client, RequestFactory, override_se
 from authx.conf import conf
 from authx.core.reasons import EndReason
 from authx.http.request_state import request_state
-from authx.identity.renewing import renew
+from authx.identity.renewing import renew, renews_nothing
 from authx.identity.settling import NOBODY
 from authx.issuer.signing_keys import rotate, withdraw
 from authx.logins.good_headers import GoodHeaders, good_headers
@@ -160,6 +160,30 @@ def test_nothing_is_remembered_of_what_is_no_credential(credentials):
     for _ in range(2):
         assert visit(header)[0]
     assert len(good_headers) == 0
+
+
+def test_in_an_event_loop_nothing_is_read_either(credentials, django_assert_num_queries):
+    header = header_of(credentials)
+    assert is_read(header, AsyncRequestFactory)
+    request = AsyncRequestFactory().get(PAGE)
+    request.META["HTTP_COOKIE"] = header
+    with django_assert_num_queries(0):
+        assert renews_nothing(request)
+    assert request_state(request).presented is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_keys_that_would_have_to_be_read_are_left_to_a_thread(credentials, django_assert_num_queries):
+    key = rotate(at_once=True)
+    header = header_of(open_session(credentials.session.user))
+    assert is_read(header)
+    with clock() as moving:
+        moving.advance(timedelta(minutes=5))  # by then another process may have withdrawn it
+        with django_assert_num_queries(0):
+            assert not good_headers.holds(header, if_at_hand=True)
+        assert good_headers.holds(header)
+    withdraw(key.kid)
+    assert not good_headers.holds(header)
 
 
 def test_headers_that_a_server_has_joined_are_read(credentials):
