@@ -20,6 +20,7 @@ from authx.core.refresh_token import is_genuine, read_refresh_token
 from authx.gate.signature_cache import signatures
 from authx.gate.verify import read_anybodys_claims, read_claims
 from authx.http import cookies
+from authx.logins.good_headers import good_headers
 from authx.sessions import end_sessions, lookup, open_session
 from authx.sessions.live_lookup import find_live_session
 from tests.clients import create_service
@@ -46,7 +47,7 @@ SALTS = {b"authx.refresh": "refresh token unsigned", b"authx.device": "device co
 
 @contextmanager
 def counted():
-    """Count what is done in this thread from now on, beginning with no signature that is known already."""
+    """Count what is done in this thread from now on, beginning with no token that is known already."""
     found = Counter()
 
     def called(frame, event, arg):
@@ -61,6 +62,7 @@ def counted():
             found[name] += 1
 
     signatures.clear()
+    good_headers.clear()
     before = sys.getprofile()
     sys.setprofile(called)
     try:
