@@ -5,9 +5,9 @@ is still being loaded, is sent with the cookies of the new session and with the 
 of a page that was left open, or come back to. Django refuses it, as it should: its view is not called, and
 nobody is signed in or out. But the visitor, who is signed in, is led on instead of being shown the refusal.
 
-With CSRF_USE_SESSIONS the token is in the Django session, which a login replaces. There a second click is refused
-also where it comes before the answer to the first, and the browser drops that answer, with its cookies. Nobody is
-signed in then: the visitor is led back to the form, whose token is good again.
+With CSRF_USE_SESSIONS the token is in the Django session, which a login replaces. There a second click is
+refused also where it comes before the answer to the first, and the browser drops that answer, with its
+cookies. Nobody is signed in then: the visitor is led back to the form, whose token is good again.
 """
 
 from __future__ import annotations
