@@ -1,9 +1,9 @@
 """A login that is sent twice, as by a double click: how the second request is known for the same login.
 
 A second request whose CSRF token is used up is another matter: nobody is signed in by it. One that comes
-with the cookies of the first one's answer is told where the first has led (``has_opened``). Where the token is
-in the Django session, which the first has replaced, one that comes without them is refused, too, and led back
-to the form (``has_opened_here``).
+with the cookies of the first one's answer is told where the first has led (``has_opened``). Where the token
+is in the Django session, which the first has replaced, one that comes without them is refused, too, and led
+back to the form (``has_opened_here``).
 """
 
 from __future__ import annotations
