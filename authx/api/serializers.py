@@ -169,6 +169,22 @@ class SessionSerializer(serializers.ModelSerializer):
         }
 
 
+class UnconfirmedSessionSerializer(SessionSerializer):
+    """A session that nobody has confirmed yet.
+
+    ``context["confirmable"]`` has the sids of those that the session that asks may confirm.
+    """
+
+    may_confirm = serializers.SerializerMethodField()
+
+    class Meta(SessionSerializer.Meta):
+        fields = [*SessionSerializer.Meta.fields, "may_confirm"]
+        read_only_fields = fields
+
+    def get_may_confirm(self, session: DeviceSession) -> bool:
+        return session.pk in self.context["confirmable"]
+
+
 def client_body(session: DeviceSession, names: Mapping[str, str]) -> dict[str, str]:
     """Return what is shown of the client whose session it is; ``names`` are of clients, by their ids."""
     return {"id": session.client_id, "name": names.get(session.client_id, session.label)}

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.transaction import non_atomic_requests
 from django.urls import path
 
-from authx.api.views import connected_apps, login, services, sessions, staff, tickets, tokens
+from authx.api.views import connected_apps, login, new_sign_ins, services, sessions, staff, tickets, tokens
 from authx.http.renewal import never_renew
 
 app_name = "authx-api"
@@ -28,6 +28,9 @@ urlpatterns = [
     path("sessions/", sessions.Sessions.as_view(), name="sessions"),
     path("sessions/end-others/", sessions.EndOthers.as_view(), name="end-others"),
     path("sessions/<uuid:sid>/", sessions.SessionDetail.as_view(), name="session-detail"),
+    path("sessions/unconfirmed/", new_sign_ins.UnconfirmedSessions.as_view(), name="unconfirmed-sessions"),
+    path("sessions/<uuid:sid>/confirm/", new_sign_ins.ConfirmSession.as_view(), name="session-confirm"),
+    path("sessions/<uuid:sid>/disown/", new_sign_ins.DisownSession.as_view(), name="session-disown"),
     path("connected-apps/", connected_apps.ConnectedApps.as_view(), name="connected-apps"),
     path(
         "connected-apps/<uuid:sid>/", connected_apps.ConnectedSession.as_view(), name="connected-app-session"

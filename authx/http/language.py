@@ -23,6 +23,9 @@ def negotiated(request: HttpRequest | None) -> Iterator[str | None]:
         yield None
         return
     language = get_language_from_request(request)
+    if language == get_language():  # most visitors ask for the site's own: nothing is to be switched
+        yield language
+        return
     with override(language, deactivate=True):
         yield language
 

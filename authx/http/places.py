@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 from django.utils.translation import pgettext
@@ -30,6 +31,11 @@ def place_of(session: Any) -> str:
     if not place or not country or country.casefold() in place.casefold():
         return place or country
     return pgettext("place", "%(place)s, %(country)s") % {"place": place, "country": country}
+
+
+def places_of(sessions: Iterable[Any]) -> dict[Any, str]:
+    """Return the place of each session by its key, for a page that shows them more than once."""
+    return {session.pk: place_of(session) for session in sessions}
 
 
 def _asked(session: Any) -> str:

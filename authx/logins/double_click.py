@@ -1,7 +1,9 @@
 """A login that is sent twice, as by a double click: how the second request is known for the same login.
 
-A second request that the browser sends with the cookies of the first one's answer is another matter: its CSRF
-token is used up, so nobody is signed in by it. It is only told where the first has led (``has_opened``).
+A second request whose CSRF token is used up is another matter: nobody is signed in by it. One that comes
+with the cookies of the first one's answer is told where the first has led (``has_opened``). Where the token
+is in the Django session, which the first has replaced, one that comes without them is refused, too, and led
+back to the form (``has_opened_here``).
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from authx.logins.names import find_users, names_in
 from authx.models import DeviceSession
 from authx.sessions.repeated_login import was_just_opened
 from authx.store import database
+from authx.store.database import DatabaseNow
 
 
 def login_key(
@@ -60,6 +63,27 @@ def has_opened(session: DeviceSession, *, name: str, proof: str) -> bool:
     with database.store_errors():
         if not was_just_opened(session, database.database_now()):
             return False
-        typed = str(UsernameField(max_length=MAX_NAME_LENGTH).to_python(name))
-        users = [user_of_proof(proof)] if proof else find_users(names_in({"username": typed}))
-        return any(user is not None and user.pk == session.user_id for user in users)
+        return session.user_id in _named(name, proof)
+
+
+@sensitive_variables("proof")
+def has_opened_here(request: HttpRequest, *, name: str, proof: str) -> bool:
+    """Return whether a login of the user whom a form names has just opened a live session in this browser.
+
+    The browser is known by its own device cookie; the form is as in ``has_opened``, and raises as there.
+    """
+    device = presented_device(request)
+    if device is None:
+        return False
+    with database.store_errors():
+        sessions = DeviceSession.objects.using(database.alias()).first_party().live(DatabaseNow())
+        here = sessions.filter(device_id=device.id, user__in=_named(name, proof)).order_by("-created_at")
+        newest = here.first()
+        return newest is not None and was_just_opened(newest, database.database_now())
+
+
+def _named(name: str, proof: str) -> set[Any]:
+    """Return the keys of the users whom a form may mean."""
+    typed = str(UsernameField(max_length=MAX_NAME_LENGTH).to_python(name))
+    users = [user_of_proof(proof)] if proof else find_users(names_in({"username": typed}))
+    return {user.pk for user in users if user is not None}

@@ -14,14 +14,14 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
 from authx.http.actor import actor_of
-from authx.http.device_cookie import presented_device
 from authx.http.framing import unframed
 from authx.http.site_urls import PASSWORD_CHANGE, page_named
+from authx.identity.new_sign_ins import confirmable, objection_to_no, objection_to_yes
 from authx.identity.visit import session_of
 from authx.models import DeviceSession
 from authx.pages.arrival import only_posted
 from authx.pages.device_actions import demand_recent_login, ended_before
-from authx.sessions.new_devices import confirm, disown, may_confirm
+from authx.sessions.new_devices import confirm, disown
 from authx.sessions.queries import find_live_session
 
 #: Questions asked at once, above the list; the others are marked in it.
@@ -32,8 +32,7 @@ def questions(
     request: HttpRequest, current: DeviceSession | None, others: Iterable[DeviceSession]
 ) -> dict[str, Any]:
     """Return the context of the questions that the page asks in session ``current`` about ``others``."""
-    known = _browser(request)
-    asked = [one for one in others if one.is_unconfirmed and may_confirm(current, one, device_id=known)]
+    asked = confirmable(request, current, others)
     return {"asked": asked[:ASKED], "asked_later": len(asked[ASKED:]), "password_page": password_page()}
 
 
@@ -58,14 +57,14 @@ def confirm_device(request: HttpRequest, sid: UUID) -> HttpResponse:
         page = ended_before(request, sid)
         return _secured() if answer == "no" else page
     current = session_of(request)
-    if current is not None and current.pk == session.pk:
-        raise PermissionDenied(_("A device cannot answer for itself. Answer on another of your devices."))
-    if answer == "yes" and not may_confirm(current, session, device_id=_browser(request)):
-        raise PermissionDenied(_("This device is new itself. Answer on one that you have used before."))
+    is_yes = answer == "yes"
+    objection = objection_to_yes(request, current, session) if is_yes else objection_to_no(current, session)
+    if objection:
+        raise PermissionDenied(objection)
     if refusal := demand_recent_login(request):
         return refusal
     actor = actor_of(request, request.user)
-    if answer == "no":
+    if not is_yes:
         disown(session, actor)
         text = _("%(device)s has been signed out. Whoever used it may know your password: change it now.")
         messages.warning(request, text % {"device": session}, fail_silently=True)
@@ -74,11 +73,6 @@ def confirm_device(request: HttpRequest, sid: UUID) -> HttpResponse:
     text = _("Thank you. You will not be asked about %(device)s again.")
     messages.success(request, text % {"device": session}, fail_silently=True)
     return redirect("authx:devices")
-
-
-def _browser(request: HttpRequest) -> str:
-    device = presented_device(request)
-    return "" if device is None else device.id
 
 
 def _secured() -> HttpResponse:

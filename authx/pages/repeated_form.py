@@ -4,6 +4,10 @@ A login replaces the CSRF token. So a second click that comes after the answer t
 is still being loaded, is sent with the cookies of the new session and with the old token; and so is the form
 of a page that was left open, or come back to. Django refuses it, as it should: its view is not called, and
 nobody is signed in or out. But the visitor, who is signed in, is led on instead of being shown the refusal.
+
+With CSRF_USE_SESSIONS the token is in the Django session, which a login replaces. There a second click is
+refused also where it comes before the answer to the first, and the browser drops that answer, with its
+cookies. Nobody is signed in then: the visitor is led back to the form, whose token is good again.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from authx.http.caching import never_cache
 from authx.http.origin import is_same_origin
 from authx.http.renewal import is_login_form
 from authx.identity.visit import Visit
-from authx.logins.double_click import has_opened
+from authx.logins.double_click import has_opened, has_opened_here
 from authx.models import DeviceSession
 from authx.pages.choosing import PROOF
 
@@ -33,31 +37,35 @@ def may_be_repeated(request: HttpRequest, response: HttpResponseBase) -> bool:
 
 
 def answer_of_first(visit: Visit) -> HttpResponse | None:
-    """Return a redirect where a form was refused for its CSRF token alone, and its visitor is signed in.
+    """Return a redirect where a form was refused for its CSRF token alone, and its visitor has signed in.
 
     It leads to where the login has led that has just opened the session; where the form is late, or names
-    somebody else, to its own page, which says who is signed in and has a new token. None for everybody else,
-    and for what another site has sent: they are answered as ever.
+    somebody else, or the browser has no cookies of that login yet, to its own page, which says who is signed
+    in, if anybody, and has a new token. None for everybody else, and for what another site has sent: they are
+    answered as ever.
     """
     request = visit.request
     if not (is_same_origin(request) and _is_refused(request)):
         return None
     try:
-        session = visit.settle().session
-        if session is None:
-            return None
-        response = HttpResponseRedirect(_onward(request, session))
+        address = _onward(request, visit.settle().session)
     except StoreUnavailable:
         return None
+    if not address:
+        return None
+    response = HttpResponseRedirect(address)
     never_cache(response)
     return response
 
 
 @sensitive_variables("proof")
-def _onward(request: HttpRequest, session: DeviceSession) -> str:
+def _onward(request: HttpRequest, session: DeviceSession | None) -> str:
+    """Return where to lead the visitor who is signed in with ``session``, or with none; ``""`` if nowhere."""
     name, proof = request.POST.get("username", ""), request.POST.get(PROOF, "")
     view = _login_view(request)
-    if has_opened(session, name=name, proof=proof):
+    if session is None and not has_opened_here(request, name=name, proof=proof):
+        return ""
+    if session is not None and has_opened(session, name=name, proof=proof):
         return str(view.get_success_url())
     here = escape_leading_slashes(request.get_full_path())
     wanted = view.get_redirect_url()  # of this host, or ""

@@ -27,7 +27,7 @@ from authx.http import cookies, django_session, renewal
 from authx.http.actor import actor_of
 from authx.http.framing import unframed
 from authx.http.password_login import password_login_refusal, takes_passwords
-from authx.http.places import place_of
+from authx.http.places import places_of
 from authx.http.request_state import request_state
 from authx.identity.visit import session_of, visit_of
 from authx.logins.outcome import set_retry_after
@@ -164,6 +164,7 @@ def devices(request: HttpRequest) -> HttpResponse:
     current = session_of(request)
     most = MOST_SHOWN if "all" in request.GET else SHOWN
     others, number = newest_live_sessions(request.user, most, without=current.pk if current else None)
+    places = places_of(session for session in [current, *others] if session is not None)
     context = {
         "current": current,
         "others": others,
@@ -171,7 +172,8 @@ def devices(request: HttpRequest) -> HttpResponse:
         "apps": connected_apps(request.user),
         "activity": activity_of(request.user, FEW),
         **questions(request, current, others),
-        "has_places": any(place_of(session) for session in [current, *others] if session),
+        "places": places,
+        "has_places": any(places.values()),
     }
     return render(request, "authx/devices.html", context)
 

@@ -130,27 +130,40 @@ def set_unconfirmed(session: DeviceSession, value: bool) -> None:
 
 
 def may_confirm(by: DeviceSession | None, session: DeviceSession, *, device_id: str = "") -> bool:
-    """Return whether the session ``by`` may say of ``session`` whose it is: never of itself.
+    """Return whether the session ``by`` may say of ``session`` whose it is; see ``confirmable``."""
+    return bool(confirmable(by, [session], device_id=device_id))
 
-    Nor one that is unconfirmed itself, which may be the same stranger's. Nor a later login that has only said
-    which device it is: who knows a password can say so too. ``device_id`` is that of the browser, by its own
-    cookie. No statement, unless ``by`` is later and must continue an earlier login.
+
+def confirmable(
+    by: DeviceSession | None, sessions: Iterable[DeviceSession], *, device_id: str = ""
+) -> list[DeviceSession]:
+    """Return those of the sessions of which ``by`` may say whose they are: never itself.
+
+    None if it is unconfirmed itself: they may be the same stranger's. Nor does a later login say it that has
+    only said which device it is: who knows a password can say so too. ``device_id`` is that of the browser,
+    by its own cookie. No statement, unless ``by`` is later than one and must continue an earlier login.
     """
-    if by is None or by.pk == session.pk or by.is_unconfirmed:
-        return False
-    if by.created_at <= session.created_at or bool(device_id and device_id == by.device_id):
-        return True
-    return _continues_one_of(by, session.created_at)
+    if by is None or by.is_unconfirmed:
+        return []
+    others = [one for one in sessions if one.pk != by.pk]
+    first = min((one.created_at for one in others), default=by.created_at)
+    is_known = bool(device_id and device_id == by.device_id)
+    since = by.created_at if is_known else _continued_since(by, first)
+    return [one for one in others if is_known or since <= one.created_at]
 
 
-def _continues_one_of(session: DeviceSession, at: datetime) -> bool:
-    """Return whether this session continues a login from ``at`` or before. One statement for each step."""
+def _continued_since(session: DeviceSession, at: datetime) -> datetime:
+    """Return when the login began that this session continues; any time up to ``at`` is early enough.
+
+    One statement for each step.
+    """
     rows = DeviceSession.objects.using(database.alias()).filter(user_id=session.user_id)
     found: tuple[UUID, datetime] | None = (session.pk, session.created_at)
-    while found is not None and found[1] > at:
-        before = rows.filter(successor=found[0]).exclude(pk=found[0])
-        found = before.values_list("pk", "created_at").first()
-    return found is not None
+    since = session.created_at
+    while found is not None and since > at:
+        found = rows.filter(successor=found[0]).exclude(pk=found[0]).values_list("pk", "created_at").first()
+        since = since if found is None else found[1]
+    return since
 
 
 def confirm(session: DeviceSession, actor: Actor = NOBODY) -> bool:

@@ -29,6 +29,12 @@ def live_sessions(user: Any) -> list[DeviceSession]:
         return list(_live(user).order_by("-last_seen_at", "-created_at"))
 
 
+def unconfirmed_sessions(user: Any) -> list[DeviceSession]:
+    """Return the user's live logins from new devices that nobody has confirmed yet, the newest first."""
+    with database.store_errors():
+        return list(_live(user).filter(is_unconfirmed=True).order_by("-created_at"))
+
+
 def newest_live_sessions(user: Any, most: int, *, without: UUID | None) -> tuple[list[DeviceSession], int]:
     """Return the user's ``most`` live logins that were seen last, but one, and how many there are without it.
 

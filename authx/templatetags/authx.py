@@ -102,9 +102,12 @@ def isolated(text: Any) -> str:
 
 
 @register.filter
-def place(session: Any) -> str:
-    """Return where a session was signed in from, in the active language; ``""`` if that is unknown."""
-    return places.place_of(session)
+def place(session: Any, known: Any = None) -> str:
+    """Return where a session was signed in from, in the active language; ``""`` if that is unknown.
+
+    ``known`` has the places of sessions by their keys: AUTHX_PLACE is not asked again for those.
+    """
+    return known[session.pk] if known and session.pk in known else places.place_of(session)
 
 
 @register.inclusion_tag("authx/_live_notice.html", takes_context=True)

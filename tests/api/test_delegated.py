@@ -322,6 +322,7 @@ def test_no_client_of_a_superuser_may_kick(client, admin):
 ROUTES = [
     ("get", "session/"), ("get", "sessions/"), ("post", "sessions/end-others/"), ("post", "reauthenticate/"),
     ("post", "logout/"), ("post", "socket-ticket/"), ("get", "staff/sessions/"),
+    ("get", "sessions/unconfirmed/"),
 ]  # fmt: skip
 
 

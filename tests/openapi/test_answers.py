@@ -8,7 +8,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from authx.models import DeviceSession
-from authx.sessions import end_session, open_session
+from authx.sessions import Device, end_session, open_session
 from tests.clients import create_service
 from tests.faults_in_database import outage
 from tests.granted import grace_has_passed, granted, make_client
@@ -77,6 +77,19 @@ def test_a_login_and_what_follows_it(call, ada, password):
     again = call("POST", "reauthenticate/", {"password": password}, by=by).json()
     assert call.status("POST", "logout/", {"refresh_token": again["refresh_token"]}) == 204
     assert call.code("GET", "session/", by=by) == (401, "session_ended")
+
+
+def test_a_new_sign_in(call, ada, by):
+    yes, no = (open_session(ada, device=Device(id=name)).session.pk for name in ("laptop", "tablet"))
+    assert len(call("GET", "sessions/unconfirmed/", by=by).json()) == 2
+    assert call.status("POST", f"sessions/{yes}/confirm/", by=by) == 204
+    assert call.status("POST", f"sessions/{no}/disown/", by=by) == 204
+    own = call("GET", "session/", by=by).json()["id"]
+    for saying in ("confirm", "disown"):
+        assert call.code("POST", f"sessions/{own}/{saying}/", by=by) == (403, "permission_denied")
+        missing = f"sessions/00000000-0000-0000-0000-000000000000/{saying}/"
+        assert call.code("POST", missing, by=by) == (404, "not_found")
+        assert call.status("POST", missing) == 401
 
 
 def test_a_login_by_cookie(call, ada, password):

@@ -66,6 +66,25 @@ def test_places_are_said_to_be_guessed_where_one_is_shown(browser, ada, here):
     assert guessed in page
 
 
+ASKED = []
+
+
+def city(session):
+    """What AUTHX_PLACE names here."""
+    ASKED.append(session.pk)
+    return "Springfield"
+
+
+def test_the_place_of_each_is_asked_for_once(browser, ada, settings):
+    """It may be a look-up at another service; a new sign-in stands above the list, and in it."""
+    settings.AUTHX_PLACE = f"{__name__}.city"
+    open_session(ada, device=Device(id="new", name="Pocket"))
+    ASKED.clear()
+    page = text(browser.get(DEVICES))
+    assert page.count("<bdi>Springfield</bdi>") == 3
+    assert sorted(ASKED) == sorted(DeviceSession.objects.values_list("pk", flat=True))
+
+
 def test_every_sign_out_button_has_a_name_of_its_own(browser, ada):
     open_session(ada, device=Device(name="Pocket"))
     buttons = re.findall(r"<button[^>]*>(Sign out<span[^>]*>[^<]*)<", text(browser.get(DEVICES)))

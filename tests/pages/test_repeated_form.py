@@ -193,6 +193,80 @@ def test_it_leads_to_no_other_site_and_to_no_logout(browser, form, door, wanted)
     assert "evil" not in browser.post(door, sent)["Location"]
 
 
+# With the token in the Django session, before the first answer has come
+
+
+@pytest.fixture
+def lost(browser, form, settings):
+    """Send the form by a door, and lose the answer: the form, and the browser as it was before."""
+    settings.CSRF_USE_SESSIONS = True
+
+    def send(door, **more):
+        sent = form(door, **more)
+        before = jar(browser)
+        assert browser.post(door, sent).status_code == 302
+        return sent, twin(browser, before)
+
+    return send
+
+
+@each_door
+def test_the_second_is_led_back_to_the_form_where_nobody_is_signed_in_yet(lost, door):
+    sent, again = lost(door, next="/private/")
+    before = stored()
+    second = again.post(door, sent)
+    assert answer(second) == (302, f"{door}?next=/private/")
+    assert jar(second) == {}, "the first one's answer is not made again"
+    assert stored() == before
+    assert sid(again) is None
+    fresh = hidden(again.get(second["Location"])) | {
+        "username": sent["username"],
+        "password": sent["password"],
+    }
+    assert answer(again.post(second["Location"], fresh)) == (302, "/private/")
+    assert DeviceSession.objects.live().get().pk.hex == sid(again).replace("-", "")
+
+
+@each_door
+def test_not_if_it_names_somebody_else(lost, bob, door):
+    sent, again = lost(door)
+    assert again.post(door, sent | {"username": bob.get_username()}).status_code == 403
+
+
+@each_door
+def test_nor_in_a_browser_that_has_not_signed_in(lost, door):
+    sent, again = lost(door)
+    del again.cookies[conf.DEVICE_COOKIE]
+    assert again.post(door, sent).status_code == 403
+    again.get(LOGIN)  # which makes it known as another
+    assert again.post(door, sent).status_code == 403
+
+
+@each_door
+def test_nor_after_a_while(lost, door):
+    sent, again = lost(door)
+    grow_old()
+    assert again.post(door, sent).status_code == 403
+
+
+@each_door
+def test_nor_once_that_session_is_over(lost, door):
+    sent, again = lost(door)
+    end_session(DeviceSession.objects.get(), "kicked")
+    assert again.post(door, sent).status_code == 403
+
+
+@pytest.mark.parametrize("headers", STRANGERS.values(), ids=STRANGERS)
+@each_door
+def test_nor_for_a_form_of_another_site(lost, door, headers):
+    sent, again = lost(door)
+    other = Client(enforce_csrf_checks=True, headers=headers)
+    other.cookies = again.cookies
+    before = stored()
+    assert other.post(door, sent, secure=True).status_code == 403
+    assert stored() == before
+
+
 # What is refused as ever
 
 

@@ -112,5 +112,12 @@
     const box = cell.closest("td, th").getBoundingClientRect();
     if (width > 0 && (left < box.left - 1 || right > box.right + 1)) complaints.push(`${named(cell)} leaves its cell`);
   }
+  // Each heading that is shown stands above the cells of its column.
+  const [headings, cells] = ["thead tr", "tbody tr"].map((row) => [...(list?.querySelector(row)?.cells ?? [])]);
+  const start = (cell) => cell.getBoundingClientRect()[document.dir === "rtl" ? "right" : "left"];
+  headings.forEach((heading, number) => {
+    if (isShown(heading) && heading.innerText.trim() && cells[number] && Math.abs(start(heading) - start(cells[number])) > 2)
+      complaints.push(`the heading ${heading.innerText.trim()} stands elsewhere than its column`);
+  });
   return [...new Set(complaints)];
 }

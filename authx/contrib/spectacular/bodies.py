@@ -141,6 +141,14 @@ class Session(ours.SessionSerializer):
     device: Any = Device()
 
 
+@named(component_name="AuthxUnconfirmedSession")
+class UnconfirmedSession(ours.UnconfirmedSessionSerializer):
+    """A session from a new device, which nobody has confirmed yet."""
+
+    device: Any = Device()
+    may_confirm: Any = serializers.BooleanField(help_text="Whether the session that asks may confirm it.")
+
+
 @named(component_name="AuthxConnectedApp")
 class ConnectedApp(ours.ConnectedAppSerializer):
     """A session in which a client acts for its user."""

@@ -34,6 +34,12 @@ _TOO_OLD: Final = {
     401: error("AuthxRefusedOrTooOld", description="No login, or one too long ago."),
     403: error("AuthxForbidden", description="Neither the permission, nor the CSRF token of a cookie."),
 }
+_NOT_THIS_ONE: Final = {
+    403: error(
+        "AuthxForbidden",
+        description="The session that asks may not say it, or the CSRF token of a cookie is missing.",
+    )
+}
 _DISCONNECTED: Final = {204: empty("It has no session and no consent any more."), **_MISSING}
 
 _AS_CLIENT: Final = ((CLIENT,), ())
@@ -111,6 +117,24 @@ ROUTES: Final[dict[str, dict[str, Route]]] = {
         "DELETE": Route("End the session.", {204: empty("It has ended, now or before."), **_MISSING}),
     },
     "EndOthers": {"POST": Route("End all of the user's sessions but this one.", _ENDED)},
+    "UnconfirmedSessions": {
+        "GET": Route(
+            "List the user's live sessions from new devices that nobody has confirmed yet.",
+            {200: bodies.UnconfirmedSession(many=True)},
+        )
+    },
+    "ConfirmSession": {
+        "POST": Route(
+            "Say that this sign-in was the user's own.",
+            {204: empty("It is known now."), **_MISSING, **_NOT_THIS_ONE},
+        )
+    },
+    "DisownSession": {
+        "POST": Route(
+            "Say that this sign-in was somebody else's, and end the session.",
+            {204: empty("It has ended, now or before."), **_MISSING, **_NOT_THIS_ONE},
+        )
+    },
     "ConnectedApps": {
         "GET": Route(
             "List the live sessions of apps that act for the user.", {200: bodies.ConnectedApp(many=True)}
