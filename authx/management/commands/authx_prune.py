@@ -15,6 +15,7 @@ from authx.issuer.client_ending import end_sessions_of_disabled
 from authx.management.base import DatabaseCommand
 from authx.sessions import erasure, not_before
 from authx.sessions.code_pruning import prune_codes
+from authx.sessions.hour_totals import count_hours, prune_totals
 from authx.sessions.kick_telling import told_together
 from authx.sessions.notice_turns import prune_turns
 from authx.sessions.pruning import mark_expired, prune
@@ -45,6 +46,8 @@ class Command(DatabaseCommand):
         not_before.prune_marks()
         marked = sum(self._take_turns("marked", mark_expired(batch), pause, options))
         deleted = sum(self._take_turns("deleted", prune(keep, batch), pause, options))
+        deque(self._take_turns("hours counted", count_hours(keep), pause, options), 0)
+        deque(self._take_turns("totals of hours deleted", prune_totals(keep, batch), pause, options), 0)
         deque(self._take_turns("lines of the log deleted", revocation_log.prune(batch), pause, options), 0)
         deque(self._take_turns("used tickets and proofs deleted", prune_used(batch), pause, options), 0)
         deque(self._take_turns("authorization codes deleted", prune_codes(batch), pause, options), 0)
