@@ -7,6 +7,7 @@ count, so that the overview and the list tell the same.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -24,6 +25,17 @@ _SETTLED: Final = HOUR
 LONGEST: Final = timedelta(weeks=13)
 #: So many hours are counted by one statement.
 _AT_ONCE: Final = 24
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A time that no total tells of by itself."""
+
+    span: Span
+    #: To what it belongs.
+    of: Turnover
+    #: To what the total of the hour that it is the end of has been added, if that hour began in another slot.
+    off: Turnover | None = None
 
 
 def count_hours(keep: timedelta, *, now: datetime | None = None) -> Iterator[int]:
@@ -52,20 +64,35 @@ def turnover_of(slots: Sequence[Span], now: datetime) -> list[Turnover]:
     rows = HourTotals.objects.filter(since__gte=first, since__lt=slots[-1].until)
     counts = rows.values_list("since", "opened", "ended")
     kept = {since: Turnover(opened, ended) for since, opened, ended in counts}
-    found, rest = [Turnover() for _ in slots], list[tuple[Turnover, Span]]()
+    found, rest = [Turnover() for _ in slots], list[_Part]()
+    shared: _Part | None = None
     for slot, turnover in zip(slots, found, strict=True):
         at = slot.since
-        for hour in _hours(slot.since, slot.until):
+        if shared is not None:
+            at = shared.span.until
+            rest.append(replace(shared, of=turnover))
+        for hour in _hours(at, slot.until):
             if hour in kept:
                 turnover.add(kept[hour])
-                rest.append((turnover, Span(at, hour)))
+                rest.append(_Part(Span(at, hour), turnover))
                 at = hour + HOUR
-        rest.append((turnover, Span(at, slot.until)))
-    rest = [(turnover, span) for turnover, span in rest if span.since < span.until]
-    counted = count_spans(DeviceSession.objects.all(), [span for _turnover, span in rest], now)
-    for (turnover, _span), part in zip(rest, counted, strict=True):
-        turnover.add(part)
+        last = _hour_of(slot.until)
+        if is_shared := at <= last < slot.until < slots[-1].until and last in kept:
+            turnover.add(kept[last])
+            rest.append(_Part(Span(at, last), turnover))
+        else:
+            rest.append(_Part(Span(at, slot.until), turnover))
+        shared = _Part(Span(slot.until, last + HOUR), turnover, off=turnover) if is_shared else None
+    _count_parts([part for part in rest if part.span.since < part.span.until], now)
     return found
+
+
+def _count_parts(parts: Sequence[_Part], now: datetime) -> None:
+    counted = count_spans(DeviceSession.objects.all(), [part.span for part in parts], now)
+    for part, turnover in zip(parts, counted, strict=True):
+        part.of.add(turnover)
+        if part.off is not None:
+            part.off.take_off(turnover)
 
 
 def _uncounted(since: datetime, now: datetime) -> Iterator[datetime]:

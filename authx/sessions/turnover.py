@@ -58,6 +58,12 @@ class Turnover:
         for reason, number in other.ended.items():
             self.ended[reason] = self.ended.get(reason, 0) + number
 
+    def take_off(self, other: Turnover) -> None:
+        """Count the other's no more."""
+        self.opened -= other.opened
+        left = {reason: number - other.ended.get(reason, 0) for reason, number in self.ended.items()}
+        self.ended = {reason: number for reason, number in left.items() if number > 0}
+
 
 def begun_since(rows: Any, since: datetime) -> Any:
     """Return those of the rows that are counted as sign-ins. One statement."""

@@ -186,7 +186,7 @@ def test_the_sessions_of_clients_are_no_sign_ins(ada, now):
 @pytest.mark.parametrize("per", list(Per))
 @pytest.mark.parametrize("are_counted", [False, True])
 def test_totals_take_four_statements_however_many_slots(ada, per, are_counted):
-    at(sign_in(ada), created_at=timezone.now() - timedelta(days=90))
+    at(sign_in(ada), created_at=timezone.now() - timedelta(days=3))
     now = timezone.now()
     slots = slots_until(now, per)
     if are_counted:
@@ -222,10 +222,10 @@ def test_hours_that_are_counted_already_change_no_number(ada, everything, now, z
     assert sum(one.opened for one in whole[-1]) > 20
     if is_pruned:
         assert sum(mark_expired(50, now=now)) > 0
-    sum(count_hours(conf.RETENTION, now=now - timedelta(hours=5)))
-    assert HourTotals.objects.count() > 1000
+    sum(count_hours(timedelta(days=21), now=now - timedelta(hours=5)))
+    assert HourTotals.objects.count() > 480
     assert [turnover_of(some, now) for some in slots] == whole
-    for begin in (now - timedelta(days=70), now - timedelta(days=3, hours=1)):
+    for begin in (now - timedelta(days=20, hours=5), now - timedelta(days=3, hours=1)):
         HourTotals.objects.filter(since__gte=begin, since__lt=begin + timedelta(days=2)).delete()
     assert [turnover_of(some, now) for some in slots] == whole
 
@@ -407,7 +407,7 @@ def counted(page):
 def test_each_number_is_that_of_the_list_behind_it(boss, everything, per, is_pruned):  # noqa: F811
     if is_pruned:
         assert sum(mark_expired(50)) > 0
-        sum(count_hours(conf.RETENTION))
+        sum(count_hours(timedelta(days=21)))
     numbers = counted(boss.get(OVERVIEW, per=per).content.decode())
     assert {link: boss.client.get(link).context["cl"].result_count for link in numbers} == numbers
     assert {"idle", "expired", "kicked", "superseded"} <= set(
