@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db.models import Q
@@ -28,7 +29,7 @@ from authx.admin.kicking import kick_or_ask
 from authx.admin.limits import limits_page
 from authx.admin.of_user import link_users
 from authx.admin.overview.page import overview_page
-from authx.admin.searching import BoundedList, BoundedPaginator, found_by
+from authx.admin.searching import BoundedList, BoundedPaginator, FoundPaginator, found_by
 from authx.admin.session_page import SessionPage
 from authx.admin.since_filters import BegunFilter, EndedFilter
 from authx.models import DeviceSession, DeviceSessionQuerySet
@@ -59,7 +60,6 @@ class DeviceSessionAdmin(SessionPage):
     ]
     list_select_related = ["user", "ended_by"]
     list_per_page = 50
-    paginator = BoundedPaginator
     show_full_result_count = False
     date_hierarchy = None
     ordering = ["-created_at"]
@@ -76,6 +76,10 @@ class DeviceSessionAdmin(SessionPage):
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         return found_by(queryset, search_term), False
+
+    def get_paginator(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        kind = FoundPaginator if request.GET.get(SEARCH_VAR) else BoundedPaginator
+        return kind(*args, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> Any:
         found: Any = super().get_queryset(request)

@@ -31,6 +31,8 @@ HEADER: Final = (
     *("session", "user", "subject", "device", "device_type", "label", "client", "ip", "country"),
     *("signed_in", "last_seen", "idle_until", "expires", "ended", "reason", "ended_by", "last_alarm"),
 )
+#: Without it Excel takes UTF-8 for whatever the country's computers used before.
+BYTE_ORDER_MARK: Final = "\ufeff"
 #: Where a spreadsheet may take text for a formula (OWASP, "CSV Injection"): where a cell begins, and behind
 #: whatever it may be set to part cells by, such as the semicolon of many countries. Full-width forms too.
 _FORMULA: Final = re.compile(r"""(^|[;|\t\r\n])(?=[\s"']*[-=+@＝＋－＠])""")  # noqa: RUF001
@@ -71,7 +73,7 @@ def _log(request: HttpRequest) -> None:
 
 
 def _lines(found: Any) -> Iterator[str]:
-    yield _line(HEADER)
+    yield BYTE_ORDER_MARK + _line(HEADER)
     last = None
     while page := _page(found, last):
         last = page[-1]
@@ -81,7 +83,7 @@ def _lines(found: Any) -> Iterator[str]:
 async def _alines(found: Any) -> AsyncIterator[str]:
     """Yield the same; no thread waits while the client reads."""
     read = sync_to_async(_page)
-    yield _line(HEADER)
+    yield BYTE_ORDER_MARK + _line(HEADER)
     last = None
     while page := await read(found, last):
         last = page[-1]

@@ -14,7 +14,6 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from authx.admin.overview.counting import IS_IDLE
 from authx.admin.words import ENDED
 from authx.conf import conf
 from authx.core.reasons import EXPIRIES, EndReason
@@ -22,6 +21,7 @@ from authx.http.countries import country_name
 from authx.http.direction import isolated
 from authx.http.words import device_type
 from authx.models import DeviceSession
+from authx.sessions.turnover import IS_IDLE
 
 #: Of so many of the newest sessions the countries are offered.
 NEWEST: Final = 1000

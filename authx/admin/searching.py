@@ -51,6 +51,29 @@ class BoundedPaginator(Paginator):
         return self._counted > MAX_COUNTED
 
 
+class FoundPaginator(BoundedPaginator):
+    """Finds the rows of all its pages at once: what reads very many rows to find a few is done only once."""
+
+    @cached_property
+    def _keys(self) -> list[Any]:
+        rows: Any = self.object_list
+        return list(rows.values_list("pk", flat=True)[: MAX_COUNTED + 1])
+
+    @cached_property
+    def _counted(self) -> int:
+        return len(self._keys)
+
+    def found(self, first: int = 0, end: int = MAX_COUNTED) -> Any:
+        """Return those of the rows that stand from ``first`` until before ``end``."""
+        rows: Any = self.object_list
+        return rows.filter(pk__in=self._keys[first:end])
+
+    def page(self, number: Any) -> Any:
+        found: Any = super().page(number)
+        found.object_list = self.found(found.start_index() - 1, found.end_index())
+        return found
+
+
 class BoundedList(ChangeList):
     """Does not say how many rows a search has found where it has not counted them."""
 
@@ -58,6 +81,8 @@ class BoundedList(ChangeList):
         super().get_results(request)
         if not self.result_count:
             self.result_list = self.queryset.none()  # that nothing is found has been looked for once
+        elif isinstance(self.paginator, FoundPaginator) and (self.show_all or not self.multi_page):
+            self.result_list = self.paginator.found()
         if getattr(self.paginator, "is_cut", False):
             self.full_result_count = self.result_count  # Django shows the number where they differ
 

@@ -14,7 +14,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.formats import localize
 from django.utils.translation import gettext_lazy as _
 
-from authx.admin.overview.counting import begun_since, ended_since
+from authx.sessions.turnover import begun_since, ended_since
 
 
 class SinceFilter(admin.SimpleListFilter):

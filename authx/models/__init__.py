@@ -8,6 +8,7 @@ from authx.models.device_session_queries import DeviceSessionQuerySet
 from authx.models.device_sessions import DeviceSession
 from authx.models.end_reasons import EndReason
 from authx.models.grants import AuthorizationCode, Consent
+from authx.models.hour_totals import HourTotals
 from authx.models.ids import uuid7
 from authx.models.revocation import NotBeforeMark, RevocationLogEntry, is_marked
 from authx.models.sent_notices import SentNotice
@@ -21,6 +22,7 @@ __all__ = [
     "DeviceSession",
     "DeviceSessionQuerySet",
     "EndReason",
+    "HourTotals",
     "NotBeforeMark",
     "RevocationLogEntry",
     "SentNotice",

@@ -16,7 +16,8 @@ from authx.core.actor import NOBODY, Actor
 from authx.core.reasons import VERDICTS, EndReason
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
-from authx.sessions.ports import actor_of, kick_listener
+from authx.sessions.kick_telling import tell_of, told_together
+from authx.sessions.ports import actor_of
 from authx.store import database, revocation_log
 
 
@@ -102,7 +103,8 @@ def end_sessions(
     if not found:
         return 0
     end = end_all if len(found) == 1 else end_at_once
-    return end(found, Ending.of(reason, actor_of(request, by), note, now))
+    with told_together():
+        return end(found, Ending.of(reason, actor_of(request, by), note, now))
 
 
 def _not_ended(rows: models.QuerySet[DeviceSession]) -> list[UUID]:
@@ -208,17 +210,14 @@ def record(keys: Sequence[UUID], ending: Ending, *, logged: bool = True) -> None
         if logged:
             revocation_log.write(keys, reason)
         database.after_commit(lambda: _announce(keys, ending))
+        if ending.reason is EndReason.KICKED:
+            tell_of(keys)
 
 
 def _announce(keys: Sequence[UUID], ending: Ending) -> None:
     metrics.ENDINGS.count(len(keys), reason=ending.reason.value)
     ended, reused = signals.device_session_ended, signals.refresh_reused
-    listener = kick_listener.provider() if ending.reason is EndReason.KICKED else None
-    if (
-        listener is None
-        and not ended.has_listeners(DeviceSession)
-        and not reused.has_listeners(DeviceSession)
-    ):
+    if not ended.has_listeners(DeviceSession) and not reused.has_listeners(DeviceSession):
         return
     rows = DeviceSession.objects.using(database.alias()).select_related("user").in_bulk(list(keys))
     for session in rows.values():
@@ -226,5 +225,3 @@ def _announce(keys: Sequence[UUID], ending: Ending) -> None:
         ended.send_robust(DeviceSession, **arguments)
         if ending.reason is EndReason.REUSED:
             reused.send_robust(DeviceSession, session=session)
-    if listener is not None:
-        listener(rows.values())

@@ -17,8 +17,8 @@ request_actor: Port[Callable[[Any, Any], Actor]] = Port("builder of the actor of
 #: Says which door a request comes through: ``api``, ``pages``, or ``code`` where there is no request.
 request_door: Port[Callable[[Any], str]] = Port("name of the door of a request")
 
-#: Returns what is to be called with the sessions that staff have ended in one transaction, after its commit;
-#: None where nobody wants to know: then they are not read for it.
+#: Returns what is to be called with the sessions that staff have ended in one act, all of a user's at once,
+#: after its last commit; None where nobody wants to know: then they are not read for it.
 kick_listener: Port[Callable[[], Callable[[Collection[DeviceSession]], None] | None]] = Port(
     "listener to kicks"
 )

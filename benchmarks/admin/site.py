@@ -15,8 +15,8 @@ from benchmarks.scale.settings import configure
 from benchmarks.scale.site import Site
 
 LIST = "/admin/authx/devicesession/"
-#: In the name of a page: it is asked with nothing in the cache.
-EMPTY = "empty cache"
+#: In the name of a page: it is asked before any hour has been counted.
+UNCOUNTED = "no hour counted"
 PERIODS = ("hour", "day", "week")
 
 
@@ -78,16 +78,16 @@ class AdminSite(Site):
 
         cache.clear()
 
-    def forget_totals(self) -> None:
-        """Let five minutes pass for the overview: what it has counted of the past stays."""
-        from django.core.cache import cache
-        from django.utils import timezone
+    def keep_totals(self, wanted: bool) -> None:
+        """Have the totals of past hours, as after a night's ``authx_prune``; or none."""
+        from authx.conf import conf
+        from authx.models import HourTotals
+        from authx.sessions.hour_totals import count_hours
 
-        from authx.admin.overview.periods import Per, slots_until
-        from authx.admin.overview.totals import key_of
-
-        for per in Per:
-            cache.delete(key_of(slots_until(timezone.now(), per)))
+        if wanted:
+            sum(count_hours(conf.RETENTION))
+        else:
+            HourTotals.objects.all().delete()
 
     def explain(self, sql: str) -> str:
         from django.db import connection
@@ -114,7 +114,7 @@ class AdminSite(Site):
             "a session's user": f"/admin/auth/user/{session.user_id}/change/",
             "session limits": f"{LIST}limits/",
             **{f"overview, per {per}": f"{LIST}overview/?per={per}" for per in PERIODS},
-            **{f"overview, per {per}, {EMPTY}": f"{LIST}overview/?per={per}" for per in PERIODS},
+            **{f"overview, per {per}, {UNCOUNTED}": f"{LIST}overview/?per={per}" for per in PERIODS},
             **{f"behind the overview: {name}": path for name, path in self.links().items()},
         }
 

@@ -1,5 +1,6 @@
 """The list of device sessions: badges, buttons, searches, filters, an honest count, and the file of it."""
 
+import codecs
 import csv
 import io
 import re
@@ -232,7 +233,7 @@ def test_where_there_are_more_the_list_says_so(boss, ada, monkeypatch):  # noqa:
 
 def table(response):
     assert response.status_code == 200
-    text = b"".join(response.streaming_content).decode()
+    text = b"".join(response.streaming_content).decode("utf-8-sig")
     return list(csv.DictReader(io.StringIO(text)))
 
 
@@ -249,6 +250,14 @@ def test_the_file_holds_what_the_filters_leave(boss, ada, bob):  # noqa: F811
     assert (row["reason"], row["ended_by"], row["ip"]) == ("kicked", "admin", "203.0.113.7")
     found = DeviceSession.objects.get(pk=phone.session.pk)
     assert (row["signed_in"], row["ended"]) == (found.created_at.isoformat(), found.ended_at.isoformat())
+
+
+def test_spreadsheets_take_it_for_what_it_is(boss, ada):  # noqa: F811
+    sign_in(ada, name="Büro")
+    file = b"".join(boss.get(EXPORT, q="ada").streaming_content)
+    assert file.startswith(codecs.BOM_UTF8 + b'"session"')
+    assert file.count(codecs.BOM_UTF8) == 1
+    assert '"Büro"'.encode() in file
 
 
 def test_pages_of_rows_leave_none_out_and_bring_none_twice(boss, ada, monkeypatch):  # noqa: F811
@@ -318,7 +327,7 @@ def test_an_async_server_streams_it_too(admin, ada, password):
         answer = await client.get(EXPORT)
         return b"".join([piece async for piece in answer.streaming_content])
 
-    found = list(csv.DictReader(io.StringIO(async_to_sync(fetch)().decode())))
+    found = list(csv.DictReader(io.StringIO(async_to_sync(fetch)().decode("utf-8-sig"))))
     assert "phone" in [row["device"] for row in found]
 
 

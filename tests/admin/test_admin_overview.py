@@ -14,12 +14,14 @@ from django.utils import timezone, translation
 
 from authx.admin.overview.charts import chart_of
 from authx.admin.overview.periods import NUMBERS, Per, slots_until
-from authx.admin.overview.totals import KEPT, KEPT_PAST, Totals, key_of, totals_of
+from authx.admin.overview.totals import Totals, key_of, totals_of
+from authx.conf import conf
 from authx.core.actor import NOBODY, Actor
 from authx.core.reasons import EndReason
-from authx.models import DeviceSession
+from authx.models import DeviceSession, HourTotals
 from authx.sessions import end_session, end_user_sessions, refresh_session
 from authx.sessions.continuing import continue_after_password_change, continue_session
+from authx.sessions.hour_totals import count_hours, turnover_of
 from authx.sessions.lookup import find_by_sid
 from authx.sessions.pruning import mark_expired
 from authx.sessions.risk import raise_refresh_rate
@@ -182,85 +184,50 @@ def test_the_sessions_of_clients_are_no_sign_ins(ada, now):
 @pytest.mark.django_db
 @pytest.mark.databases("sqlite", "postgresql")
 @pytest.mark.parametrize("per", list(Per))
-def test_totals_take_three_statements_however_many_slots(ada, per):
-    sign_in(ada)
+@pytest.mark.parametrize("are_counted", [False, True])
+def test_totals_take_four_statements_however_many_slots(ada, per, are_counted):
+    at(sign_in(ada), created_at=timezone.now() - timedelta(days=3))
     now = timezone.now()
     slots = slots_until(now, per)
+    if are_counted:
+        sum(count_hours(conf.RETENTION))
     with CaptureQueriesContext(connection) as counted:
         found = totals_of(slots, now)
     reading = [one["sql"] for one in counted if "authx_devicesession" in one["sql"]]
     assert len(reading) == 3
-    assert len(counted) <= 6  # PostgreSQL: in a transaction, in which it is told not to compile
+    assert len(counted) <= 7  # PostgreSQL: in a transaction, in which it is told not to compile
     sign_in(ada)
     with CaptureQueriesContext(connection) as again:
         assert totals_of(slots, now) == found
     assert len(again) == 0
 
 
-def times_kept(monkeypatch, per, now=NOON):
-    """For how many seconds each value is kept: the totals of all slots, then each slot by itself."""
-    kept = {}
-    monkeypatch.setattr(LocMemCache, "set", lambda self, key, value, timeout: kept.update({key: timeout}))
-    slots = slots_until(now, per)
-    totals_of(slots, now)
-    return kept.pop(key_of(slots)), list(kept.values())
-
-
 @pytest.mark.django_db
 @pytest.mark.parametrize("per", list(Per))
 def test_totals_are_counted_anew_after_five_minutes(monkeypatch, per):
-    assert times_kept(monkeypatch, per)[0] == KEPT.total_seconds() == 300
+    kept = {}
+    monkeypatch.setattr(LocMemCache, "set", lambda self, key, value, timeout: kept.update({key: timeout}))
+    slots = slots_until(NOON, per)
+    totals_of(slots, NOON)
+    assert kept == {key_of(slots): 300}
 
 
-@pytest.mark.django_db
-@pytest.mark.parametrize(("per", "fresh"), [(Per.HOUR, 2), (Per.DAY, 1), (Per.WEEK, 1)])
-def test_what_is_past_is_kept_for_a_day_and_no_two_slots_equally_long(monkeypatch, per, fresh):
-    _whole, times = times_kept(monkeypatch, per)
-    assert len(times) == NUMBERS[per] - fresh
-    assert min(times) == KEPT_PAST.total_seconds()
-    assert len({*times}) == len(times)
-
-
-@pytest.mark.django_db
-def test_a_slot_whose_sessions_are_about_to_be_forgotten_is_kept_no_longer(monkeypatch, settings):
-    settings.AUTHX_RETENTION = timedelta(days=10, hours=1)
-    _whole, times = times_kept(monkeypatch, Per.DAY)
-    assert len(times) == 9  # of June: the days before will be forgotten, today is not over
-    assert min(times) == timedelta(hours=12, minutes=40).total_seconds()
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize("per", list(Per))
-def test_after_five_minutes_only_what_is_new_is_counted(ada, per):
-    now = timezone.now()
-    slots = slots_until(now, per)
-    cache.clear()
-    old = at(sign_in(ada), created_at=slots[3].since)
-    end_session(old.session, "kicked", now=slots[4].since)
-    first = totals_of(slots, now)
-    cache.delete(key_of(slots))
-    change(old.session, created_at=slots[5].since)  # of which nobody takes notice until tomorrow
-    sign_in(ada)
-    again = totals_of(slots, now)
-    assert (again.opened[:-1], again.ended) == (first.opened[:-1], first.ended)
-    assert (again.opened[3], again.ended[4], again.opened[-1]) == (1, {"kicked": 1}, first.opened[-1] + 1)
-    cache.clear()
-    anew = totals_of(slots, now)
-    assert (anew.opened[3], anew.opened[5]) == (0, 1)
-
-
-@pytest.mark.django_db
-def test_what_is_kept_in_part_is_counted_as_if_nothing_were(ada, bob, everything):
-    now = timezone.now()
-    for per in Per:
-        slots = slots_until(now, per)
-        cache.clear()
-        whole = totals_of(slots, now)
-        keys = [key for key in cache._cache if ":past" in key]
-        for key in keys[::2]:
-            del cache._cache[key], cache._expire_info[key]
-        cache.delete(key_of(slots))
-        assert totals_of(slots, now) == whole
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe"])
+@pytest.mark.parametrize("is_pruned", [False, True])
+def test_hours_that_are_counted_already_change_no_number(ada, everything, now, zone, is_pruned):
+    """As after a night, with some hours since, and where nights have been left out."""
+    with timezone.override(ZoneInfo(zone)):
+        slots = [slots_until(now, per) for per in Per]
+    whole = [turnover_of(some, now) for some in slots]
+    assert sum(one.opened for one in whole[-1]) > 20
+    if is_pruned:
+        assert sum(mark_expired(50, now=now)) > 0
+    sum(count_hours(timedelta(days=21), now=now - timedelta(hours=5)))
+    assert HourTotals.objects.count() > 480
+    assert [turnover_of(some, now) for some in slots] == whole
+    for begin in (now - timedelta(days=20, hours=5), now - timedelta(days=3, hours=1)):
+        HourTotals.objects.filter(since__gte=begin, since__lt=begin + timedelta(days=2)).delete()
+    assert [turnover_of(some, now) for some in slots] == whole
 
 
 @pytest.mark.django_db
@@ -440,6 +407,7 @@ def counted(page):
 def test_each_number_is_that_of_the_list_behind_it(boss, everything, per, is_pruned):  # noqa: F811
     if is_pruned:
         assert sum(mark_expired(50)) > 0
+        sum(count_hours(timedelta(days=21)))
     numbers = counted(boss.get(OVERVIEW, per=per).content.decode())
     assert {link: boss.client.get(link).context["cl"].result_count for link in numbers} == numbers
     assert {"idle", "expired", "kicked", "superseded"} <= set(

@@ -28,9 +28,12 @@ from authx.sessions import (
     refresh_session,
 )
 from authx.sessions.connected_apps import disconnect
+from authx.sessions.end_everywhere import end_everyone
+from authx.sessions.kick_telling import told_together
 from authx.sessions.not_me import find_named
 from authx.sessions.risk import record_alarm
 from authx.signals import device_session_opened, notice, password_changed
+from authx.store import database
 from authx.testing import clock
 from tests.branches import another_branch
 from tests.granted import granted, make_client
@@ -106,6 +109,65 @@ def test_a_person_who_is_kicked_is_told_once(ada, bob, admin, heard, way):
         end_sessions(DeviceSession.objects.all(), "kicked", by=admin)
     assert sorted((told.user_pk, told.count) for told in heard) == sorted([(ada.pk, 3), (bob.pk, 1)])
     assert {told.session_id for told in heard if told.count == 3} == {""}
+
+
+@pytest.mark.parametrize("way", ["each of a query", "everywhere", "everybody", "by hand", "in a transaction"])
+def test_who_is_kicked_in_several_transactions_is_told_of_all_at_once(
+    ada, bob, admin, heard, monkeypatch, way
+):
+    monkeypatch.setattr(database, "ROWS_PER_TRANSACTION", 2)
+    for user in (ada, bob, ada, ada, bob, ada, ada):
+        open_session(user)
+    heard.clear()
+    everything = DeviceSession.objects.all()
+    if way == "everywhere":
+        with told_together():
+            for user in (ada, bob):
+                end_user_sessions(user, "kicked", by=admin)
+    elif way == "everybody":
+        end_everyone("kicked", by=admin)
+    elif way == "by hand":
+        desk = Client()
+        desk.force_login(admin)
+        chosen = [str(pk) for pk in everything.values_list("pk", flat=True)]
+        sent = {"action": "kick", "_selected_action": chosen, "post": "yes", "reason": ""}
+        assert desk.post("/admin/authx/devicesession/", sent).status_code == 302
+    elif way == "in a transaction":
+        with transaction.atomic():
+            end_sessions(everything, "kicked", by=admin)
+            assert heard == []
+    else:
+        end_sessions(everything, "kicked", by=admin)
+    told = [(one.user_pk, one.count) for one in heard if one.kind == "kicked"]
+    assert sorted(told) == sorted([(ada.pk, 5), (bob.pk, 2)])
+    assert not SentNotice.objects.filter(kind="kicked").exclude(held_back_count=0).exists()
+
+
+def test_of_a_kick_that_is_cut_short_its_users_are_told_of_what_has_ended(ada, admin, heard, monkeypatch):
+    monkeypatch.setattr(database, "ROWS_PER_TRANSACTION", 2)
+    for _ in range(5):
+        open_session(ada)
+    heard.clear()
+
+    def kick():
+        with told_together():
+            end_sessions(ada.device_sessions.all(), "kicked", by=admin)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        kick()
+    assert [(one.kind, one.count) for one in heard if one.kind == "kicked"] == [("kicked", 5)]
+
+
+def test_of_a_kick_that_is_rolled_back_nobody_is_told(ada, admin, heard):
+    open_session(ada)
+    heard.clear()
+    with told_together():
+        with transaction.atomic():
+            end_sessions(ada.device_sessions.all(), "kicked", by=admin)
+            transaction.set_rollback(True)
+        assert end_sessions(ada.device_sessions.all(), "kicked", by=admin) == 1
+    assert [one.count for one in heard if one.kind == "kicked"] == [1]
 
 
 def test_of_kicks_that_are_held_back_each_device_is_named(ada, admin, heard):

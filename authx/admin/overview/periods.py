@@ -14,6 +14,8 @@ from django.utils import timezone
 from django.utils.formats import date_format, get_format
 from django.utils.translation import pgettext
 
+from authx.sessions.turnover import Span
+
 
 class Per(StrEnum):
     """What one bar of the chart stands for."""
@@ -28,11 +30,9 @@ NUMBERS: Final = {Per.HOUR: 24, Per.DAY: 30, Per.WEEK: 12}
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
-    """One hour, day or week: from ``since`` until just before ``until``, both in UTC."""
+class Slot(Span):
+    """One hour, day or week; its edges are in UTC."""
 
-    since: datetime
-    until: datetime
     #: As a table names it, and as an axis does.
     name: str
     short: str

@@ -1,9 +1,9 @@
-"""How many sessions began and ended, and how many are live: kept for minutes; what is past, for a day."""
+"""How many sessions began and ended, and how many are live: kept in the cache for some minutes."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -11,19 +11,15 @@ from typing import Any, Final
 from django.core.cache import cache
 
 from authx import metrics
-from authx.admin.overview.counting import count_alarmed, count_live, count_slots
+from authx.admin.overview.counting import count_alarmed, count_live
 from authx.admin.overview.periods import Slot
-from authx.conf import conf
+from authx.sessions.hour_totals import turnover_of
+from authx.sessions.turnover import Turnover
 from authx.store import database
 
 logger = logging.getLogger("authx")
 
 KEPT: Final = timedelta(minutes=5)
-#: Of a slot that was over so long ago, hardly anything changes: it is kept for longer than ``KEPT_PAST``.
-SETTLED: Final = timedelta(hours=1)
-KEPT_PAST: Final = timedelta(days=1)
-#: Each slot is kept for so much longer than the one before it: they are not all counted anew at once.
-_APART: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,48 +41,29 @@ class Totals:
     @property
     def reasons(self) -> dict[str, int]:
         """Return how many sessions ended for each reason."""
-        found: dict[str, int] = {}
+        found = Turnover()
         for one in self.ended:
-            for reason, number in one.items():
-                found[reason] = found.get(reason, 0) + number
-        return found
+            found.add(Turnover(0, one))
+        return found.ended
 
 
 def totals_of(slots: Sequence[Slot], now: datetime) -> Totals:
-    """Return the totals of these slots, at most ``KEPT`` old; three statements if they have to be counted.
-
-    Of slots that are past, ``KEPT_PAST`` old and some hours more: then those are counted that are not kept.
-    """
-    whole = key_of(slots)
-    kept = _kept([whole, *map(_key, slots)])
-    if kept is None:  # and to write to a cache that is down costs time as well
-        return _count(slots, now, {})[0]
-    if whole in kept:
-        return Totals(**kept[whole])
-    found, counted = _count(slots, now, kept)
-    values: dict[str, tuple[Any, timedelta]] = {whole: (asdict(found), KEPT)}
-    for number, slot in enumerate(slots):
-        if _key(slot) in counted:
-            values[_key(slot)] = counted[_key(slot)], _time_of(slot, number, now)
-    _keep(values)
-    return found
-
-
-def _count(slots: Sequence[Slot], now: datetime, kept: Mapping[str, Any]) -> tuple[Totals, dict[str, Any]]:
-    """Return the totals, and of each slot that is not kept, by its key, what has been counted."""
-    missing = [slot for slot in slots if _key(slot) not in kept]
-    counted = dict(zip(map(_key, missing), count_slots(missing, now), strict=True))
-    opened, ended = zip(*({**kept, **counted}[_key(slot)] for slot in slots), strict=True)
+    """Return the totals of these slots, at most ``KEPT`` old; four statements if they have to be counted."""
+    key = key_of(slots)
+    if (kept := _kept(key)) is not None:
+        return Totals(**kept)
+    turnover = turnover_of(slots, now)
     live, users = count_live(now)
     found = Totals(
         as_of=now.timestamp(),
-        opened=[max(0, number) for number in opened],
-        ended=list(ended),
+        opened=[max(0, one.opened) for one in turnover],
+        ended=[one.ended for one in turnover],
         live=live,
         users=users,
         alarmed=count_alarmed(slots[0].since, now),
     )
-    return found, counted
+    _keep(key, asdict(found))
+    return found
 
 
 def key_of(slots: Sequence[Slot]) -> str:
@@ -95,31 +72,17 @@ def key_of(slots: Sequence[Slot]) -> str:
     return f"authx:overview:{database.alias()}:{begin}:{end}"
 
 
-def _key(slot: Slot) -> str:
-    return f"{key_of([slot])}:past"
-
-
-def _time_of(slot: Slot, number: int, now: datetime) -> timedelta:
-    """Return how long a slot is kept: not at all before it is settled, or once its sessions are forgotten."""
-    if slot.until + SETTLED > now:
-        return timedelta(0)
-    return min(KEPT_PAST + number * _APART, slot.since + conf.RETENTION - now)
-
-
-def _kept(keys: Sequence[str]) -> dict[str, Any] | None:
-    """Return what is kept of these; None if the cache is down."""
+def _kept(key: str) -> Any:
     try:
-        return dict(cache.get_many(keys))
+        return cache.get(key)
     except Exception:  # each cache backend has its own errors
         _report_failure()
         return None
 
 
-def _keep(values: dict[str, tuple[Any, timedelta]]) -> None:
+def _keep(key: str, value: Any) -> None:
     try:
-        for key, (value, time) in values.items():
-            if time > timedelta(0):
-                cache.set(key, value, timeout=time.total_seconds())
+        cache.set(key, value, timeout=KEPT.total_seconds())
     except Exception:
         _report_failure()
 

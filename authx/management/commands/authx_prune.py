@@ -15,6 +15,8 @@ from authx.issuer.client_ending import end_sessions_of_disabled
 from authx.management.base import DatabaseCommand
 from authx.sessions import erasure, not_before
 from authx.sessions.code_pruning import prune_codes
+from authx.sessions.hour_totals import count_hours, prune_totals
+from authx.sessions.kick_telling import told_together
 from authx.sessions.notice_turns import prune_turns
 from authx.sessions.pruning import mark_expired, prune
 from authx.sessions.single_use import prune_used
@@ -37,12 +39,15 @@ class Command(DatabaseCommand):
         if not 1 <= batch <= 10_000 or (days is not None and not 0 <= days <= LONGEST_LIFE.days):
             raise CommandError(f"--batch must be from 1 to 10000, --days from 0 to {LONGEST_LIFE.days}.")
         keep = conf.RETENTION if days is None else timedelta(days=days)
-        deque(self._take_turns("caught up with", not_before.catch_up(batch), pause, options), 0)
+        with told_together():
+            deque(self._take_turns("caught up with", not_before.catch_up(batch), pause, options), 0)
         left = end_sessions_of_disabled(batch)
         deque(self._take_turns("sessions of disabled clients ended", left, pause, options), 0)
         not_before.prune_marks()
         marked = sum(self._take_turns("marked", mark_expired(batch), pause, options))
         deleted = sum(self._take_turns("deleted", prune(keep, batch), pause, options))
+        deque(self._take_turns("hours counted", count_hours(keep), pause, options), 0)
+        deque(self._take_turns("totals of hours deleted", prune_totals(keep, batch), pause, options), 0)
         deque(self._take_turns("lines of the log deleted", revocation_log.prune(batch), pause, options), 0)
         deque(self._take_turns("used tickets and proofs deleted", prune_used(batch), pause, options), 0)
         deque(self._take_turns("authorization codes deleted", prune_codes(batch), pause, options), 0)
