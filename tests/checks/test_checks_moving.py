@@ -32,6 +32,14 @@ def test_a_site_that_moves_says_until_when(settings):
     assert COOKIES in message.hint
 
 
+def test_a_site_without_time_zones_is_told_so_and_by_nothing_else(settings):
+    from authx.checks import check_together
+
+    settings.USE_TZ, settings.AUTHX_MOVING_UNTIL = False, LATER
+    assert check_moving() == []
+    assert "E008" in ids(check_together())
+
+
 @pytest.mark.parametrize("value", ["2999-12-31", datetime(2999, 12, 31), timedelta(days=1), 0, False])
 def test_a_date_is_an_aware_datetime(value, settings):
     from authx.checks import check_settings

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
-from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from authx import clocks
 from authx.checks.authentication import name_of, places
 from authx.checks.delegated_views import callbacks
 from authx.conf import Conf
@@ -50,7 +50,7 @@ def _until() -> Iterator[CheckMessage]:
         text = "authx.contrib.moving is installed, and nothing says until when it takes old credentials."
         hint = "Set AUTHX_MOVING_UNTIL: the latest of them expires then, or its user signs in again."
         yield Error(text, hint=hint, id="authx.E050")
-    elif until <= timezone.now():
+    elif until.timestamp() <= clocks.time():  # not ``timezone.now``, which is naive where USE_TZ is reported
         text = "AUTHX_MOVING_UNTIL has passed: authx.contrib.moving takes no old credential any more."
         hint = f"Take out, with the views and the tables: {', '.join(_left())}."
         yield Warning(text, hint=hint, id="authx.W050")
