@@ -101,12 +101,12 @@ class OldRefreshToken:
             raise ImproperlyConfigured("blacklists needs rest_framework_simplejwt.token_blacklist installed.")
 
     def blacklist_if_any(self) -> bool:
-        """Put it on the site's blacklist; return False if there is none.
+        """Put it on the site's blacklist; return False if there is none, or no name to be there by.
 
         Raises:
             RefreshMalformed: it names what no user of this site can be.
         """
-        has_one = hasattr(self._token, "blacklist")
+        has_one = bool(jwt.api_settings.JTI_CLAIM) and hasattr(self._token, "blacklist")
         if has_one:
             try:
                 self._token.blacklist()
