@@ -29,15 +29,15 @@ _STORING: Final = "django.middleware.cache.UpdateCacheMiddleware"
 def check_middleware(**kwargs: Any) -> list[CheckMessage]:
     """Demand DeviceSessionMiddleware directly after AuthenticationMiddleware, before any use of the user."""
     order = list(settings.MIDDLEWARE)
-    places = _places(order, MIDDLEWARE)
+    places = places_in(order, MIDDLEWARE)
     if not places:
         return []  # a site may use the API alone
     place = places[0]
     hint = f"Put {MIDDLEWARE} directly after {_AUTHENTICATION}."
-    if place - 1 not in _places(order, _AUTHENTICATION):
+    if place - 1 not in places_in(order, _AUTHENTICATION):
         text = "DeviceSessionMiddleware does not stand directly after AuthenticationMiddleware."
         return [Error(text, hint=hint, id="authx.E009")]
-    early = [order[number] for name in _MUST_FOLLOW for number in _places(order[:place], name)]
+    early = [order[number] for name in _MUST_FOLLOW for number in places_in(order[:place], name)]
     found: list[CheckMessage] = [
         Error(f"{name} stands before DeviceSessionMiddleware.", hint=hint, id="authx.E010") for name in early
     ]
@@ -49,7 +49,7 @@ def check_middleware(**kwargs: Any) -> list[CheckMessage]:
 
 def check_pages(**kwargs: Any) -> list[CheckMessage]:
     """Demand the middleware where our pages are mounted."""
-    if _places(list(settings.MIDDLEWARE), MIDDLEWARE) or not is_mounted("authx:login"):
+    if places_in(list(settings.MIDDLEWARE), MIDDLEWARE) or not is_mounted("authx:login"):
         return []
     text = "authx.pages.urls is mounted, and DeviceSessionMiddleware is not in MIDDLEWARE."
     hint = f"Put {MIDDLEWARE} directly after {_AUTHENTICATION}: pages would not see that a session ended."
@@ -57,27 +57,27 @@ def check_pages(**kwargs: Any) -> list[CheckMessage]:
 
 
 def _sessions(before: list[str]) -> list[CheckMessage]:
-    if any(name.endswith("SessionMiddleware") for name in before) or _places(before, _SESSIONS):
+    if any(name.endswith("SessionMiddleware") for name in before) or places_in(before, _SESSIONS):
         return []
     text = "No SessionMiddleware stands before AuthenticationMiddleware, which reads the Django session."
     return [Error(text, hint=f"Put {_SESSIONS} before it.", id="authx.E054")]
 
 
 def _caches(behind: list[str]) -> list[CheckMessage]:
-    late = [behind[number] for number in _places(behind, _STORING)]
+    late = [behind[number] for number in places_in(behind, _STORING)]
     text = "stands behind DeviceSessionMiddleware: one visitor's pages are stored for all."
     hint = "Put it first: it has to see Vary: Cookie, which DeviceSessionMiddleware adds on the way out."
     return [Error(f"{name} {text}", hint=hint, id="authx.E055") for name in late]
 
 
 def _languages(behind: list[str]) -> list[CheckMessage]:
-    if not _places(behind, _LOCALE):
+    if not places_in(behind, _LOCALE):
         return []
     text = "LocaleMiddleware stands behind DeviceSessionMiddleware, whose own pages do not know the language."
     return [Warning(text, hint="Put it directly after SessionMiddleware.", id="authx.W056")]
 
 
-def _places(order: list[str], name: str) -> list[int]:
+def places_in(order: list[str], name: str) -> list[int]:
     """Return where a class stands in MIDDLEWARE, or one that is derived from it."""
     return [number for number, path in enumerate(order) if path == name or _is_derived(path, name)]
 

@@ -10,11 +10,16 @@ from rest_framework.views import APIView
 
 from authx.checks.session_apps import check_session_apps
 from authx.contrib.moving.checks import check_moving
+from authx.contrib.moving.jwt_cookies import CookieMiddleware
 from authx.contrib.moving.token_access import AuthTokenAuthentication
 
 COOKIES = "authx.contrib.moving.jwt_cookies.CookieMiddleware"
 AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
 LATER = datetime(2999, 12, 31, tzinfo=UTC)
+
+
+class BlacklistingCookies(CookieMiddleware):
+    blacklists = True
 
 
 def ids(messages):
@@ -32,6 +37,25 @@ def test_a_site_that_moves_says_until_when(settings):
     assert COOKIES in message.hint
 
 
+def test_once_it_is_over_it_names_what_the_move_has_put_anywhere(settings):
+    settings.AUTHX_MOVING_UNTIL = datetime.now(UTC) - timedelta(days=1)
+    handler = "authx.contrib.moving.jwt_access.exception_handler"
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "EXCEPTION_HANDLER": handler}
+    settings.USERSESSIONS_ADAPTER = "authx.contrib.moving.allauth_usersessions.Adapter"
+    settings.SESSION_ENGINE = "user_sessions.backends.db"
+    (message,) = check_moving()
+    for name in (handler, settings.USERSESSIONS_ADAPTER, settings.SESSION_ENGINE):
+        assert name in message.hint
+
+
+def test_a_site_without_time_zones_is_told_so_and_by_nothing_else(settings):
+    from authx.checks import check_together
+
+    settings.USE_TZ, settings.AUTHX_MOVING_UNTIL = False, LATER
+    assert check_moving() == []
+    assert "E008" in ids(check_together())
+
+
 @pytest.mark.parametrize("value", ["2999-12-31", datetime(2999, 12, 31), timedelta(days=1), 0, False])
 def test_a_date_is_an_aware_datetime(value, settings):
     from authx.checks import check_settings
@@ -45,9 +69,9 @@ def test_a_date_is_an_aware_datetime(value, settings):
 def test_the_middleware_stands_between_two_of_djangos(place, found, settings):
     settings.AUTHX_MOVING_UNTIL = LATER
     order = list(settings.MIDDLEWARE)
-    order.insert(place if place >= 0 else len(order), COOKIES)
-    settings.MIDDLEWARE = order
-    assert ids(check_moving()) == found
+    for name in (COOKIES, f"{__name__}.BlacklistingCookies"):
+        settings.MIDDLEWARE = [*order[:place], name, *order[place:]] if place >= 0 else [*order, name]
+        assert ids(check_moving()) == found
 
 
 @pytest.mark.parametrize(

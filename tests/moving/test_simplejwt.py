@@ -524,6 +524,14 @@ def test_a_login_at_the_old_path_is_a_session_at_once(api, ada, password):
     assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credentials")
 
 
+def test_a_token_without_a_name_is_signed_out_as_its_session(api, old, monkeypatch):
+    monkeypatch.setattr(api_settings, "JTI_CLAIM", None)
+    assert api.post("/api/token/blacklist/", {"refresh": str(old)}).status_code == 200
+    body = refresh(api, old).json()
+    assert api.post("/api/token/blacklist/", {"refresh": str(old)}).status_code == 200
+    assert refresh(api, body["refresh"]).json()["reason"] == "logout"
+
+
 @pytest.mark.parametrize("which", ["old", "ours", "moved"])
 def test_blacklisting_signs_out(api, ada, old, which):
     body = refresh(api, old).json() if which != "old" else {}

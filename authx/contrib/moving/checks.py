@@ -8,11 +8,12 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
-from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from authx import clocks
 from authx.checks.authentication import name_of, places
 from authx.checks.delegated_views import callbacks
+from authx.checks.middleware import places_in
 from authx.conf import Conf
 
 _COOKIES: Final = "authx.contrib.moving.jwt_cookies.CookieMiddleware"
@@ -50,7 +51,7 @@ def _until() -> Iterator[CheckMessage]:
         text = "authx.contrib.moving is installed, and nothing says until when it takes old credentials."
         hint = "Set AUTHX_MOVING_UNTIL: the latest of them expires then, or its user signs in again."
         yield Error(text, hint=hint, id="authx.E050")
-    elif until <= timezone.now():
+    elif until.timestamp() <= clocks.time():  # not ``timezone.now``, which is naive where USE_TZ is reported
         text = "AUTHX_MOVING_UNTIL has passed: authx.contrib.moving takes no old credential any more."
         hint = f"Take out, with the views and the tables: {', '.join(_left())}."
         yield Warning(text, hint=hint, id="authx.W050")
@@ -58,16 +59,24 @@ def _until() -> Iterator[CheckMessage]:
 
 def _left() -> list[str]:
     """Return what is left of the move in the settings."""
-    named = [*settings.INSTALLED_APPS, *settings.MIDDLEWARE, *_default_classes()]
-    return [name for name in named if name.startswith(_OLD)]
+    named = [*settings.INSTALLED_APPS, *settings.MIDDLEWARE, *_default_classes(), *_other_names()]
+    return [name for name in named if isinstance(name, str) and name.startswith(_OLD)]
+
+
+def _other_names() -> list[Any]:
+    """Return what the settings that hold one name each say, and that a move has changed or is to change."""
+    drf = getattr(settings, "REST_FRAMEWORK", None) or {}
+    adapter = getattr(settings, "USERSESSIONS_ADAPTER", None)
+    return [drf.get("EXCEPTION_HANDLER"), adapter, settings.SESSION_ENGINE]
 
 
 def _middleware() -> Iterator[CheckMessage]:
     order = list(settings.MIDDLEWARE)
-    if _COOKIES not in order:
+    places = places_in(order, _COOKIES)
+    if not places:
         return
-    before = order[: order.index(_COOKIES)]
-    if _AUTHENTICATION in before or not any(name.endswith(_SESSION) for name in before):
+    before = order[: places[0]]
+    if places_in(before, _AUTHENTICATION) or not any(name.endswith(_SESSION) for name in before):
         text = "CookieMiddleware does not stand between SessionMiddleware and AuthenticationMiddleware."
         hint = f"Put {_COOKIES} directly before {_AUTHENTICATION}: whom it signs in is asked behind it."
         yield Error(text, hint=hint, id="authx.E051")

@@ -22,7 +22,8 @@ from authx.api.admitting import let_in, or_refuse
 from authx.api.exceptions import Unavailable
 from authx.conf import secret_keys
 from authx.contrib.moving.endings import ended_since
-from authx.contrib.moving.jwt_refresh import OldRefreshToken, issued_at, known_by_claim
+from authx.contrib.moving.jwt_claims import UNUSABLE, has_usable_names, issued_at
+from authx.contrib.moving.jwt_refresh import OldRefreshToken, known_by_claim
 from authx.contrib.moving.once import is_over, moved_session
 from authx.core.access_token import is_access_token
 from authx.core.refresh_token import read_refresh_token
@@ -63,7 +64,13 @@ class Judged:
         """
         if is_over():
             raise InvalidToken({"detail": _("Tokens of this kind are no longer taken.")})
-        return super().get_validated_token(raw_token)  # type: ignore[misc]
+        try:
+            token = super().get_validated_token(raw_token)  # type: ignore[misc]
+        except UNUSABLE as error:
+            raise _unusable() from error
+        if not has_usable_names(token):
+            raise _unusable()
+        return token
 
     def get_user(self, validated_token: Any) -> Any:
         """Return its user, if nothing has been ended since it was issued.
@@ -79,6 +86,8 @@ class Judged:
                 reason = ended_since(user, since, by_session=True, but=known_by_claim())
         except StoreUnavailable as error:
             raise Unavailable from error
+        except UNUSABLE as error:  # of a key that no user of this site can have
+            raise _unusable() from error
         if reason is not None:
             raise InvalidToken({"detail": _("Ended since it was issued."), "reason": reason})
         return user
@@ -86,6 +95,10 @@ class Judged:
 
 class SimpleJWTAuthentication(Judged, JWTAuthentication):
     """Old access tokens until AUTHX_MOVING_UNTIL; behind ours in DEFAULT_AUTHENTICATION_CLASSES."""
+
+
+def _unusable() -> InvalidToken:
+    return InvalidToken({"detail": _("Invalid token.")})
 
 
 @sensitive_variables()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Final, cast
 
-from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 from django.views.decorators.debug import sensitive_variables
 from jwt.exceptions import PyJWKClientConnectionError
@@ -16,6 +16,7 @@ from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 
 from authx.contrib.moving.endings import ended_since
+from authx.contrib.moving.jwt_claims import UNUSABLE, has_usable_names, issued_at
 from authx.contrib.moving.once import OldCredential, mark_of
 from authx.core.reasons import EndReason
 from authx.errors import RefreshMalformed, SessionEnded, StoreUnavailable
@@ -100,10 +101,17 @@ class OldRefreshToken:
             raise ImproperlyConfigured("blacklists needs rest_framework_simplejwt.token_blacklist installed.")
 
     def blacklist_if_any(self) -> bool:
-        """Put it on the site's blacklist; return False if there is none."""
-        has_one = hasattr(self._token, "blacklist")
+        """Put it on the site's blacklist; return False if there is none, or no name to be there by.
+
+        Raises:
+            RefreshMalformed: it names what no user of this site can be.
+        """
+        has_one = bool(jwt.api_settings.JTI_CLAIM) and hasattr(self._token, "blacklist")
         if has_one:
-            self._token.blacklist()
+            try:
+                self._token.blacklist()
+            except UNUSABLE as error:
+                raise RefreshMalformed("it can name no user") from error
         return has_one
 
     def _issued_at(self) -> datetime:
@@ -114,12 +122,6 @@ class OldRefreshToken:
             if (noted := rows.values_list("created_at", flat=True).first()) is not None:
                 return min(cast(datetime, noted), at + timedelta(seconds=1))  # it may be noted later
         return at
-
-
-def issued_at(token: Any) -> datetime:
-    """Return the ``iat`` of a token; long ago where it has none."""
-    iat = token.get("iat")
-    return datetime.fromtimestamp(iat if isinstance(iat, int | float) else 0, UTC)
 
 
 def known_by_claim() -> set[str]:
@@ -142,7 +144,7 @@ def user_of(token: Any, authentication: Any) -> Any:
         if code == "token_not_valid":
             raise RefreshMalformed("it names no user") from error
         raise SessionEnded(_REASONS.get(code, EndReason.USER_DISABLED).value) from error
-    except (ValueError, TypeError, OverflowError, ValidationError) as error:
+    except UNUSABLE as error:
         raise SessionEnded(EndReason.USER_DELETED.value) from error
 
 
@@ -156,10 +158,12 @@ def _read(text: object, token_class: Any) -> Any:
             token.check_exp(jwt.api_settings.SLIDING_TOKEN_REFRESH_EXP_CLAIM)
     except ExpiredTokenError as error:
         raise SessionEnded(EndReason.EXPIRED.value) from error
-    except (TokenError, ValueError, RecursionError) as error:
+    except (TokenError, RecursionError, *UNUSABLE) as error:
         if _is_outage(error):
             raise StoreUnavailable("the keys of JWK_URL cannot be had") from error
         raise RefreshMalformed("it was never issued") from error
+    if not has_usable_names(token):
+        raise RefreshMalformed("its claims are no names")
     return token
 
 

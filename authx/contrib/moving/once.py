@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
@@ -33,6 +34,8 @@ from authx.sessions.lookup import Snapshot, find_adopted
 from authx.store import database
 
 _APP: Final = "authx.contrib.moving"
+#: Visible ASCII, of which no token of any package is longer.
+_TOKEN: Final = re.compile(r"[\x21-\x7e]{1,1024}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,12 @@ def mark_of(kind: str, *parts: Any) -> str:
     """
     text = json.dumps(["moved", kind, *parts], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+@sensitive_variables()
+def may_be_token(text: object) -> TypeGuard[str]:
+    """Return whether a text can be an opaque token of some package; nobody is asked about any other."""
+    return isinstance(text, str) and _TOKEN.fullmatch(text) is not None
 
 
 def is_over(now: datetime | None = None) -> bool:

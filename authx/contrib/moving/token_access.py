@@ -14,7 +14,7 @@ from rest_framework.exceptions import AuthenticationFailed
 
 from authx.api.exceptions import Unavailable
 from authx.contrib.moving.endings import ended_since, follow
-from authx.contrib.moving.once import is_over, moved_session
+from authx.contrib.moving.once import is_over, may_be_token, moved_session
 from authx.errors import StoreUnavailable
 from authx.sessions.liveness import end_of
 from authx.store import database
@@ -36,12 +36,13 @@ class Judged:
         """
         if is_over():
             raise AuthenticationFailed(_("Tokens of this kind are no longer taken."))
+        text = credential.decode("latin-1") if isinstance(credential, bytes) else credential
+        if not may_be_token(text):
+            raise AuthenticationFailed(_("Invalid token."))
         try:
             with database.store_errors():
                 user, token = super().authenticate_credentials(credential)  # type: ignore[misc]
                 is_ended = ended_since(user, token.created) is not None or self._has_ended(credential)
-        except UnicodeDecodeError:
-            raise AuthenticationFailed(_("Invalid token.")) from None
         except StoreUnavailable as error:
             raise Unavailable from error
         if is_ended:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any
 
 from django.conf import settings
 from django.db.transaction import non_atomic_requests
@@ -23,7 +22,7 @@ from authx.api.serializers import BodySerializer, DeviceSerializer
 from authx.api.tokens import token_body
 from authx.api.views.base import AuthxAPIView, BoundedJSONParser
 from authx.conf import conf
-from authx.contrib.moving.once import OldCredential, move
+from authx.contrib.moving.once import OldCredential, may_be_token, move
 from authx.core.rates import Rate
 from authx.errors import RefreshMalformed
 from authx.http.client_address import client_network, is_behind_unknown_proxy
@@ -31,9 +30,6 @@ from authx.http.renewal import never_renew
 from authx.sessions import Credentials, Device
 from authx.store import database
 from authx.store.counters import count
-
-#: Visible ASCII, of which no token of any package is longer.
-_TOKEN: Final = re.compile(r"[\x21-\x7e]{1,1024}")
 
 
 class DeviceBody(BodySerializer):
@@ -108,7 +104,7 @@ class Exchange(OwnVerdict, AuthxAPIView):
             text = in_header.strip(" ")
         if text is None:
             raise Refused("not_authenticated")
-        if not isinstance(text, str) or not _TOKEN.fullmatch(text):
+        if not may_be_token(text):
             raise RefreshMalformed("it is no token of anybody's")
         return text
 
