@@ -145,7 +145,7 @@ def test_every_column_is_either_erased_or_kept():
     for model, erased in ERASED.items():
         assert {field.name for field in model._meta.fields} == erased | KEPT[model], model
     undecided = set(apps.get_app_config("authx").get_models()) - set(ERASED)
-    about_nobody = {"ServiceClient", "SigningKey", "UsedTicket", "AuthorizationCode", "Consent"}
+    about_nobody = {"ServiceClient", "SigningKey", "UsedTicket", "AuthorizationCode", "Consent", "HourTotals"}
     about_nobody.add("SentNotice")  # deleted with what they were told of: see tests/notices
     assert {model.__name__ for model in undecided} == about_nobody
     assert ERASED[DeviceSession] == set(erasure.SESSION_COLUMNS | erasure.DEVICE_ID)
