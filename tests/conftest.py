@@ -75,7 +75,7 @@ def _nothing_left_over() -> Iterator[None]:
     from authx.gate.revocation import sources
     from authx.http.django_session import _forced_keys
     from authx.logins.outcome import take_last
-    from authx.store.after_transaction import _PENDING
+    from authx.store.after_transaction import _PENDING, _keeping
 
     take_last()
     _forced_keys.clear()
@@ -87,6 +87,7 @@ def _nothing_left_over() -> Iterator[None]:
 
     for connection in connections.all(initialized_only=True):
         connection.__dict__.pop(_PENDING, None)
+    _keeping.clear()
 
 
 @pytest.fixture

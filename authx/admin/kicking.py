@@ -19,7 +19,7 @@ from authx.http.actor import actor_of
 from authx.http.words import together
 from authx.models import DeviceSession, DeviceSessionQuerySet
 from authx.sessions import end_sessions, end_user_sessions
-from authx.sessions.kick_telling import told_together
+from authx.sessions.kick_announcing import announced_together
 from authx.store.database import alias, chunks
 
 #: Rows listed on a confirmation page; the rest are counted.
@@ -40,7 +40,7 @@ def kick_or_ask(
     chosen = Chosen.of(request, targets, include_own=include_own)
     if is_filled and form.agrees_with(chosen):
         note, everywhere = form.cleaned_data["reason"], action == "kick_everywhere"
-        with told_together():
+        with announced_together():
             _kick(model_admin, request, chosen, note, everywhere=everywhere)
         _report_left_out(model_admin, request, chosen, include_own=include_own)
         return None

@@ -9,7 +9,7 @@ from uuid import UUID
 from authx.core.revocation_log import EVERYBODY
 from authx.models import DeviceSession, NotBeforeMark
 from authx.sessions.ending import Ending, end_all
-from authx.sessions.kick_telling import told_together
+from authx.sessions.kick_announcing import announced_together
 from authx.sessions.not_before import catch_up_with, write_mark
 from authx.sessions.ports import actor_of
 from authx.sessions.queries import continuing
@@ -53,7 +53,7 @@ def end_user_sessions(
         mark = None if subject is None else write_mark(subject, ending, keep)
         return mark, end_all(_under_another(key, subject, keep), ending)
 
-    with told_together():
+    with announced_together():
         mark, ended = database.transact(write)
         if mark is not None:
             ended += sum(catch_up_with(mark, ending, database.ROWS_PER_TRANSACTION))
@@ -66,7 +66,7 @@ def end_everyone(
     """End everybody's sessions, as ``end_user_sessions`` does for one user; those of ``by`` included."""
     ending = Ending.of(reason, actor_of(request, by), note, now)
     mark = database.transact(lambda: write_mark(EVERYBODY, ending))
-    with told_together():
+    with announced_together():
         return sum(catch_up_with(mark, ending, database.ROWS_PER_TRANSACTION))
 
 

@@ -16,7 +16,7 @@ from authx.core.actor import NOBODY, Actor
 from authx.core.reasons import VERDICTS, EndReason
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import audit
-from authx.sessions.kick_telling import tell_of, told_together
+from authx.sessions.kick_announcing import announce, announced_together
 from authx.sessions.ports import actor_of
 from authx.store import database, revocation_log
 
@@ -103,7 +103,7 @@ def end_sessions(
     if not found:
         return 0
     end = end_all if len(found) == 1 else end_at_once
-    with told_together():
+    with announced_together():
         return end(found, Ending.of(reason, actor_of(request, by), note, now))
 
 
@@ -211,7 +211,7 @@ def record(keys: Sequence[UUID], ending: Ending, *, logged: bool = True) -> None
             revocation_log.write(keys, reason)
         database.after_commit(lambda: _announce(keys, ending))
         if ending.reason is EndReason.KICKED:
-            tell_of(keys)
+            announce(keys)
 
 
 def _announce(keys: Sequence[UUID], ending: Ending) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
+from weakref import finalize
 
 from django.db import connections
 
@@ -67,10 +68,21 @@ def run_even_on_rollback(function: Callable[[], Any]) -> None:
         _run_logged(function)
         return
     function = pin_to_alias(function)
-    pending = connection.__dict__.setdefault(_PENDING, [])
+    pending = connection.__dict__.get(_PENDING)
+    if pending is None:
+        pending = connection.__dict__[_PENDING] = []
+        finalize(connection, _keeping.discard, id(connection))  # its thread may end before its next request
     pending.append(function)
     _keeping.add(id(connection))
-    after_commit(lambda: function in pending and (pending.remove(function), function()))
+
+    def committed() -> None:
+        if function in pending:
+            pending.remove(function)
+            if not pending:
+                _keeping.discard(id(connection))
+            function()
+
+    after_commit(committed)
 
 
 def has_pending() -> bool:

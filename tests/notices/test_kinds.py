@@ -29,7 +29,7 @@ from authx.sessions import (
 )
 from authx.sessions.connected_apps import disconnect
 from authx.sessions.end_everywhere import end_everyone
-from authx.sessions.kick_telling import told_together
+from authx.sessions.kick_announcing import announced_together
 from authx.sessions.not_me import find_named
 from authx.sessions.risk import record_alarm
 from authx.signals import device_session_opened, notice, password_changed
@@ -121,7 +121,7 @@ def test_who_is_kicked_in_several_transactions_is_told_of_all_at_once(
     heard.clear()
     everything = DeviceSession.objects.all()
     if way == "everywhere":
-        with told_together():
+        with announced_together():
             for user in (ada, bob):
                 end_user_sessions(user, "kicked", by=admin)
     elif way == "everybody":
@@ -150,7 +150,7 @@ def test_of_a_kick_that_is_cut_short_its_users_are_told_of_what_has_ended(ada, a
     heard.clear()
 
     def kick():
-        with told_together():
+        with announced_together():
             end_sessions(ada.device_sessions.all(), "kicked", by=admin)
             raise ZeroDivisionError
 
@@ -162,7 +162,7 @@ def test_of_a_kick_that_is_cut_short_its_users_are_told_of_what_has_ended(ada, a
 def test_of_a_kick_that_is_rolled_back_nobody_is_told(ada, admin, heard):
     open_session(ada)
     heard.clear()
-    with told_together():
+    with announced_together():
         with transaction.atomic():
             end_sessions(ada.device_sessions.all(), "kicked", by=admin)
             transaction.set_rollback(True)

@@ -16,7 +16,7 @@ from authx.management.base import DatabaseCommand
 from authx.sessions import erasure, not_before
 from authx.sessions.code_pruning import prune_codes
 from authx.sessions.hour_totals import count_hours, prune_totals
-from authx.sessions.kick_telling import told_together
+from authx.sessions.kick_announcing import announced_together
 from authx.sessions.notice_turns import prune_turns
 from authx.sessions.pruning import mark_expired, prune
 from authx.sessions.single_use import prune_used
@@ -39,7 +39,7 @@ class Command(DatabaseCommand):
         if not 1 <= batch <= 10_000 or (days is not None and not 0 <= days <= LONGEST_LIFE.days):
             raise CommandError(f"--batch must be from 1 to 10000, --days from 0 to {LONGEST_LIFE.days}.")
         keep = conf.RETENTION if days is None else timedelta(days=days)
-        with told_together():
+        with announced_together():
             deque(self._take_turns("caught up with", not_before.catch_up(batch), pause, options), 0)
         left = end_sessions_of_disabled(batch)
         deque(self._take_turns("sessions of disabled clients ended", left, pause, options), 0)

@@ -20,7 +20,7 @@ _kicked: ContextVar[list[UUID] | None] = ContextVar("authx_kicked", default=None
 
 
 @contextmanager
-def told_together() -> Iterator[None]:
+def announced_together() -> Iterator[None]:
     """Let whoever is kicked out in this block be told of all their sessions at once, when it is over.
 
     Of what it has ended, too, if it ends in an error; in a surrounding transaction, after that.
@@ -34,16 +34,16 @@ def told_together() -> Iterator[None]:
         yield
     finally:
         _kicked.reset(token)
-        database.after_commit(lambda: _tell(kicked))
+        database.after_commit(lambda: _announce(kicked))
 
 
-def tell_of(keys: Sequence[UUID]) -> None:
+def announce(keys: Sequence[UUID]) -> None:
     """Tell of sessions kicked out in this transaction, after its commit; within a larger act, after that."""
     kicked = _kicked.get()
-    database.after_commit(partial(_tell, keys) if kicked is None else partial(kicked.extend, keys))
+    database.after_commit(partial(_announce, keys) if kicked is None else partial(kicked.extend, keys))
 
 
-def _tell(keys: Sequence[UUID]) -> None:
+def _announce(keys: Sequence[UUID]) -> None:
     listener = kick_listener.provider() if keys else None
     if listener is not None:
         for together in _by_users(keys):
