@@ -128,12 +128,15 @@ def _part(number: int, since: datetime, until: datetime, column: str, rows: Any,
 
 @contextmanager
 def _without_compiler(using: str) -> Iterator[None]:
-    """Let PostgreSQL not compile the statement of very many parts (``jit``): that takes it ten seconds."""
+    """Let PostgreSQL not compile the statement of very many parts (``jit``): that takes it ten seconds.
+
+    In a surrounding transaction it compiles nothing until that is over; a savepoint would be two statements.
+    """
     connection = connections[using]
     if connection.vendor != "postgresql":
         yield
         return
-    with transaction.atomic(using=using), connection.cursor() as cursor:
+    with transaction.atomic(using=using, savepoint=False), connection.cursor() as cursor:
         cursor.execute("SET LOCAL jit = off")
         yield
 

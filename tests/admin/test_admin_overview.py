@@ -522,7 +522,7 @@ def test_it_takes_few_statements(boss, ada):  # noqa: F811
     with CaptureQueriesContext(connection) as second:
         boss.get(OVERVIEW)
     assert len(second) == 4
-    assert len(first) <= 11  # three of PostgreSQL's are a transaction without its compiler
+    assert len(first) <= 10
 
 
 @pytest.mark.django_db
