@@ -43,13 +43,13 @@ class Tidying:
         self._lock = Lock()
         self._last = self._clock()
 
-    def after_commit(self) -> None:
-        """Delete old codes after the surrounding transaction, if the hour is over."""
+    def after_commit(self, now: datetime | None = None) -> None:
+        """Delete codes that are old by ``now``, after this transaction, if the hour is over."""
         with self._lock:
             if self._clock() - self._last < INTERVAL:
                 return
             self._last = self._clock()
-        database.after_commit(lambda: deque(islice(prune_codes(_BATCH), _BATCHES), 0))
+        database.after_commit(lambda: deque(islice(prune_codes(_BATCH, now=now), _BATCHES), 0))
 
 
 tidying = Tidying()

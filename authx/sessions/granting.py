@@ -74,7 +74,7 @@ def issue_code(
             row.save(using=database.alias(), force_insert=True)
         except IntegrityError as error:
             raise StoreUnavailable("who allows it, or what, has just been deleted") from error
-        tidying.after_commit()
+        tidying.after_commit(now)
     return code
 
 

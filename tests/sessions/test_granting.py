@@ -16,7 +16,7 @@ from authx.core.pkce import challenge_of
 from authx.errors import OAuthError, SessionEnded, StoreUnavailable
 from authx.gate.verify import ensure_live, read_claims
 from authx.models import AuthorizationCode, DeviceSession, SessionEvent
-from authx.sessions import end_everyone, end_session, end_user_sessions, open_session
+from authx.sessions import end_everyone, end_session, end_user_sessions, granting, open_session
 from authx.sessions.code_pruning import INTERVAL, Tidying, prune_codes
 from authx.sessions.continuing import continue_session
 from authx.sessions.lookup import find_by_sid
@@ -396,6 +396,19 @@ def test_now_and_then_a_process_that_issues_codes_does(client, login, django_cap
             tidying.after_commit()
         left.append(AuthorizationCode.objects.count())
     assert left == [1, 0, 1]
+
+
+def test_and_judges_what_is_old_by_the_time_that_the_code_was_issued_at(
+    client, login, monkeypatch, django_capture_on_commit_callbacks
+):
+    seconds = [0.0]
+    monkeypatch.setattr(granting, "tidying", Tidying(lambda: seconds[0]))
+    long_ago = NOW - timedelta(days=400)
+    code_of(client, login, now=long_ago - timedelta(days=2))
+    seconds[0] = INTERVAL
+    with django_capture_on_commit_callbacks(execute=True):
+        code = code_of(client, login, now=long_ago)
+    assert list(AuthorizationCode.objects.all()) == [row_of(code)]
 
 
 def test_a_code_that_was_sent_to_where_the_client_is_no_more_is_dead(client, login):
