@@ -6,17 +6,26 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
 #: Seconds that anything may take to come up or to end.
 DEADLINE = 30.0
 
 
+#: Below those that systems give to outgoing connections, one of which might get the port first.
+_PORTS = range(12_000, 32_000)
+_random = SystemRandom()
+
+
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-    return port
+    """Return a port at which nothing listens; another at each call, mostly."""
+    while True:
+        port = _random.choice(_PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def answers(port: int) -> bool:
