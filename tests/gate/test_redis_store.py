@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from contextlib import suppress
 from random import Random
 from threading import Barrier, Thread, get_ident
@@ -539,6 +540,25 @@ def test_a_dead_redis_is_not_asked_at_every_request(use, clock, monkeypatch):
             reason_in(store, "a")
 
 
+@pytest.mark.parametrize("stalls", [True, False], ids=["stalled", "read-only"])
+def test_a_caller_that_renews_in_vain_waits_once(stalls, store, server, clock):
+    """50 ms; an error that comes at once says nothing of the reading."""
+    store.publish({"a": "kicked"})
+    clock.now += LEASE_SECONDS / 3 * 1.1
+    server.ask("PEXPIRE", store.key, 5000)  # so that it is due
+    server.stall() if stalls else server.ask("REPLICAOF", "127.0.0.1", 1)
+    try:
+        if stalls:
+            with pytest.raises(StoreUnavailable, match="a moment ago"):
+                reason_in(store, "a")
+            assert len(store._connections._idle) == 1, "the one that reads has not been used"
+        else:
+            assert reason_in(store, "a") == "kicked"
+    finally:
+        server.go_on() if stalls else server.ask("REPLICAOF", "NO", "ONE")
+    assert store._reads.is_closed is not stalls
+
+
 def test_the_lease_is_paced(store, log, clock):
     for _ in range(100):
         clock.now += 0.1
@@ -576,6 +596,24 @@ def test_a_connection_that_the_server_has_closed_is_made_anew(store, server):
     server.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     assert reason_in(store, "a") is None
     assert store._reads.is_closed
+
+
+@pytest.mark.parametrize("has_hiredis", [True, False])
+def test_any_name_reaches_it_as_it_is_with_hiredis_and_without(has_hiredis, use, monkeypatch):
+    with monkeypatch.context() as without:
+        if not has_hiredis:
+            without.setitem(sys.modules, "hiredis", None)
+        store = use()
+    odd = ["@a b", "@é\n\r\n$3", "@*3", "@", "@" + "ü" * 255]
+    with suppress(StoreUnavailable):
+        reason_in(store, "nobody")
+    assert (store._connections._pack is not None) is has_hiredis
+    marks = {name: f"{number}:kicked" for number, name in enumerate(odd, 1)}
+    store.publish(marks)
+    assert store.entries(odd) == list(marks.values())
+    with pytest.raises(ValueError, match="surrogates"):
+        store.entries(["@\ud800"])
+    assert store.entries(odd) == list(marks.values())
 
 
 def test_a_late_answer_is_never_taken_for_the_next(store, server, clock):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from hashlib import sha1
 from os import getpid
@@ -56,6 +55,7 @@ class Connections:
 
         self._client, self._lost, self._late, self._unknown = client, Lost, Late, NoScriptError
         self._pool = getattr(client, "connection_pool", None)  # a cluster's client has none
+        self._pack = _packer()
         #: Idle connections, each with the pid that made it; the last one added is taken first.
         self._idle: list[tuple[int, Any]] = []
 
@@ -63,16 +63,17 @@ class Connections:
         """Send a command and return what the client's ``execute_command`` would, without its decoding."""
         if self._pool is None:
             return self._client.execute_command(*words)
-        if (connection := self._take()) is not None:
+        pid = getpid()
+        if (connection := self._take(pid)) is not None:
             try:
-                return self._ask(connection, words)
+                return self._ask(connection, pid, words)
             except self._late:
                 raise
             except self._lost:
                 pass
         connection = self._pool.connection_class(**self._pool.connection_kwargs)
         connection.connect()  # explicitly: a Sentinel connection looks up the primary's address here
-        return self._ask(connection, words)
+        return self._ask(connection, pid, words)
 
     def run(self, script: str, *arguments: Any) -> Any:
         """Run a Lua script, by its digest where the server has seen it; its text is most of the command.
@@ -84,24 +85,37 @@ class Connections:
         except self._unknown:  # to a server that has been started since
             return self.execute("EVAL", script, *arguments)
 
-    def _take(self) -> Any:
+    def _take(self, pid: int) -> Any:
         """Return an idle connection, or None; a parent's connections are not for its forked children."""
-        with suppress(IndexError):
-            while True:
-                pid, connection = self._idle.pop()
-                if pid == getpid():
-                    return connection
-        return None
-
-    def _ask(self, connection: Any, words: Sequence[Any]) -> Any:
         try:
-            connection.send_command(*words)
+            while True:
+                made_by, connection = self._idle.pop()
+                if made_by == pid:
+                    return connection
+        except IndexError:
+            return None
+
+    def _ask(self, connection: Any, pid: int, words: Sequence[Any]) -> Any:
+        try:
+            if self._pack is None:
+                connection.send_command(*words)
+            else:
+                connection.send_packed_command((self._pack(words),))
             answer = connection.read_response()
         except BaseException:
             connection.disconnect()  # a late answer must not be taken for that of the next command
             raise
-        self._idle.append((getpid(), connection))
+        self._idle.append((pid, connection))
         return answer
+
+
+def _packer() -> Callable[[Any], Any] | None:
+    """Return hiredis's function, or None without that: redis-py looks at each word before it calls it."""
+    try:
+        from hiredis import pack_command
+    except ImportError:
+        return None
+    return pack_command
 
 
 @lru_cache(maxsize=16)
@@ -115,6 +129,13 @@ def failures() -> tuple[type[Exception], ...]:
     from redis.exceptions import RedisError  # importing redis takes half a second
 
     return RedisError, OSError
+
+
+def is_late(error: BaseException | None) -> bool:
+    """Return whether one of ``failures`` says that no answer came in time."""
+    from redis.exceptions import TimeoutError as Late
+
+    return isinstance(error, Late | TimeoutError)
 
 
 def key_name(alias: str, name: str) -> str:

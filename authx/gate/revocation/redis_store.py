@@ -23,7 +23,7 @@ from authx.core.log_position import LogPosition
 from authx.errors import StoreUnavailable
 from authx.gate.breaker import Breaker
 from authx.gate.revocation import redis_scripts as scripts
-from authx.gate.revocation.redis_connection import Connections, connect, failures, key_name, text
+from authx.gate.revocation.redis_connection import Connections, connect, failures, is_late, key_name, text
 from authx.gate.revocation.redis_feed import RedisFeed
 from authx.gate.revocation.window import PAUSE_SECONDS, Endings, window
 
@@ -154,9 +154,14 @@ class RedisStore:
 
     def _renew(self) -> None:
         owner, enough = secrets.token_hex(8), LEASE_SECONDS if self._doubts else LEASE_SECONDS * 2 / 3
-        begun = self._script(
-            scripts.BEGIN, owner, *map(_ms, (LOCK_SECONDS, 3 * LEASE_SECONDS, LEASE_SECONDS, enough))
-        )
+        try:
+            begun = self._script(
+                scripts.BEGIN, owner, *map(_ms, (LOCK_SECONDS, 3 * LEASE_SECONDS, LEASE_SECONDS, enough))
+            )
+        except StoreUnavailable as error:
+            if is_late(error.__cause__):  # the caller, which reads next, would wait as long once more
+                self._reads.failed()
+            raise
         if not begun:
             return
         at, upto = int(begun[0]), begun[1]
