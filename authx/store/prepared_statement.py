@@ -22,6 +22,10 @@ SLOW_SECONDS = 0.0005
 PLAN_SECONDS = 10.0
 #: The attribute in which a connection keeps when they were made, and for which of the driver's connections.
 _PLANNED_AT = "_authx_planned_at"
+#: The attribute in which a connection keeps the driver's connection and a cursor of that.
+_CURSOR = "_authx_cursor"
+#: The methods by which a connection makes one; a tool that watches has put its own into the instance.
+_MAKERS = frozenset({"cursor", "create_cursor", "make_cursor"})
 
 
 class Prepared:
@@ -78,7 +82,11 @@ class Prepared:
 
     def _execute(self, connection: Any, values: Sequence[Any], fetch: Callable[[Any], Any]) -> Any:
         began = clocks.monotonic()
-        found = _run(connection, self._call, values, fetch)
+        if (cursor := _kept_cursor(connection)) is None:
+            found = _run(connection, self._call, values, fetch)
+        else:
+            cursor.execute(self._call, values)
+            found = fetch(cursor)
         if (now := clocks.monotonic()) - began > SLOW_SECONDS:
             _drop_old_plans(connection, now)
         return found
@@ -123,6 +131,24 @@ def _drop_old_plans(connection: Any, now: float) -> None:
     connection.__dict__[_PLANNED_AT] = connection.connection, now
     with suppress(Error), connection.wrap_database_errors, connection.connection.cursor() as cursor:
         cursor.execute("DISCARD PLANS")
+
+
+def _kept_cursor(connection: Any) -> Any:
+    """Return a cursor of Django's that its connection keeps for us: making one takes longer than using it.
+
+    None where each is to be made by the connection anew: because queries are logged, or a tool watches how.
+    What ``connection.cursor`` does first is done here, too.
+    """
+    if connection.queries_logged or not _MAKERS.isdisjoint(connection.__dict__):
+        return None
+    connection.close_if_health_check_failed()
+    connection.ensure_connection()
+    connection.validate_thread_sharing()
+    raw, cursor = connection.__dict__.get(_CURSOR, (None, None))
+    if cursor is None or raw is not connection.connection:
+        cursor = connection.cursor()
+        connection.__dict__[_CURSOR] = connection.connection, cursor
+    return cursor
 
 
 def _run(connection: Any, sql: str, values: Sequence[Any], fetch: Callable[[Any], Any]) -> Any:
