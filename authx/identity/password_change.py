@@ -21,8 +21,9 @@ from authx.identity.step_up import came_back
 from authx.models import DeviceSession
 from authx.sessions import Credentials, end_session
 from authx.sessions.continuing import continue_after_password_change
-from authx.sessions.liveness import fingerprint_of, user_end
+from authx.sessions.liveness import user_end
 from authx.sessions.lookup import find_by_sid
+from authx.sessions.password_fingerprint import fingerprint_of
 
 
 def own_password_change(request: HttpRequest, identity: Identity, state: RequestState) -> Identity | None:

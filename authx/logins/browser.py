@@ -12,8 +12,8 @@ from authx.errors import RefreshMalformed, TokenMalformed
 from authx.http import django_session
 from authx.logins.presented import presented_by
 from authx.models import DeviceSession
-from authx.sessions.liveness import has_fingerprint
 from authx.sessions.lookup import Snapshot, find_by_access_token, find_by_refresh_token, find_by_sid
+from authx.sessions.password_fingerprint import has_fingerprint
 
 
 def cookie_session(request: HttpRequest) -> Snapshot | None:

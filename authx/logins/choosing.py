@@ -21,9 +21,9 @@ from authx.logins.limit import LOCKOUT, LoginCount, count_login
 from authx.logins.lockout import note_lockout
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions.choosing import spend
-from authx.sessions.liveness import fingerprint, has_fingerprint
 from authx.sessions.login_backend import accepts
 from authx.sessions.not_before import has_mark_since, opening_moment
+from authx.sessions.password_fingerprint import fingerprint, has_fingerprint
 from authx.sessions.queries import find_sessions
 from authx.sessions.subjects import find_subject, user_of_key
 from authx.store import database

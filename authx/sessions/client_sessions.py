@@ -18,9 +18,9 @@ from authx.core.client_sessions import CLIENT, SERVICE, subject_of_client
 from authx.core.time_limits import idle_expiry, idle_period
 from authx.models import DeviceSession, ServiceClient, SessionEvent, uuid7
 from authx.sessions import audit
-from authx.sessions.liveness import renewed_fingerprint
 from authx.sessions.not_before import opening_moment
 from authx.sessions.opening import new_life
+from authx.sessions.password_fingerprint import renewed_fingerprint
 from authx.store import database
 
 

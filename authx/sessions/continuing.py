@@ -26,10 +26,11 @@ from authx.sessions import audit
 from authx.sessions.credentials import Credentials, credentials_for
 from authx.sessions.django_sessions import mark_of
 from authx.sessions.ending import Ending, record
-from authx.sessions.liveness import end_of, fingerprint, renewed_fingerprint
+from authx.sessions.liveness import end_of
 from authx.sessions.lookup import Snapshot, find_by_sid
 from authx.sessions.not_before import opening_moment
 from authx.sessions.opening import new_life
+from authx.sessions.password_fingerprint import fingerprint, renewed_fingerprint
 from authx.store import database
 
 #: What a session takes over from the one that it continues. The context of its refreshes is among it: whoever

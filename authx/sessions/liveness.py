@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 from typing import Any
 
-from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
 from authx.core.actor import NOBODY
 from authx.core.claims import AccessClaims
 from authx.core.liveness import Liveness
 from authx.core.reasons import EXPIRIES, EndReason
-from authx.core.user_model import session_auth_fallback_hashes, session_auth_hash
 from authx.errors import KeyUnknown, TokenMalformed
 from authx.gate.verify import check_grant, ensure_live, read_claims
 from authx.models import DeviceSession
@@ -21,34 +18,8 @@ from authx.sessions.ending import end_session
 from authx.sessions.live_lookup import LiveSession, find_live_session
 from authx.sessions.login_backend import accepts
 from authx.sessions.lookup import Snapshot, find_by_access_token, is_issued_in, sid_of
+from authx.sessions.password_fingerprint import has_fingerprint
 from authx.store.after_transaction import run_even_on_rollback
-
-
-def fingerprint(user: Any) -> str:
-    """Return SHA-256 hex of the user's session auth hash: changes with the password, does not reveal it."""
-    return fingerprint_of(session_auth_hash(user))
-
-
-def fingerprint_of(auth_hash: str) -> str:
-    """Return the fingerprint of a session auth hash, such as Django keeps in its sessions."""
-    return hashlib.sha256(auth_hash.encode()).hexdigest()
-
-
-def has_fingerprint(user: Any, stored: str) -> bool:
-    """Return whether ``stored`` was taken from the current password, also under a fallback key."""
-    if constant_time_compare(stored, fingerprint(user)):
-        return True
-    fallbacks = session_auth_fallback_hashes(user)
-    return any(constant_time_compare(stored, fingerprint_of(found)) for found in fallbacks)
-
-
-def renewed_fingerprint(user: Any, stored: str) -> str:
-    """Return ``stored`` as taken under the current key; as it is, where it is not of this user's password.
-
-    One taken under a fallback SECRET_KEY stops matching when that key is dropped, so a session that lives on
-    needs a new one.
-    """
-    return fingerprint(user) if has_fingerprint(user, stored) else stored
 
 
 def user_end(session: DeviceSession | LiveSession) -> str | None:

@@ -30,9 +30,9 @@ from authx.sessions.device_types import checked
 from authx.sessions.django_sessions import mark_of
 from authx.sessions.ending import end_session
 from authx.sessions.limits import enforce_limits, lock_user, replace_same_device
-from authx.sessions.liveness import fingerprint
 from authx.sessions.login_backend import accepts_unread, path_of
 from authx.sessions.new_devices import Before, before, foresee, set_unconfirmed
+from authx.sessions.password_fingerprint import fingerprint
 from authx.sessions.ports import actor_of
 from authx.sessions.repeated_login import LoginRepeated, free_key, open_once
 from authx.sessions.risk import country_of

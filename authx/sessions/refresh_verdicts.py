@@ -16,7 +16,8 @@ from authx.core.risk import Action, Alarm
 from authx.core.rotation import Refusal, Transition, Verdict, judge
 from authx.core.user_model import session_auth_fallback_hashes
 from authx.models import DeviceSession
-from authx.sessions.liveness import fingerprint, user_end
+from authx.sessions.liveness import user_end
+from authx.sessions.password_fingerprint import fingerprint
 from authx.sessions.refresh_events import (
     SILENT,
     is_news,

@@ -21,8 +21,8 @@ from authx.models.owner_key import Announced, deleted_together
 from authx.sessions.ending import Ending, end_all, end_at_once
 from authx.sessions.erasure import forget_deleted
 from authx.sessions.hash_upgrades import find_upgraded
-from authx.sessions.liveness import fingerprint, has_fingerprint
 from authx.sessions.login_backend import accepts_unread
+from authx.sessions.password_fingerprint import fingerprint, has_fingerprint
 from authx.store import database
 
 #: The attribute in which a save keeps, between its two signals, the user as stored before it.

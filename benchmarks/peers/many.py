@@ -42,8 +42,8 @@ def make_users(number: int, prefix: str) -> list[Any]:
 def live_session(user: Any, now: datetime) -> Any:
     """An unsaved session opened at ``now``, whose first token has been used."""
     from authx.models import DeviceSession
-    from authx.sessions.liveness import fingerprint
     from authx.sessions.opening import new_life
+    from authx.sessions.password_fingerprint import fingerprint
 
     return DeviceSession(
         user=user,

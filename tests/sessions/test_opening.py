@@ -16,8 +16,8 @@ from authx.errors import AuthxError, DeviceInvalid, LoginRefused, SessionEnded, 
 from authx.gate import verify_access_token
 from authx.models import DeviceSession, SessionEvent
 from authx.sessions import Device, end_session, open_session, recognize, refresh_session
-from authx.sessions.liveness import has_fingerprint
 from authx.sessions.opening import set_persistent
+from authx.sessions.password_fingerprint import has_fingerprint
 from authx.store.database import database_now
 from tests.faults_in_database import broken_audit, outage
 from tests.rows import row
