@@ -67,11 +67,8 @@ def is_for_another(request: Request, token: str, ours: AuthxAuthentication) -> b
 
     Told by a signature of ours: any other token is for whoever refuses it first.
     """
-    authenticators = request.authenticators or ()
-    if len(authenticators) < 2:
-        return False
     wanted = not ours.serves_clients
-    for found in authenticators:
+    for found in request.authenticators or ():
         if isinstance(found, AuthxAuthentication) and found.serves_clients is wanted:
             break
     else:
@@ -88,15 +85,14 @@ def let_in(request: Request, caller: AnyCaller) -> tuple[Any, AccessClaims]:
     return caller.user(partial(_read_user, request, caller)), caller.claims
 
 
-def _read_user(request: Request, caller: AnyCaller, read: Callable[[], Any]) -> Any:
-    """Return what ``read`` returns; once the request has been answered, a user without a name if it fails."""
+def _read_user(request: Request, caller: Any) -> Any:
+    """Return the user of a ``Caller``, read now; one without a name if that fails after the answer."""
     try:
-        return or_refuse(request, read)
+        return or_refuse(request, caller.read_user)
     except APIException:
-        nameless_user = getattr(caller, "nameless_user", None)
-        if nameless_user is None or not request_state(request._request).is_finished:
+        if not request_state(request._request).is_finished:
             raise
-        return nameless_user()
+        return caller.nameless_user()
 
 
 def or_refuse(request: Request, read: Callable[[], T]) -> T:

@@ -64,17 +64,18 @@ class BearerAuthentication(AuthxAuthentication):
 
     @sensitive_variables()
     def authenticate(self, request: Request) -> tuple[Any, AccessClaims] | None:
-        if not names_bearer(request._request.META.get("HTTP_AUTHORIZATION", "")):
+        header = request._request.META.get("HTTP_AUTHORIZATION", "")
+        if not header.startswith("Bearer ") and not names_bearer(header):  # most start so: no call
             return None  # not ours; let the next class look
         state = request_state(request._request)
         state.identity_header = "Authorization"
         try:
             token = bearer_token(request)
-            if is_for_another(request, token, self):
+            if len(request.authenticators or ()) > 1 and is_for_another(request, token, self):  # mostly one
                 return None
             view: Any = type(request.parser_context.get("view"))
             try:
-                caller = _admit(token, reads_session=True) if _reads_session(view) else _admit(token)
+                caller = _admitter(conf.gate_policy.store)(token, reads_session=_reads_session(view))
             except TokenMalformed:
                 if is_access_token(token) or not has_other_reader(request, self, AuthxAuthentication):
                     raise
@@ -131,18 +132,21 @@ def _reads_session(view: type) -> bool:
     return bool(getattr(view, "reads_session", False) or getattr(view, "view_is_async", False))
 
 
-def _admit(access_token: str, *, reads_session: bool = False) -> Caller | TokenCaller:
-    if conf.gate_policy.store == "remote":
-        return TokenCaller(verify_access_token(access_token))
-    return _admitter()(access_token, reads_session=reads_session)
-
-
 @cache
-def _admitter() -> Callable[..., Caller]:
-    """Return ``admit_token``, imported late: a verify-only service has neither our tables nor our users."""
+def _admitter(store: str) -> Callable[..., Caller | TokenCaller]:
+    """Return what admits the caller of a token where AUTHX_REVOCATION_STORE is ``store``.
+
+    Imported late: a verify-only service has neither our tables nor our users.
+    """
+    if store == "remote":
+        return _admit_without_session
     from authx.sessions.authentication import admit_token
 
     return admit_token
+
+
+def _admit_without_session(access_token: str, *, reads_session: bool = False) -> TokenCaller:
+    return TokenCaller(verify_access_token(access_token))
 
 
 @sensitive_variables()
@@ -151,7 +155,7 @@ def _cookie_caller(request: Request) -> AnyCaller | None:
     if conf.gate_policy.store != "remote":
         return _settler()(request._request)
     access_token = read_cookie(request._request, conf.ACCESS_COOKIE)
-    return None if access_token is None else _admit(access_token)
+    return None if access_token is None else _admit_without_session(access_token)
 
 
 @cache

@@ -57,8 +57,8 @@ class TokenCaller:
     def __init__(self, claims: AccessClaims) -> None:
         self.claims = claims
 
-    def user(self, wrapped: Callable[..., Any] | None = None) -> Principal:
-        """Return the user of the token; ``wrapped`` is not needed, as nothing has to be read."""
+    def user(self, read: Callable[..., Any] | None = None) -> Principal:
+        """Return the user of the token; ``read`` is not needed, as nothing has to be read."""
         return Principal(self.claims)
 
     def record_use(self) -> None:

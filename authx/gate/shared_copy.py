@@ -59,6 +59,8 @@ class SharedCopy:
         """
         history = self.history  # before the clock: no reading may seem to come from the future
         now = self._clock()
+        if is_missing is None and 0 <= now - history.read_at <= policy.renew_after:
+            return True  # what ``judge`` mostly says, without a call
         verdict = judge(history, policy, now, is_missing=is_missing is not None)
         if verdict is Verdict.USE or verdict is Verdict.REFUSE:
             return verdict is Verdict.USE

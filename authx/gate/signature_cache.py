@@ -89,9 +89,12 @@ class SignatureCache:
             StoreUnavailable: the keys are not known.
         """
         known = None if len(token) > MAX_TOKEN_LENGTH else self._found.get(_digest(token))
-        if known is None or known.approved_by is not policy or not known.starts <= now < known.ends:
+        if known is None:
             return None
-        return known if keys.find(known.key.kid) is known.key else None
+        _claims, key, _names, approved_by, starts, ends = known
+        if approved_by is not policy or not starts <= now < ends:
+            return None
+        return known if keys.find(key.kid) is key else None
 
     def _keep(self, digest: bytes, claims: AccessClaims, key: Key, now: float) -> None:
         if claims.exp <= now:
@@ -136,7 +139,7 @@ class SignatureCache:
 
 def _digest(token: str) -> bytes:
     # Not SHA-256: OpenSSL looks an algorithm up at each call, which costs a request twice what this does.
-    return blake2b(token.encode(errors="surrogatepass")).digest()
+    return blake2b(token.encode("utf-8", "surrogatepass")).digest()
 
 
 signatures = SignatureCache()

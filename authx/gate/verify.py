@@ -20,7 +20,6 @@ from authx.core.liveness import Liveness
 from authx.errors import KeyUnknown, SessionEnded, TokenMalformed
 from authx.gate.keys import keyring
 from authx.gate.keys.remote import remote_keys
-from authx.gate.ports import current_database
 from authx.gate.revocation import sources
 from authx.gate.signature_cache import signatures
 
@@ -114,12 +113,27 @@ def read_anybodys_claims(token: object, *, now: datetime | None = None) -> Acces
     return claims
 
 
-def plainly_good(token: str) -> AccessClaims | None:
+def read_before(token: str, database: str) -> AccessClaims | None:
+    """Return what ``read_claims`` does of a login's token that was let in before; None if anything is open.
+
+    ``database`` is the current one.
+
+    Raises:
+        StoreUnavailable: the keys are not known.
+    """
+    policy = conf.gate_policy
+    if policy.jwks_url is not None:
+        return None
+    known = signatures.find_approved(token, policy, keyring.keyset_of(database), clocks.time())
+    return None if known is None else known.claims
+
+
+def plainly_good(token: str, database: str) -> AccessClaims | None:
     """Return the claims of a login's token that was let in before, if nothing stands against it now.
 
     One way through for most requests: the questions are those of ``read_claims`` and ``ensure_live``, asked
     of Redis or of a copy. None where any of them is open, or the settings have it that neither is asked:
-    ``read_claims`` and ``ensure_live`` have the answer and the reason.
+    ``read_claims`` and ``ensure_live`` have the answer and the reason. ``database`` is the current one.
 
     Raises:
         StoreUnavailable: the keys are not known.
@@ -127,7 +141,6 @@ def plainly_good(token: str) -> AccessClaims | None:
     policy = conf.gate_policy
     if not policy.asks_copy or policy.jwks_url is not None:
         return None
-    database = current_database()
     known = signatures.find_approved(token, policy, keyring.keyset_of(database), clocks.time())
     if known is None or (known.claims.db or DEFAULT_DATABASE) != database:
         return None
@@ -136,9 +149,9 @@ def plainly_good(token: str) -> AccessClaims | None:
 
 
 def approve(token: str, policy: GatePolicy) -> None:
-    """Let ``plainly_good`` know that ``read_claims`` and ``ensure_live`` have let in a login's token.
+    """Let ``plainly_good`` and ``read_before`` know that a login's token has been let in.
 
-    ``policy`` is that of the settings before they did.
+    ``policy`` is that of the settings before it was read.
     """
     signatures.approve(token, policy)
 

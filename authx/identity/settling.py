@@ -145,7 +145,7 @@ def _needs_row(request: HttpRequest, claims: AccessClaims) -> bool:
 
 def _unread(request: HttpRequest, caller: Caller, user_of: UserOf) -> Identity:
     """Return the identity of a live session whose row nobody has asked for, as ``_admitted`` does."""
-    user = caller.user(lambda read: user_of(caller))
+    user = caller.user(lambda: user_of(caller))
     caller.record_use()
     django_session.leave_no_other(request, user, caller.claims.sid)
     django_login.show_later(request, caller.claims.sid)

@@ -50,7 +50,7 @@ last_attempt: ContextVar[Attempt | None] = ContextVar("authx_last_login_attempt"
 
 def settle(*, failed: bool = False) -> None:
     """Settle the last attempt of this thread or task: give it back, unless it has ``failed``."""
-    if (attempt := take_last()) is not None:
+    if last_attempt.get() is not None and (attempt := take_last()) is not None:  # mostly there is none
         attempt.settle(failed=failed)
 
 

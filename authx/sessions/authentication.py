@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -15,7 +15,7 @@ from authx.core.claims import AccessClaims
 from authx.core.reasons import EndReason
 from authx.errors import SessionEnded, TokenMalformed
 from authx.gate.principal import Principal
-from authx.gate.verify import approve, check_grant, ensure_live, plainly_good, read_claims
+from authx.gate.verify import approve, check_grant, ensure_live, plainly_good, read_before, read_claims
 from authx.models import DeviceSession
 from authx.sessions.activity import record_confirmation, record_use, uses
 from authx.sessions.known_user import KnownUser
@@ -30,12 +30,21 @@ class Caller:
 
     __slots__ = ("_database", "_found", "claims")
 
-    def __init__(self, claims: AccessClaims, found: Snapshot | LiveSession | None = None) -> None:
-        """Hold what the check has read of the live session too, if anything."""
+    def __init__(
+        self,
+        claims: AccessClaims,
+        found: Snapshot | LiveSession | None = None,
+        *,
+        alias: str | None = None,
+    ) -> None:
+        """Hold what the check has read of the live session too, if anything.
+
+        ``alias`` is the present ``database.alias``, where that is known.
+        """
         self.claims = claims
         self._found = found
         #: Where the row is to be read, perhaps when the request is out of the site's router's sight.
-        self._database = database.alias() if found is None else ""
+        self._database = "" if found is not None else alias or database.alias()
 
     @property
     def is_read(self) -> bool:
@@ -62,19 +71,19 @@ class Caller:
         """Keep a row that was read, and judged, otherwise."""
         self._found = found
 
-    def user(self, wrapped: Callable[[Callable[[], Any]], Any] = lambda read: read()) -> Any:
+    def user(self, read: Callable[[], Any] | None = None) -> Any:
         """Return the user; if the row was not read, a lazy one that is read when it is used.
 
-        Its key is read too if the token does not hold it. ``wrapped`` calls the reading, and may translate
-        its errors. A service that acts for itself has no user: a ``Principal`` without permissions stands for
-        it.
+        Its key is read too if the token does not hold it. ``read`` does that in place of ``read_user``, and
+        may translate its errors. A service that acts for itself has no user: a ``Principal`` without
+        permissions stands for it.
         """
         claims, found = self.claims, self._found
         if claims.gty is not None and claims.is_of_a_service:  # a field first: most are no client's
             return Principal(claims)
         if found is not None:
             return found.user if isinstance(found, LiveSession) else found.session.user
-        return KnownUser(self._user_key(), partial(wrapped, self._read_user))
+        return KnownUser(self._user_key(), read or self.read_user)
 
     def nameless_user(self) -> Any:
         """Return a user of whom nothing is known but the key, if the token holds it."""
@@ -83,7 +92,8 @@ class Caller:
     def _user_key(self) -> Any:
         return None if self.claims.opaque else _key(self.claims.sub)
 
-    def _read_user(self) -> Any:
+    def read_user(self) -> Any:
+        """Return the user of ``session``, raising as that does."""
         return self.session.user
 
     def record_use(self) -> None:
@@ -108,8 +118,8 @@ class KnownCaller:
         self.session = session
         self._user = user
 
-    def user(self, wrapped: Any = None) -> Any:
-        """Return the user; ``wrapped`` is not needed, as nothing has to be read."""
+    def user(self, read: Any = None) -> Any:
+        """Return the user; ``read`` is not needed, as nothing has to be read."""
         return self._user
 
     def record_use(self) -> None:
@@ -147,13 +157,16 @@ def admit_token(access_token: str, *, reads_session: bool = True) -> Caller:
         TokenError: see ``verify_access_token``; SessionEnded says why.
         StoreUnavailable: whether the session is alive cannot be known.
     """
-    policy = conf.gate_policy
+    policy, alias = conf.gate_policy, database.alias()
     if not policy.asks_copy:
-        return admit(read_claims(access_token), reads_session=reads_session)
-    if (claims := plainly_good(access_token)) is not None:
-        return Caller(claims)
-    caller = admit(read_claims(access_token), reads_session=reads_session)
-    approve(access_token, policy)
+        known = read_before(access_token, alias)
+    elif (claims := plainly_good(access_token, alias)) is not None:
+        return Caller(claims, alias=alias)
+    else:
+        known = None
+    caller = admit(read_claims(access_token) if known is None else known, reads_session=reads_session)
+    if known is None:
+        approve(access_token, policy)
     return caller
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -119,9 +120,14 @@ def sid_of(claims: AccessClaims) -> UUID:
         TokenMalformed: its ``sid`` is not one of ours.
     """
     try:
-        return UUID(claims.sid)
+        return _uuid(claims.sid)
     except ValueError:
         raise TokenMalformed("its sid is not one of ours") from None
+
+
+@lru_cache(maxsize=4096)
+def _uuid(text: str) -> UUID:
+    return UUID(text)
 
 
 def is_issued_in(claims: AccessClaims, client_id: str) -> bool:

@@ -1,4 +1,4 @@
-"""authx.gate.verify.plainly_good: the way of most requests lets in nobody whom the long way refuses."""
+"""authx.gate.verify: plainly_good and read_before let in nobody whom the long way refuses."""
 
 import time
 from dataclasses import replace
@@ -11,9 +11,10 @@ from authx.conf import conf
 from authx.core.access_token import check_claims, write_access_token
 from authx.core.keys import Key, KeySet
 from authx.errors import SessionEnded, TokenError, TokenNotForUs
+from authx.gate import verify
 from authx.gate.keys import keyring
 from authx.gate.signature_cache import SignatureCache, signatures
-from authx.gate.verify import approve, plainly_good, read_claims
+from authx.gate.verify import approve, read_before, read_claims
 from authx.sessions import end_everyone, end_session, end_user_sessions, open_session
 from authx.sessions.authentication import admit_token
 from tests.core.test_access_token import CLAIMS
@@ -22,6 +23,10 @@ from tests.gate.test_stores import _forgetful, choose, quick  # noqa: F401 - fix
 
 HOUR = timedelta(hours=1)
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def plainly_good(token):
+    return verify.plainly_good(token, "default")
 
 
 @pytest.fixture
@@ -126,6 +131,61 @@ def test_a_withdrawn_key_lets_nobody_in(known):
 @pytest.mark.parametrize("odd", ["", "A" * 10_000, "\ud800", "a.b.c", "é" * 9000])
 def test_what_is_no_token_is_nothing_to_it(odd, known):
     assert plainly_good(odd) is None
+
+
+# --- where the database is asked about every session, the token alone is taken as read
+
+
+@pytest.fixture
+def read(ada, settings):
+    choose(settings, "database", timedelta(0))
+    opened = open_session(ada)
+    assert read_before(opened.access_token, "default") is None
+    admit_token(opened.access_token)
+    assert read_before(opened.access_token, "default") == opened.claims
+    return opened
+
+
+def test_it_is_read_once_and_its_session_asked_about_each_time(read, django_assert_num_queries):
+    with django_assert_num_queries(2):
+        callers = [admit_token(read.access_token) for _ in range(2)]
+    assert [(caller.claims, caller.is_read) for caller in callers] == [(read.claims, True)] * 2
+    end_session(read.session, "kicked")
+    with pytest.raises(SessionEnded) as refusal:
+        admit_token(read.access_token)
+    assert refusal.value.reason == "kicked"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"AUTHX_ISSUER": "https://other.example"},
+        {"AUTHX_AUDIENCE": ["another"]},
+        {"AUTHX_ACCESS_TOKEN_LIFETIME": timedelta(seconds=5)},
+        {"SECRET_KEY": "another secret, of which no fallback knows anything at all"},
+    ],
+    ids=str,
+)
+def test_there_too_other_settings_are_other_rules(change, read):
+    with override_settings(**change):
+        assert read_before(read.access_token, "default") is None
+        with pytest.raises(TokenError):
+            admit_token(read.access_token)
+    assert admit_token(read.access_token).claims == read.claims
+
+
+def test_one_whose_session_has_ended_at_its_first_use_is_not_taken_as_read(ada, settings):
+    choose(settings, "database", timedelta(0))
+    opened = open_session(ada)
+    end_session(opened.session, "kicked")
+    with pytest.raises(SessionEnded):
+        admit_token(opened.access_token)
+    assert read_before(opened.access_token, "default") is None
+
+
+def test_a_service_that_asks_another_issuers_keys_takes_none_as_read(read, settings):
+    settings.AUTHX_JWKS_URL = "https://issuer.example/.well-known/jwks.json"
+    assert read_before(read.access_token, "default") is None
 
 
 # --- the same moments as ``check_claims``
