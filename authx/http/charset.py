@@ -57,12 +57,13 @@ def names_no_charset(request: HttpRequest) -> bool:
 
 def connect() -> None:
     """Check every request's Content-Type before Django reads it."""
-    request_started.connect(_replace_unreadable, dispatch_uid="authx.charset")
+    request_started.connect(_replace_unreadable, dispatch_uid="authx.charset", weak=False)
 
 
 def _replace_unreadable(*, environ: Any = None, scope: Any = None, **kwargs: Any) -> None:
     """Replace a Content-Type with which Django could not create the request, and would answer 500."""
-    if environ is not None and not _is_readable(environ.get("CONTENT_TYPE") or ""):
+    content_type = environ.get("CONTENT_TYPE") if environ is not None else None
+    if content_type and not _is_readable(content_type):
         environ["CONTENT_TYPE"] = _UNREADABLE
     if scope is not None:
         scope["headers"] = headers = list(scope.get("headers", ()))

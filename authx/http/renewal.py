@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from asgiref.sync import iscoroutinefunction
 from django.conf import settings
+from django.core.signals import setting_changed
 from django.http import HttpRequest
 from django.urls import Resolver404, ResolverMatch, resolve
 
@@ -73,7 +74,7 @@ def is_login_page(request: HttpRequest) -> bool:
         return False
     if _takes_login_form(match.func, match.app_name, match.url_name):
         return True
-    return str(settings.LOGIN_URL) in (request.path, match.view_name)
+    return str(_login_url()) in (request.path, match.view_name)
 
 
 def is_login_form(request: HttpRequest) -> bool:
@@ -86,6 +87,19 @@ def is_admin_login(request: HttpRequest) -> bool:
     """Return whether the request goes to the login page of an admin site, whatever its name."""
     match = _match(request)
     return match is not None and _is_of_admin(match.app_name, match.url_name)
+
+
+@cache
+def _login_url() -> Any:
+    return settings.LOGIN_URL  # Django takes a microsecond for a setting; a lazy one is evaluated each time
+
+
+def _forget(*, setting: str, **kwargs: Any) -> None:
+    if setting == "LOGIN_URL":
+        _login_url.cache_clear()
+
+
+setting_changed.connect(_forget)
 
 
 @lru_cache(maxsize=1024)  # asked after every page: one class of views is compared with another

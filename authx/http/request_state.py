@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any
 
@@ -11,9 +10,6 @@ from django.http import HttpRequest
 
 from authx.core.device_cookie import BrowserDevice
 from authx.errors import AuthxError
-
-#: The request that is being answered in this thread or task; None outside the middleware.
-answered_request: ContextVar[HttpRequest | None] = ContextVar("authx_answered_request", default=None)
 
 
 class RequestState:
@@ -25,6 +21,10 @@ class RequestState:
 
     #: The Django session that the request came with; None until the middleware has noted it.
     django_session: Any = None
+    #: The page's visit (``authx.identity.visit``); None until something asks for it.
+    visit: Any = None
+    #: Whether the request came with a Bearer token: then it is the API's business who sent it.
+    has_bearer: bool = False
     #: The Cookie header, and the values that it holds under each name.
     cookies: tuple[str, dict[str, list[str]]] | None = None
     #: What those of the session hold (``authx.logins.presented``), once they have been read.
@@ -69,8 +69,9 @@ class RequestState:
     proof_of: Any = None
     #: The attempts to sign in whose outcome is not known yet.
     attempts: tuple[Any, ...] = ()
-    #: The keys that its own Django session has had.
-    django_keys: frozenset[str | None] = frozenset()
+    #: The key with which its own Django session came, and all that it has had.
+    first_key: str | None = None
+    django_keys: tuple[str, ...] = ()
     #: Those of them that it has deleted, each with the query that finds its row after a rollback.
     deleted_sessions: Mapping[str, Any] = MappingProxyType({})
     #: The keys that were deleted by a login or a logout, which ends by itself what it ends.

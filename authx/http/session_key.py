@@ -27,7 +27,8 @@ def stored_key(request: HttpRequest) -> str | None:
 def add_key(request: HttpRequest) -> None:
     """Remember that the key of its Django session is the request's own, also when it has another one."""
     if key := key_of(request):
-        request_state(request).django_keys |= {key}
+        state = request_state(request)
+        state.django_keys = *state.django_keys, key
 
 
 def renew_key(request: HttpRequest) -> None:

@@ -88,7 +88,7 @@ def conclude(request: HttpRequest, state: RequestState) -> None:
         if not state.has_new_tokens and is_in_cookies(request, UUID(caller.claims.sid)):
             continue_after_password_change(request, caller)
         auth_functions.drop_lone_hash(request)
-    if "authx_visit" not in vars(request):
+    if state.visit is None:
         follow_key(request, Identity(), state)
 
 

@@ -20,7 +20,7 @@ from django.utils import timezone
 from authx.core.reasons import EndReason
 from authx.http import django_session
 from authx.http.actor import actor_of
-from authx.http.request_state import RequestState, answered_request, request_state
+from authx.http.request_state import RequestState, request_state
 from authx.http.session_deletions import ends_nothing
 from authx.http.session_key import key_of
 from authx.identity import django_login
@@ -33,6 +33,7 @@ from authx.sessions import end_bound_sessions, end_session
 from authx.sessions.django_sessions import move_mark
 from authx.sessions.liveness import end_of
 from authx.store import database
+from authx.store.after_transaction import request_under_way
 
 #: What every model of Django sessions has: ``AbstractBaseSession``, and that of django-user-sessions.
 _COLUMNS = {"session_key", "session_data", "expire_date"}
@@ -77,12 +78,12 @@ def end_bound(sender: Any, instance: Any, using: str, origin: Any = None, **kwar
     keys = vars(instance if origin is None else origin).pop(_KEYS, None)
     if not keys:
         return
-    request = answered_request.get()
-    if request is None or request_state(request).is_finished:  # by what it has left running
+    request = request_under_way()
+    if request is None:  # or it has been answered, and has left something running
         database.with_transaction_of(using, _outside_requests(keys))
         return
     state = request_state(request)
-    own = state.django_keys | {key_of(request)}
+    own = {*state.django_keys, key_of(request)}
     others = [key for key in keys if key not in own]
     query = sender._base_manager.using(using)
     deleted = {key: query.filter(session_key=key) for key in set(keys).difference(others)}

@@ -12,6 +12,7 @@ from authx.errors import RefreshError, StoreUnavailable
 from authx.http import renewal
 from authx.http.actor import actor_of
 from authx.http.cookies import sole_cookie_header
+from authx.http.request_state import request_state
 from authx.identity.identity import Delivery, Identity
 from authx.identity.settling import NOBODY, refused
 from authx.logins.good_headers import good_headers
@@ -28,10 +29,15 @@ def renew(request: HttpRequest) -> Identity:
 
     Return what is known of the request then, for ``settle``, nothing if none was due: neither the Django
     session nor what the access cookie says has been looked at. An error of the site's own code is kept for
-    whoever asks, because most pages do not.
+    whoever asks, because most pages do not. Beside a Bearer token nothing is renewed.
     """
+    if request_state(request).has_bearer:
+        return NOBODY
     try:
-        if (presented := _due(request)) is None or not renewal.may_renew(request):
+        header = sole_cookie_header(request)
+        if header is not None and good_headers.holds(header):
+            return NOBODY
+        if (presented := _due(request, header)) is None or not renewal.may_renew(request):
             return NOBODY
         with store_errors():
             return _counted(_renew(request, presented))
@@ -44,11 +50,11 @@ def renew(request: HttpRequest) -> Identity:
         return Identity(failure=error)
 
 
-def _due(request: HttpRequest) -> Presented | None:
-    """Return what was presented if it is to be renewed; raises as ``Presented.access`` does."""
-    header = sole_cookie_header(request)
-    if header is not None and good_headers.holds(header):
-        return None
+def _due(request: HttpRequest, header: str | None) -> Presented | None:
+    """Return what was presented if it is to be renewed; raises as ``Presented.access`` does.
+
+    ``header`` is that of ``sole_cookie_header``: where nothing is due, it is good from now on.
+    """
     presented = presented_by(request)
     if presented.is_due:
         return presented
@@ -66,6 +72,8 @@ def _counted(renewed: Identity) -> Identity:
 
 def renews_nothing(request: HttpRequest) -> bool:
     """Return whether ``renew`` neither reads nor writes anything for this request."""
+    if request_state(request).has_bearer:
+        return True
     try:
         header = sole_cookie_header(request)
         if header is not None and good_headers.holds(header, if_at_hand=True):

@@ -16,25 +16,30 @@ from authx.models import DeviceSession
 from authx.sessions.known_user import is_read, read_now
 
 
-def begin_visit(request: Any) -> Visit | None:
-    """Set ``user``, ``auser`` and ``device_session``; return the visit from which they come.
-
-    None beside a Bearer token: that is the API's business, and nobody is looked up here.
-    """
+def set_members(request: Any) -> None:
+    """Set ``user``, ``auser``, ``device_session`` and the visit from which they come, made when one asks."""
     session = getattr(request, "session", None)
     state = request_state(request)
     state.django_session = session
+    if "HTTP_AUTHORIZATION" in request.META:
+        state.has_bearer = renewal.has_bearer(request)
     if key := getattr(session, "session_key", None):
-        state.django_keys = frozenset({key})
+        state.first_key, state.django_keys = key, (key,)
     kind: Any = type(request)
     request.__class__ = _identified(kind)
     members = vars(request)
     members.pop("user", None)  # those of Django's middleware
     members.pop("auser", None)
-    if renewal.has_bearer(request):
-        return None
-    visit = members["authx_visit"] = Visit(request, session)
-    return visit
+
+
+def page_visit(request: Any) -> Visit | None:
+    """Return the visit of the Django session that the request came with, made if need be.
+
+    None beside a Bearer token, unless something has asked for it.
+    """
+    state = request_state(request)
+    visit: Visit | None = state.visit
+    return visit if visit is not None or state.has_bearer else request.authx_visit
 
 
 class _Identified:
@@ -57,11 +62,19 @@ class _Identified:
     def _settled_user(self: Any) -> Any:
         return self.authx_visit.current().settle().user
 
-    @cached_property
+    @property
     def authx_visit(self: Any) -> Visit:
-        """Return nobody's visit, made where something asks for it beside a Bearer token."""
-        visit = Visit(self, request_state(self).django_session)
-        visit.identify(Identity())
+        """Return the visit, which copies of the request share; made at the first call.
+
+        Beside a Bearer token it is nobody's, and elsewhere nothing is known of it yet.
+        """
+        state = request_state(self)
+        visit: Visit | None = state.visit
+        if visit is None:
+            visit = Visit(self, state.django_session, state.first_key)
+            if state.has_bearer:
+                visit.identify(Identity())
+            visit = vars(state).setdefault("visit", visit)  # another thread may have made one meanwhile
         return visit
 
     @property

@@ -16,14 +16,13 @@ from authx.http.request_state import request_state
 from authx.identity.identity import Identity
 from authx.identity.liveness import must_be_read, presents_nothing
 from authx.identity.password_change import read_changed
-from authx.identity.renewing import renew
 from authx.identity.settling import NOBODY, UserOf, read, settle
 from authx.models import DeviceSession
 from authx.sessions.authentication import Caller
 
 
 class Visit:
-    """A request's identity, settled when somebody asks; kept as ``request.authx_visit``.
+    """A request's identity, settled when somebody asks: ``request.authx_visit``.
 
     A login, a logout or a password change in the view replaces it.
     """
@@ -41,7 +40,7 @@ class Visit:
         "touched",
     )
 
-    def __init__(self, request: HttpRequest, session: Any) -> None:
+    def __init__(self, request: HttpRequest, session: Any, django_key: str | None) -> None:
         self.request = request
         #: The Django session that the identity belongs to.
         self.django_session = session
@@ -57,8 +56,8 @@ class Visit:
         self.over: AuthxError | None = None
         #: What reading its row has last raised in the view, if anything.
         self.raised: AuthxError | None = None
-        #: The key that the Django session had then.
-        self.django_key: str | None = getattr(session, "session_key", None)
+        #: The key that the Django session had when it came with the request, or was put in its place.
+        self.django_key = django_key
         self._is_settled = False
 
     @property
@@ -83,7 +82,7 @@ class Visit:
         for visit in (self, *self.swapped):
             if visit.django_session is session:
                 return visit
-        self.swapped.append(Visit(self.request, session))
+        self.swapped.append(Visit(self.request, session, getattr(session, "session_key", None)))
         return self.swapped[-1]
 
     def in_place(self) -> AbstractContextManager[None]:
@@ -98,10 +97,6 @@ class Visit:
             yield
         finally:
             self.request.session = now
-
-    def renew(self) -> None:
-        """Renew silently where that is due, before the view runs."""
-        self.known = renew(self.request)
 
     def settle(self) -> Identity:
         """Return who the request is, with the row of the session; look it up at the first call.

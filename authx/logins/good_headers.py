@@ -18,6 +18,7 @@ from authx.core.claims import AccessClaims
 from authx.core.keys import Key
 from authx.gate.keys import keyring
 from authx.gate.shared_copy import drop_on_change
+from authx.store.database import alias
 
 #: Headers remembered by one process; a few hundred bytes each.
 MAX_HEADERS = 10_000
@@ -78,14 +79,13 @@ class GoodHeaders:
             StoreUnavailable: the keys that sign access tokens cannot be read.
         """
         good = self._found.get(hash(header))
-        if (
-            good is None
-            or good.policy is not conf.gate_policy
-            or not good.starts <= clocks.time() < good.ends
-        ):
+        if good is None:
             return False
-        keys, kid = keyring.keyset(), good.key.kid
-        return (not if_at_hand or keys.is_at_hand(kid)) and keys.find(kid) is good.key
+        _sid, policy, key, starts, ends = good
+        if policy is not conf.gate_policy or not starts <= clocks.time() < ends:
+            return False
+        keys = keyring.keyset_of(alias())
+        return (not if_at_hand or keys.is_at_hand(key.kid)) and keys.find(key.kid) is key
 
 
 good_headers = GoodHeaders()

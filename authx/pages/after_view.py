@@ -18,6 +18,7 @@ from authx.identity.bearer import conclude as conclude_bearer
 from authx.identity.binding import follow_key
 from authx.identity.deleted_sessions import conclude
 from authx.identity.password_change import own_password_change
+from authx.identity.request_members import page_visit
 from authx.identity.response import apply, restrict_caches
 from authx.identity.stored_data import claim_stored_data
 from authx.identity.swapped import keep_binding, read_again
@@ -37,8 +38,9 @@ def finish_at_once(request: HttpRequest, response: HttpResponseBase, left: After
 
     So it is for most pages: an event loop may do it.
     """
-    state, visit = request_state(request), visit_in(request)
-    if left or response.status_code >= 500 or has_pending() or _has_work(request, state):
+    state = request_state(request)
+    visit: Visit | None = state.visit
+    if left or has_pending() or _has_work(request, response, state):
         return False
     if visit is not None and _has_work_for(visit, response):
         return False
@@ -51,14 +53,13 @@ def finish_at_once(request: HttpRequest, response: HttpResponseBase, left: After
     return True
 
 
-def visit_in(request: HttpRequest) -> Visit | None:
-    """Return the visit of the Django session that the request came with; None beside a Bearer token."""
-    visit: Visit | None = vars(request).get("authx_visit")
-    return visit
-
-
-def _has_work(request: HttpRequest, state: RequestState) -> bool:
+def _has_work(request: HttpRequest, response: HttpResponseBase, state: RequestState) -> bool:
     if state.deleted_sessions or state.took_over or is_open(state):
+        return True
+    status = response.status_code
+    if status >= 500 or (status == 200 and renewal.is_login_page(request)):
+        return True
+    if status == 403 and may_be_repeated(request, response):
         return True
     session = getattr(request, "session", None)
     if session is None:
@@ -75,9 +76,7 @@ def _has_work_for(visit: Visit, response: HttpResponseBase) -> bool:
     delivery = visit.known.delivery
     if visit.swapped or delivery.clears_cookies or delivery.credentials is not None:
         return True
-    if response.status_code == 200 and renewal.is_login_page(visit.request):
-        return True
-    return may_be_repeated(visit.request, response) or _streams_unread(visit, response)
+    return _streams_unread(visit, response)
 
 
 def _streams_unread(visit: Visit, response: HttpResponseBase) -> bool:
@@ -87,7 +86,7 @@ def _streams_unread(visit: Visit, response: HttpResponseBase) -> bool:
 
 def finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
     """Set cookies and the headers for caches; never fail a page that has been made."""
-    state, visit = request_state(request), visit_in(request)
+    state, visit = request_state(request), page_visit(request)
     if visit is not None:
         response = _in_place_of(response, visit)
     run_pending()
@@ -143,7 +142,7 @@ def _deliver(
 ) -> None:
     if _has_new_data(request) and (visit is None or state.caller is not None):
         conclude_bearer(request, state)
-        visit = visit_in(request)
+        visit = state.visit
     if visit is None:
         return
     for swapped in visit.swapped:

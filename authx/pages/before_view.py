@@ -1,4 +1,4 @@
-"""What the middleware does before the view: it makes the visit, and renews where that is due."""
+"""What the middleware does before the view: sets ``request.user`` and the like, and renews what is due."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from authx.errors import RefreshConflict
 from authx.http import charset, renewal
 from authx.http.caching import never_cache
 from authx.http.language import name_language, negotiated
-from authx.identity.request_members import begin_visit
+from authx.identity import renewing
+from authx.identity.request_members import page_visit, set_members
+from authx.identity.settling import NOBODY
 from authx.identity.visit import Visit
 from authx.pages.failures import RETRY_MARK, to_itself
 
@@ -23,19 +25,24 @@ def enter(request: Any) -> HttpResponseBase | None:
     Raises:
         BadRequest: the request is in no charset that text is written in.
     """
-    is_retry, visit = _take_mark(request), begin_visit(request)
-    if visit is not None:
-        visit.is_retry = is_retry
+    set_members(request)
+    is_retry = request.META.get("QUERY_STRING", "").endswith(RETRY_MARK) and _take_mark(request)
+    if is_retry and (visit := page_visit(request)) is not None:
+        visit.is_retry = True
     return _refuse_charset(request) if charset.is_unreadable(request) else None
 
 
-def renew(visit: Visit) -> HttpResponseBase | None:
+def renew(request: Any) -> HttpResponseBase | None:
     """Renew where due; return a response where the view is not to be called."""
-    visit.renew()
-    if visit.is_retry or not isinstance(visit.known.refusal, RefreshConflict):
+    renewed = renewing.renew(request)
+    if renewed is NOBODY:  # as for most: the visit is made when something asks for it
         return None
-    is_page = visit.request.method in {"GET", "HEAD"} and renewal.is_navigation(visit.request)
-    return to_itself(visit.request) if is_page else None
+    visit: Visit = request.authx_visit
+    visit.known = renewed
+    if visit.is_retry or not isinstance(renewed.refusal, RefreshConflict):
+        return None
+    is_page = request.method in {"GET", "HEAD"} and renewal.is_navigation(request)
+    return to_itself(request) if is_page else None
 
 
 def _refuse_charset(request: HttpRequest) -> HttpResponseBase:
@@ -54,11 +61,8 @@ def _refuse_charset(request: HttpRequest) -> HttpResponseBase:
 
 
 def _take_mark(request: HttpRequest) -> bool:
-    """Remove the mark of a redirect from the URL, so that no view sees it; return whether it was there."""
-    query = request.META.get("QUERY_STRING", "")
-    if not query.endswith(RETRY_MARK):
-        return False
-    before = query.removesuffix(RETRY_MARK)
+    """Remove the mark of a redirect from the URL, so that no view sees it; return whether it was one."""
+    before = request.META["QUERY_STRING"].removesuffix(RETRY_MARK)
     if not (before == "" or before.endswith("&")):
         return False
     request.META["QUERY_STRING"] = before.rstrip("&")

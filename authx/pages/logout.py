@@ -4,18 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
+from django.utils.module_loading import import_string
 
 from authx.http import renewal
-from authx.http.request_state import answered_request
 from authx.logins.browser import browser_session
+from authx.store.after_transaction import request_under_way
+
+
+def is_view_looked_at(*, behind: type) -> bool:
+    """Return whether a middleware that stands behind that class in MIDDLEWARE looks at a request's view.
+
+    As LoginRequiredMiddleware does. Only of Django's own classes it is known that they do not: an object of a
+    site's class may have a ``process_view`` that its class has not.
+    """
+    kinds = [import_string(path) for path in settings.MIDDLEWARE]
+    places = [
+        place for place, kind in enumerate(kinds) if isinstance(kind, type) and issubclass(kind, behind)
+    ]
+    after = kinds[places[0] + 1 :] if places else kinds
+    return any(not kind.__module__.startswith("django.") or hasattr(kind, "process_view") for kind in after)
 
 
 class _UnlessPosted:
     """Whether a view demands a login, for each request anew: not where a form is sent to it."""
 
     def __bool__(self) -> bool:
-        request = answered_request.get()
+        request = request_under_way()
         return request is None or request.method != "POST"
 
 

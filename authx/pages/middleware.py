@@ -9,14 +9,13 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from authx.http.request_state import answered_request
+from authx.http.request_state import request_state
 from authx.identity.renewing import renews_nothing
-from authx.identity.visit import Visit
 from authx.pages.admin_login import add_reason
-from authx.pages.after_view import finish, finish_at_once, visit_in
+from authx.pages.after_view import finish, finish_at_once
 from authx.pages.before_view import enter, renew
 from authx.pages.failures import page_for
-from authx.pages.logout import aopen_logout, open_logout
+from authx.pages.logout import aopen_logout, is_view_looked_at, open_logout
 from authx.store.after_transaction import AfterView, view_under_way
 
 
@@ -38,17 +37,15 @@ class DeviceSessionMiddleware:
     def __call__(self, request: HttpRequest) -> Any:
         if self.is_async:
             return self.__acall__(request)
-        if early := enter(request):
-            return early
-        if (visit := visit_in(request)) is not None and (early := renew(visit)):
+        if early := enter(request) or renew(request):
             return early
         left = AfterView()
-        answering, under_way = answered_request.set(request), view_under_way.set(left)
+        left.request, under_way = request, view_under_way.set(left)
         try:
             try:
                 response = self.get_response(request)
             finally:
-                answered_request.reset(answering)
+                left.request = None
             return response if finish_at_once(request, response, left) else finish(request, response)
         finally:
             left.is_over = True
@@ -57,17 +54,15 @@ class DeviceSessionMiddleware:
             view_under_way.reset(under_way)
 
     async def __acall__(self, request: HttpRequest) -> Any:
-        if early := enter(request):
-            return early
-        if (visit := visit_in(request)) is not None and (early := await _arenew(visit)):
+        if early := enter(request) or await _arenew(request):
             return early
         left = AfterView()
-        answering, under_way = answered_request.set(request), view_under_way.set(left)
+        left.request, under_way = request, view_under_way.set(left)
         try:
             try:
                 response = await self.get_response(request)
             finally:
-                answered_request.reset(answering)
+                left.request = None
             if finish_at_once(request, response, left):
                 return response
             return await sync_to_async(_finish)(request, response, left)
@@ -79,7 +74,14 @@ class DeviceSessionMiddleware:
 
     @property
     def process_view(self) -> Callable[..., Any]:
-        """Return what Django calls before the middlewares behind this one look at the view."""
+        """Return what Django calls before the middlewares behind this one look at the view.
+
+        Raises:
+            AttributeError: none of them does, so that Django need not call anything. Never in a class that
+                extends this one.
+        """
+        if type(self) is DeviceSessionMiddleware and not is_view_looked_at(behind=DeviceSessionMiddleware):
+            raise AttributeError("process_view")
         return aopen_logout if self.is_async else open_logout
 
     @property
@@ -95,7 +97,7 @@ class DeviceSessionMiddleware:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
         """Return a page for an outage, a refused login or a session that is over; None for other errors."""
-        return page_for(request, error, visit_in(request))
+        return page_for(request, error, request_state(request).visit)
 
 
 def _finish(request: HttpRequest, response: HttpResponseBase, left: AfterView) -> HttpResponseBase:
@@ -105,5 +107,5 @@ def _finish(request: HttpRequest, response: HttpResponseBase, left: AfterView) -
         left.run()
 
 
-async def _arenew(visit: Visit) -> HttpResponseBase | None:
-    return renew(visit) if renews_nothing(visit.request) else await sync_to_async(renew)(visit)
+async def _arenew(request: HttpRequest) -> HttpResponseBase | None:
+    return renew(request) if renews_nothing(request) else await sync_to_async(renew)(request)

@@ -25,6 +25,8 @@ _keeping: set[int] = set()
 class AfterView(dict[Hashable, Callable[[], Any]]):
     """What is to be written, by key, when the view of one request has answered or failed."""
 
+    #: The request itself, which is Django's, until the view has answered it; then None.
+    request: Any = None
     #: True once the view is over, though tasks that it has started may go on.
     is_over = False
 
@@ -45,6 +47,12 @@ class AfterView(dict[Hashable, Callable[[], Any]]):
 
 #: That of the request which this thread or task answers; None outside the middleware.
 view_under_way: ContextVar[AfterView | None] = ContextVar("authx_view_under_way", default=None)
+
+
+def request_under_way() -> Any:
+    """Return the request that a view answers in this thread or task; None outside the middleware."""
+    under_way = view_under_way.get()
+    return None if under_way is None else under_way.request
 
 
 def after_view(key: Hashable, function: Callable[[], Any]) -> None:

@@ -13,6 +13,7 @@ from itsdangerous import Signer
 from authx.core import refresh_token
 from authx.gate import verify
 from authx.http import cookies
+from authx.http.request_state import request_state
 from authx.models import DeviceSession
 from authx.sessions import open_session
 from tests.across.test_costs import kinds, statements
@@ -134,7 +135,7 @@ def test_beside_a_bearer_token_no_cookie_is_read_and_no_visit_made(browser, cred
     headers = {"Authorization": f"Bearer {credentials.access_token}"}
     found, answer = readings(lambda: browser.get(API, headers=headers))
     assert found == {"access token": 1}
-    assert "authx_visit" not in vars(answer.wsgi_request)
+    assert request_state(answer.wsgi_request).visit is None
 
 
 def test_a_page_beside_one_that_asks_is_nobodys_and_says_that_it_depends_on_cookies(browser, credentials):

@@ -151,9 +151,69 @@ class Extended(DeviceSessionMiddleware):
         return super().process_view(request, view, *args)
 
 
+class Looking:
+    """A site's own, which looks at views as LoginRequiredMiddleware does."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        return self.get_response(request)
+
+    def process_view(self, request, view, *args):
+        return None
+
+
+class Passing:
+    """A site's own, whose object hands on to one that it is not known to be."""
+
+    def __init__(self, get_response):
+        self.looking = Looking(get_response)
+
+    def __call__(self, request):
+        return self.looking(request)
+
+    def __getattr__(self, name):
+        return getattr(self.looking, name)
+
+
+def function(get_response):
+    """Of what this returns, nothing is known before it is called."""
+    return Looking(get_response)
+
+
+OURS = "authx.pages.middleware.DeviceSessionMiddleware"
+MESSAGES = "django.contrib.messages.middleware.MessageMiddleware"  # looks at no view
+
+
+@pytest.mark.parametrize(
+    ("order", "is_asked"),
+    [
+        ([OURS], False),
+        ([OURS, MESSAGES], False),
+        ([f"{__name__}.Looking", OURS, MESSAGES], False),
+        ([OURS, f"{__name__}.Passing"], True),  # its object may look, whatever its class says
+        ([OURS, MESSAGES, f"{__name__}.Looking"], True),
+        ([OURS, LOGIN_REQUIRED], True),
+        ([OURS, f"{__name__}.function"], True),
+        ([f"{__name__}.Extended", MESSAGES, LOGIN_REQUIRED], True),
+        ([MESSAGES, f"{__name__}.Looking"], True),  # not in the settings: it may stand anywhere
+    ],
+)
+def test_it_is_asked_about_views_where_somebody_behind_it_looks_at_them(order, is_asked, settings):
+    settings.MIDDLEWARE = order
+    assert hasattr(DeviceSessionMiddleware(lambda request: None), "process_view") is is_asked
+
+
+def test_one_that_extends_it_is_asked_whoever_stands_behind(settings, db):
+    order = [f"{__name__}.Extended" if name == OURS else name for name in settings.MIDDLEWARE]
+    settings.MIDDLEWARE = order[: order.index(f"{__name__}.Extended") + 1]
+    answer = Client().post("/django-logout/")
+    assert (answer["Location"], answer.wsgi_request.META["LOOKED_AT"]) == ("/whoami/", "yes")
+
+
 def test_a_site_may_extend_the_middleware(settings, db):
-    ours = "authx.pages.middleware.DeviceSessionMiddleware"
-    order = [f"{__name__}.Extended" if name == ours else name for name in settings.MIDDLEWARE]
+    order = [f"{__name__}.Extended" if name == OURS else name for name in settings.MIDDLEWARE]
     settings.MIDDLEWARE = [*order, LOGIN_REQUIRED]
     answer = Client().post("/django-logout/")
     assert (answer["Location"], answer.wsgi_request.META["LOOKED_AT"]) == ("/whoami/", "yes")

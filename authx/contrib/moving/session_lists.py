@@ -10,12 +10,13 @@ from typing import Any
 
 from authx import signals
 from authx.contrib.moving import endings
-from authx.http.request_state import answered_request, request_state
+from authx.http.request_state import request_state
 from authx.http.session_deletions import ending_nothing
 from authx.http.session_key import key_of
 from authx.models import DeviceSession
 from authx.sessions.django_sessions import is_marked_with
 from authx.store import database
+from authx.store.after_transaction import request_under_way
 
 #: Returns the rows of the user with this key in that list, or of everybody for None.
 Rows = Callable[[Any], Iterable[Any]]
@@ -61,8 +62,8 @@ def _is_known(row: Any) -> bool:
 
 def _end(row: Any, end: End) -> None:
     """End it, unless it is the one of the request under way, which ends it by itself."""
-    request = answered_request.get()
-    own = set() if request is None else request_state(request).django_keys | {key_of(request)}
+    request = request_under_way()
+    own = set() if request is None else {*request_state(request).django_keys, key_of(request)}
     if row.session_key not in own:
         with ending_nothing():
             end(row)
