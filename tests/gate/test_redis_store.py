@@ -8,6 +8,7 @@ from random import Random
 from threading import Barrier, Thread, get_ident
 
 import pytest
+from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 
 from authx.core.log_position import LogPosition
@@ -419,6 +420,14 @@ def test_answers_that_the_alias_decodes_are_read_too(use):
     store.publish({"a": "kicked"})
     assert reason_in(store, "a") == "kicked"
     assert store.feed().read().ended == {"a": "kicked"}
+
+
+def test_djangos_caches_are_not_left_open_for_it(use):
+    """Each would be closed after every request of this thread."""
+    store = use()
+    store.keep_lease()
+    assert reason_in(store, "a") is None
+    assert "sessions" not in [alias for alias in caches if hasattr(caches._connections, alias)]
 
 
 def test_a_cache_that_is_not_django_redis_is_refused():

@@ -140,7 +140,7 @@ def is_late(error: BaseException | None) -> bool:
 
 def key_name(alias: str, name: str) -> str:
     """Return ``name`` as a key of the alias, with its prefix and version."""
-    made: str = caches[alias].make_key(name)
+    made: str = _cache(alias).make_key(name)
     return made
 
 
@@ -149,9 +149,18 @@ def text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
+def _cache(alias: str) -> Any:
+    """Return a cache of the alias, made for us: Django closes one of ``caches`` after every request.
+
+    Raises:
+        InvalidCacheBackendError: there is no such alias, or no such backend.
+    """
+    return caches.create_connection(alias) if alias in caches.settings else caches[alias]
+
+
 def _described(alias: str) -> tuple[str, dict[str, Any]]:
     """Return the primary's address and the options of the alias."""
-    client = getattr(caches[alias], "client", None)
+    client = getattr(_cache(alias), "client", None)
     servers, options = getattr(client, "_server", None), getattr(client, "_options", None)
     if not servers or options is None:
         raise ImproperlyConfigured(f"The cache {alias!r} of AUTHX_REDIS_ALIAS is not django-redis's.")
