@@ -58,9 +58,11 @@ def _is_of_password_alone(kind: type) -> bool:
 
     Told by where its code was written: a site may have put its own into Django's class.
     """
-    functions = [getattr(kind, name, None) for name in ("get_session_auth_hash", "_get_session_auth_hash")]
-    codes = [getattr(function, "__code__", None) for function in functions]
-    return all(code is not None and code.co_filename == base_user.__file__ for code in codes)
+    for name in ("get_session_auth_hash", "_get_session_auth_hash"):
+        code = getattr(getattr(kind, name, None), "__code__", None)
+        if code is None or code.co_filename != base_user.__file__:
+            return False
+    return True
 
 
 _known: dict[bytes, str] = {}
