@@ -75,9 +75,11 @@ def _nothing_left_over() -> Iterator[None]:
     from authx.gate.revocation import sources
     from authx.http.django_session import _forced_keys
     from authx.logins.outcome import take_last
+    from authx.sessions.code_pruning import tidying
     from authx.store.after_transaction import _PENDING, _keeping
 
     take_last()
+    tidying.forget()  # a clock that was moved leaves the process with an hour gone by
     _forced_keys.clear()
     sources._copies.clear()  # what has ended in another test's database says nothing of this one's users
     translation.deactivate()  # LocaleMiddleware leaves that of its last request

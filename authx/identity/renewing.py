@@ -34,10 +34,9 @@ def renew(request: HttpRequest) -> Identity:
     if request_state(request).has_bearer:
         return NOBODY
     try:
-        header = sole_cookie_header(request)
-        if header is not None and good_headers.holds(header):
+        if _was_good_before(request) or (presented := _due(request)) is None:
             return NOBODY
-        if (presented := _due(request, header)) is None or not renewal.may_renew(request):
+        if not renewal.may_renew(request):
             return NOBODY
         with store_errors():
             return _counted(_renew(request, presented))
@@ -50,11 +49,18 @@ def renew(request: HttpRequest) -> Identity:
         return Identity(failure=error)
 
 
-def _due(request: HttpRequest, header: str | None) -> Presented | None:
+def _was_good_before(request: HttpRequest, *, if_at_hand: bool = False) -> bool:
+    header = sole_cookie_header(request)
+    return header is not None and good_headers.holds(header, if_at_hand=if_at_hand)
+
+
+@sensitive_variables("header")
+def _due(request: HttpRequest) -> Presented | None:
     """Return what was presented if it is to be renewed; raises as ``Presented.access`` does.
 
-    ``header`` is that of ``sole_cookie_header``: where nothing is due, it is good from now on.
+    Where nothing is due, the Cookie header is good from now on.
     """
+    header = sole_cookie_header(request)
     presented = presented_by(request)
     if presented.is_due:
         return presented
@@ -75,8 +81,7 @@ def renews_nothing(request: HttpRequest) -> bool:
     if request_state(request).has_bearer:
         return True
     try:
-        header = sole_cookie_header(request)
-        if header is not None and good_headers.holds(header, if_at_hand=True):
+        if _was_good_before(request, if_at_hand=True):
             return True
         presented = presented_by(request)
         return presented.is_at_hand and not presented.is_due

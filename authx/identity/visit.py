@@ -40,7 +40,7 @@ class Visit:
         "touched",
     )
 
-    def __init__(self, request: HttpRequest, session: Any, django_key: str | None) -> None:
+    def __init__(self, request: HttpRequest, session: Any, django_key: str | None = None) -> None:
         self.request = request
         #: The Django session that the identity belongs to.
         self.django_session = session

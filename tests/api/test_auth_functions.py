@@ -617,7 +617,7 @@ def test_a_service_that_only_verifies_ends_nothing(ada, here, bob, password, set
     browser = Client()
     beside = sign_in(browser, bob, password)
     before = cookies(browser)
-    with patch("authx.api.authentication._admit", lambda token: _token_caller(token)):
+    with patch("authx.api.authentication._admitter", lambda store: _token_caller):
         assert call(browser, "/log-out/", here).status_code == 200
         assert call(browser, "/answer/", here).json() == {}
     beside.refresh_from_db()
@@ -625,7 +625,7 @@ def test_a_service_that_only_verifies_ends_nothing(ada, here, bob, password, set
     assert cookies(browser) == before
 
 
-def _token_caller(token):
+def _token_caller(token, **how):
     from authx.gate.principal import TokenCaller
 
     return TokenCaller(read_claims(token))
@@ -749,7 +749,7 @@ def test_a_browser_that_has_the_new_hash_does_not_help_another_session(ada, here
     stolen = open_session(ada)
     claims = stolen.claims
 
-    def admit(token):
+    def admit(token, **how):
         from authx.sessions.authentication import Caller
         from authx.sessions.lookup import find_by_sid
 
@@ -760,7 +760,7 @@ def test_a_browser_that_has_the_new_hash_does_not_help_another_session(ada, here
     browser_of_owner = Client()
     browser_of_owner.cookies = browser.cookies
     thief = Client()
-    with patch("authx.api.authentication._admit", admit):
+    with patch("authx.api.authentication._admitter", lambda store: admit):
         assert call(thief, "/answer/", stolen).json() == {}
     assert reason(stolen) == "password_changed"
     assert DeviceSession.objects.live().count() == 1

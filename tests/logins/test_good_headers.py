@@ -2,14 +2,18 @@
 
 from datetime import timedelta
 from threading import Thread
+from traceback import walk_tb
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.test import AsyncRequestFactory, Client, RequestFactory, override_settings
+from django.views.debug import SafeExceptionReporterFilter
 
 from authx.conf import conf
 from authx.core.reasons import EndReason
+from authx.errors import StoreUnavailable
+from authx.gate.keys.managed import Keyring
 from authx.http.request_state import request_state
 from authx.identity.renewing import renew, renews_nothing
 from authx.identity.settling import NOBODY
@@ -235,3 +239,28 @@ def test_a_service_that_only_verifies_remembers_none(credentials, settings):
     settings.AUTHX_JWKS_URL = "https://issuer.example/jwks.json"
     good_headers.add(header, credentials.claims)
     assert len(good_headers) == 0
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("not read yet"), RuntimeError("the driver is broken")])
+def test_what_fails_is_met_by_whoever_reads_the_cookies_and_no_report_shows_them(
+    error, credentials, monkeypatch, caplog
+):
+    header = header_of(credentials)
+    assert is_read(header)
+
+    def fail(self, kid):
+        raise type(error)(*error.args)
+
+    monkeypatch.setattr(Keyring, "find", fail)
+    read, found = visit(header)
+    assert read
+    met = found.refusal or found.failure
+    assert str(met) == str(error)
+    frames = [frame for frame, _line in walk_tb(met.__traceback__)]
+    shown = {
+        f"{frame.f_code.co_name}: {name}"
+        for frame in frames
+        for name, value in SafeExceptionReporterFilter().get_traceback_frame_variables(None, frame)
+        if credentials.access_token in str(value)
+    }
+    assert shown == set()
