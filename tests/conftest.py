@@ -176,9 +176,29 @@ def live_server(live_server: Any) -> Iterator[Any]:
     server.set_app(app)
 
 
+#: The suggestions under the address, which Chromium renders in a process beside that of each page.
+_SUGGESTIONS = ("WebUIOmniboxPopup", "WebUIOmniboxAimPopup", "WebUIOmniboxFullPopup")
+#: What Playwright turns off: of two switches of one name Chromium takes the last.
+_OFF_IN_PLAYWRIGHT = (
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsUpgrades",
+    "HttpsFirstBalancedModeAutoEnable",
+    "LensOverlay",
+    "MediaRouter",
+    "PaintHolding",
+    "ThirdPartyStoragePartitioning",
+    "AvoidCorsURLLoaderRestartOnRedirect",
+    "OptimizationHints",
+    "NetworkTimeServiceQuerying",
+    "AimEnabled",
+    "PreconnectToSearch",
+)
+
+
 @pytest.fixture(scope="session")
 def browser_args() -> list[str]:
-    """How Chromium starts: quietly, and asking nothing of the network."""
+    """How Chromium starts: quietly, asking nothing of the network, and with nothing but its pages."""
     return [
         "--no-sandbox",
         "--disable-gpu",
@@ -187,6 +207,7 @@ def browser_args() -> list[str]:
         "--disable-background-networking",
         "--disable-component-update",
         "--disable-sync",
+        f"--disable-features={','.join([*_SUGGESTIONS, *_OFF_IN_PLAYWRIGHT])}",
     ]
 
 
