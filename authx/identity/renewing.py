@@ -54,7 +54,7 @@ def _was_good_before(request: HttpRequest, *, if_at_hand: bool = False) -> bool:
     return header is not None and good_headers.holds(header, if_at_hand=if_at_hand)
 
 
-@sensitive_variables("header")
+@sensitive_variables()
 def _due(request: HttpRequest) -> Presented | None:
     """Return what was presented if it is to be renewed; raises as ``Presented.access`` does.
 

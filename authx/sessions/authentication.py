@@ -158,15 +158,13 @@ def admit_token(access_token: str, *, reads_session: bool = True) -> Caller:
         StoreUnavailable: whether the session is alive cannot be known.
     """
     policy, alias = conf.gate_policy, database.alias()
-    if not policy.asks_copy:
-        known = read_before(access_token, alias)
-    elif (claims := plainly_good(access_token, alias)) is not None:
-        return Caller(claims, alias=alias)
-    else:
-        known = None
-    caller = admit(read_claims(access_token) if known is None else known, reads_session=reads_session)
-    if known is None:
-        approve(access_token, policy)
+    if policy.asks_copy:
+        if (claims := plainly_good(access_token, alias)) is not None:
+            return Caller(claims, alias=alias)
+    elif (claims := read_before(access_token, alias)) is not None:
+        return admit(claims, reads_session=reads_session)
+    caller = admit(read_claims(access_token), reads_session=reads_session)
+    approve(access_token, policy)
     return caller
 
 

@@ -22,6 +22,13 @@ from tests.gate.test_signature_cache import KEYS, Keys, token
 from tests.gate.test_stores import _forgetful, choose, quick  # noqa: F401 - fixtures
 
 HOUR = timedelta(hours=1)
+#: Settings that judge a token otherwise, and one that makes its key unknown.
+OTHER_RULES = [
+    {"AUTHX_ISSUER": "https://other.example"},
+    {"AUTHX_AUDIENCE": ["another"]},
+    {"AUTHX_ACCESS_TOKEN_LIFETIME": timedelta(seconds=5)},
+]
+OTHER_KEYS = {"SECRET_KEY": "another secret, of which no fallback knows anything at all"}
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -76,15 +83,7 @@ def test_an_end_is_told_with_its_reason(how, known, ada):
     assert refusal.value.reason == "kicked"
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"AUTHX_ISSUER": "https://other.example"},
-        {"AUTHX_AUDIENCE": ["another"]},
-        {"AUTHX_ACCESS_TOKEN_LIFETIME": timedelta(seconds=5)},
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("change", OTHER_RULES, ids=str)
 def test_other_settings_are_other_rules(change, known):
     with override_settings(**change):
         assert plainly_good(known.access_token) is None
@@ -121,7 +120,7 @@ def test_where_no_copy_is_asked_nothing_is_plain(how, known, settings):
 
 
 def test_a_withdrawn_key_lets_nobody_in(known):
-    with override_settings(SECRET_KEY="another secret, of which no fallback knows anything at all"):
+    with override_settings(**OTHER_KEYS):
         assert keyring.keyset().find(known.claims.kid) is None
         assert plainly_good(known.access_token) is None
         with pytest.raises(TokenError):
@@ -156,16 +155,7 @@ def test_it_is_read_once_and_its_session_asked_about_each_time(read, django_asse
     assert refusal.value.reason == "kicked"
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"AUTHX_ISSUER": "https://other.example"},
-        {"AUTHX_AUDIENCE": ["another"]},
-        {"AUTHX_ACCESS_TOKEN_LIFETIME": timedelta(seconds=5)},
-        {"SECRET_KEY": "another secret, of which no fallback knows anything at all"},
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("change", [*OTHER_RULES, OTHER_KEYS], ids=str)
 def test_there_too_other_settings_are_other_rules(change, read):
     with override_settings(**change):
         assert read_before(read.access_token, "default") is None
