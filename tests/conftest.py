@@ -84,8 +84,10 @@ def _nothing_left_over() -> Iterator[None]:
     sources._copies.clear()  # what has ended in another test's database says nothing of this one's users
     translation.deactivate()  # LocaleMiddleware leaves that of its last request
 
-    if keyring.keyset_of.cache_info().currsize and keyring.keyset()._rows:
-        keyring.keyset_of.cache_clear()
+    if keyring.keyset_of.cache_info().currsize:
+        keyset = keyring.keyset()
+        if keyset._rows or not keyset._is_known:  # after an outage it rests before it reads again
+            keyring.keyset_of.cache_clear()
 
     for connection in connections.all(initialized_only=True):
         connection.__dict__.pop(_PENDING, None)

@@ -663,7 +663,8 @@ def main(path: str) -> None:
     for door in DOORS.values():  # what is imported now need not be by each worker
         door(somebody)
     connections.close_all()
-    with _Forking(path, _Handler) as server:
+    with _Forking(f"{path}.new", _Handler) as server:
+        os.rename(f"{path}.new", path)  # it listens by now: whoever sees it may connect
         server.serve_forever()
 
 

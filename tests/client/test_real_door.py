@@ -12,7 +12,7 @@ from authx.sessions import end_session, end_sessions
 from tests import served
 from tests.client.conftest import REFRESH, eventually
 from tests.client.door import Relay
-from tests.client.test_socket import OPEN, away, comes_back, kinds, passes, wait_out
+from tests.client.test_socket import OPEN, away, comes_back, kinds, passes, stop_clock, wait_out
 from tests.clients import create_service
 
 pytestmark = pytest.mark.slow
@@ -108,7 +108,7 @@ def enter(site, recorded, ada, password):
     def enter(browser=None):
         found = (browser or recorded()).tab(before=lambda page: page.clock.install())
         found.login("ada", password)
-        found.page.clock.fast_forward(5000)
+        stop_clock(found)
         site.front.forget()
         return found
 
@@ -295,6 +295,7 @@ def test_a_renewal_that_nobody_can_judge_is_sent_again_on_the_same_connection(si
 
 def test_at_a_door_without_frames_another_connection_follows_when_the_token_expires(hasty, enter):
     tab = enter()
+    tab.page.clock.resume()  # as the server's does, by which the token expires
     opened(tab, {"frames": False}, path="/frameless/")
     tab.run("""ws.send('{"type":"authx.renew","access_token":"of the app itself"}')""")
     tab.wait("happened.length > 2")

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from configparser import ConfigParser
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -108,6 +108,12 @@ def ask(port, method, path, body=None, **headers):
         return answer.status, answer.read()
 
 
+def is_ready(port):
+    """Whether it says so; on a busy machine a server that comes up lets the first request wait."""
+    with suppress(OSError):
+        return ask(port, "GET", "/.well-known/authx-ready")[0] == 200
+
+
 @pytest.mark.slow
 def test_the_checks_have_nothing_to_say_about_a_site_with_these_settings(site):
     folder, environment = site
@@ -181,7 +187,7 @@ def test_a_server_serves_as_its_unit_says_and_stops_when_it_is_told(server, site
     words = command(line, **changes)
     assert str(port) in " ".join(words)
     with running(words, site, port, **database_here()) as process:
-        wait_for(lambda: ask(port, "GET", "/.well-known/authx-ready")[0] == 200)
+        wait_for(lambda: is_ready(port))
         assert ask(port, "GET", "/alive") == (200, b"alive")
         assert ask(port, "GET", "/alive", Host="127.0.0.1")[0] == 400  # why probes need the header
         https = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.1, 198.51.100.7"}
