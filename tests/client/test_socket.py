@@ -53,7 +53,7 @@ def tab(door, open_browser, site, ada, password):
 
 
 def stop_clock(tab):
-    """A while later: from then on time passes for the tab when a test says so, however slow the machine is."""
+    """A while later: from then on the time of the tab passes when a test says so, on any machine."""
     tab.page.clock.pause_at(tab.run("Date.now()") / 1000 + 5)
 
 
