@@ -89,12 +89,7 @@ def ended_since(rows: Any, since: datetime, now: datetime | None = None) -> Any:
 def count_spans(rows: Any, spans: Sequence[Span], now: datetime) -> list[Turnover]:
     """Return for each span how many of the rows, a queryset, began and ended in it. One statement."""
     found = [Turnover() for _ in spans]
-    parts = list(_parts(rows.order_by().first_party(), spans, now))
-    if not parts:
-        return found
-    with _without_compiler(rows.db):
-        counted = list(parts[0].union(*parts[1:], all=True).order_by())
-    for place, word, number in counted:
+    for place, word, number in _counted(rows, spans, now):
         if word == _OPENED:
             found[place].add(Turnover(number))
         elif word == _CONTINUED:
@@ -102,6 +97,20 @@ def count_spans(rows: Any, spans: Sequence[Span], now: datetime) -> list[Turnove
         else:
             found[place].add(Turnover(0, {word: number}))
     return found
+
+
+def is_quiet(rows: Any, span: Span, now: datetime) -> bool:
+    """Return whether none of the rows, a queryset, began or ended in it. One statement."""
+    return not any(number for _place, _word, number in _counted(rows, [span], now))
+
+
+def _counted(rows: Any, spans: Sequence[Span], now: datetime) -> list[tuple[int, str, int]]:
+    """Return the place of a span, what happened in it, and how often; some of that zero times."""
+    parts = list(_parts(rows.order_by().first_party(), spans, now))
+    if not parts:
+        return []
+    with _without_compiler(rows.db):
+        return list(parts[0].union(*parts[1:], all=True).order_by())
 
 
 def _parts(logins: Any, spans: Sequence[Span], now: datetime) -> Iterator[Any]:

@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from authx.models import DeviceSession, HourTotals
@@ -63,6 +65,28 @@ def test_what_is_forgotten_or_never_shown_is_not_counted(opened, days):
     keep = timedelta(days=days)
     sum(count_hours(keep, now=NOON))
     assert min(kept()) == NOON.replace(minute=0) + HOUR - min(keep, LONGEST)
+
+
+def test_only_days_on_which_something_happened_are_asked_for_each_hour(opened):
+    opened(timedelta(days=6), "logout", after=timedelta(days=4))
+    with CaptureQueriesContext(connection) as asked:
+        hours = sum(count_hours(KEEP, now=NOON))
+    parts = [query["sql"].count("UNION ALL") + 1 for query in asked if "UNION ALL" in query["sql"]]
+    assert parts == [5, 24 * 5, 5, 5, 5, 5, 24 * 5, 5]
+    assert (hours, len(kept())) == (6 * 24 - 1, 6 * 24 - 1)
+    assert [since for since, row in kept().items() if row != (0, {})] == [hour(6 * 24), hour(2 * 24)]
+
+
+@pytest.mark.parametrize("minutes", [0, 61])
+def test_a_day_that_adds_up_to_nothing_is_not_taken_for_quiet(opened, minutes):
+    """One session begins where another goes on as it: neither a sign-in nor an end."""
+    first, second = opened(timedelta(days=2, hours=5)), opened(timedelta(hours=5))
+    end = NOON - timedelta(hours=5, minutes=minutes)
+    ended = {"ended_at": end, "end_reason": "superseded", "successor": second.pk}
+    DeviceSession.objects.filter(pk=first.pk).update(**ended)
+    assert sum(count_hours(KEEP, now=NOON)) == 2 * 24 + 4
+    found = {since: row for since, row in kept().items() if row != (0, {}) and since >= hour(24)}
+    assert found == ({hour(6): (-1, {}), hour(5): (1, {})} if minutes else {})
 
 
 def test_a_day_is_a_transaction(opened):
