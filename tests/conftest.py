@@ -12,12 +12,14 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from glob import escape, glob
 from threading import Lock
 from typing import Any
 
 import hypothesis
 import pytest
+from _pytest import runner
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
@@ -46,6 +48,16 @@ collect_ignore = [
     }.items()
     if app not in settings.INSTALLED_APPS
 ]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+    """Run each test in a context that goes with it.
+
+    Each change of a setting for caches or languages leaves a variable of Django's behind, and asgiref sets
+    all of them anew wherever async code meets sync code: thousands, after some thousand tests.
+    """
+    return copy_context().run(runner.pytest_runtest_protocol, item, nextitem)
 
 
 @pytest.fixture(autouse=True, scope="session")
