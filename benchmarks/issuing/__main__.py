@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="runs, of each of which a multiple is taken")
     parser.add_argument("--logins", type=int, default=200, help="timed, per contestant and run")
     parser.add_argument(
-        "--only", default=",".join(NAMES), help="names, separated by commas; authx among them"
+        "--only", default=",".join(NAMES), help=f"names, separated by commas; {NAMES[0]} among them"
     )
     parser.add_argument(
         "--quick", action="store_true", help="two runs of 50 logins; a minute for each database"
@@ -77,7 +77,12 @@ def main() -> None:
         for database in databases:
             subprocess.run([*sys.orig_argv, "--database", database], check=True)
         return
-    contestants = [BY_NAME[name] for name in asked.only.split(",")]
+    names = [name.strip() for name in asked.only.split(",")]
+    if unknown := set(names) - set(NAMES):
+        parser.error(f"no such contestant: {', '.join(unknown)}; there are: {', '.join(NAMES)}")
+    if NAMES[0] not in names:
+        parser.error(f"{NAMES[0]} must be among those of --only")
+    contestants = [BY_NAME[name] for name in names]
     with a_place(databases[0], contestants) as place:
         run(contestants, place, databases[0], asked)
     print(f"\n{asked.rounds} runs of {asked.logins} logins. {surroundings(databases[0])}")
