@@ -23,7 +23,7 @@ HOUR: Final = timedelta(hours=1)
 _SETTLED: Final = HOUR
 #: No overview looks further back.
 LONGEST: Final = timedelta(weeks=13)
-#: So many hours are counted by one statement; most are quiet on a small site, which a shorter one shows.
+#: So many hours are counted by one statement.
 _AT_ONCE: Final = 24
 
 
@@ -122,7 +122,7 @@ def _hour_of(moment: datetime) -> datetime:
 
 def _count(hours: Sequence[datetime], now: datetime) -> int:
     sessions = DeviceSession.objects.using(database.alias())
-    if is_quiet(sessions, Span(hours[0], hours[-1] + HOUR), now):
+    if is_quiet(sessions, Span(hours[0], hours[-1] + HOUR), now):  # a short statement
         counted = [Turnover()] * len(hours)
     else:
         counted = count_spans(sessions, [Span(hour, hour + HOUR) for hour in hours], now)

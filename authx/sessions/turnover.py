@@ -101,16 +101,16 @@ def count_spans(rows: Any, spans: Sequence[Span], now: datetime) -> list[Turnove
 
 def is_quiet(rows: Any, span: Span, now: datetime) -> bool:
     """Return whether none of the rows, a queryset, began or ended in it. One statement."""
-    return not any(number for _place, _word, number in _counted(rows, [span], now))
+    return not _counted(rows, [span], now)
 
 
 def _counted(rows: Any, spans: Sequence[Span], now: datetime) -> list[tuple[int, str, int]]:
-    """Return the place of a span, what happened in it, and how often; some of that zero times."""
+    """Return the place of a span, what happened in it, and how often, where it happened at all."""
     parts = list(_parts(rows.order_by().first_party(), spans, now))
     if not parts:
         return []
     with _without_compiler(rows.db):
-        return list(parts[0].union(*parts[1:], all=True).order_by())
+        return [row for row in parts[0].union(*parts[1:], all=True).order_by() if row[-1]]
 
 
 def _parts(logins: Any, spans: Sequence[Span], now: datetime) -> Iterator[Any]:

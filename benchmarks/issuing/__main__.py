@@ -72,16 +72,16 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.quick:
         asked.rounds, asked.logins = 2, 50
-    databases = asked.database.split(",")
-    if len(databases) > 1:  # a process has the settings of one database
-        for database in databases:
-            subprocess.run([*sys.orig_argv, "--database", database], check=True)
-        return
     names = [name.strip() for name in asked.only.split(",")]
     if unknown := set(names) - set(NAMES):
         parser.error(f"no such contestant: {', '.join(unknown)}; there are: {', '.join(NAMES)}")
     if NAMES[0] not in names:
         parser.error(f"{NAMES[0]} must be among those of --only")
+    databases = asked.database.split(",")
+    if len(databases) > 1:  # a process has the settings of one database
+        for database in databases:
+            subprocess.run([*sys.orig_argv, "--database", database], check=True)
+        return
     contestants = [BY_NAME[name] for name in names]
     with a_place(databases[0], contestants) as place:
         run(contestants, place, databases[0], asked)
